@@ -1,0 +1,223 @@
+//! Host arrays: the values of the reference evaluator.
+//!
+//! An [`Array`] is dense, row-major and owned. Clarity comes before speed here; compiled programs do not use it.
+
+mod element;
+
+pub use element::{Data, Element, dispatch, dispatch_float, f64_to_i64};
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use crate::ir::{Aval, DType, Scalar, Shape};
+
+/// A dense row-major array.
+#[derive(Clone)]
+pub struct Array {
+    shape: Shape,
+    data: Data,
+}
+
+impl Array {
+    /// The array of `shape` with elements `data` in row-major order.
+    ///
+    /// # Panics
+    /// If the number of elements is not that of the shape; callers with outside data use [`Array::try_new`].
+    pub fn new<T: Element>(shape: impl Into<Shape>, data: Vec<T>) -> Self {
+        let shape = shape.into();
+        assert_eq!(shape.numel(), data.len(), "elements of {shape}");
+        Array {
+            shape,
+            data: T::wrap(data),
+        }
+    }
+
+    /// As [`Array::new`], or `None` where the number of elements is not that of the shape.
+    pub fn try_new(shape: impl Into<Shape>, data: Data) -> Option<Self> {
+        let shape = shape.into();
+        (shape.checked_numel() == Some(data.len())).then_some(Array { shape, data })
+    }
+
+    /// The scalar array of one element.
+    pub fn scalar<T: Element>(x: T) -> Self {
+        Array::new((), vec![x])
+    }
+
+    /// An array in which every element is `value`, cast to `dtype`.
+    pub fn full(aval: &Aval, value: Scalar) -> Self {
+        let n = aval.shape.numel();
+        dispatch!(aval.dtype, T => Array::new(&aval.shape, vec![T::from_scalar(value); n]))
+    }
+
+    /// The array of `aval` whose element `i` (row-major) is `f(i)`, cast from `f64`.
+    pub fn from_f64_fn(aval: &Aval, f: impl Fn(usize) -> f64) -> Self {
+        let n = aval.shape.numel();
+        dispatch!(aval.dtype, T => Array::new(&aval.shape, (0..n).map(|i| T::from_f64(f(i))).collect::<Vec<T>>()))
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        self.data.dtype()
+    }
+
+    /// Sizes.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// dtype and shape.
+    pub fn aval(&self) -> Aval {
+        Aval {
+            dtype: self.dtype(),
+            shape: self.shape.clone(),
+        }
+    }
+
+    /// The number of elements.
+    pub fn numel(&self) -> usize {
+        self.data.len()
+    }
+
+    /// The elements.
+    pub fn data(&self) -> &Data {
+        &self.data
+    }
+
+    /// The elements as `T`, if that is the dtype.
+    pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
+        T::slice(&self.data)
+    }
+
+    /// The elements as `T`, where the dtype is known (`infer` has checked it).
+    ///
+    /// # Panics
+    /// If the dtype is another one: a bug of the caller.
+    pub fn elems<T: Element>(&self) -> &[T] {
+        self.as_slice().expect("I3: dtype checked by infer")
+    }
+
+    /// The same elements under another shape of equally many elements.
+    pub fn reshaped(&self, shape: impl Into<Shape>) -> Self {
+        let shape = shape.into();
+        assert_eq!(shape.numel(), self.numel(), "reshape to {shape}");
+        Array {
+            shape,
+            data: self.data.clone(),
+        }
+    }
+
+    /// Element `i` in row-major order.
+    pub fn get(&self, i: usize) -> Scalar {
+        dispatch!(self.dtype(), T => self.elems::<T>()[i].to_scalar())
+    }
+
+    /// All elements as `f64`.
+    pub fn to_f64_vec(&self) -> Vec<f64> {
+        dispatch!(self.dtype(), T => self.elems::<T>().iter().map(|x| x.to_f64()).collect())
+    }
+
+    /// All elements as `i64`, by the casting rules of [`Array::cast`].
+    pub fn to_i64_vec(&self) -> Vec<i64> {
+        dispatch!(self.dtype(), T => self.elems::<T>().iter().map(|x| x.to_scalar().to_i64()).collect())
+    }
+
+    /// The array with each element cast to `dtype`.
+    ///
+    /// *Numerics*: to floats, round to nearest even; floats to integers go towards zero, and where the value does
+    /// not fit (NaN, infinities, overflow) give what x86 gives for `i64` (`i64::MIN`), wrapped to the narrower
+    /// type, as PyTorch does on that machine; integers wrap; to `bool`, everything but zero is true.
+    pub fn cast(&self, dtype: DType) -> Self {
+        if dtype == self.dtype() {
+            return self.clone();
+        }
+        dispatch!(self.dtype(), S => {
+            let xs = self.elems::<S>();
+            dispatch!(dtype, T => Array::new(&self.shape, xs.iter().map(|x| T::from_scalar(x.to_scalar())).collect::<Vec<T>>()))
+        })
+    }
+
+    /// The array whose element at each output position is the input element at the flat index `index(i)`.
+    pub fn pick(&self, shape: impl Into<Shape>, index: impl Fn(usize) -> usize) -> Self {
+        let shape = shape.into();
+        let n = shape.numel();
+        dispatch!(self.dtype(), T => {
+            let xs = self.elems::<T>();
+            Array::new(shape, (0..n).map(|i| xs[index(i)]).collect::<Vec<T>>())
+        })
+    }
+
+    /// The raw bits of the elements, little-endian, for hashing and text.
+    pub fn to_le_bytes(&self) -> Vec<u8> {
+        dispatch!(self.dtype(), T => {
+            let mut out = Vec::with_capacity(self.numel() * self.dtype().size_bytes());
+            for x in self.elems::<T>() {
+                x.write_le(&mut out);
+            }
+            out
+        })
+    }
+
+    /// The array of `aval` from little-endian bytes, or `None` if their number is wrong.
+    pub fn from_le_bytes(aval: &Aval, bytes: &[u8]) -> Option<Self> {
+        let n = aval.shape.checked_numel()?;
+        if n.checked_mul(aval.dtype.size_bytes())? != bytes.len() {
+            return None;
+        }
+        dispatch!(aval.dtype, T => Some(Array::new(
+            &aval.shape,
+            bytes.chunks_exact(aval.dtype.size_bytes()).map(T::read_le).collect::<Vec<T>>()
+        )))
+    }
+}
+
+/// Equality of dtype, shape and bits.
+impl PartialEq for Array {
+    fn eq(&self, other: &Self) -> bool {
+        self.dtype() == other.dtype()
+            && self.shape == other.shape
+            && self.to_le_bytes() == other.to_le_bytes()
+    }
+}
+
+impl Eq for Array {}
+
+impl Hash for Array {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.shape.hash(state);
+        self.dtype().hash(state);
+        self.to_le_bytes().hash(state);
+    }
+}
+
+impl fmt::Debug for Array {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// `f32[2,2] [[1.0, 2.0], [3.0, 4.0]]`; long dimensions are shortened to their first and last three entries.
+impl fmt::Display for Array {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn level(f: &mut fmt::Formatter<'_>, a: &Array, dim: usize, at: usize) -> fmt::Result {
+            if dim == a.shape.rank() {
+                return write!(f, "{}", a.get(at));
+            }
+            let n = a.shape[dim].get();
+            let stride = a.shape.strides()[dim];
+            f.write_str("[")?;
+            let shortened = n > 10;
+            for i in (0..n).filter(|i| !shortened || *i < 3 || *i >= n - 3) {
+                if i > 0 {
+                    f.write_str(", ")?;
+                }
+                if shortened && i == n - 3 {
+                    f.write_str("…, ")?;
+                }
+                level(f, a, dim + 1, at + i * stride)?;
+            }
+            f.write_str("]")
+        }
+        write!(f, "{} ", self.aval())?;
+        level(f, self, 0, 0)
+    }
+}

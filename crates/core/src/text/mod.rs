@@ -1,0 +1,4 @@
+//! Text forms of a graph.
+
+pub mod json;
+pub mod number;
