@@ -1,1 +1,3 @@
-//! Tests.
+//! What the tests of cotangent share.
+
+pub mod numeric;

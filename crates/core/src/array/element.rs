@@ -82,11 +82,7 @@ macro_rules! element {
                 Data::$D(data)
             }
             fn slice(data: &Data) -> Option<&[Self]> {
-                if let Data::$D(v) = data {
-                    Some(v)
-                } else {
-                    None
-                }
+                if let Data::$D(v) = data { Some(v) } else { None }
             }
             fn from_scalar($x: Scalar) -> Self {
                 $from
@@ -105,23 +101,13 @@ macro_rules! element {
     };
 }
 
-element!(f32, F32, |x| x.to_f64() as f32, |y| Scalar::Float(
-    f64::from(y)
-));
+element!(f32, F32, |x| x.to_f64() as f32, |y| Scalar::Float(f64::from(y)));
 element!(f64, F64, |x| x.to_f64(), |y| Scalar::Float(y));
-element!(bf16, BF16, |x| bf16::from_f64(x.to_f64()), |y| {
-    Scalar::Float(y.to_f64())
-});
-element!(f16, F16, |x| f16::from_f64(x.to_f64()), |y| Scalar::Float(
-    y.to_f64()
-));
+element!(bf16, BF16, |x| bf16::from_f64(x.to_f64()), |y| { Scalar::Float(y.to_f64()) });
+element!(f16, F16, |x| f16::from_f64(x.to_f64()), |y| Scalar::Float(y.to_f64()));
 element!(i64, I64, |x| x.to_i64(), |y| Scalar::Int(y));
-element!(i32, I32, |x| x.to_i64() as i32, |y| Scalar::Int(i64::from(
-    y
-)));
-element!(i16, I16, |x| x.to_i64() as i16, |y| Scalar::Int(i64::from(
-    y
-)));
+element!(i32, I32, |x| x.to_i64() as i32, |y| Scalar::Int(i64::from(y)));
+element!(i16, I16, |x| x.to_i64() as i16, |y| Scalar::Int(i64::from(y)));
 element!(i8, I8, |x| x.to_i64() as i8, |y| Scalar::Int(i64::from(y)));
 element!(u8, U8, |x| x.to_i64() as u8, |y| Scalar::Int(i64::from(y)));
 
@@ -131,11 +117,7 @@ impl Element for bool {
         Data::Bool(data)
     }
     fn slice(data: &Data) -> Option<&[Self]> {
-        if let Data::Bool(v) = data {
-            Some(v)
-        } else {
-            None
-        }
+        if let Data::Bool(v) = data { Some(v) } else { None }
     }
     fn from_scalar(x: Scalar) -> Self {
         x.to_bool()
@@ -155,11 +137,7 @@ impl Element for bool {
 /// and therefore PyTorch on that machine (Rust's `as` saturates instead).
 pub fn f64_to_i64(x: f64) -> i64 {
     let limit = 9_223_372_036_854_775_808.0;
-    if x >= -limit && x < limit {
-        x as i64
-    } else {
-        i64::MIN
-    }
+    if x >= -limit && x < limit { x as i64 } else { i64::MIN }
 }
 
 /// Runs a block with `T` bound to the Rust type of a dtype.

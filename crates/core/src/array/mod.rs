@@ -3,6 +3,7 @@
 //! An [`Array`] is dense, row-major and owned. Clarity comes before speed here; compiled programs do not use it.
 
 mod element;
+pub(crate) mod matmul;
 
 pub use element::{Data, Element, dispatch, dispatch_float, f64_to_i64};
 
@@ -26,10 +27,7 @@ impl Array {
     pub fn new<T: Element>(shape: impl Into<Shape>, data: Vec<T>) -> Self {
         let shape = shape.into();
         assert_eq!(shape.numel(), data.len(), "elements of {shape}");
-        Array {
-            shape,
-            data: T::wrap(data),
-        }
+        Array { shape, data: T::wrap(data) }
     }
 
     /// As [`Array::new`], or `None` where the number of elements is not that of the shape.
@@ -67,10 +65,7 @@ impl Array {
 
     /// dtype and shape.
     pub fn aval(&self) -> Aval {
-        Aval {
-            dtype: self.dtype(),
-            shape: self.shape.clone(),
-        }
+        Aval { dtype: self.dtype(), shape: self.shape.clone() }
     }
 
     /// The number of elements.
@@ -100,10 +95,7 @@ impl Array {
     pub fn reshaped(&self, shape: impl Into<Shape>) -> Self {
         let shape = shape.into();
         assert_eq!(shape.numel(), self.numel(), "reshape to {shape}");
-        Array {
-            shape,
-            data: self.data.clone(),
-        }
+        Array { shape, data: self.data.clone() }
     }
 
     /// Element `i` in row-major order.
@@ -173,9 +165,7 @@ impl Array {
 /// Equality of dtype, shape and bits.
 impl PartialEq for Array {
     fn eq(&self, other: &Self) -> bool {
-        self.dtype() == other.dtype()
-            && self.shape == other.shape
-            && self.to_le_bytes() == other.to_le_bytes()
+        self.dtype() == other.dtype() && self.shape == other.shape && self.to_le_bytes() == other.to_le_bytes()
     }
 }
 

@@ -101,10 +101,7 @@ impl Shape {
         if self.0.contains(&Dim(0)) {
             return Some(0);
         }
-        self.0
-            .iter()
-            .try_fold(1usize, |n, d| n.checked_mul(d.get()))
-            .filter(|n| *n <= MAX_ELEMENTS)
+        self.0.iter().try_fold(1usize, |n, d| n.checked_mul(d.get())).filter(|n| *n <= MAX_ELEMENTS)
     }
 
     /// The number of elements of a shape that has been checked (invariant I3 guarantees it inside a graph).
@@ -245,10 +242,7 @@ pub struct Aval {
 impl Aval {
     /// The aval of `dtype` and `shape`.
     pub fn new(dtype: DType, shape: impl Into<Shape>) -> Self {
-        Aval {
-            dtype,
-            shape: shape.into(),
-        }
+        Aval { dtype, shape: shape.into() }
     }
 
     /// The number of dimensions.
@@ -258,18 +252,12 @@ impl Aval {
 
     /// The same shape with another dtype.
     pub fn with_dtype(&self, dtype: DType) -> Self {
-        Aval {
-            dtype,
-            shape: self.shape.clone(),
-        }
+        Aval { dtype, shape: self.shape.clone() }
     }
 
     /// The same dtype with another shape.
     pub fn with_shape(&self, shape: impl Into<Shape>) -> Self {
-        Aval {
-            dtype: self.dtype,
-            shape: shape.into(),
-        }
+        Aval { dtype: self.dtype, shape: shape.into() }
     }
 }
 

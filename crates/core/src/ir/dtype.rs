@@ -122,14 +122,9 @@ impl DType {
     pub const fn compute(self) -> DType {
         match self {
             DType::BF16 | DType::F16 => DType::F32,
-            DType::F32
-            | DType::F64
-            | DType::I64
-            | DType::I32
-            | DType::I16
-            | DType::I8
-            | DType::U8
-            | DType::Bool => self,
+            DType::F32 | DType::F64 | DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => {
+                self
+            }
         }
     }
 
@@ -178,9 +173,6 @@ impl FromStr for DType {
     type Err = UnknownDType;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        DType::ALL
-            .into_iter()
-            .find(|d| d.name() == text)
-            .ok_or_else(|| UnknownDType(text.to_owned()))
+        DType::ALL.into_iter().find(|d| d.name() == text).ok_or_else(|| UnknownDType(text.to_owned()))
     }
 }

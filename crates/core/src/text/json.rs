@@ -8,11 +8,7 @@ pub mod float {
 
     /// Writes `x`.
     pub fn serialize<S: Serializer>(x: &f64, s: S) -> Result<S::Ok, S::Error> {
-        if x.is_finite() {
-            s.serialize_f64(*x)
-        } else {
-            s.serialize_str(&float_text(*x))
-        }
+        if x.is_finite() { s.serialize_f64(*x) } else { s.serialize_str(&float_text(*x)) }
     }
 
     /// Reads what [`serialize`] wrote.
@@ -25,9 +21,7 @@ pub mod float {
         }
         match Form::deserialize(d)? {
             Form::Number(x) => Ok(x),
-            Form::Text(t) => {
-                parse_float(&t).ok_or_else(|| de::Error::custom(format!("`{t}` is no float")))
-            }
+            Form::Text(t) => parse_float(&t).ok_or_else(|| de::Error::custom(format!("`{t}` is no float"))),
         }
     }
 }

@@ -18,14 +18,8 @@ pub fn parse_float(text: &str) -> Option<f64> {
         "nan" => Some(f64::NAN),
         "inf" => Some(f64::INFINITY),
         "-inf" => Some(f64::NEG_INFINITY),
-        _ => match text
-            .strip_prefix("nan(0x")
-            .and_then(|t| t.strip_suffix(')'))
-        {
-            Some(hex) => u64::from_str_radix(hex, 16)
-                .ok()
-                .map(f64::from_bits)
-                .filter(|x| x.is_nan()),
+        _ => match text.strip_prefix("nan(0x").and_then(|t| t.strip_suffix(')')) {
+            Some(hex) => u64::from_str_radix(hex, 16).ok().map(f64::from_bits).filter(|x| x.is_nan()),
             None if text.starts_with(|c: char| c.is_ascii_digit() || c == '-') => text.parse().ok(),
             None => None,
         },

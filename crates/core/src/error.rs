@@ -1,0 +1,362 @@
+//! What can go wrong, one enum for each stage.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::ir::{AttrError, Aval, DType, Loc, Shape};
+
+/// The arguments or attributes of one op break a constraint of its spec section.
+///
+/// `label` is the constraint's name in `ir-spec/ops`, for instance `gather_c2`.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, miette::Diagnostic)]
+pub enum InferError {
+    /// Another number of operands.
+    #[error("expected {expected} operands, found {found}")]
+    #[diagnostic(code(cotangent::infer::arity))]
+    Arity {
+        /// What the op takes.
+        expected: usize,
+        /// What stands there.
+        found: usize,
+    },
+    /// An operand of a dtype or rank that the op does not take.
+    #[error("expected {expected}, found {found} ({label})")]
+    #[diagnostic(code(cotangent::infer::operand))]
+    Operand {
+        /// The constraint.
+        label: &'static str,
+        /// What the op takes.
+        expected: String,
+        /// The operand.
+        found: Aval,
+    },
+    /// Two operands that do not fit together.
+    #[error("expected {expected}, found {lhs} and {rhs} ({label})")]
+    #[diagnostic(code(cotangent::infer::mismatch))]
+    Mismatch {
+        /// The constraint.
+        label: &'static str,
+        /// How they should fit.
+        expected: String,
+        /// The first.
+        lhs: Aval,
+        /// The second.
+        rhs: Aval,
+    },
+    /// A dimension outside the operand.
+    #[error("expected a dimension in [{low}, {high}], found {dim} ({label})", low = -(*rank as i64).max(1), high = (*rank as i64 - 1).max(0))]
+    #[diagnostic(code(cotangent::infer::dim))]
+    Dim {
+        /// The constraint.
+        label: &'static str,
+        /// The dimension that was given.
+        dim: i64,
+        /// The rank of the operand.
+        rank: usize,
+    },
+    /// An attribute out of range.
+    #[error("expected `{attr}` to be {expected}, found {found} ({label})")]
+    #[diagnostic(code(cotangent::infer::attribute))]
+    Attribute {
+        /// The constraint.
+        label: &'static str,
+        /// The attribute.
+        attr: &'static str,
+        /// Its range.
+        expected: String,
+        /// Its value.
+        found: String,
+    },
+    /// A result that has too many elements to exist.
+    #[error("expected at most 2^47 elements, found shape {shape}")]
+    #[diagnostic(code(cotangent::infer::size))]
+    TooLarge {
+        /// The shape of the result.
+        shape: Shape,
+    },
+}
+
+/// Data that an op cannot compute with.
+#[derive(Clone, PartialEq, Debug, thiserror::Error, miette::Diagnostic)]
+pub enum EvalError {
+    /// An index outside its dimension.
+    #[error("index {index} is out of bounds for dimension {dim} with size {size} (at element {at} of the index)")]
+    #[diagnostic(code(cotangent::eval::index))]
+    Index {
+        /// The dimension that is indexed.
+        dim: usize,
+        /// The index.
+        index: i64,
+        /// The size of the dimension.
+        size: usize,
+        /// The flat position in the index array.
+        at: usize,
+    },
+    /// An integer divided by zero.
+    #[error("integer division by zero (at element {at})")]
+    #[diagnostic(code(cotangent::eval::zero_division))]
+    ZeroDivision {
+        /// The flat position.
+        at: usize,
+    },
+    /// A call that has only a reverse rule, evaluated forward.
+    #[error("`{name}` has a custom vjp rule and no forward derivative")]
+    #[diagnostic(code(cotangent::eval::no_forward))]
+    NoForward {
+        /// The function.
+        name: String,
+    },
+    /// A factorization of a matrix that has none.
+    #[error("{0}")]
+    #[diagnostic(code(cotangent::eval::linalg))]
+    Linalg(String),
+}
+
+/// A path of transforms and calls, for messages: `vmap(grad(…))`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Stack(pub Vec<String>);
+
+impl fmt::Display for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for s in &self.0 {
+            write!(f, "{s}(")?;
+        }
+        f.write_str("…")?;
+        for _ in &self.0 {
+            f.write_str(")")?;
+        }
+        Ok(())
+    }
+}
+
+/// Any error of cotangent. Cheap to clone.
+#[derive(Clone, Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    /// A call whose operands break a constraint.
+    #[error("`{op}` at {loc}{}: {source}", in_stack(stack))]
+    #[diagnostic(code(cotangent::trace::infer))]
+    Infer {
+        /// The op or method.
+        op: String,
+        /// The user's line.
+        loc: Loc,
+        /// The transforms around it.
+        stack: Stack,
+        /// The operands.
+        args: Vec<Aval>,
+        /// What is wrong.
+        #[diagnostic_source]
+        source: InferError,
+        /// How to mend it.
+        #[help]
+        help: Option<String>,
+    },
+    /// A call whose data cannot be computed with.
+    #[error("`{op}` at {loc}: {source}")]
+    #[diagnostic(code(cotangent::eval))]
+    Eval {
+        /// The op.
+        op: String,
+        /// The user's line.
+        loc: Loc,
+        /// What is wrong.
+        #[diagnostic_source]
+        source: EvalError,
+    },
+    /// A traced tensor used after its trace ended.
+    #[error(
+        "`{op}` at {loc}: a tensor traced inside `{made_in}` was used after that trace ended; return it from the function (as an auxiliary output) instead of storing it"
+    )]
+    #[diagnostic(code(cotangent::trace::escaped))]
+    Escaped {
+        /// The op that used it.
+        op: String,
+        /// The user's line.
+        loc: Loc,
+        /// The transform whose trace has ended.
+        made_in: String,
+    },
+    /// The value of a traced tensor was asked for.
+    #[error(
+        "at {loc}{}: it appears that you're trying to get a value out of a tracing tensor ({aval}): {what}",
+        in_stack(stack)
+    )]
+    #[diagnostic(
+        code(cotangent::trace::value),
+        help(
+            "a traced tensor has a dtype and a shape but no value; choose with `where_` instead of `if`, or return the tensor and read it outside"
+        )
+    )]
+    TracedValue {
+        /// The user's line.
+        loc: Loc,
+        /// The transforms around it.
+        stack: Stack,
+        /// The tensor.
+        aval: Aval,
+        /// The call.
+        what: &'static str,
+    },
+    /// A tensor read as another type than it holds.
+    #[error("at {loc}: expected a tensor of {expected}, found {found}")]
+    #[diagnostic(code(cotangent::tensor::read))]
+    Read {
+        /// The user's line.
+        loc: Loc,
+        /// What was asked for.
+        expected: String,
+        /// The tensor.
+        found: Aval,
+    },
+    /// Data that do not fill a shape.
+    #[error("at {loc}: expected {expected} elements for shape {shape}, found {found}")]
+    #[diagnostic(code(cotangent::tensor::length))]
+    Length {
+        /// The user's line.
+        loc: Loc,
+        /// The shape.
+        shape: Shape,
+        /// Its number of elements.
+        expected: String,
+        /// The number given.
+        found: usize,
+    },
+    /// A transform used against its rules.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Transform(#[from] TransformError),
+    /// Text or JSON that is no graph.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Parse(#[from] Box<crate::text::ParseError>),
+    /// A graph that breaks invariants.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Verify(#[from] crate::ir::verify::VerifyError),
+    /// The error of a user's own function.
+    #[error("{0}")]
+    #[diagnostic(code(cotangent::user))]
+    User(Arc<str>),
+}
+
+fn in_stack(stack: &Stack) -> String {
+    if stack.0.is_empty() { String::new() } else { format!(" (in `{stack}`)") }
+}
+
+/// A transform used against its rules (field.md F1–F18).
+#[derive(Clone, PartialEq, Debug, thiserror::Error, miette::Diagnostic)]
+pub enum TransformError {
+    /// A result that `grad` cannot start from.
+    #[error(
+        "grad: expected f(*args) to return a scalar tensor, got {found}. Maybe you wanted to use the vjp or jacrev APIs instead?"
+    )]
+    #[diagnostic(code(cotangent::transform::grad_scalar))]
+    NotScalar {
+        /// The result.
+        found: Aval,
+    },
+    /// A result or argument that has no derivative.
+    #[error("{transform}: only tensors of floating point dtype can be differentiated, {what} is {found}")]
+    #[diagnostic(code(cotangent::transform::dtype))]
+    NotFloat {
+        /// The transform.
+        transform: &'static str,
+        /// Which argument or result.
+        what: String,
+        /// Its aval.
+        found: Aval,
+    },
+    /// `argnums` against its rules.
+    #[error("{transform}: {problem}")]
+    #[diagnostic(code(cotangent::transform::argnums))]
+    Argnums {
+        /// The transform.
+        transform: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Tangents or cotangents unlike their primals.
+    #[error("{transform}: expected {what} {index} to be {expected}, found {found}")]
+    #[diagnostic(code(cotangent::transform::like))]
+    Unlike {
+        /// The transform.
+        transform: &'static str,
+        /// tangent or cotangent.
+        what: &'static str,
+        /// The leaf's number.
+        index: usize,
+        /// The aval of the primal.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
+    /// Trees that do not fit together.
+    #[error("{transform}: {what} should have the structure {expected}, found {found}")]
+    #[diagnostic(code(cotangent::transform::structure))]
+    Structure {
+        /// The transform.
+        transform: &'static str,
+        /// Which tree.
+        what: &'static str,
+        /// The structure that fits.
+        expected: String,
+        /// The structure that was given.
+        found: String,
+    },
+    /// `vmap`'s dimensions against its rules.
+    #[error("vmap: {problem}")]
+    #[diagnostic(code(cotangent::transform::vmap))]
+    Vmap {
+        /// What is wrong.
+        problem: String,
+    },
+    /// A random op under `randomness = error`.
+    #[error(
+        "vmap: called random operation while in randomness error mode (`{op}` at {loc}). Please use the `same` or `different` randomness flags on vmap, or give each example a key of its own"
+    )]
+    #[diagnostic(code(cotangent::transform::randomness))]
+    Randomness {
+        /// The op.
+        op: String,
+        /// The user's line.
+        loc: Loc,
+    },
+    /// Forward mode through a function that has only a reverse rule.
+    #[error(
+        "{transform}: `{name}` has a custom vjp rule and therefore no forward derivative; use grad, vjp or jacrev, or give it a custom jvp rule"
+    )]
+    #[diagnostic(code(cotangent::transform::forward_of_vjp))]
+    ForwardOfVjp {
+        /// The transform.
+        transform: &'static str,
+        /// The function.
+        name: String,
+    },
+    /// A user's rule that does not fit its function.
+    #[error("custom rule of `{name}`: {problem}")]
+    #[diagnostic(code(cotangent::transform::custom_rule))]
+    CustomRule {
+        /// The function.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl Error {
+    /// The user's own error, from inside a traced function that returns `Result`.
+    pub fn user(error: impl fmt::Display) -> Self {
+        Error::User(error.to_string().into())
+    }
+}
+
+/// The dtypes that an op takes, for messages.
+pub(crate) fn dtype_list(dtypes: &[DType]) -> String {
+    dtypes.iter().map(|d| d.name()).collect::<Vec<_>>().join(", ")
+}
+
+impl From<AttrError> for Error {
+    fn from(e: AttrError) -> Self {
+        Error::User(e.to_string().into())
+    }
+}

@@ -1,0 +1,140 @@
+//! The verifier: checks the invariants of a graph and reports every violation.
+//!
+//! - **I1** order: every operand is defined before its use.
+//! - **I2** single definition: each value is one parameter or one result of one node.
+//! - **I3** types: each result's aval is what the op infers from its operands.
+//! - **I4** explicit: no implicit broadcasting or promotion; the ops' own constraints say so, and I3 checks them.
+//! - **I5** pure: holds by construction, no op has an effect.
+//! - **I6** normal attributes: part of the ops' constraints.
+//! - **I7** closed: all values exist, and the signature has as many leaves as there are parameters and results.
+//! - **I8** located: every node has a location in the graph's table.
+//! - **I9** persistent: holds by construction, passes take `&Graph`.
+
+use std::fmt;
+
+use super::{Aval, Graph, TreeSpec, Value};
+use crate::ops::Op;
+
+/// One broken invariant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Violation {
+    /// Its number, `I1` to `I9`.
+    pub invariant: &'static str,
+    /// The index of the node at which it is broken, if it is at one.
+    pub node: Option<usize>,
+    /// What was expected and what was found.
+    pub message: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.node {
+            Some(n) => write!(f, "{} at node {n}: {}", self.invariant, self.message),
+            None => write!(f, "{}: {}", self.invariant, self.message),
+        }
+    }
+}
+
+/// All violations of a graph that breaks invariants.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, miette::Diagnostic)]
+#[error("graph `{graph}` breaks {} invariant(s):{}", violations.len(), list(violations))]
+#[diagnostic(code(cotangent::verify), help("the invariants I1 to I9 stand in ir-spec/graph.md"))]
+pub struct VerifyError {
+    /// The graph's name.
+    pub graph: String,
+    /// The violations, in order of nodes.
+    pub violations: Vec<Violation>,
+}
+
+fn list(violations: &[Violation]) -> String {
+    violations.iter().map(|v| format!("\n  {v}")).collect()
+}
+
+/// Checks all invariants.
+///
+/// *Errors*: every violation, not just the first.
+pub fn verify(graph: &Graph) -> Result<(), VerifyError> {
+    let mut violations = Vec::new();
+    collect(graph, &mut violations);
+    if violations.is_empty() {
+        return Ok(());
+    }
+    Err(VerifyError { graph: graph.name().to_owned(), violations })
+}
+
+fn collect(graph: &Graph, out: &mut Vec<Violation>) {
+    let mut push = |invariant, node, message| out.push(Violation { invariant, node, message });
+    let mut defined = vec![false; graph.num_values()];
+    let mut define = |v: Value| match defined.get_mut(v.index()) {
+        None => Some(("I7", format!("{v} does not exist"))),
+        Some(d) if *d => Some(("I2", format!("{v} is defined twice"))),
+        Some(d) => {
+            *d = true;
+            None
+        }
+    };
+    let mut known = vec![false; graph.num_values()];
+    for p in graph.params() {
+        match define(*p) {
+            Some((i, m)) => push(i, None, m),
+            None => known[p.index()] = true,
+        }
+    }
+    for (i, n) in graph.nodes().iter().enumerate() {
+        let at = Some(i);
+        let mut operands: Vec<&Aval> = Vec::with_capacity(n.args.len());
+        for v in &n.args {
+            match known.get(v.index()) {
+                None => push("I7", at, format!("operand {v} does not exist")),
+                Some(false) => push("I1", at, format!("operand {v} is used before it is defined")),
+                Some(true) => operands.push(graph.aval(*v)),
+            }
+        }
+        if let Op::Call(call) = &n.op {
+            let mut inner = Vec::new();
+            for g in call.graphs() {
+                collect(g, &mut inner);
+            }
+            for v in inner {
+                push(v.invariant, at, format!("in the body of `{}`: {v}", call.function()));
+            }
+        }
+        if operands.len() == n.args.len() {
+            match n.op.checked_infer(&operands) {
+                Err(e) => push("I3", at, format!("`{}`: {e}", n.op.name())),
+                Ok(avals) => {
+                    let found = n.results.iter().filter_map(|v| (v.index() < known.len()).then(|| graph.aval(*v)));
+                    let (expected, found): (Vec<&Aval>, Vec<&Aval>) = (avals.iter().collect(), found.collect());
+                    if expected != found {
+                        push("I3", at, format!("`{}`: expected results {expected:?}, found {found:?}", n.op.name()));
+                    }
+                }
+            }
+        }
+        for v in &n.results {
+            match define(*v) {
+                Some((i, m)) => push(i, at, m),
+                None => known[v.index()] = true,
+            }
+        }
+        if !graph.has_loc(n) {
+            push("I8", at, "no location".to_owned());
+        }
+    }
+    for v in graph.results() {
+        match known.get(v.index()) {
+            None => push("I7", None, format!("result {v} does not exist")),
+            Some(false) => push("I1", None, format!("result {v} is never defined")),
+            Some(true) => {}
+        }
+    }
+    let signature = graph.signature();
+    let leaves: usize = signature.params.iter().map(TreeSpec::num_leaves).sum();
+    if leaves != graph.params().len() || signature.names.len() != signature.params.len() {
+        push("I7", None, format!("the signature has {leaves} leaves for {} params", graph.params().len()));
+    }
+    let leaves = signature.result.num_leaves();
+    if leaves != graph.results().len() {
+        push("I7", None, format!("the signature has {leaves} leaves for {} results", graph.results().len()));
+    }
+}

@@ -1,0 +1,302 @@
+//! Calls: composites, and functions with rules of their own.
+
+use std::sync::Arc;
+
+use crate::array::Array;
+use crate::error::{EvalError, InferError};
+use crate::ir::{Attr, AttrError, AttrField, AttrReader, Attrs, Aval, Dim, Graph};
+use crate::tensor::{Tensor, emit_all};
+use crate::transform::{self, jvp::push_forward, replay::replay};
+
+use super::{Avals, Batched, Cotangent, FromText, LinArg, LoopForm, Primitive, Sample, Samples, Tangent};
+
+/// How a call is differentiated.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Rule {
+    /// By its body: a composite, inlined by the first transform that needs to look inside.
+    Inline,
+    /// By its body, whose intermediate values are computed again rather than kept.
+    Checkpoint,
+    /// By a user's forward rule: `(x…, x_dot…) → y_dot…`.
+    Jvp(Arc<Graph>),
+    /// By a user's reverse rule.
+    Vjp {
+        /// `x… → (y…, residual…)`.
+        fwd: Arc<Graph>,
+        /// `(residual…, y_bar…) → x_bar…`.
+        bwd: Arc<Graph>,
+    },
+    /// The tangent of a [`Rule::Vjp`] call, known only by its transpose: operands are residuals and tangents,
+    /// the body gives the avals of the results. It lives inside linear graphs until the transpose consumes it.
+    VjpTangent {
+        /// `(residual…, y_bar…) → x_bar…`.
+        bwd: Arc<Graph>,
+        /// The number of residuals.
+        residuals: usize,
+    },
+}
+
+impl Rule {
+    const fn name(&self) -> &'static str {
+        match self {
+            Rule::Inline => "inline",
+            Rule::Checkpoint => "checkpoint",
+            Rule::Jvp(_) => "jvp",
+            Rule::Vjp { .. } => "vjp",
+            Rule::VjpTangent { .. } => "vjp_tangent",
+        }
+    }
+}
+
+impl AttrField for Rule {
+    const KIND: &'static str = "a rule (a list of its name and graphs)";
+
+    fn to_attr(&self) -> Attr {
+        let mut items = vec![Attr::Str(self.name().to_owned())];
+        match self {
+            Rule::Inline | Rule::Checkpoint => {}
+            Rule::Jvp(g) => items.push(Attr::Graph(g.clone())),
+            Rule::Vjp { fwd, bwd } => items.extend([Attr::Graph(fwd.clone()), Attr::Graph(bwd.clone())]),
+            Rule::VjpTangent { bwd, residuals } => {
+                items.extend([Attr::Graph(bwd.clone()), residuals.to_attr()]);
+            }
+        }
+        Attr::List(items)
+    }
+
+    fn from_attr(attr: &Attr) -> Option<Self> {
+        let Attr::List(items) = attr else { return None };
+        match items.as_slice() {
+            [Attr::Str(s)] if s == "inline" => Some(Rule::Inline),
+            [Attr::Str(s)] if s == "checkpoint" => Some(Rule::Checkpoint),
+            [Attr::Str(s), Attr::Graph(g)] if s == "jvp" => Some(Rule::Jvp(g.clone())),
+            [Attr::Str(s), Attr::Graph(fwd), Attr::Graph(bwd)] if s == "vjp" => {
+                Some(Rule::Vjp { fwd: fwd.clone(), bwd: bwd.clone() })
+            }
+            [Attr::Str(s), Attr::Graph(bwd), n] if s == "vjp_tangent" => {
+                Some(Rule::VjpTangent { bwd: bwd.clone(), residuals: usize::from_attr(n)? })
+            }
+            _ => None,
+        }
+    }
+}
+
+crate::ir::attr_struct! {
+    /// A function applied as one node.
+    ///
+    /// *Derivative*: by `rule`.
+    /// *Errors*: `call_c1` operands that are not the body's parameters.
+    /// *Source*: composites carry the schema of the ATen op that they are.
+    pub struct Call {
+        /// PyTorch's schema of the composite, or `cotangent::name(…)` for a user's function.
+        pub target: String,
+        /// Values of the schema's attributes, as `[name, value]` pairs.
+        pub params: Vec<Attr>,
+        /// What it computes.
+        pub body: Arc<Graph>,
+        /// How it is differentiated.
+        pub rule: Rule,
+    }
+}
+
+impl FromText for Call {
+    fn from_text(name: &str, attrs: &mut AttrReader) -> Option<Result<Self, AttrError>> {
+        (name == "call").then(|| Call::from_generic(attrs))
+    }
+}
+
+impl Call {
+    /// A call of the function with this schema, as yet without parameters and with an empty body.
+    pub(crate) fn named(schema: &str) -> Self {
+        let body = Arc::new(crate::ir::Builder::new().finish("", Vec::new()));
+        Call { target: schema.to_owned(), params: Vec::new(), body, rule: Rule::Inline }
+    }
+
+    /// The function's name: the schema's up to the parenthesis, without namespace.
+    pub fn function(&self) -> &str {
+        let name = self.target.split('(').next().unwrap_or_default();
+        name.rsplit("::").next().unwrap_or(name)
+    }
+
+    /// Whether transforms look at the body in place of the call.
+    pub fn is_inline(&self) -> bool {
+        matches!(self.rule, Rule::Inline)
+    }
+
+    /// Whether it can be evaluated: all calls but the tangents of functions that have only a reverse rule.
+    pub fn has_forward(&self) -> bool {
+        !matches!(self.rule, Rule::VjpTangent { .. })
+    }
+
+    /// The body and the graphs of the rule.
+    pub fn graphs(&self) -> Vec<&Graph> {
+        let mut out = vec![self.body.as_ref()];
+        match &self.rule {
+            Rule::Inline | Rule::Checkpoint => {}
+            Rule::Jvp(g) => out.push(g),
+            Rule::Vjp { fwd, bwd } => out.extend([fwd.as_ref(), bwd.as_ref()]),
+            Rule::VjpTangent { bwd, .. } => out.push(bwd),
+        }
+        out
+    }
+
+    fn batched_body(&self, size: Dim) -> Arc<Graph> {
+        Arc::new(transform::vmap::vmap_all(&self.body, size))
+    }
+
+    fn batched(&self, size: Dim) -> Call {
+        let all = |g: &Arc<Graph>| Arc::new(transform::vmap::vmap_all(g, size));
+        let rule = match &self.rule {
+            Rule::Inline => Rule::Inline,
+            Rule::Checkpoint => Rule::Checkpoint,
+            Rule::Jvp(g) => Rule::Jvp(all(g)),
+            Rule::Vjp { fwd, bwd } => Rule::Vjp { fwd: all(fwd), bwd: all(bwd) },
+            Rule::VjpTangent { bwd, residuals } => Rule::VjpTangent { bwd: all(bwd), residuals: *residuals },
+        };
+        // The schema describes the unbatched function, so that only its name is kept.
+        let target = format!("cotangent::vmap_{}(...)", self.function().replace('.', "_"));
+        Call { target, params: Vec::new(), body: self.batched_body(size), rule }
+    }
+}
+
+impl Primitive for Call {
+    fn name(&self) -> &'static str {
+        "call"
+    }
+
+    fn schema(&self) -> &'static str {
+        "cotangent::call(Tensor[] args) -> Tensor[]"
+    }
+
+    fn attrs(&self) -> Attrs {
+        self.generic_attrs()
+    }
+
+    fn infer(&self, args: &[&Aval]) -> Result<Avals, InferError> {
+        let params = self.body.param_avals();
+        if params.len() != args.len() {
+            return Err(InferError::Arity { expected: params.len(), found: args.len() });
+        }
+        match params.iter().zip(args).find(|(p, a)| p != *a) {
+            Some((p, a)) => Err(InferError::Operand { label: "call_c1", expected: p.to_string(), found: (*a).clone() }),
+            None => Ok(self.body.result_avals().into_iter().collect()),
+        }
+    }
+
+    fn eval(&self, args: &[&Array]) -> Result<Vec<Array>, EvalError> {
+        match &self.rule {
+            Rule::VjpTangent { .. } => Err(EvalError::NoForward { name: self.function().to_owned() }),
+            Rule::Inline | Rule::Checkpoint | Rule::Jvp(_) | Rule::Vjp { .. } => {
+                transform::eval::eval_arrays(&self.body, args)
+            }
+        }
+    }
+
+    fn jvp(&self, x: &[Tensor], y: &[Tensor], x_dot: &[Tangent]) -> Vec<Tangent> {
+        let dots = || x.iter().zip(x_dot).map(|(x, t)| t.or_zeros(x));
+        match &self.rule {
+            Rule::Inline | Rule::Checkpoint => push_forward(&self.body, x, x_dot).1,
+            Rule::Jvp(rule) => {
+                let args: Vec<Tensor> = x.iter().cloned().chain(dots()).collect();
+                replay(rule, &args).into_iter().map(Tangent::Is).collect()
+            }
+            Rule::Vjp { fwd, bwd } => {
+                let mut residuals = replay(fwd, x).split_off(y.len());
+                let n = residuals.len();
+                residuals.extend(dots());
+                let tangent = vjp_tangent(self, bwd, n, &residuals, y);
+                let args: Vec<&Tensor> = residuals.iter().collect();
+                emit_all(tangent.into(), &args).into_iter().map(Tangent::Is).collect()
+            }
+            Rule::VjpTangent { residuals, .. } => {
+                // Linear in the tangents; a tangent of the residuals would be a second derivative of the user's
+                // backward function, which forward mode cannot see. The pass reports the node that stays.
+                let args: Vec<Tensor> = x[..*residuals].iter().cloned().chain(dots().skip(*residuals)).collect();
+                let refs: Vec<&Tensor> = args.iter().collect();
+                emit_all(self.clone().into(), &refs).into_iter().map(Tangent::Is).collect()
+            }
+        }
+    }
+
+    fn transpose(&self, y_bar: &[Cotangent], args: &[LinArg]) -> Vec<Cotangent> {
+        match &self.rule {
+            Rule::VjpTangent { bwd, residuals } => {
+                let mut inputs: Vec<Tensor> = Vec::new();
+                for a in &args[..*residuals] {
+                    match a {
+                        LinArg::Residual(t) => inputs.push(t.clone()),
+                        LinArg::Linear(_) => return super::nonlinear("call"),
+                    }
+                }
+                let avals = self.body.result_avals();
+                let like = inputs.first().cloned();
+                for (c, aval) in y_bar.iter().zip(avals) {
+                    inputs.push(match c {
+                        Cotangent::Is(t) => t.clone(),
+                        Cotangent::Zero => Tensor::zeros_of(&aval, like.as_ref()),
+                    });
+                }
+                let x_bar = replay(bwd, &inputs).into_iter().map(Cotangent::Is);
+                std::iter::repeat_n(Cotangent::Zero, *residuals).chain(x_bar).collect()
+            }
+            Rule::Inline | Rule::Checkpoint | Rule::Jvp(_) | Rule::Vjp { .. } => {
+                transform::transpose::transpose_body(&self.body, y_bar, args)
+            }
+        }
+    }
+
+    fn batch(&self, args: &[Batched], size: Dim) -> Vec<Batched> {
+        let full: Vec<Tensor> = args.iter().map(|a| a.materialised(size)).collect();
+        let refs: Vec<&Tensor> = full.iter().collect();
+        emit_all(self.batched(size).into(), &refs).into_iter().map(Batched::mapped).collect()
+    }
+
+    fn loop_form(&self, _: &[&Aval], _: &[Aval]) -> LoopForm {
+        LoopForm::Inline
+    }
+}
+
+/// The node that stands for the tangent of a call with a reverse rule.
+fn vjp_tangent(call: &Call, bwd: &Arc<Graph>, residuals: usize, args: &[Tensor], y: &[Tensor]) -> Call {
+    let body = transform::build("tangent", |t| {
+        for a in args {
+            t.param(&a.aval());
+        }
+        Ok(y.iter().map(|y| Tensor::zeros_of(&y.aval(), None)).collect())
+    })
+    .expect("zeros of inferred avals");
+    Call {
+        target: format!("cotangent::{}_tangent(...)", call.function().replace('.', "_")),
+        params: Vec::new(),
+        body: Arc::new(body),
+        rule: Rule::VjpTangent { bwd: bwd.clone(), residuals },
+    }
+}
+
+impl Samples for Call {
+    fn samples() -> Vec<Sample> {
+        let body = |shape: &[usize]| {
+            let g = transform::build("double_sine", |t| {
+                let x = t.param(&Aval::new(crate::ir::DType::F64, shape));
+                Ok(vec![x.sin() * 2.0])
+            });
+            Arc::new(g.expect("a well-formed body"))
+        };
+        let of = |note, shape: &[usize], rule| {
+            let call = Call {
+                target: "cotangent::double_sine(Tensor x) -> Tensor".to_owned(),
+                params: Vec::new(),
+                body: body(shape),
+                rule,
+            };
+            let n: usize = shape.iter().product();
+            Sample::new(note, call, [Array::new(shape, (0..n).map(|i| i as f64).collect())])
+        };
+        vec![
+            of("usual", &[2, 2], Rule::Inline),
+            of("checkpoint", &[3], Rule::Checkpoint),
+            of("scalar", &[], Rule::Inline),
+            of("empty", &[0], Rule::Inline),
+        ]
+    }
+}

@@ -1,0 +1,232 @@
+//! What a primitive says about its execution: the bridge to loops, which name no op.
+
+use crate::ir::{DType, Scalar, Shape};
+
+use super::{Binary, Unary};
+
+/// The scalar function of a pointwise op.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ScalarFn {
+    /// A unary function.
+    Unary(Unary),
+    /// A binary function.
+    Binary(Binary),
+    /// `if p { a } else { b }`.
+    Select,
+    /// A cast.
+    Convert(DType),
+    /// Philox on key and counter.
+    RandomBits,
+    /// The polygamma function of this order.
+    Polygamma(i64),
+}
+
+/// An associative combination with a neutral element.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum Monoid {
+    Sum,
+    Prod,
+    Max,
+    Min,
+    LogAddExp,
+}
+
+/// A result that reads each element from one place of the operand.
+#[derive(Clone, PartialEq, Debug)]
+pub enum View {
+    /// Trailing-aligned broadcast to the result's shape.
+    Broadcast,
+    /// The same elements in row-major order.
+    Reshape,
+    /// Result dim `i` is operand dim `dims[i]`.
+    Permute(Vec<usize>),
+    /// `start + i * step` on one dim.
+    Slice {
+        /// The dim.
+        dim: usize,
+        /// First index.
+        start: usize,
+        /// Distance.
+        step: usize,
+    },
+    /// Reversed on these dims.
+    Flip(Vec<usize>),
+    /// The diagonal of two dims, as last dim.
+    Diagonal {
+        /// Offset above the main diagonal.
+        offset: i64,
+        /// Row dim.
+        dim1: usize,
+        /// Column dim.
+        dim2: usize,
+    },
+    /// Sliding windows of one dim, as last dim.
+    Unfold {
+        /// The dim.
+        dim: usize,
+        /// Window size.
+        size: usize,
+        /// Distance of windows.
+        step: usize,
+    },
+}
+
+/// A result made of pieces of the operands and a fill.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Piecewise {
+    /// Operands one after the other on a dim.
+    Concat {
+        /// The dim.
+        dim: usize,
+    },
+    /// The operand with borders (negative: cropped), innermost dim first as in PyTorch.
+    Pad {
+        /// `(low, high)` pairs from the last dim.
+        pad: Vec<i64>,
+        /// The border's value.
+        value: Scalar,
+    },
+    /// The second operand written over a slice of the first.
+    SliceUpdate {
+        /// The dim.
+        dim: usize,
+        /// First index.
+        start: usize,
+        /// Distance.
+        step: usize,
+    },
+    /// The operand's last dim on a diagonal, zero elsewhere.
+    DiagEmbed {
+        /// Offset above the main diagonal.
+        offset: i64,
+        /// Row dim of the result.
+        dim1: usize,
+        /// Column dim of the result.
+        dim2: usize,
+    },
+}
+
+/// Elements computed from their index alone.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Generate {
+    /// One value everywhere.
+    Fill(Scalar),
+    /// The index on the only dim.
+    Iota,
+    /// One on the diagonal, zero elsewhere.
+    Eye,
+    /// Stored elements.
+    Stored,
+}
+
+/// Data-dependent addressing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Reads through an index.
+    Gather {
+        /// The indexed dim.
+        dim: usize,
+    },
+    /// Writes through an index; `None` overwrites.
+    Scatter {
+        /// The indexed dim.
+        dim: usize,
+        /// How values are combined.
+        combine: Option<Monoid>,
+    },
+}
+
+/// A routine that loops do not express.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum Kernel {
+    Sort,
+    Cholesky,
+    SolveTriangular,
+    Lu,
+    Qr,
+    Eigh,
+    Svd,
+}
+
+/// The ways in which an op executes.
+#[derive(Clone, PartialEq, Debug)]
+pub enum LoopForm {
+    /// One scalar function at each element.
+    Pointwise(ScalarFn),
+    /// Elements from elsewhere; never needs memory where strides can say the same.
+    View(View),
+    /// Pieces.
+    Piecewise(Piecewise),
+    /// Elements from nothing.
+    Generate(Generate),
+    /// A reduction over dims.
+    Reduce {
+        /// The dims.
+        dims: Vec<usize>,
+        /// How.
+        monoid: Monoid,
+    },
+    /// The first position of the extreme element along a dim.
+    ArgReduce {
+        /// The dim.
+        dim: usize,
+        /// `Max` or `Min`.
+        monoid: Monoid,
+    },
+    /// A prefix combination along a dim, with the index of the extreme as second result where `indices`.
+    Scan {
+        /// The dim.
+        dim: usize,
+        /// How.
+        monoid: Monoid,
+        /// Whether the index is a second result.
+        indices: bool,
+    },
+    /// A matrix product with this many leading batch dims.
+    Contract {
+        /// 0 or 1.
+        batch_dims: usize,
+    },
+    /// A convolution.
+    Convolution,
+    /// The sum of overlapping windows.
+    WindowAdd {
+        /// The dim of the result.
+        dim: usize,
+        /// Window size.
+        size: usize,
+        /// Distance of windows.
+        step: usize,
+        /// The result.
+        shape: Shape,
+    },
+    /// Data-dependent addressing.
+    Access(Access),
+    /// A routine.
+    Kernel(Kernel),
+    /// The body of a call, inlined before lowering.
+    Inline,
+}
+
+impl LoopForm {
+    /// The word in the coverage table.
+    pub fn name(&self) -> &'static str {
+        match self {
+            LoopForm::Pointwise(_) => "pointwise",
+            LoopForm::View(_) => "view",
+            LoopForm::Piecewise(_) => "piecewise",
+            LoopForm::Generate(_) => "generate",
+            LoopForm::Reduce { .. } => "reduce",
+            LoopForm::ArgReduce { .. } => "arg-reduce",
+            LoopForm::Scan { .. } => "scan",
+            LoopForm::Contract { .. } => "contract",
+            LoopForm::Convolution => "convolution",
+            LoopForm::WindowAdd { .. } => "window-add",
+            LoopForm::Access(_) => "access",
+            LoopForm::Kernel(_) => "kernel",
+            LoopForm::Inline => "inline",
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Composites: functions over tensors that a trace records as one call node under their ATen name.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use super::trace::{Level, Trace, at_site};
+use super::{Tensor, emit_all};
+use crate::ir::Attr;
+use crate::ops::{Call, Rule};
+
+/// Applies the composite with PyTorch's `schema` to the tensors `args`.
+///
+/// `params` are the values of the schema's other arguments, in the schema's order; a tensor argument that is absent is
+/// listed there as [`Attr::None`]. A list of optional tensors is an [`Attr::List`] of `true` (the next operand) and
+/// [`Attr::None`].
+///
+/// Outside a trace the body runs at once. Inside, it is traced by itself and becomes the body of one call node, at the
+/// line of the user who called the outermost composite.
+#[track_caller]
+pub fn composite(
+    schema: &str,
+    params: &[(&str, Attr)],
+    args: &[&Tensor],
+    body: impl FnOnce(&[Tensor]) -> Vec<Tensor>,
+) -> Vec<Tensor> {
+    let site = Location::caller();
+    at_site(site, || {
+        let owned: Vec<Tensor> = args.iter().map(|a| (*a).clone()).collect();
+        if !args.iter().any(|a| a.is_traced()) || args.iter().any(|a| a.error().is_some()) {
+            return body(&owned);
+        }
+        let mut call = Call::named(schema);
+        let trace = Trace::new(call.function(), Level::Capture);
+        let inner: Vec<Tensor> = args.iter().map(|a| trace.param(&a.aval())).collect();
+        let results = trace.enter(|| body(&inner));
+        let traced = match trace.finish(call.function(), &results) {
+            Ok(traced) => traced,
+            Err(e) => return results.iter().map(|r| Tensor::poison_recorded(e.clone(), args, r.aval())).collect(),
+        };
+        // What the body uses of enclosing traces beside its operands becomes further operands.
+        let operands: Vec<&Tensor> = args.iter().copied().chain(&traced.captures).collect();
+        call.params = params.iter().map(|(k, v)| Attr::List(vec![Attr::Str((*k).to_owned()), v.clone()])).collect();
+        call.body = Arc::new(traced.graph);
+        call.rule = Rule::Inline;
+        emit_all(call.into(), &operands)
+    })
+}
+
+/// As [`composite`] for a function of one result.
+#[track_caller]
+pub fn composite_one(
+    schema: &str,
+    params: &[(&str, Attr)],
+    args: &[&Tensor],
+    body: impl FnOnce(&[Tensor]) -> Tensor,
+) -> Tensor {
+    composite(schema, params, args, |args| vec![body(args)]).swap_remove(0)
+}

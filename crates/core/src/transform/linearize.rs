@@ -1,0 +1,82 @@
+//! Linearization: a function split into its value at a point and the linear map of tangents there.
+//!
+//! `f(x) → (y, residuals)` and `(residuals, x_dot) → y_dot`. The tangents are traced in a trace nested in that of the
+//! primals, so that a primal value used by a tangent's rule becomes a parameter of the linear graph: a residual.
+
+use super::jvp::push_forward;
+use crate::error::Error;
+use crate::ir::Graph;
+use crate::ops::Tangent;
+use crate::tensor::Tensor;
+use crate::tensor::trace::{Level, Trace};
+
+/// A graph that is linear in its last parameters.
+///
+/// - **L1** its params are residuals, then linear params;
+/// - **L2** each node is linear in its linear arguments jointly.
+///
+/// Only [`linearize`] makes one, so that the transpose of a nonlinear graph cannot be asked for.
+#[derive(Clone, Debug)]
+pub struct LinearGraph {
+    graph: Graph,
+    residuals: usize,
+    results: Vec<bool>,
+}
+
+impl LinearGraph {
+    /// `(residual…, x_dot…) → y_dot…`, one tangent for each float result of the function, in order; a tangent that
+    /// is symbolically zero is not among the graph's results.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The number of residuals.
+    pub fn residuals(&self) -> usize {
+        self.residuals
+    }
+
+    /// For each result of the function, whether its tangent is a result of the graph (others are zero).
+    pub fn moving(&self) -> &[bool] {
+        &self.results
+    }
+}
+
+/// A function's value and its linear map.
+#[derive(Clone, Debug)]
+pub struct Linearized {
+    /// `x… → (y…, residual…)`.
+    pub primal: Graph,
+    /// The linear map of the tangents of the params in `wrt`.
+    pub linear: LinearGraph,
+}
+
+/// Linearizes `graph` in the parameters `wrt`.
+///
+/// *Errors*: a parameter in `wrt` that is not of floats.
+pub fn linearize(graph: &Graph, wrt: &[usize]) -> Result<Linearized, Error> {
+    let avals = graph.param_avals();
+    super::grad::check_float("linearize", &avals, wrt)?;
+    let primal = Trace::new("linearize", Level::Pass);
+    let tangent = primal.nested("tangent");
+    let x: Vec<Tensor> = avals.iter().map(|a| primal.param(a)).collect();
+    let mut x_dot = vec![Tangent::Zero; x.len()];
+    for i in wrt {
+        x_dot[*i] = Tangent::Is(tangent.param(&avals[*i]));
+    }
+    let (mut y, y_dot) = primal.enter(|| push_forward(graph, &x, &x_dot));
+    let results: Vec<bool> = y_dot.iter().map(|t| matches!(t, Tangent::Is(_))).collect();
+    let dots: Vec<Tensor> = y_dot
+        .into_iter()
+        .filter_map(|t| match t {
+            Tangent::Is(t) => Some(t),
+            Tangent::Zero => None,
+        })
+        .collect();
+    let linear = tangent.finish("linear", &dots)?;
+    let residuals = linear.captures.len();
+    y.extend(linear.captures);
+    let primal = primal.finish(graph.name(), &y)?;
+    debug_assert!(primal.captures.is_empty(), "I7: linearize captured outer values");
+    let graph = linear.graph.with_params_rotated(residuals);
+    Ok(Linearized { primal: primal.graph, linear: LinearGraph { graph, residuals, results } })
+}

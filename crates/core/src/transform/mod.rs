@@ -1,0 +1,16 @@
+//! Transforms: passes from graph to graph.
+//!
+//! Each pass is an environment and one loop over the nodes that calls the nodes' rules. A pass never names an
+//! elementwise or structured op; the only op that passes look into is the call of a composite, which is inlined by the
+//! first pass that needs a rule for it.
+
+pub mod eval;
+pub mod grad;
+pub mod inline;
+pub mod jvp;
+pub mod linearize;
+pub mod replay;
+pub mod transpose;
+pub mod vmap;
+
+pub use crate::tensor::trace::build;

@@ -1,0 +1,94 @@
+//! Batching: a function of one example becomes a function of a batch.
+//!
+//! Inside, the batch dim is always 0; where it stands in arguments and results is met at the border. A node without
+//! a mapped operand is left as it is.
+
+use super::inline::composite;
+use super::replay::Env;
+use crate::error::{Error, TransformError};
+use crate::ir::{Aval, Derivation, Dim, Graph};
+use crate::ops::Batched;
+use crate::tensor::trace::{at, build, derived};
+use crate::tensor::{Tensor, emit_all};
+
+/// The results of `graph` over a batch of `size` examples.
+pub fn push_batched(graph: &Graph, args: &[Batched], size: Dim) -> Vec<Batched> {
+    let mut env = Env::new(graph, args.iter().cloned());
+    for n in graph.nodes() {
+        let args = env.read(&n.args);
+        let loc = graph.loc(n);
+        let results = if !args.iter().any(|a| a.mapped) {
+            let args: Vec<&Tensor> = args.iter().map(|a| &a.x).collect();
+            let results = at(loc.clone(), || emit_all(n.op.clone(), &args));
+            results.into_iter().map(|x| Batched { x, mapped: false }).collect()
+        } else if let Some(call) = composite(&n.op) {
+            push_batched(&call.body, &args, size)
+        } else {
+            derived(loc, Derivation::Vmap, || n.op.prim().batch(&args, size))
+        };
+        for (v, b) in n.results.iter().zip(&results) {
+            debug_assert!(
+                b.x.error().is_some() || unbatched(b) == *graph.aval(*v),
+                "batch of `{}`: {}",
+                n.op.name(),
+                b.x.aval()
+            );
+        }
+        env.write(&n.results, results);
+    }
+    env.read(graph.results())
+}
+
+fn unbatched(b: &Batched) -> Aval {
+    if b.mapped { b.x.aval().with_shape(b.x.shape().removed(0)) } else { b.x.aval() }
+}
+
+/// The graph over a batch: parameter `i` has its batch dim at `in_dims[i]` (or is shared by all examples), result `i`
+/// at `out_dims[i]`.
+///
+/// *Shape*: the batch dims of the mapped parameters are given by `size`.
+/// *Errors*: a dim beyond the rank of a parameter or result; a number of dims that is not that of the parameters or
+/// results.
+pub fn vmap(graph: &Graph, in_dims: &[Option<usize>], out_dims: &[usize], size: Dim) -> Result<Graph, Error> {
+    check_dims("in_dims", in_dims.iter().copied(), &graph.param_avals())?;
+    check_dims("out_dims", out_dims.iter().map(|d| Some(*d)), &graph.result_avals())?;
+    build("vmap", |t| {
+        let arg = |(aval, dim): (Aval, &Option<usize>)| match dim {
+            None => Batched { x: t.param(&aval), mapped: false },
+            Some(d) => Batched::mapped(move_dim(&t.param(&aval.with_shape(aval.shape.inserted(*d, size))), *d, 0)),
+        };
+        let args: Vec<Batched> = graph.param_avals().into_iter().zip(in_dims).map(arg).collect();
+        let results = push_batched(graph, &args, size);
+        Ok(results.iter().zip(out_dims).map(|(r, d)| move_dim(&r.materialised(size), 0, *d)).collect())
+    })
+}
+
+/// The graph with every parameter mapped at 0 and every result at 0.
+pub(crate) fn vmap_all(graph: &Graph, size: Dim) -> Graph {
+    vmap(graph, &vec![Some(0); graph.params().len()], &vec![0; graph.results().len()], size)
+        .expect("I3: rules keep a verified graph's avals")
+        .with_name(graph.name())
+}
+
+/// The tensor with dim `from` moved to `to`; the others keep their order.
+pub fn move_dim(x: &Tensor, from: usize, to: usize) -> Tensor {
+    let mut dims: Vec<usize> = (0..x.rank()).filter(|d| *d != from).collect();
+    dims.insert(to.min(dims.len()), from);
+    x.permute_to(&dims)
+}
+
+fn check_dims(what: &str, dims: impl ExactSizeIterator<Item = Option<usize>>, avals: &[Aval]) -> Result<(), Error> {
+    if dims.len() != avals.len() {
+        let problem = format!("expected {} {what}, found {}", avals.len(), dims.len());
+        return Err(TransformError::Vmap { problem }.into());
+    }
+    for (i, (d, aval)) in dims.zip(avals).enumerate() {
+        if let Some(d) = d
+            && d > aval.rank()
+        {
+            let problem = format!("expected {what}[{i}] to be at most {} for {aval}, found {d}", aval.rank());
+            return Err(TransformError::Vmap { problem }.into());
+        }
+    }
+    Ok(())
+}
