@@ -103,7 +103,7 @@ fn collect(graph: &Graph, out: &mut Vec<Violation>) {
             match n.op.checked_infer(&operands) {
                 Err(e) => push("I3", at, format!("`{}`: {e}", n.op.name())),
                 Ok(avals) => {
-                    let found = n.results.iter().filter_map(|v| (v.index() < known.len()).then(|| graph.aval(*v)));
+                    let found = n.results.iter().filter(|&v| v.index() < known.len()).map(|v| graph.aval(*v));
                     let (expected, found): (Vec<&Aval>, Vec<&Aval>) = (avals.iter().collect(), found.collect());
                     if expected != found {
                         push("I3", at, format!("`{}`: expected results {expected:?}, found {found:?}", n.op.name()));

@@ -206,13 +206,13 @@ fn int_pow(a: i64, b: i64) -> Option<i64> {
 /// Exponent 0 has derivative 0 even where `x^(e-1)` is infinite or NaN.
 fn pow_base(a: &Tensor, b: &Tensor, _: &Tensor, t: &Tensor) -> Tensor {
     let d = b * a.pow(&(b - 1.0));
-    t * d.where_(&b.ne(0.0), &d.zeros_like())
+    t * d.where_(&b.ne(0.0), d.zeros_like())
 }
 
 /// Base 0 with an exponent that is not negative has derivative 0 in the exponent.
 fn pow_exponent(a: &Tensor, b: &Tensor, y: &Tensor, t: &Tensor) -> Tensor {
     let d = y * a.log();
-    let flat = a.eq(0.0).bitwise_and(&b.ge(0.0));
+    let flat = a.eq(0.0).bitwise_and(b.ge(0.0));
     t * d.zeros_like().where_(&flat, &d)
 }
 
