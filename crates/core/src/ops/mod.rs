@@ -11,6 +11,7 @@ mod expand;
 mod loop_form;
 mod matmul;
 mod permute;
+mod philox;
 mod primitive;
 mod sum;
 mod unary;
