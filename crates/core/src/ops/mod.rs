@@ -7,12 +7,14 @@ mod binary;
 mod call;
 mod constant;
 mod convert;
+mod domain;
 mod expand;
 mod loop_form;
 mod matmul;
 mod permute;
-mod philox;
+mod polygamma;
 mod primitive;
+mod special;
 mod sum;
 mod unary;
 mod view;
@@ -22,12 +24,14 @@ pub use binary::Binary;
 pub use call::{Call, Rule};
 pub use constant::{Arange, Constant, Eye, Full};
 pub use convert::Convert;
+pub use domain::Domain;
 pub use expand::Expand;
 pub use loop_form::{Access, Generate, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm};
 pub use matmul::{Bmm, Mm};
 pub use permute::Permute;
+pub use polygamma::Polygamma;
 pub use primitive::{Avals, Batched, Cotangent, LinArg, Primitive, Sample, Samples, Tangent, nonlinear};
-pub(crate) use primitive::{arity, one, transpose_unary};
+pub(crate) use primitive::{arity, no_derivative, one, transpose_unary};
 pub use sum::Sum;
 pub use unary::Unary;
 pub use view::View;
@@ -84,7 +88,7 @@ macro_rules! define_ops {
 
 define_ops! {
     Constant, Full, Arange, Eye,
-    Unary, Binary, Where, Convert,
+    Unary, Binary, Polygamma, Where, Convert,
     Expand, View, Permute,
     Sum, Mm, Bmm,
     Call,
