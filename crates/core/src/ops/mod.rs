@@ -9,6 +9,7 @@ mod call;
 mod cat;
 mod constant;
 mod convert;
+mod diagonal;
 mod expand;
 mod flip;
 mod loop_form;
@@ -19,6 +20,7 @@ mod primitive;
 mod slice;
 mod sum;
 mod unary;
+mod unfold;
 mod view;
 mod where_;
 
@@ -27,6 +29,7 @@ pub use call::{Call, Rule};
 pub use cat::Cat;
 pub use constant::{Arange, Constant, Eye, Full};
 pub use convert::Convert;
+pub use diagonal::{DiagEmbed, Diagonal};
 pub use expand::Expand;
 pub use flip::Flip;
 pub use loop_form::{Access, Generate, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm};
@@ -38,6 +41,7 @@ pub(crate) use primitive::{arity, one, transpose_unary};
 pub use slice::{Slice, SliceScatter};
 pub use sum::Sum;
 pub use unary::Unary;
+pub use unfold::{Unfold, UnfoldBackward};
 pub use view::View;
 pub use where_::Where;
 
@@ -95,6 +99,7 @@ define_ops! {
     Unary, Binary, Where, Convert,
     Expand, View, Permute,
     Slice, SliceScatter, Cat, Pad, Flip,
+    Diagonal, DiagEmbed, Unfold, UnfoldBackward,
     Sum, Mm, Bmm,
     Call,
 }
