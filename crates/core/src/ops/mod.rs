@@ -9,6 +9,7 @@ mod call;
 mod cat;
 mod constant;
 mod convert;
+mod convolution;
 mod diagonal;
 mod expand;
 mod flip;
@@ -29,10 +30,11 @@ pub use call::{Call, Rule};
 pub use cat::Cat;
 pub use constant::{Arange, Constant, Eye, Full};
 pub use convert::Convert;
+pub use convolution::Convolution;
 pub use diagonal::{DiagEmbed, Diagonal};
 pub use expand::Expand;
 pub use flip::Flip;
-pub use loop_form::{Access, Generate, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm};
+pub use loop_form::{Access, Generate, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm, Windows};
 pub use matmul::{Bmm, Mm};
 pub use pad::Pad;
 pub use permute::Permute;
@@ -100,7 +102,7 @@ define_ops! {
     Expand, View, Permute,
     Slice, SliceScatter, Cat, Pad, Flip,
     Diagonal, DiagEmbed, Unfold, UnfoldBackward,
-    Sum, Mm, Bmm,
+    Sum, Mm, Bmm, Convolution,
     Call,
 }
 
