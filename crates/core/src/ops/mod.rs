@@ -7,11 +7,22 @@ mod binary;
 mod call;
 mod constant;
 mod convert;
+mod cum_extreme;
 mod expand;
+mod extreme;
+mod gather;
+mod index_select;
+mod indexing;
 mod loop_form;
 mod matmul;
 mod permute;
 mod primitive;
+mod prod;
+mod products;
+mod scan;
+mod scatter;
+mod scatter_reduce;
+mod sort;
 mod sum;
 mod unary;
 mod view;
@@ -21,12 +32,21 @@ pub use binary::Binary;
 pub use call::{Call, Rule};
 pub use constant::{Arange, Constant, Eye, Full};
 pub use convert::Convert;
+pub use cum_extreme::{Cummax, Cummin};
 pub use expand::Expand;
-pub use loop_form::{Access, Generate, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm};
+pub use extreme::{Amax, Amin, Argmax, Argmin};
+pub use gather::{Gather, ScatterAdd};
+pub use index_select::{IndexAdd, IndexSelect};
+pub use loop_form::{Access, Generate, Indexing, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm};
 pub use matmul::{Bmm, Mm};
 pub use permute::Permute;
 pub use primitive::{Avals, Batched, Cotangent, LinArg, Primitive, Sample, Samples, Tangent, nonlinear};
 pub(crate) use primitive::{arity, one, transpose_unary};
+pub use prod::Prod;
+pub use scan::{Cumprod, Cumsum, Logcumsumexp};
+pub use scatter::Scatter;
+pub use scatter_reduce::{Reduction, ScatterReduce};
+pub use sort::{Searchsorted, Sort};
 pub use sum::Sum;
 pub use unary::Unary;
 pub use view::View;
@@ -86,6 +106,9 @@ define_ops! {
     Unary, Binary, Where, Convert,
     Expand, View, Permute,
     Sum, Mm, Bmm,
+    Amax, Amin, Argmax, Argmin, Prod, Cumsum, Cumprod, Cummax, Cummin, Logcumsumexp,
+    Sort, Searchsorted,
+    Gather, Scatter, ScatterAdd, ScatterReduce, IndexSelect, IndexAdd,
     Call,
 }
 

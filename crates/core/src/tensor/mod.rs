@@ -7,8 +7,10 @@
 mod arith;
 mod composite;
 mod describe;
+mod index;
 mod operand;
 mod prim;
+mod reduce;
 pub mod trace;
 mod value;
 
