@@ -227,7 +227,8 @@ impl Samples for ScatterAdd {
             Sample::new(note, ScatterAdd { dim }, sample_operands(shape, dim, index))
         };
         let [x, index, src] = sample_operands(&[4], 0, &[6]);
-        let cast = |note, dtype| Sample::new(note, ScatterAdd { dim: 0 }, [x.cast(dtype), index.clone(), src.cast(dtype)]);
+        let cast =
+            |note, dtype| Sample::new(note, ScatterAdd { dim: 0 }, [x.cast(dtype), index.clone(), src.cast(dtype)]);
         vec![
             of("usual", &[2, 3, 2], 1, &[2, 4, 2]),
             of("smaller index", &[3, 4], 0, &[5, 2]),

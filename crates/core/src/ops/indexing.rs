@@ -102,10 +102,8 @@ fn in_bounds(index: &Array, dim: usize, size: usize) -> Result<Vec<usize>, EvalE
 pub(crate) fn positions(shape: &Shape, dim: usize, index: &Array) -> Result<Vec<usize>, EvalError> {
     let along = in_bounds(index, dim, shape[dim].get())?;
     let (stride, own) = (shape.strides(), index.shape().strides());
-    let others: Vec<(usize, usize, usize)> = (0..shape.rank())
-        .filter(|d| *d != dim)
-        .map(|d| (own[d], index.shape()[d].get(), stride[d]))
-        .collect();
+    let others: Vec<(usize, usize, usize)> =
+        (0..shape.rank()).filter(|d| *d != dim).map(|d| (own[d], index.shape()[d].get(), stride[d])).collect();
     let rest = |at: usize| -> usize { others.iter().map(|(own, size, stride)| at / own % size * stride).sum() };
     Ok(along.into_iter().enumerate().map(|(at, i)| rest(at) + i * stride[dim]).collect())
 }
@@ -117,7 +115,9 @@ pub(crate) fn positions_of_vector(shape: &Shape, dim: usize, index: &Array) -> R
     let inner = shape.slice(dim + 1, shape.rank()).numel();
     let row = shape[dim].get() * inner;
     let along = &along;
-    Ok((0..outer).flat_map(|o| along.iter().flat_map(move |i| (0..inner).map(move |k| o * row + i * inner + k))).collect())
+    Ok((0..outer)
+        .flat_map(|o| along.iter().flat_map(move |i| (0..inner).map(move |k| o * row + i * inner + k)))
+        .collect())
 }
 
 /// The elements that differ in one coordinate only: flat positions `start + k * stride` for `k < len`.

@@ -155,9 +155,14 @@ pub enum Access {
 #[allow(missing_docs)]
 pub enum Kernel {
     /// Stable, with the positions as second result; NaN is larger than any number.
-    Sort { dim: usize, descending: bool },
+    Sort {
+        dim: usize,
+        descending: bool,
+    },
     /// Binary search in the last dim: before equal elements, or after them where `right`.
-    Search { right: bool },
+    Search {
+        right: bool,
+    },
     Cholesky,
     SolveTriangular,
     Lu,

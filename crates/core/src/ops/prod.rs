@@ -99,7 +99,11 @@ impl Samples for Prod {
             Sample::new("usual", Prod { dim: 1 }, [x.clone()]),
             Sample::new("zeros", Prod { dim: 1 }, [rows_with_zeros()]),
             Sample::new("first dim", Prod { dim: 0 }, [rows_with_zeros()]),
-            Sample::new("seven", Prod { dim: 0 }, [Array::new([7], (0..7).map(|i| f64::from(i) * 0.4 - 1.2).collect())]),
+            Sample::new(
+                "seven",
+                Prod { dim: 0 },
+                [Array::new([7], (0..7).map(|i| f64::from(i) * 0.4 - 1.2).collect())],
+            ),
             Sample::new("one", Prod { dim: 0 }, [Array::new([1], vec![0.5])]),
             Sample::new("empty dim", Prod { dim: 0 }, [empty([0, 2])]),
             Sample::new("empty result", Prod { dim: 1 }, [empty([0, 2])]),

@@ -1,6 +1,6 @@
 //! Combining old and new elements through an index of the operand's rank.
 
-use crate::array::{Array, Element, dispatch};
+use crate::array::{Array, dispatch};
 use crate::error::{EvalError, InferError};
 use crate::ir::{Attr, AttrField, Attrs, Aval, DType, Dim, Scalar, attr_struct};
 use crate::tensor::Tensor;
@@ -107,7 +107,8 @@ fn product_of_places_dot(x: &Tensor, dim: usize, index: &Tensor, src: &Tensor, s
     let sorted = |t: &Tensor| t.gather_along(dim, &order);
     let products_dot = Dual { x: sorted(src), x_dot: sorted(src_dot) }.prefix_products_dot(dim, Some(&places));
     let changes = places.slice_dim(dim, 0, n - 1, 1).ne(places.slice_dim(dim, 1, n, 1));
-    let end = index.full_of(&index.aval().with_dtype(DType::Bool).with_shape(index.shape().with(dim, 1)), Scalar::Bool(true));
+    let end =
+        index.full_of(&index.aval().with_dtype(DType::Bool).with_shape(index.shape().with(dim, 1)), Scalar::Bool(true));
     let last = Tensor::cat_dim(&[changes, end], dim);
     zeros.scatter_add_along(dim, &places, &products_dot.where_exact(&last, &products_dot.zeros_like()))
 }

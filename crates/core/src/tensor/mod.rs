@@ -11,6 +11,7 @@ mod index;
 mod operand;
 mod prim;
 mod reduce;
+mod shape;
 pub mod trace;
 mod value;
 
