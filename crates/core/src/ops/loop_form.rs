@@ -27,7 +27,9 @@ pub enum ScalarFn {
 pub enum Monoid {
     Sum,
     Prod,
+    /// NaN if there is one.
     Max,
+    /// NaN if there is one.
     Min,
     LogAddExp,
 }
