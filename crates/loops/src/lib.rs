@@ -1,0 +1,5 @@
+//! From graphs to loops: fusion, lowering, and an interpreter of loop programs.
+
+#![forbid(unsafe_code)]
+
+pub mod ir;
