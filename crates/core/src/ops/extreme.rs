@@ -138,7 +138,7 @@ fn eval_reduce(which: Extreme, x: &Array, dims: &[usize]) -> Array {
 /// The tangent of an extreme: the mean over the ties. The weights are 0/0 where the result is NaN.
 fn jvp_reduce(x: &Tensor, y: &Tensor, x_dot: &Tangent, dims: &[usize]) -> Tangent {
     let back = |t: &Tensor| t.view_to(&with_ones(x.shape(), dims)).expand_to(x.shape());
-    let tie = x.eq(&back(y)).convert(x.dtype());
+    let tie = x.eq(back(y)).convert(x.dtype());
     let weight = &tie / back(&tie.sum_over(dims));
     x_dot.map(|t| (t * weight).sum_over(dims))
 }
