@@ -156,6 +156,17 @@ impl Array {
         })
     }
 
+    /// The array with the elements of `src` written at the flat indices `index(i)`.
+    pub fn put(&self, src: &Array, index: impl Fn(usize) -> usize) -> Self {
+        dispatch!(self.dtype(), T => {
+            let mut out = self.elems::<T>().to_vec();
+            for (i, x) in src.elems::<T>().iter().enumerate() {
+                out[index(i)] = *x;
+            }
+            Array::new(&self.shape, out)
+        })
+    }
+
     /// The raw bits of the elements, little-endian, for hashing and text.
     pub fn to_le_bytes(&self) -> Vec<u8> {
         dispatch!(self.dtype(), T => {

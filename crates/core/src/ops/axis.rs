@@ -1,8 +1,8 @@
-//! A shape seen from one of its dims.
+//! Where elements lie in row-major arrays.
 
 use crate::ir::Shape;
 
-/// One dim of a row-major array: blocks of `size` lines of `inner` elements.
+/// A shape seen from one dim: blocks of `size` lines of `inner` elements.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Axis {
     size: usize,
@@ -12,7 +12,8 @@ pub(crate) struct Axis {
 impl Axis {
     /// Dim `dim` of `shape`.
     pub(crate) fn of(shape: &Shape, dim: usize) -> Self {
-        let inner = shape.dims()[dim + 1..].iter().map(|d| d.get()).product();
+        // Saturates only beside a size of 0, where there is no element to be found.
+        let inner = shape.dims()[dim + 1..].iter().fold(1, |n: usize, d| n.saturating_mul(d.get()));
         Axis { size: shape[dim].get(), inner }
     }
 
@@ -30,4 +31,10 @@ impl Axis {
     pub(crate) fn block(self) -> usize {
         self.size * self.inner
     }
+}
+
+/// From the flat index in an array of `shape` to `base` plus each dim's index times its entry in `strides`.
+pub(crate) fn strided(shape: &Shape, base: usize, strides: Vec<usize>) -> impl Fn(usize) -> usize + use<> {
+    let (sizes, own) = (shape.sizes(), shape.strides());
+    move |i| base + (0..sizes.len()).map(|d| i / own[d] % sizes[d] * strides[d]).sum::<usize>()
 }

@@ -9,7 +9,9 @@ mod call;
 mod cat;
 mod constant;
 mod convert;
+mod convolution;
 mod cum_extreme;
+mod diagonal;
 mod expand;
 mod extreme;
 mod flip;
@@ -30,6 +32,7 @@ mod slice;
 mod sort;
 mod sum;
 mod unary;
+mod unfold;
 mod view;
 mod where_;
 
@@ -38,13 +41,17 @@ pub use call::{Call, Rule};
 pub use cat::Cat;
 pub use constant::{Arange, Constant, Eye, Full};
 pub use convert::Convert;
+pub use convolution::Convolution;
 pub use cum_extreme::{Cummax, Cummin};
+pub use diagonal::{DiagEmbed, Diagonal};
 pub use expand::Expand;
 pub use extreme::{Amax, Amin, Argmax, Argmin};
 pub use flip::Flip;
 pub use gather::{Gather, ScatterAdd};
 pub use index_select::{IndexAdd, IndexSelect};
-pub use loop_form::{Access, Generate, Indexing, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm};
+pub use loop_form::{
+    Access, Generate, Indexing, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm, Windows,
+};
 pub use matmul::{Bmm, Mm};
 pub use pad::Pad;
 pub use permute::Permute;
@@ -58,6 +65,7 @@ pub use slice::{Slice, SliceScatter};
 pub use sort::{Searchsorted, Sort};
 pub use sum::Sum;
 pub use unary::Unary;
+pub use unfold::{Unfold, UnfoldBackward};
 pub use view::View;
 pub use where_::Where;
 
@@ -119,6 +127,8 @@ define_ops! {
     Amax, Amin, Argmax, Argmin, Prod, Cumsum, Cumprod, Cummax, Cummin, Logcumsumexp,
     Sort, Searchsorted,
     Gather, Scatter, ScatterAdd, ScatterReduce, IndexSelect, IndexAdd,
+    Diagonal, DiagEmbed, Unfold, UnfoldBackward,
+    Convolution,
     Call,
 }
 

@@ -1,6 +1,6 @@
 //! Slices of one dim: reading and writing them.
 
-use crate::array::{Array, dispatch};
+use crate::array::Array;
 use crate::error::{EvalError, InferError};
 use crate::ir::{Attrs, Aval, Dim, Shape, attr_struct};
 use crate::tensor::Tensor;
@@ -199,14 +199,7 @@ impl Primitive for SliceScatter {
 
     fn eval(&self, args: &[&Array]) -> Result<Vec<Array>, EvalError> {
         let (x, src) = (args[0], args[1]);
-        let target = self.slice().source(x.shape());
-        Ok(vec![dispatch!(x.dtype(), T => {
-            let mut y = x.elems::<T>().to_vec();
-            for (i, v) in src.elems::<T>().iter().enumerate() {
-                y[target(i)] = *v;
-            }
-            Array::new(x.shape(), y)
-        })])
+        Ok(vec![x.put(src, self.slice().source(x.shape()))])
     }
 
     fn jvp(&self, x: &[Tensor], _: &[Tensor], x_dot: &[Tangent]) -> Vec<Tangent> {

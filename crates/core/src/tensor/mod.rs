@@ -6,6 +6,7 @@
 
 mod arith;
 mod composite;
+mod conv;
 mod describe;
 mod index;
 mod operand;

@@ -1,7 +1,7 @@
 //! Exact methods of the ops that move elements: slices, pieces, diagonals and windows.
 
 use super::{Tensor, emit};
-use crate::ir::Scalar;
+use crate::ir::{Scalar, Shape};
 use crate::ops::{self, Pad};
 
 impl Tensor {
@@ -40,4 +40,36 @@ impl Tensor {
     pub fn flip_dims(&self, dims: &[usize]) -> Tensor {
         if dims.is_empty() { self.clone() } else { emit(ops::Flip { dims: dims.to_vec() }, &[self]) }
     }
+
+    /// The elements with `column = row + offset` in two dims, as new last dim.
+    #[track_caller]
+    pub fn diagonal_of(&self, offset: i64, dim1: usize, dim2: usize) -> Tensor {
+        let (offset, dim1, dim2) = ordered(offset, dim1, dim2);
+        emit(ops::Diagonal { offset, dim1, dim2 }, &[self])
+    }
+
+    /// Square matrices in two new dims of the result, with the last dim on a diagonal and zeros elsewhere.
+    #[track_caller]
+    pub fn diag_embed_at(&self, offset: i64, dim1: usize, dim2: usize) -> Tensor {
+        let (offset, dim1, dim2) = ordered(offset, dim1, dim2);
+        emit(ops::DiagEmbed { offset, dim1, dim2 }, &[self])
+    }
+
+    /// Windows of `size` elements, `step` apart, of dim `dim`; places in a window are the new last dim.
+    #[track_caller]
+    pub fn unfold_dim(&self, dim: usize, size: usize, step: usize) -> Tensor {
+        emit(ops::Unfold { dimension: dim, size, step }, &[self])
+    }
+
+    /// The tensor of `shape` into which the windows that [`Tensor::unfold_dim`] would give are added.
+    #[track_caller]
+    pub fn fold_dim(&self, shape: &Shape, dim: usize, size: usize, step: usize) -> Tensor {
+        emit(ops::UnfoldBackward { input_sizes: shape.clone(), dim, size, step }, &[self])
+    }
+}
+
+/// The diagonal with its dims in order: exchanged rows and columns have the negated offset.
+fn ordered(offset: i64, dim1: usize, dim2: usize) -> (i64, usize, usize) {
+    // The diagonal at `i64::MIN` is outside every matrix, and so is that at `i64::MAX`.
+    if dim1 > dim2 { (offset.saturating_neg(), dim2, dim1) } else { (offset, dim1, dim2) }
 }
