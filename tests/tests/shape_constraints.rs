@@ -186,3 +186,25 @@ fn huge_empty_arrays() {
         assert_eq!(found[0].aval(), y[0], "{}", op.name());
     }
 }
+
+/// A negative amount where a size stands is refused as the attributes are read, and the message says what fits.
+#[test]
+fn negative_attributes() {
+    use cotangent_core::ir::Attr;
+    let list = |x: i64| Attr::List(vec![Attr::Scalar(Scalar::Int(x))]);
+    let attrs = |stride| {
+        let named = [
+            ("bias", Attr::None),
+            ("stride", list(stride)),
+            ("padding", list(0)),
+            ("dilation", list(1)),
+            ("transposed", Attr::Scalar(Scalar::Bool(false))),
+            ("output_padding", list(0)),
+            ("groups", Attr::Scalar(Scalar::Int(1))),
+        ];
+        named.map(|(name, attr)| (name.to_owned(), attr)).to_vec()
+    };
+    assert_eq!(Op::from_text("convolution", attrs(1)).unwrap_or_else(|e| panic!("{e}")), Convolution::plain(1).into());
+    let error = Op::from_text("convolution", attrs(-1)).expect_err("a negative stride").to_string();
+    assert_eq!(error, "attribute `stride` should be a list of sizes, found a list");
+}
