@@ -8,6 +8,7 @@ pub mod dims;
 pub mod function;
 pub mod grad;
 pub mod make_fx;
+pub mod pipeline;
 pub mod prelude;
 pub mod tree;
 mod tree_impls;
