@@ -34,3 +34,15 @@ fn a_closure_captures_what_an_enclosing_trace_holds() {
     };
     assert_eq!(grad(f).call((Tensor::from(2.0f64),)).unwrap().item::<f64>().unwrap(), 24.0);
 }
+
+#[test]
+fn hessians_in_both_orders() {
+    let f = |x: Tensor| (&x * &x * &x).sum_over(&[0]);
+    let x = Tensor::from([1.0f64, 2.0]);
+    let a = hessian(f).call((x.clone(),)).unwrap();
+    let b = jacrev(jacfwd(f)).call((x.clone(),)).unwrap();
+    let (c, ()) = hessian(|x: Tensor| (f(x), ())).has_aux().call((x,)).unwrap();
+    for h in [a, b, c] {
+        assert_eq!(h.to_vec::<f64>().unwrap(), [6.0, 0.0, 0.0, 12.0]);
+    }
+}

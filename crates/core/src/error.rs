@@ -312,17 +312,21 @@ pub enum TransformError {
         found: String,
     },
     /// Trees that do not fit together.
-    #[error("{transform}: {what} should have the structure {expected}, found {found}")]
+    #[error(
+        "{transform}: expected {what} to have the same structure as {like}, got {what} with structure {found} and {like} with structure {expected}"
+    )]
     #[diagnostic(code(cotangent::transform::structure))]
     Structure {
         /// The transform.
         transform: &'static str,
         /// Which tree.
         what: &'static str,
+        /// The tree that it should be like.
+        like: &'static str,
         /// The structure that fits.
-        expected: String,
+        expected: crate::ir::TreeSpec,
         /// The structure that was given.
-        found: String,
+        found: crate::ir::TreeSpec,
     },
     /// `vmap` used against its rules.
     #[error("vmap({function}): {source}")]

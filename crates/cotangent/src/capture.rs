@@ -44,9 +44,9 @@ impl Captured {
     }
 }
 
-/// Traces `f` for a derivative transform.
+/// Traces `f` at arguments like `args`.
 pub(crate) fn capture<Args: Arguments, F: Function<Args>>(
-    transform: &'static str,
+    transform: &str,
     level: Level,
     f: &F,
     args: &Args,
@@ -58,7 +58,7 @@ pub(crate) fn capture<Args: Arguments, F: Function<Args>>(
 
 /// Traces `f` at parameters of `avals`, which stand for `leaves`, and hidden parameters `extra`.
 pub(crate) fn capture_leaves<Args: Arguments, F: Function<Args>>(
-    transform: &'static str,
+    transform: &str,
     level: Level,
     f: &F,
     leaves: Vec<Tensor>,

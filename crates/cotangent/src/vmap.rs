@@ -118,8 +118,8 @@ struct Batch {
 impl Batch {
     fn of_inputs(in_dims: &DimTree, leaves: &[Tensor], spec: &TreeSpec) -> Result<Self, VmapError> {
         match in_dims {
-            DimTree::Dim(_) | DimTree::Tuple(_) => {}
-            DimTree::List(_) | DimTree::Dict(_) => {
+            DimTree::Dim(Some(_)) | DimTree::Tuple(_) => {}
+            DimTree::Dim(None) | DimTree::List(_) | DimTree::Dict(_) => {
                 return Err(VmapError::InDimsKind { found: in_dims.to_string() });
             }
         }

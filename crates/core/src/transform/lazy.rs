@@ -63,6 +63,13 @@ impl<'a> Lazy<'a> {
     }
 }
 
+/// The results of a linearized function's primal graph at `x`, where what its first `results` results need is computed
+/// before what only residuals need.
+pub fn replay_results_first(primal: &Graph, results: usize, x: &[Tensor]) -> Vec<Tensor> {
+    let mut lazy = Lazy::new(primal, results, x);
+    primal.results().iter().map(|v| lazy.compute(*v)).collect()
+}
+
 /// The results of a linearized function, and those of a graph of `(residual…, arg…)` beside it, where `args` is made
 /// of the results.
 pub(crate) fn replay_with_residuals(

@@ -38,9 +38,18 @@ impl LinearGraph {
 
     /// The same map with only the tangent of result `i` of the function as its result (none, if that is zero).
     pub fn of_result(&self, i: usize) -> LinearGraph {
-        let at = self.results[..i].iter().filter(|m| **m).count();
-        let results = if self.results[i] { vec![self.graph.results()[at]] } else { Vec::new() };
-        let only = self.results.iter().enumerate().map(|(k, m)| *m && k == i).collect();
+        self.of_results(|k| k == i)
+    }
+
+    /// The same map with only the tangents of the first `n` results of the function.
+    pub fn of_first(&self, n: usize) -> LinearGraph {
+        self.of_results(|k| k < n)
+    }
+
+    fn of_results(&self, which: impl Fn(usize) -> bool) -> LinearGraph {
+        let moving = (0..self.results.len()).filter(|k| self.results[*k]);
+        let results = moving.zip(self.graph.results()).filter(|(k, _)| which(*k)).map(|(_, v)| *v).collect();
+        let only = self.results.iter().enumerate().map(|(k, m)| *m && which(k)).collect();
         let graph = prune(&self.graph.clone().with_results(results));
         LinearGraph { graph, residuals: self.residuals, results: only }
     }

@@ -9,7 +9,7 @@ pub mod grad;
 pub mod inline;
 pub mod jacobian;
 pub mod jvp;
-mod lazy;
+pub mod lazy;
 pub mod linearize;
 pub mod prune;
 pub mod replay;
