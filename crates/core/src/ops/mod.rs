@@ -21,6 +21,7 @@ mod loop_form;
 mod matmul;
 mod pad;
 mod permute;
+mod philox;
 mod primitive;
 mod prod;
 mod products;
