@@ -12,6 +12,8 @@ pub use crate::jacobian::{jacfwd, jacrev};
 pub use crate::jvp::{jvp, jvp_has_aux, jvp_strict};
 pub use crate::linearize::linearize;
 pub use crate::make_fx::{CaptureOptions, make_fx, make_fx_with};
+pub use crate::ndarray::Ndarray;
+pub use crate::random::{self, Key};
 pub use crate::stop_gradient::stop_gradient;
 pub use crate::tree::Tree;
 pub use crate::vjp::{vjp, vjp_has_aux};

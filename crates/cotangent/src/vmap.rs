@@ -2,7 +2,7 @@
 
 use cotangent_core::Tensor;
 use cotangent_core::error::{Error, TransformError, VmapError};
-use cotangent_core::ir::{Aval, DType, Dim, Graph, Shape, TreeSpec};
+use cotangent_core::ir::{Aval, DType, Dim, Graph, TreeSpec};
 use cotangent_core::ops::Batched;
 use cotangent_core::tensor::trace::{Level, Randomness, build};
 use cotangent_core::transform::vmap::{move_dim, push_batched};
@@ -94,8 +94,14 @@ impl<Args: Arguments, F: Function<Args>> Function<Args> for Vmap<F> {
             })
         })?;
         let out_dims = out_positions(&out_dims, &captured.graph).map_err(wrong)?;
-        let graph = batched(&captured, &batch, &out_dims)?.map_err(wrong)?;
-        Ok(assemble(&captured.out_spec, apply(&graph, &captured.inputs())?))
+        let chunk = self.chunk_size.unwrap_or(batch.size).clamp(1, batch.size.max(1));
+        let pieces = (0..batch.size.max(1)).step_by(chunk).map(|start| {
+            let len = chunk.min(batch.size - start);
+            let (graph, inputs) = batched(&captured, &batch, &out_dims, start, len)?;
+            apply(&graph, &inputs)
+        });
+        let pieces: Vec<Vec<Tensor>> = pieces.collect::<Result<_, Error>>()?;
+        Ok(assemble(&captured.out_spec, joined(pieces, &out_dims)?))
     }
 
     fn name(&self) -> String {
@@ -166,46 +172,70 @@ fn out_positions(dims: &[Option<i64>], graph: &Graph) -> Result<Vec<Option<usize
     dims.iter().zip(graph.result_avals()).map(position).collect()
 }
 
-/// The graph `(batched leaf…, capture…) → batched result…`.
-fn batched(captured: &Captured, batch: &Batch, out_dims: &[Option<usize>]) -> Result<Result<Graph, VmapError>, Error> {
+/// The graph `(batched leaf…, example number, capture…) → batched result…` of examples `start` to `start + len`, and the
+/// tensors it is applied to.
+fn batched(
+    captured: &Captured,
+    batch: &Batch,
+    out_dims: &[Option<usize>],
+    start: usize,
+    len: usize,
+) -> Result<(Graph, Vec<Tensor>), Error> {
     let graph = &captured.graph;
-    let size = Dim::new(batch.size);
-    let n = captured.leaves.len();
-    let draws = graph.use_counts()[graph.params()[n].index()] > 0;
+    let size = Dim::new(len);
+    let piece = |(x, dim): (&Tensor, &Option<usize>)| match dim {
+        Some(d) if len < batch.size => x.slice_dim(*d, start, start + len, 1),
+        Some(_) | None => x.clone(),
+    };
+    let mut inputs: Vec<Tensor> = captured.leaves.iter().zip(&batch.in_dims).map(piece).collect();
+    let mut in_dims = batch.in_dims.clone();
+    // The number of the example matters only to random draws.
+    let draws = graph.use_counts()[graph.params()[inputs.len()].index()] > 0;
+    if draws {
+        let from_zero = inputs[0].arange_like(size, DType::I64);
+        inputs.push(if start == 0 { from_zero } else { from_zero + start as i64 });
+        in_dims.push(Some(0));
+    }
+    inputs.extend(captured.captures.iter().cloned());
+    in_dims.extend(captured.captures.iter().map(|_| None));
     let mut refused = None;
     let out = build("vmap", |t| {
-        let mut args = Vec::new();
-        for (x, dim) in captured.leaves.iter().zip(&batch.in_dims) {
-            let x = t.param(&x.aval());
-            args.push(match dim {
-                None => Batched { x, mapped: false },
-                Some(d) => Batched::mapped(move_dim(&x, *d, 0)),
-            });
+        let arg = |(x, dim): (&Tensor, &Option<usize>)| match dim {
+            None => Batched { x: t.param(&x.aval()), mapped: false },
+            Some(d) => Batched::mapped(move_dim(&t.param(&x.aval()), *d, 0)),
+        };
+        let mut args: Vec<Batched> = inputs.iter().zip(&in_dims).map(arg).collect();
+        if !draws {
+            // Stands for the number of the example, which is never read.
+            args.insert(captured.leaves.len(), args[0].clone());
         }
-        let captures: Vec<Tensor> = captured.captures.iter().map(|c| t.param(&c.aval())).collect();
-        let index = Aval::new(DType::I64, Shape::from(vec![batch.size]));
-        args.push(if draws {
-            let like = args[0].x.clone();
-            Batched::mapped(like.arange_like(size, DType::I64))
-        } else {
-            // Never read.
-            Batched::mapped(args[0].x.full_of(&index, 0))
-        });
-        args.extend(captures.into_iter().map(|x| Batched { x, mapped: false }));
         let results = push_batched(graph, &args, size);
         let placed = results.iter().zip(out_dims).map(|(r, d)| match d {
             Some(d) => move_dim(&r.materialised(size), 0, *d),
             None => {
                 if r.mapped {
-                    refused = Some(VmapError::BatchedResult { function: graph.name().to_owned() });
+                    let function = graph.name().to_owned();
+                    refused = Some(VmapError::BatchedResult { function });
                 }
                 r.x.clone()
             }
         });
         Ok(placed.collect())
     })?;
-    Ok(match refused {
-        Some(e) => Err(e),
-        None => Ok(out),
-    })
+    match refused {
+        Some(source) => Err(TransformError::Vmap { function: graph.name().to_owned(), source }.into()),
+        None => Ok((out, inputs)),
+    }
+}
+
+/// The results of all pieces of a batch, one after the other along their batch dims.
+fn joined(mut pieces: Vec<Vec<Tensor>>, out_dims: &[Option<usize>]) -> Result<Vec<Tensor>, Error> {
+    if pieces.len() == 1 {
+        return Ok(pieces.remove(0));
+    }
+    let join = |(i, dim): (usize, &Option<usize>)| match dim {
+        None => Ok(pieces[0][i].clone()),
+        Some(d) => Tensor::cat_dim(&pieces.iter().map(|p| p[i].clone()).collect::<Vec<_>>(), *d).ok(),
+    };
+    out_dims.iter().enumerate().map(join).collect()
 }

@@ -62,8 +62,9 @@ impl Tensor {
         Tensor(Repr::Poison(Arc::new(error), aval))
     }
 
-    /// A tensor that stands for an error, which is recorded in the deepest trace of `args` (or the current one).
-    pub(crate) fn poison_recorded(error: Error, args: &[&Tensor], aval: Aval) -> Self {
+    /// A tensor that stands for an error, which is recorded in the deepest trace of `args` (or the current one), so that
+    /// it comes back even if nothing uses the tensor.
+    pub fn poison_recorded(error: Error, args: &[&Tensor], aval: Aval) -> Self {
         if let Some(trace) = reporting(args) {
             trace.record(&error);
         }

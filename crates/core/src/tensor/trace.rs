@@ -126,7 +126,7 @@ pub(crate) fn stack() -> Stack {
 }
 
 /// The location for the next node: the one set by a pass, or the caller's.
-pub(crate) fn here(site: &'static Location<'static>) -> Loc {
+pub fn here(site: &'static Location<'static>) -> Loc {
     SITE.with_borrow(|s| s.clone()).unwrap_or_else(|| Loc::of(site))
 }
 
