@@ -9,6 +9,7 @@ mod composite;
 mod describe;
 mod operand;
 mod prim;
+mod shape;
 pub mod trace;
 mod value;
 
