@@ -7,8 +7,10 @@
 mod arith;
 mod composite;
 mod describe;
+mod index;
 mod operand;
 mod prim;
+mod reduce;
 mod shape;
 pub mod trace;
 mod value;
