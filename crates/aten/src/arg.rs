@@ -1,9 +1,9 @@
 //! Arguments as users give them, and their checks: dims, sizes, what is reduced.
 
+use cotangent_core::Tensor;
 use cotangent_core::error::InferError;
 use cotangent_core::ir::{Aval, DType, Dim, Shape};
 use cotangent_core::tensor::{Dims, reject};
-use cotangent_core::Tensor;
 
 /// What the extension traits are on: tensors.
 pub trait AsTensor {
@@ -261,12 +261,7 @@ pub(crate) fn bad_operand(at: At, x: &Tensor, expected: &str) -> Tensor {
 /// Two operands that do not fit together.
 #[track_caller]
 pub(crate) fn bad_pair(at: At, a: &Tensor, b: &Tensor, expected: &str) -> Tensor {
-    let e = InferError::Mismatch {
-        label: at.label,
-        expected: expected.to_owned(),
-        lhs: a.aval(),
-        rhs: b.aval(),
-    };
+    let e = InferError::Mismatch { label: at.label, expected: expected.to_owned(), lhs: a.aval(), rhs: b.aval() };
     reject(at.op, &[a, b], e, None)
 }
 

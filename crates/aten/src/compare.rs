@@ -90,7 +90,12 @@ pub trait Comparisons: AsTensor {
     /// shared.
     #[track_caller]
     fn clamp(&self, min: impl IntoOperand, max: impl IntoOperand) -> Tensor {
-        clamped(self.tensor(), Some(min.into_operand()), Some(max.into_operand()), [schema::CLAMP, schema::CLAMP_TENSOR])
+        clamped(
+            self.tensor(),
+            Some(min.into_operand()),
+            Some(max.into_operand()),
+            [schema::CLAMP, schema::CLAMP_TENSOR],
+        )
     }
 
     /// As [`Comparisons::clamp`] with a lower bound only.
@@ -153,8 +158,7 @@ fn clamped(x: &Tensor, min: Option<Operand>, max: Option<Operand>, schemas: [&st
     };
     if let (Ok(min), Ok(max)) = (number(&min), number(&max)) {
         let bounds = [("min", min), ("max", max)];
-        let params: Vec<(&str, Attr)> =
-            bounds.iter().filter_map(|(name, s)| s.map(|s| (*name, num(s)))).collect();
+        let params: Vec<(&str, Attr)> = bounds.iter().filter_map(|(name, s)| s.map(|s| (*name, num(s)))).collect();
         return one(schemas[0], &params, &[x], |a| clamp_numbers(&a[0], min, max));
     }
     let mut args = vec![x.clone()];

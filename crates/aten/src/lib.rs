@@ -20,10 +20,12 @@ pub mod arg;
 mod call;
 mod schema;
 
+pub mod compare;
 pub mod creation;
 pub mod dtype;
-pub mod matmul;
 pub mod einsum;
+pub mod join;
+pub mod matmul;
 pub mod nn;
 pub mod pointwise;
 pub mod reduce;
@@ -35,13 +37,15 @@ pub use arg::{Over, Sizes, keepdim};
 /// Everything: the extension traits and the free functions.
 pub mod prelude {
     pub use crate::arg::{Over, Sizes, keepdim};
+    pub use crate::compare::Comparisons;
     pub use crate::creation::*;
     pub use crate::dtype::Conversion;
     pub use crate::einsum::einsum;
-    pub use crate::matmul::Products;
+    pub use crate::join::*;
+    pub use crate::matmul::{Products, chain_matmul};
     pub use crate::nn::prelude::*;
     pub use crate::pointwise::Pointwise;
     pub use crate::reduce::Reductions;
-    pub use crate::shape::Shapes;
+    pub use crate::shape::{Shapes, broadcast_tensors};
     pub use crate::stats::Statistics;
 }

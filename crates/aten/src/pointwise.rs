@@ -88,9 +88,7 @@ pub trait Pointwise: AsTensor {
     fn addcdiv(&self, tensor1: &Tensor, tensor2: &Tensor, value: impl Into<Scalar>) -> Tensor {
         let (x, value) = (self.tensor(), value.into());
         attempt!(pair(at!("addcdiv", 1), tensor1, tensor2));
-        one(schema::ADDCDIV, &[("value", num(value))], &[x, tensor1, tensor2], |a| {
-            &a[0] + scaled(&a[1], value) / &a[2]
-        })
+        one(schema::ADDCDIV, &[("value", num(value))], &[x, tensor1, tensor2], |a| &a[0] + scaled(&a[1], value) / &a[2])
     }
 
     /// The point between `x` and `end` at `weight`: exact at 0 and 1.
