@@ -8,6 +8,7 @@ mod call;
 mod constant;
 mod convert;
 mod expand;
+mod linalg;
 mod loop_form;
 mod matmul;
 mod permute;
@@ -22,6 +23,7 @@ pub use call::{Call, Rule};
 pub use constant::{Arange, Constant, Eye, Full};
 pub use convert::Convert;
 pub use expand::Expand;
+pub use linalg::{Cholesky, Eigh, Lu, Qr, QrMode, SolveTriangular, Svd, Triangle};
 pub use loop_form::{Access, Generate, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm};
 pub use matmul::{Bmm, Mm};
 pub use permute::Permute;
@@ -86,6 +88,7 @@ define_ops! {
     Unary, Binary, Where, Convert,
     Expand, View, Permute,
     Sum, Mm, Bmm,
+    Cholesky, SolveTriangular, Lu, Qr, Eigh, Svd,
     Call,
 }
 

@@ -7,6 +7,7 @@
 mod arith;
 mod composite;
 mod describe;
+mod linalg;
 mod operand;
 mod prim;
 pub mod trace;
