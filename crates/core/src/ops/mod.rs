@@ -18,6 +18,7 @@ mod flip;
 mod gather;
 mod index_select;
 mod indexing;
+mod linalg;
 mod loop_form;
 mod matmul;
 mod pad;
@@ -50,6 +51,7 @@ pub use extreme::{Amax, Amin, Argmax, Argmin};
 pub use flip::Flip;
 pub use gather::{Gather, ScatterAdd};
 pub use index_select::{IndexAdd, IndexSelect};
+pub use linalg::{Cholesky, Eigh, Lu, Qr, QrMode, SolveTriangular, Svd, Triangle};
 pub use loop_form::{
     Access, Generate, Indexing, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm, Windows,
 };
@@ -130,6 +132,7 @@ define_ops! {
     Gather, Scatter, ScatterAdd, ScatterReduce, IndexSelect, IndexAdd,
     Diagonal, DiagEmbed, Unfold, UnfoldBackward,
     Convolution,
+    Cholesky, SolveTriangular, Lu, Qr, Eigh, Svd,
     Call,
 }
 

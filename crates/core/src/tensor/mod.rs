@@ -9,6 +9,7 @@ mod composite;
 mod conv;
 mod describe;
 mod index;
+mod linalg;
 mod operand;
 mod prim;
 mod reduce;
