@@ -7,8 +7,11 @@
 pub mod eval;
 pub mod grad;
 pub mod inline;
+pub mod jacobian;
 pub mod jvp;
+pub mod lazy;
 pub mod linearize;
+pub mod prune;
 pub mod replay;
 pub mod transpose;
 pub mod vmap;
