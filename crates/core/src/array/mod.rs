@@ -138,6 +138,27 @@ impl Array {
         })
     }
 
+    /// As [`Array::pick`], with `fill` (cast to the dtype) where there is no input element.
+    pub fn pick_or(&self, shape: impl Into<Shape>, fill: Scalar, index: impl Fn(usize) -> Option<usize>) -> Self {
+        let shape = shape.into();
+        let n = shape.numel();
+        dispatch!(self.dtype(), T => {
+            let (xs, fill) = (self.elems::<T>(), T::from_scalar(fill));
+            Array::new(shape, (0..n).map(|i| index(i).map_or(fill, |i| xs[i])).collect::<Vec<T>>())
+        })
+    }
+
+    /// The array with the elements of `src` written at the flat indices `index(i)`.
+    pub fn put(&self, src: &Array, index: impl Fn(usize) -> usize) -> Self {
+        dispatch!(self.dtype(), T => {
+            let mut out = self.elems::<T>().to_vec();
+            for (i, x) in src.elems::<T>().iter().enumerate() {
+                out[index(i)] = *x;
+            }
+            Array::new(&self.shape, out)
+        })
+    }
+
     /// The raw bits of the elements, little-endian, for hashing and text.
     pub fn to_le_bytes(&self) -> Vec<u8> {
         dispatch!(self.dtype(), T => {

@@ -3,32 +3,47 @@
 //! They are a subset of ATen, restricted and never altered in meaning: operands are already broadcast and of one
 //! dtype, dims are non-negative, everything is functional. Everything else is a composite over them.
 
+mod axis;
 mod binary;
 mod call;
+mod cat;
 mod constant;
 mod convert;
+mod convolution;
+mod diagonal;
 mod expand;
+mod flip;
 mod loop_form;
 mod matmul;
+mod pad;
 mod permute;
 mod primitive;
+mod slice;
 mod sum;
 mod unary;
+mod unfold;
 mod view;
 mod where_;
 
 pub use binary::Binary;
 pub use call::{Call, Rule};
+pub use cat::Cat;
 pub use constant::{Arange, Constant, Eye, Full};
 pub use convert::Convert;
+pub use convolution::Convolution;
+pub use diagonal::{DiagEmbed, Diagonal};
 pub use expand::Expand;
-pub use loop_form::{Access, Generate, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm};
+pub use flip::Flip;
+pub use loop_form::{Access, Generate, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm, Windows};
 pub use matmul::{Bmm, Mm};
+pub use pad::Pad;
 pub use permute::Permute;
 pub use primitive::{Avals, Batched, Cotangent, LinArg, Primitive, Sample, Samples, Tangent, nonlinear};
 pub(crate) use primitive::{arity, one, transpose_unary};
+pub use slice::{Slice, SliceScatter};
 pub use sum::Sum;
 pub use unary::Unary;
+pub use unfold::{Unfold, UnfoldBackward};
 pub use view::View;
 pub use where_::Where;
 
@@ -85,7 +100,9 @@ define_ops! {
     Constant, Full, Arange, Eye,
     Unary, Binary, Where, Convert,
     Expand, View, Permute,
-    Sum, Mm, Bmm,
+    Slice, SliceScatter, Cat, Pad, Flip,
+    Diagonal, DiagEmbed, Unfold, UnfoldBackward,
+    Sum, Mm, Bmm, Convolution,
     Call,
 }
 

@@ -6,9 +6,11 @@
 
 mod arith;
 mod composite;
+mod conv;
 mod describe;
 mod operand;
 mod prim;
+mod shape;
 pub mod trace;
 mod value;
 
