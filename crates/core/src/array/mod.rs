@@ -53,6 +53,14 @@ impl Array {
         dispatch!(aval.dtype, T => Array::new(&aval.shape, (0..n).map(|i| T::from_f64(f(i))).collect::<Vec<T>>()))
     }
 
+    /// The array of `aval` with these elements in row-major order, cast to its dtype.
+    ///
+    /// # Panics
+    /// If the number of elements is not that of the shape.
+    pub fn from_scalars(aval: &Aval, data: &[Scalar]) -> Self {
+        dispatch!(aval.dtype, T => Array::new(&aval.shape, data.iter().map(|x| T::from_scalar(*x)).collect::<Vec<T>>()))
+    }
+
     /// Element type.
     pub fn dtype(&self) -> DType {
         self.data.dtype()

@@ -10,15 +10,26 @@ mod cat;
 mod constant;
 mod convert;
 mod convolution;
+mod cum_extreme;
 mod diagonal;
 mod expand;
+mod extreme;
 mod flip;
+mod gather;
+mod index_select;
+mod indexing;
 mod loop_form;
 mod matmul;
 mod pad;
 mod permute;
 mod primitive;
+mod prod;
+mod products;
+mod scan;
+mod scatter;
+mod scatter_reduce;
 mod slice;
+mod sort;
 mod sum;
 mod unary;
 mod unfold;
@@ -31,16 +42,27 @@ pub use cat::Cat;
 pub use constant::{Arange, Constant, Eye, Full};
 pub use convert::Convert;
 pub use convolution::Convolution;
+pub use cum_extreme::{Cummax, Cummin};
 pub use diagonal::{DiagEmbed, Diagonal};
 pub use expand::Expand;
+pub use extreme::{Amax, Amin, Argmax, Argmin};
 pub use flip::Flip;
-pub use loop_form::{Access, Generate, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm, Windows};
+pub use gather::{Gather, ScatterAdd};
+pub use index_select::{IndexAdd, IndexSelect};
+pub use loop_form::{
+    Access, Generate, Indexing, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm, Windows,
+};
 pub use matmul::{Bmm, Mm};
 pub use pad::Pad;
 pub use permute::Permute;
 pub use primitive::{Avals, Batched, Cotangent, LinArg, Primitive, Sample, Samples, Tangent, nonlinear};
 pub(crate) use primitive::{arity, one, transpose_unary};
+pub use prod::Prod;
+pub use scan::{Cumprod, Cumsum, Logcumsumexp};
+pub use scatter::Scatter;
+pub use scatter_reduce::{Reduction, ScatterReduce};
 pub use slice::{Slice, SliceScatter};
+pub use sort::{Searchsorted, Sort};
 pub use sum::Sum;
 pub use unary::Unary;
 pub use unfold::{Unfold, UnfoldBackward};
@@ -103,6 +125,9 @@ define_ops! {
     Slice, SliceScatter, Cat, Pad, Flip,
     Diagonal, DiagEmbed, Unfold, UnfoldBackward,
     Sum, Mm, Bmm, Convolution,
+    Amax, Amin, Argmax, Argmin, Prod, Cumsum, Cumprod, Cummax, Cummin, Logcumsumexp,
+    Sort, Searchsorted,
+    Gather, Scatter, ScatterAdd, ScatterReduce, IndexSelect, IndexAdd,
     Call,
 }
 

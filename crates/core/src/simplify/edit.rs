@@ -157,8 +157,10 @@ impl Editor {
         if let Some(id) = self.find(&op, hash, args) {
             return Some(self.nodes[id].results[0]);
         }
-        let avals: SmallVec<[&Aval; 3]> = args.iter().map(|v| &self.avals[v.index()]).collect();
-        let result = op.checked_infer(&avals).ok()?;
+        let result = {
+            let avals: SmallVec<[&Aval; 3]> = args.iter().map(|v| &self.avals[v.index()]).collect();
+            op.checked_infer(&avals).ok()?
+        };
         let root = self.root.expect("a rule is at a node");
         let loc = self.nodes[root].loc.derived(Derivation::Simplify);
         let order = self.nodes[root].order;
@@ -301,14 +303,7 @@ impl Editor {
         v
     }
 
-    fn push(
-        &mut self,
-        op: Op,
-        args: Values,
-        avals: impl IntoIterator<Item = Aval>,
-        loc: Loc,
-        order: u32,
-    ) -> NodeId {
+    fn push(&mut self, op: Op, args: Values, avals: impl IntoIterator<Item = Aval>, loc: Loc, order: u32) -> NodeId {
         let id = self.nodes.len();
         let results = avals.into_iter().map(|a| self.fresh(a, Some(id))).collect();
         for v in &args {

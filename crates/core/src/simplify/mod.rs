@@ -194,9 +194,7 @@ impl Run {
             CallRule::Checkpoint => CallRule::Checkpoint,
             CallRule::Jvp(g) => CallRule::Jvp(all(g)),
             CallRule::Vjp { fwd, bwd } => CallRule::Vjp { fwd: all(fwd), bwd: all(bwd) },
-            CallRule::VjpTangent { bwd, residuals } => {
-                CallRule::VjpTangent { bwd: all(bwd), residuals: *residuals }
-            }
+            CallRule::VjpTangent { bwd, residuals } => CallRule::VjpTangent { bwd: all(bwd), residuals: *residuals },
         };
         Call { target: call.target.clone(), params: call.params.clone(), body: all(&call.body), rule }
     }

@@ -221,36 +221,25 @@ pub(super) fn aligned(x: &Shape, to: &Shape) -> Shape {
     std::iter::repeat_n(crate::ir::Dim::new(1), lead).chain(x.dims().iter().copied()).collect()
 }
 
-/// Runs of dims of `a` and `b` with equal products: `(range in a, range in b)` for two shapes of equally many elements,
-/// or `None` where a size is 0.
-pub(super) fn groups(a: &Shape, b: &Shape) -> Option<Vec<(std::ops::Range<usize>, std::ops::Range<usize>)>> {
-    let (a, b) = (a.sizes(), b.sizes());
-    if a.contains(&0) || b.contains(&0) {
+/// The dims of `a` and those of `b` that hold the same elements, for two shapes of equally many elements: runs of dims
+/// with equal products. Dims of size 1 belong to none. `None` where a size is 0.
+pub(super) fn groups(a: &Shape, b: &Shape) -> Option<Vec<(Vec<usize>, Vec<usize>)>> {
+    let rest = |s: &Shape| s.sizes().into_iter().enumerate().filter(|(_, n)| *n != 1).collect::<Vec<_>>();
+    let (a, b) = (rest(a), rest(b));
+    if a.iter().chain(&b).any(|(_, n)| *n == 0) {
         return None;
     }
-    let (mut i, mut j) = (0, 0);
+    let (mut a, mut b) = (a.into_iter().peekable(), b.into_iter().peekable());
     let mut out = Vec::new();
-    while i < a.len() || j < b.len() {
-        let (i0, j0) = (i, j);
-        let (mut p, mut q) = (1usize, 1usize);
-        if i < a.len() {
-            p = a[i];
-            i += 1;
-        }
-        if j < b.len() && (p != 1 || i0 == i || b[j] == 1) {
-            q = b[j];
-            j += 1;
-        }
+    while let (Some((i, mut p)), Some((j, mut q))) = (a.next(), b.next()) {
+        let (mut left, mut right) = (vec![i], vec![j]);
         while p != q {
-            if p < q {
-                p *= *a.get(i)?;
-                i += 1;
-            } else {
-                q *= *b.get(j)?;
-                j += 1;
-            }
+            let (side, dims, product) = if p < q { (&mut a, &mut left, &mut p) } else { (&mut b, &mut right, &mut q) };
+            let (k, n) = side.next()?;
+            dims.push(k);
+            *product *= n;
         }
-        out.push((i0..i, j0..j));
+        out.push((left, right));
     }
     Some(out)
 }
