@@ -1,0 +1,151 @@
+//! Simplification: target counts through compositions of transforms, values kept, and linear cost.
+
+use cotangent_core::array::Array;
+use cotangent_core::ir::verify::verify;
+use cotangent_core::ir::{Aval, DType, Graph};
+use cotangent_core::simplify::{Class, Options, simplify, simplify_with};
+use cotangent_core::transform::eval::eval;
+use cotangent_core::transform::grad::{grad_and_value, vjp};
+use cotangent_core::transform::jacobian::{hessian, jacfwd, jacrev};
+use cotangent_core::transform::jvp::jvp;
+use cotangent_core::transform::vmap::vmap;
+use cotangent_core::transform::build;
+use cotangent_core::{Error, Tensor};
+use cotangent_tests::numeric::{Rng, close};
+use cotangent_tests::random_graph::random_graph;
+
+fn graph(shapes: &[&[usize]], f: impl Fn(&[Tensor]) -> Tensor) -> Graph {
+    let out = build("f", |t| {
+        let x: Vec<Tensor> = shapes.iter().map(|s| t.param(&Aval::new(DType::F64, *s))).collect();
+        Ok(vec![f(&x).ok()?])
+    });
+    out.unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Only the first `n` results.
+fn first(g: &Graph, n: usize) -> Graph {
+    let out: Result<Graph, Error> = build(g.name(), |t| {
+        let x: Vec<Tensor> = g.param_avals().iter().map(|a| t.param(a)).collect();
+        let mut y = cotangent_core::transform::replay::replay(g, &x);
+        y.truncate(n);
+        Ok(y)
+    });
+    out.expect("a replay")
+}
+
+/// The gradient alone.
+fn grad(g: &Graph, wrt: &[usize]) -> Graph {
+    first(&grad_and_value(g, wrt).expect("a scalar function"), wrt.len())
+}
+
+fn args(g: &Graph, seed: u64) -> Vec<Array> {
+    let mut rng = Rng(seed);
+    g.param_avals().iter().map(|a| rng.array(a)).collect()
+}
+
+fn same_values(before: &Graph, after: &Graph, seed: u64, tol: f64) {
+    verify(after).unwrap_or_else(|e| panic!("{e}\n{after}"));
+    assert!(after.len() <= before.len(), "grew:\n{before}\n{after}");
+    assert_eq!(before.signature(), after.signature());
+    let x = args(before, seed);
+    let (a, b) = (eval(before, &x).expect("evaluates"), eval(after, &x).expect("evaluates"));
+    for (a, b) in a.iter().zip(&b) {
+        assert!(close(a, b, tol), "{before}\n{after}\n{a:?}\n{b:?}");
+    }
+}
+
+/// Simplifies, checks values, and checks the number of nodes.
+fn at_most(limit: usize, g: &Graph) -> Graph {
+    let s = simplify(g);
+    same_values(g, &s, 7, 1e-9);
+    assert!(s.len() <= limit, "{} nodes, not {limit}:\n{s}", s.len());
+    s
+}
+
+#[test]
+fn gradient_of_a_sum_of_sines_is_the_cosine() {
+    let g = at_most(1, &grad(&graph(&[&[3]], |x| x[0].sin().sum_over(&[0])), &[0]));
+    assert_eq!(g.nodes()[0].op.name(), "cos");
+}
+
+#[test]
+fn hessian_of_a_sum_of_sines_is_a_diagonal() {
+    for shape in [&[3][..], &[2, 3], &[1]] {
+        let dims: Vec<usize> = (0..shape.len()).collect();
+        let f = graph(&[shape], |x| x[0].sin().sum_over(&dims));
+        let limit = if shape.len() == 1 { 4 } else { 6 };
+        at_most(limit, &hessian(&f, &[0]).expect("floats"));
+        at_most(limit, &jacrev(&grad(&f, &[0]), &[0]).expect("floats"));
+        at_most(limit, &jacfwd(&simplify(&grad(&f, &[0])), &[0]).expect("floats"));
+    }
+}
+
+#[test]
+fn jacobians_of_the_sine_are_diagonals() {
+    let f = graph(&[&[3]], |x| x[0].sin());
+    for jacobian in [jacrev, jacfwd] {
+        let j = jacobian(&f, &[0]).expect("floats");
+        at_most(3, &j);
+        at_most(4, &vmap(&j, &[Some(0)], &[0], 5.into()).expect("batches"));
+        at_most(4, &vmap(&simplify(&j), &[Some(0)], &[0], 5.into()).expect("batches"));
+    }
+}
+
+#[test]
+fn second_derivative_of_the_sine_is_two_nodes() {
+    let f = graph(&[&[]], |x| x[0].sin());
+    at_most(2, &grad(&grad(&f, &[0]), &[0]));
+    at_most(2, &grad(&simplify(&grad(&f, &[0])), &[0]));
+    at_most(2, &jacfwd(&grad(&f, &[0]), &[0]).expect("floats"));
+    let f = graph(&[&[]], |x| x[0].sin());
+    at_most(2, &vmap(&grad(&grad(&f, &[0]), &[0]), &[Some(0)], &[0], 4.into()).expect("batches"));
+}
+
+#[test]
+fn explore() {
+    let show = |name: &str, g: Graph| {
+        let (s, r) = simplify_with(&g, Options::default());
+        println!("==== {name}: {} -> {}\n{s}\n{r}", g.len(), s.len());
+        same_values(&g, &s, 3, 1e-9);
+    };
+    let sm = |x: &Tensor| {
+        let m = x.clone();
+        let e = m.exp();
+        let s = e.sum_over(&[1]).view_to(&[4usize, 1].into()).expand_to(x.shape());
+        e / s
+    };
+    let lse = |x: &Tensor| x.exp().sum_over(&[1]).log();
+    let xent = |x: &[Tensor]| {
+        let l = lse(&x[0]).view_to(&[4usize, 1].into()).expand_to(x[0].shape());
+        let logp = &x[0] - l;
+        -(logp * &x[1]).sum_over(&[0, 1]) / 4.0
+    };
+    show("softmax vjp", first(&vjp(&graph(&[&[4, 3]], |x| sm(&x[0])), &[0]).unwrap(), 2));
+    show("xent", grad(&graph(&[&[4, 3], &[4, 3]], xent), &[0]));
+    let mlp = |x: &[Tensor]| {
+        let h = (x[0].mm(&x[1].permute_to(&[1, 0])) + &x[2]).tanh();
+        let y = h.mm(&x[3].permute_to(&[1, 0])) + &x[4];
+        (&y * &y).sum_over(&[0, 1]) / 8.0
+    };
+    show("mlp", grad(&graph(&[&[4, 3], &[5, 3], &[5], &[2, 5], &[2]], mlp), &[1, 2, 3, 4]));
+    show("lse", grad(&graph(&[&[4, 3]], |x| lse(&x[0]).sum_over(&[0])), &[0]));
+    let ln = |x: &[Tensor]| {
+        let col = |t: Tensor| t.view_to(&[4usize, 1].into());
+        let mean = col(x[0].sum_over(&[1])) / 3.0;
+        let d = &x[0] - mean;
+        let var = col((&d * &d).sum_over(&[1])) / 3.0;
+        d * (var + 1e-5).rsqrt() * &x[1] + &x[2]
+    };
+    show("layer norm", first(&vjp(&graph(&[&[4, 3], &[3], &[3]], ln), &[0, 1, 2]).unwrap(), 4));
+    show("hessian 2d", hessian(&graph(&[&[2, 3]], |x| x[0].sin().sum_over(&[0, 1])), &[0]).unwrap());
+    show("hessian quadratic", hessian(&graph(&[&[3, 3], &[3, 1]], |x| x[1].permute_to(&[1, 0]).mm(&x[0].mm(&x[1])).view_to(&().into())), &[1]).unwrap());
+    show("jac linear", jacrev(&graph(&[&[2, 3], &[3, 1]], |x| x[0].mm(&x[1])), &[1]).unwrap());
+    show("jacfwd linear", jacfwd(&graph(&[&[2, 3], &[3, 1]], |x| x[0].mm(&x[1])), &[1]).unwrap());
+    show("hessian softplus", hessian(&graph(&[&[3]], |x| (x[0].exp() + 1.0).log().sum_over(&[0])), &[0]).unwrap());
+    show("mse per example", vmap(&grad(&graph(&[&[3, 1], &[1, 3], &[]], |x| { let y = x[1].mm(&x[0]).view_to(&().into()).relu_() - &x[2]; &y * &y }), &[0]), &[None, Some(0), Some(0)], &[0], 4.into()).unwrap());
+    show("jvp tanh", jvp(&graph(&[&[3]], |x| x[0].tanh()), &[0]).unwrap());
+    show("hessian x**3", hessian(&graph(&[&[3]], |x| x[0].pow(3.0).sum_over(&[0])), &[0]).unwrap());
+}
+
+trait Relu { fn relu_(&self) -> Tensor; }
+impl Relu for Tensor { fn relu_(&self) -> Tensor { self.where_exact(&self.gt(0.0), &self.zeros_like()) } }
