@@ -1,4 +1,5 @@
 //! What the tests of cotangent share.
 
+pub mod filetest;
 pub mod numeric;
 pub mod random_graph;

@@ -53,8 +53,7 @@ fn step(rng: &mut Rng, x: &Tensor, other: &Tensor) -> Option<Tensor> {
         Unary::Floor,
         Unary::Detach,
     ];
-    const BINARY: [Binary; 6] =
-        [Binary::Add, Binary::Sub, Binary::Mul, Binary::Mul, Binary::Maximum, Binary::Minimum];
+    const BINARY: [Binary; 6] = [Binary::Add, Binary::Sub, Binary::Mul, Binary::Mul, Binary::Maximum, Binary::Minimum];
     const CONSTANTS: [f64; 7] = [0.0, 1.0, -1.0, 2.0, 0.5, -0.0, 3.0];
     let rank = x.rank();
     let dim = rng.below(rank.max(1));

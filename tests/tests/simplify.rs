@@ -4,12 +4,12 @@ use cotangent_core::array::Array;
 use cotangent_core::ir::verify::verify;
 use cotangent_core::ir::{Aval, DType, Graph};
 use cotangent_core::simplify::{Class, Options, simplify, simplify_with};
+use cotangent_core::transform::build;
 use cotangent_core::transform::eval::eval;
 use cotangent_core::transform::grad::{grad_and_value, vjp};
 use cotangent_core::transform::jacobian::{hessian, jacfwd, jacrev};
 use cotangent_core::transform::jvp::jvp;
 use cotangent_core::transform::vmap::vmap;
-use cotangent_core::transform::build;
 use cotangent_core::{Error, Tensor};
 use cotangent_tests::numeric::{Rng, close};
 use cotangent_tests::random_graph::random_graph;
@@ -138,14 +138,183 @@ fn explore() {
     };
     show("layer norm", first(&vjp(&graph(&[&[4, 3], &[3], &[3]], ln), &[0, 1, 2]).unwrap(), 4));
     show("hessian 2d", hessian(&graph(&[&[2, 3]], |x| x[0].sin().sum_over(&[0, 1])), &[0]).unwrap());
-    show("hessian quadratic", hessian(&graph(&[&[3, 3], &[3, 1]], |x| x[1].permute_to(&[1, 0]).mm(&x[0].mm(&x[1])).view_to(&().into())), &[1]).unwrap());
+    show(
+        "hessian quadratic",
+        hessian(
+            &graph(&[&[3, 3], &[3, 1]], |x| x[1].permute_to(&[1, 0]).mm(&x[0].mm(&x[1])).view_to(&().into())),
+            &[1],
+        )
+        .unwrap(),
+    );
     show("jac linear", jacrev(&graph(&[&[2, 3], &[3, 1]], |x| x[0].mm(&x[1])), &[1]).unwrap());
     show("jacfwd linear", jacfwd(&graph(&[&[2, 3], &[3, 1]], |x| x[0].mm(&x[1])), &[1]).unwrap());
     show("hessian softplus", hessian(&graph(&[&[3]], |x| (x[0].exp() + 1.0).log().sum_over(&[0])), &[0]).unwrap());
-    show("mse per example", vmap(&grad(&graph(&[&[3, 1], &[1, 3], &[]], |x| { let y = x[1].mm(&x[0]).view_to(&().into()).relu_() - &x[2]; &y * &y }), &[0]), &[None, Some(0), Some(0)], &[0], 4.into()).unwrap());
+    show(
+        "mse per example",
+        vmap(
+            &grad(
+                &graph(&[&[3, 1], &[1, 3], &[]], |x| {
+                    let y = x[1].mm(&x[0]).view_to(&().into()).relu_() - &x[2];
+                    &y * &y
+                }),
+                &[0],
+            ),
+            &[None, Some(0), Some(0)],
+            &[0],
+            4.into(),
+        )
+        .unwrap(),
+    );
     show("jvp tanh", jvp(&graph(&[&[3]], |x| x[0].tanh()), &[0]).unwrap());
     show("hessian x**3", hessian(&graph(&[&[3]], |x| x[0].pow(3.0).sum_over(&[0])), &[0]).unwrap());
 }
 
-trait Relu { fn relu_(&self) -> Tensor; }
-impl Relu for Tensor { fn relu_(&self) -> Tensor { self.where_exact(&self.gt(0.0), &self.zeros_like()) } }
+trait Relu {
+    fn relu_(&self) -> Tensor;
+}
+impl Relu for Tensor {
+    fn relu_(&self) -> Tensor {
+        self.where_exact(&self.gt(0.0), &self.zeros_like())
+    }
+}
+
+/// Only what each class allows, on random programs; a second simplification finds nothing.
+#[test]
+fn random_programs_keep_their_values() {
+    for seed in 0..1500 {
+        let g = random_graph(seed, 4 + (seed % 40) as usize);
+        for (class, tol) in [(Class::Exact, 0.0), (Class::Finite, 1e-300), (Class::Rounding, 1e-7)] {
+            let (s, _) = simplify_with(&g, Options { class, trace: false });
+            verify(&s).unwrap_or_else(|e| panic!("{seed}: {e}\n{g}\n{s}"));
+            assert!(s.len() <= g.len(), "{seed}: grew:\n{g}\n{s}");
+            assert_eq!((s.signature(), s.result_avals()), (g.signature(), g.result_avals()), "{seed}");
+            let x = args(&g, seed);
+            let (a, b) = (eval(&g, &x).expect("evaluates"), eval(&s, &x).expect("evaluates"));
+            for (a, b) in a.iter().zip(&b) {
+                assert!(agree(a, b, tol), "{seed}, {class}:\n{g}\n{s}\n{a:?}\n{b:?}");
+            }
+        }
+        let s = simplify(&g);
+        let (again, report) = simplify_with(&s, Options::default());
+        assert_eq!(s.len(), again.len(), "{seed}: not a fixed point: {report}\n{s}\n{again}");
+    }
+}
+
+/// Within `tol` of the largest element of the result; 0 asks for equal bits, NaN aside. What is infinite or NaN in the
+/// first is not compared unless `tol` is 0.
+fn agree(a: &Array, b: &Array, tol: f64) -> bool {
+    let (x, y) = (a.to_f64_vec(), b.to_f64_vec());
+    let scale = x.iter().filter(|x| x.is_finite()).fold(1.0f64, |m, x| m.max(x.abs()));
+    a.aval() == b.aval()
+        && x.iter().zip(&y).all(|(x, y)| match tol {
+            0.0 => x.to_bits() == y.to_bits() || (x.is_nan() && y.is_nan()),
+            tol => !x.is_finite() || x == y || (x - y).abs() <= tol * scale,
+        })
+}
+
+/// The derivatives of random programs too: what simplification is for.
+#[test]
+fn gradients_of_random_programs_keep_their_values() {
+    for seed in 0..300 {
+        let g = random_graph(seed, 12);
+        let wrt: Vec<usize> = (0..g.params().len()).collect();
+        let d = vjp(&g, &wrt).expect("floats");
+        let s = simplify(&d);
+        verify(&s).unwrap_or_else(|e| panic!("{seed}: {e}\n{s}"));
+        assert!(s.len() <= d.len());
+        let x = args(&d, seed);
+        for (a, b) in eval(&d, &x).expect("evaluates").iter().zip(&eval(&s, &x).expect("evaluates")) {
+            assert!(agree(a, b, 1e-6), "{seed}:\n{d}\n{s}\n{a:?}\n{b:?}");
+        }
+    }
+}
+
+#[test]
+fn jacobians_of_random_programs_keep_their_values() {
+    for seed in 0..200 {
+        let g = random_graph(seed, 8);
+        for jacobian in [jacrev, jacfwd] {
+            let d = jacobian(&g, &[0, 1]).expect("floats");
+            let s = simplify(&d);
+            verify(&s).unwrap_or_else(|e| panic!("{seed}: {e}\n{s}"));
+            assert!(s.len() <= d.len());
+            let x = args(&d, seed);
+            for (a, b) in eval(&d, &x).expect("evaluates").iter().zip(&eval(&s, &x).expect("evaluates")) {
+                assert!(agree(a, b, 1e-6), "{seed}:\n{d}\n{s}\n{a:?}\n{b:?}");
+            }
+        }
+    }
+}
+
+/// A long chain in which many rules fire, and a wide graph with one value used everywhere.
+fn long(n: usize) -> Graph {
+    graph(&[&[3]], |x| (0..n / 4).fold(x[0].expand_to(&[2usize, 3].into()), |y, _| (-(y * 1.0)).sin()))
+}
+
+fn wide(n: usize) -> Graph {
+    graph(&[&[3]], |x| {
+        let shared = x[0].exp() * 1.0;
+        let terms: Vec<Tensor> = (0..n / 3).map(|i| (&shared * (i % 97) as f64) * 1.0).collect();
+        terms.into_iter().reduce(|a, b| a + b).expect("terms")
+    })
+}
+
+#[test]
+fn cost_is_linear() {
+    for (name, make) in [("long", long as fn(usize) -> Graph), ("wide", wide)] {
+        let time = |n: usize| {
+            let g = make(n);
+            let start = std::time::Instant::now();
+            let s = simplify(&g);
+            let t = start.elapsed();
+            println!("{name}: {} -> {} nodes in {t:?}", g.len(), s.len());
+            t
+        };
+        let (half, whole) = (time(50_000), time(100_000));
+        // A quadratic pass takes four times as long, and minutes; the bound leaves room for a busy machine.
+        assert!(whole < half * 3 + std::time::Duration::from_millis(200), "{name}: {half:?} then {whole:?}");
+    }
+}
+
+#[test]
+fn calls_stay_and_their_bodies_are_simplified() {
+    let f = graph(&[&[3]], |x| {
+        cotangent_core::tensor::composite_one("aten::twice(Tensor self) -> Tensor", &[], &[&x[0]], |x| {
+            -(-(&x[0] * 1.0)) + 0.0
+        })
+    });
+    let (s, report) = simplify_with(&f, Options::default());
+    assert_eq!(s.len(), 1, "{s}");
+    assert_eq!(report.count("neg-neg"), 1, "{report}");
+    let cotangent_core::ops::Op::Call(call) = &s.nodes()[0].op else { panic!("{s}") };
+    assert!(call.body.is_empty(), "{s}");
+}
+
+#[test]
+fn reports_name_rules_and_lines() {
+    let f = graph(&[&[3]], |x| (&x[0] * 1.0) * 1.0);
+    let text = cotangent_core::simplify::explain(&f);
+    let line = line!() - 2;
+    let expected =
+        format!("f: 4 nodes -> 0\n  cse (exact) x1: {0}:{line}\n  mul-one (exact) x2: {0}:{line} x2", file!());
+    assert_eq!(text, expected);
+    let (_, report) = simplify_with(&f, Options::exact().traced());
+    assert!(report.explain().contains("mul-one at "), "{report}");
+}
+
+/// `ir-spec/simplify.md` lists every rule with its class; `UPDATE_SPEC=1` writes the table anew.
+#[test]
+fn the_specification_lists_every_rule() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../ir-spec/simplify.md");
+    let text = std::fs::read_to_string(&path).expect("ir-spec/simplify.md");
+    let mut table = String::from("| rule | class | law |\n|---|---|---|\n");
+    for r in cotangent_core::simplify::rules() {
+        table.push_str(&format!("| `{}` | {} | `{}` |\n", r.name, r.class, r.law));
+    }
+    let at = text.find("| rule |").expect("the table");
+    if std::env::var_os("UPDATE_SPEC").is_some() {
+        std::fs::write(&path, format!("{}{table}", &text[..at])).expect("a writable specification");
+        return;
+    }
+    assert_eq!(&text[at..], table, "run with UPDATE_SPEC=1");
+}

@@ -24,11 +24,11 @@ pub(super) static RULES: &[Rule] = &[
     rule!(mul_minus_one, "mul-minus-one", Exact, "x * -1 -> -x; x / -1 -> -x"),
     rule!(mul_zero_int, "mul-zero-int", Exact, "x * 0 -> 0 on integers; x and false -> false"),
     rule!(mul_zero, "mul-zero", Finite, "x * 0.0 -> 0; 0 / x -> 0"),
-    rule!(neg_neg, "neg-neg", Exact, "-(-x) -> x"),
+    rule!(neg_neg, "neg-neg", Exact, "-(-x) -> x, also through expand, reshape, permute"),
     rule!(not_not, "not-not", Exact, "not not x -> x"),
     rule!(not_compare, "not-compare", Exact, "not (a == b) -> a != b; on integers not (a < b) -> a >= b"),
-    rule!(add_neg, "add-neg", Exact, "a + -b -> a - b; -a + b -> b - a"),
-    rule!(sub_neg, "sub-neg", Exact, "a - -b -> a + b"),
+    rule!(add_neg, "add-neg", Exact, "a + -b -> a - b; -a + b -> b - a, also through expand, reshape, permute"),
+    rule!(sub_neg, "sub-neg", Exact, "a - -b -> a + b, also through expand, reshape, permute"),
     rule!(neg_sub, "neg-sub", Finite, "-(a - b) -> b - a"),
     rule!(mul_neg_neg, "mul-neg-neg", Exact, "-a * -b -> a * b; -a / -b -> a / b"),
     rule!(neg_scale, "neg-scale", Exact, "-(x * c) -> x * -c; -x * c -> x * -c; -x / c -> x / -c"),
@@ -54,11 +54,17 @@ pub(super) static RULES: &[Rule] = &[
     rule!(one_div, "one-div", Exact, "1 / x -> reciprocal(x)"),
     rule!(sub_self, "sub-self", Finite, "x - x -> 0"),
     rule!(pow_small, "pow-small", Rounding, "x ** 2 -> x * x; x ** 3 -> x * x * x; x ** -1 -> reciprocal(x)"),
-    rule!(merge_factors, "merge-factors", Rounding, "(x * c) * d -> x * (c * d), and so with quotients"),
+    rule!(
+        merge_factors,
+        "merge-factors",
+        Rounding,
+        "(x * c) * d -> x * (c * d), and so with quotients, and through products, sums and moves"
+    ),
     rule!(scale_product, "scale-product", Rounding, "(a * c) * (b * d) -> (a * b) * (c * d)"),
     rule!(merge_terms, "merge-terms", Rounding, "(x + c) + d -> x + (c + d), and so with differences"),
     rule!(mul_reciprocal, "mul-reciprocal", Rounding, "a * reciprocal(b) -> a / b; a / reciprocal(b) -> a * b"),
     rule!(factor, "factor", Rounding, "a * c + b * c -> (a + b) * c, and so with differences and quotients"),
+    rule!(add_twice, "add-twice", Rounding, "x * c + x * c -> x * 2c; a + x * c + x * c -> a + x * 2c"),
     rule!(factor_scale, "factor-scale", Rounding, "x + x * c -> x * (1 + c)"),
     rule!(inverse_functions, "inverse-functions", FastMath, "log(exp(x)), exp(log(x)), reciprocal(reciprocal(x)) -> x"),
     rule!(reciprocal_sqrt, "reciprocal-sqrt", FastMath, "reciprocal(sqrt(x)) -> rsqrt(x); a / sqrt(x) -> a * rsqrt(x)"),
@@ -89,6 +95,51 @@ fn beside(e: &Editor, id: NodeId, op: Binary, which: impl Fn(&Editor, Value) -> 
         return Some(a);
     }
     which(e, a).then_some(b)
+}
+
+/// How many ops that only move elements a rule looks through.
+const DEEP: usize = 4;
+
+/// `-v` where `v` is a negation, perhaps behind ops that only move elements.
+fn without_neg(e: &mut Editor, v: Value, deep: usize) -> Option<Value> {
+    if let Some(x) = e.as_unary(v, Unary::Neg) {
+        return Some(x);
+    }
+    let (op @ (Op::Expand(_) | Op::View(_) | Op::Permute(_)), id) = e.def_op(v)? else { return None };
+    let (op, x) = (op.clone(), e.arg(id, 0));
+    let x = without_neg(e, x, deep.checked_sub(1)?)?;
+    e.emit(op, &[x])
+}
+
+/// `v * c` where `v` has a uniform factor that can take `c` in, perhaps behind ops that move elements or are linear.
+fn rescaled(e: &mut Editor, v: Value, c: f64, deep: usize) -> Option<Value> {
+    if let Some((x, num, den)) = as_factor(e, v) {
+        return with_factor(e, x, num * c, den);
+    }
+    let deep = deep.checked_sub(1)?;
+    let (op, id) = e.def_op(v)?;
+    let op = op.clone();
+    match op {
+        Op::Expand(_) | Op::View(_) | Op::Permute(_) | Op::DiagEmbed(_) | Op::Sum(_) | Op::Unary(Unary::Neg) => {
+            let x = e.arg(id, 0);
+            let x = rescaled(e, x, c, deep)?;
+            e.emit(op, &[x])
+        }
+        Op::Binary(Binary::Mul) | Op::Mm(_) | Op::Bmm(_) => {
+            let (a, b) = (e.arg(id, 0), e.arg(id, 1));
+            if let Some(a) = rescaled(e, a, c, deep) {
+                return e.emit(op, &[a, b]);
+            }
+            let b = rescaled(e, b, c, deep)?;
+            e.emit(op, &[a, b])
+        }
+        Op::Binary(Binary::Div) => {
+            let (a, b) = (e.arg(id, 0), e.arg(id, 1));
+            let a = rescaled(e, a, c, deep)?;
+            e.emit(op, &[a, b])
+        }
+        _ => None,
+    }
 }
 
 fn float_result(e: &Editor, id: NodeId) -> bool {
@@ -149,7 +200,8 @@ fn mul_zero(e: &mut Editor, id: NodeId) -> Option<Value> {
 }
 
 fn neg_neg(e: &mut Editor, id: NodeId) -> Option<Value> {
-    e.as_unary(operand(e, id, Unary::Neg)?, Unary::Neg)
+    let x = operand(e, id, Unary::Neg)?;
+    without_neg(e, x, DEEP)
 }
 
 fn not_not(e: &mut Editor, id: NodeId) -> Option<Value> {
@@ -177,16 +229,16 @@ fn not_compare(e: &mut Editor, id: NodeId) -> Option<Value> {
 
 fn add_neg(e: &mut Editor, id: NodeId) -> Option<Value> {
     let (a, b) = operands(e, id, Binary::Add)?;
-    if let Some(b) = e.as_unary(b, Unary::Neg) {
+    if let Some(b) = without_neg(e, b, DEEP) {
         return e.binary(Binary::Sub, a, b);
     }
-    let a = e.as_unary(a, Unary::Neg)?;
+    let a = without_neg(e, a, DEEP)?;
     e.binary(Binary::Sub, b, a)
 }
 
 fn sub_neg(e: &mut Editor, id: NodeId) -> Option<Value> {
     let (a, b) = operands(e, id, Binary::Sub)?;
-    let b = e.as_unary(b, Unary::Neg)?;
+    let b = without_neg(e, b, DEEP)?;
     e.binary(Binary::Add, a, b)
 }
 
@@ -196,17 +248,10 @@ fn neg_sub(e: &mut Editor, id: NodeId) -> Option<Value> {
 }
 
 fn mul_neg_neg(e: &mut Editor, id: NodeId) -> Option<Value> {
-    for op in [Binary::Mul, Binary::Div] {
-        if op == Binary::Div && !float_result(e, id) {
-            continue;
-        }
-        if let Some((a, b)) = operands(e, id, op)
-            && let (Some(a), Some(b)) = (e.as_unary(a, Unary::Neg), e.as_unary(b, Unary::Neg))
-        {
-            return e.binary(op, a, b);
-        }
-    }
-    None
+    let op = [Binary::Mul, Binary::Div].into_iter().find(|op| operands(e, id, *op).is_some())?;
+    let (a, b) = operands(e, id, op)?;
+    let (a, b) = (without_neg(e, a, DEEP)?, without_neg(e, b, DEEP)?);
+    e.binary(op, a, b)
 }
 
 /// The tensor `-c` like `v`, which is uniformly `c`.
@@ -398,8 +443,10 @@ fn with_factor(e: &mut Editor, x: Value, num: f64, den: f64) -> Option<Value> {
 fn merge_factors(e: &mut Editor, id: NodeId) -> Option<Value> {
     let out = e.results(id)[0];
     if let Some((y, c, d)) = as_factor(e, out) {
-        let (x, c2, d2) = as_factor(e, y)?;
-        return with_factor(e, x, c * c2, d * d2);
+        if let Some((x, c2, d2)) = as_factor(e, y) {
+            return with_factor(e, x, c * c2, d * d2);
+        }
+        return rescaled(e, y, c / d, DEEP);
     }
     // Integers wrap in both forms alike.
     let (y, c) = e.as_scaled(out)?;
@@ -495,6 +542,25 @@ fn factor_scale(e: &mut Editor, id: NodeId) -> Option<Value> {
     let of = |e: &Editor, x: Value, y: Value| e.as_scaled(y).filter(|(z, _)| *z == x).map(|(_, c)| (x, c));
     let (x, c) = of(e, l, r).or_else(|| of(e, r, l))?;
     e.scale(x, 1.0 + c.to_f64())
+}
+
+fn add_twice(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let (l, r) = operands(e, id, Binary::Add)?;
+    if !float_result(e, id) {
+        return None;
+    }
+    if l == r {
+        return rescaled(e, l, 2.0, DEEP);
+    }
+    for (sum, x) in [(l, r), (r, l)] {
+        let Some((a, b)) = e.as_binary(sum, Binary::Add) else { continue };
+        if a != x && b != x {
+            continue;
+        }
+        let twice = rescaled(e, x, 2.0, DEEP)?;
+        return e.binary(Binary::Add, if a == x { b } else { a }, twice);
+    }
+    None
 }
 
 fn inverse_functions(e: &mut Editor, id: NodeId) -> Option<Value> {

@@ -15,6 +15,7 @@ pub(super) static RULES: &[Rule] = &[
     rule!(permute_mm, "permute-mm", Exact, "transpose(a.T @ b) -> b.T @ a"),
     rule!(mm_eye, "mm-eye", Finite, "eye @ x, x @ eye -> x, also in batches"),
     rule!(mm_zero, "mm-zero", Finite, "0 @ x, x @ 0 -> 0; a product over no element -> 0"),
+    rule!(mm_one, "mm-one", Rounding, "a @ full(c) -> a * c over one inner element"),
     rule!(mm_neg, "mm-neg", Finite, "-a @ b -> -(a @ b), if the result is not larger than a"),
     rule!(bmm_expand, "bmm-expand", Exact, "bmm(expand(a), expand(b)) -> expand(a @ b)"),
     rule!(bmm_shared_right, "bmm-shared-right", Exact, "bmm(a, expand(b)) -> reshape(reshape(a) @ b)"),
@@ -84,6 +85,21 @@ fn mm_zero(e: &mut Editor, id: NodeId) -> Option<Value> {
     }
     let aval = e.out(id);
     e.full(&aval, 0i64)
+}
+
+fn mm_one(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let (a, b) = operands(e, id)?;
+    if e.shape(a).dims().last().is_none_or(|k| *k != 1) || !e.dtype(a).is_float() {
+        return None;
+    }
+    let (x, c) = match (e.as_full(a), e.as_full(b)) {
+        (_, Some(c)) => (a, c),
+        (Some(c), None) => (b, c),
+        (None, None) => return None,
+    };
+    let out = e.out(id).shape;
+    let x = e.scale(x, c.to_f64())?;
+    e.expand(x, &out)
 }
 
 fn mm_neg(e: &mut Editor, id: NodeId) -> Option<Value> {

@@ -54,8 +54,8 @@ pub(crate) struct Editor {
 }
 
 impl Editor {
-    /// The editable form of `graph`, with `op` applied to each node's operation.
-    pub fn new(graph: &Graph, mut op: impl FnMut(&Op) -> Op) -> Self {
+    /// The editable form of `graph` with `ops` as the operations of its nodes.
+    pub fn new(graph: &Graph, ops: &[Op]) -> Self {
         let n = graph.num_values();
         let mut e = Editor {
             nodes: Vec::with_capacity(graph.len()),
@@ -80,10 +80,10 @@ impl Editor {
             env[p.index()] = e.fresh(graph.aval(*p).clone(), None);
             e.params.push(env[p.index()]);
         }
-        for (i, node) in graph.nodes().iter().enumerate() {
+        for (i, (node, op)) in graph.nodes().iter().zip(ops).enumerate() {
             let args: Values = node.args.iter().map(|v| env[v.index()]).collect();
             let avals = node.results.iter().map(|v| graph.aval(*v).clone());
-            let id = e.push(op(&node.op), args, avals, graph.loc(node).clone(), i as u32);
+            let id = e.push(op.clone(), args, avals, graph.loc(node).clone(), i as u32);
             for (v, r) in node.results.iter().zip(&e.nodes[id].results) {
                 env[v.index()] = *r;
             }
@@ -188,7 +188,9 @@ impl Editor {
 
     /// Lets `new` stand for the result of the node under rewrite, if the graph does not grow by that; else undoes the
     /// attempt. The nodes made are in [`Editor::take_made`].
-    pub fn commit(&mut self, new: Value) -> bool {
+    ///
+    /// With `room` for some more nodes, the graph may grow by that many.
+    pub fn commit(&mut self, new: Value, room: usize) -> bool {
         let root = self.root.expect("a rule is at a node");
         for k in (0..self.made.len()).rev() {
             let id = self.made[k];
@@ -197,7 +199,8 @@ impl Editor {
                 self.made.remove(k);
             }
         }
-        if self.dying(root, new, self.made.len()) < self.made.len() {
+        let needed = self.made.len().saturating_sub(room);
+        if self.dying(root, new, needed) < needed {
             self.rollback();
             return false;
         }

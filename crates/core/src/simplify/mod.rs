@@ -86,10 +86,14 @@ pub struct Rule {
     apply: Apply,
 }
 
+type Rewrite = fn(&mut Editor, NodeId) -> Option<Value>;
+
 #[derive(Debug)]
 enum Apply {
     /// At a node of one result: the value that may stand for it.
-    Node(fn(&mut Editor, NodeId) -> Option<Value>),
+    Node(Rewrite),
+    /// As [`Apply::Node`], by a form that does less work though it may take more nodes, until other rules follow.
+    Cheaper(Rewrite),
     /// Done by the engine.
     Engine,
 }
@@ -156,6 +160,14 @@ pub fn explain(graph: &Graph) -> String {
     simplify_with(graph, Options::default()).1.explain()
 }
 
+/// Whether rules that lower the work may add nodes for a while.
+#[derive(Clone, Copy)]
+enum Growth {
+    None,
+    /// Up to the number of nodes of the input.
+    Within,
+}
+
 /// One simplification with the bodies of calls that it met, which stay shared.
 struct Run {
     options: Options,
@@ -164,20 +176,40 @@ struct Run {
 }
 
 impl Run {
+    /// Simplifies with rules that each keep the number of nodes or lower it. If one that lowers the work was refused for
+    /// that, simplifies once more with room for it, and takes the smaller graph.
     fn graph(&mut self, graph: &Graph) -> Graph {
-        let mut e = Editor::new(graph, |op| match op {
+        let op = |op: &Op| match op {
             Op::Call(call) => self.call(call).into(),
             op => op.clone(),
-        });
+        };
+        let ops: Vec<Op> = graph.nodes().iter().map(|n| &n.op).map(op).collect();
+        let start = self.steps.len();
+        let (strict, refused) = self.pass(graph, &ops, Growth::None);
+        if !refused {
+            return strict;
+        }
+        let steps = self.steps.split_off(start);
+        let (loose, _) = self.pass(graph, &ops, Growth::Within);
+        if loose.len() < strict.len() {
+            return loose;
+        }
+        self.steps.truncate(start);
+        self.steps.extend(steps);
+        strict
+    }
+
+    fn pass(&mut self, graph: &Graph, ops: &[Op], growth: Growth) -> (Graph, bool) {
+        let mut e = Editor::new(graph, ops);
         for id in (0..e.num_nodes()).rev() {
             if e.is_alive(id) && e.results(id).iter().all(|v| e.count(*v) == 0) {
                 self.record(&e, &dce::RULES[0], id, None);
                 e.sweep(id);
             }
         }
-        self.to_fixed_point(&mut e);
+        let refused = self.to_fixed_point(&mut e, growth, graph.len());
         debug_assert!(e.live() <= graph.len(), "S1: `{}` grew", graph.name());
-        e.finish(graph)
+        (e.finish(graph), refused)
     }
 
     fn call(&mut self, call: &Call) -> Call {
@@ -199,14 +231,17 @@ impl Run {
         Call { target: call.target.clone(), params: call.params.clone(), body: all(&call.body), rule }
     }
 
-    fn to_fixed_point(&mut self, e: &mut Editor) {
-        let active: Vec<(&'static Rule, fn(&mut Editor, NodeId) -> Option<Value>)> = rules()
+    /// Applies rules until none fires, with at most `limit` nodes. Whether one was refused because the graph would grow.
+    fn to_fixed_point(&mut self, e: &mut Editor, growth: Growth, limit: usize) -> bool {
+        let active: Vec<(&'static Rule, Rewrite, bool)> = rules()
             .filter(|r| r.class <= self.options.class)
             .filter_map(|r| match r.apply {
-                Apply::Node(f) => Some((r, f)),
+                Apply::Node(f) => Some((r, f, false)),
+                Apply::Cheaper(f) => Some((r, f, true)),
                 Apply::Engine => None,
             })
             .collect();
+        let mut refused = false;
         let mut queue: VecDeque<NodeId> = (0..e.num_nodes()).collect();
         let mut queued = vec![true; e.num_nodes()];
         // S4 holds by the rules' measures; a rule that breaks its measure must not hang a user's program.
@@ -223,15 +258,21 @@ impl Run {
             if !e.is_alive(id) || e.results(id).len() != 1 {
                 continue;
             }
-            for (rule, apply) in &active {
+            for (rule, apply, cheaper) in &active {
                 e.begin(id);
+                let live = e.live();
                 let Some(new) = apply(e, id) else {
                     e.rollback();
                     continue;
                 };
                 let before = self.options.trace.then(|| show(e, id));
                 let loc = e.loc(id).clone();
-                if !e.commit(new) {
+                let room = match growth {
+                    Growth::Within if *cheaper => limit.saturating_sub(live),
+                    Growth::Within | Growth::None => 0,
+                };
+                if !e.commit(new, room) {
+                    refused |= *cheaper;
                     continue;
                 }
                 let after = || e.def(new).map_or_else(|| "a parameter".to_owned(), |d| show(e, d));
@@ -251,6 +292,7 @@ impl Run {
                 break;
             }
         }
+        refused
     }
 
     fn merge_equal(&mut self, e: &mut Editor) {

@@ -27,6 +27,12 @@ pub(super) static RULES: &[Rule] = &[
     rule!(view_view, "view-view", Exact, "reshape(reshape(x)) -> reshape(x)"),
     rule!(permute_permute, "permute-permute", Exact, "permute(permute(x)) -> permute(x)"),
     rule!(permute_view, "permute-view", Exact, "permute(x) -> reshape(x), if only dims of size 1 move"),
+    rule!(
+        permute_of_view,
+        "permute-of-view",
+        Exact,
+        "permute(reshape(x)) -> reshape(permute(x)), if dims that the reshape splits move together"
+    ),
     rule!(view_expand, "view-expand", Exact, "reshape(expand(x)) -> expand(reshape(x)), if broadcast dims stay whole"),
     rule!(permute_expand, "permute-expand", Exact, "permute(expand(x)) -> expand(permute(x))"),
     rule!(expand_view, "expand-view", Exact, "expand(reshape(x)) -> expand(x), if the reshape only adds leading dims"),
@@ -155,6 +161,25 @@ fn expand_view(e: &mut Editor, id: NodeId) -> Option<Value> {
     e.expand(x, &size)
 }
 
+fn permute_of_view(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let Op::Permute(Permute { dims }) = e.op(id) else { return None };
+    let (dims, y) = (dims.clone(), e.arg(id, 0));
+    let x = e.as_view(y)?;
+    let groups = groups(e.shape(x), e.shape(y))?;
+    let moved: Vec<usize> = dims.iter().copied().filter(|d| e.shape(y)[*d] != 1).collect();
+    // Each group must stand in one piece, in its order.
+    let mut order: Vec<usize> = (0..e.shape(x).rank()).filter(|d| e.shape(x)[*d] == 1).collect();
+    let mut rest = moved.as_slice();
+    while let Some(first) = rest.first() {
+        let (old, new) = groups.iter().find(|(_, new)| new[0] == *first)?;
+        rest = rest.strip_prefix(new.as_slice())?;
+        order.extend(old);
+    }
+    let out = e.out(id).shape;
+    let x = if keeps_order(&order, e.shape(x)) { x } else { e.permute(x, &order)? };
+    e.view(x, &out)
+}
+
 /// Whether the op works element by element, each result element from those at its place.
 fn is_elementwise(op: &Op) -> bool {
     matches!(op, Op::Unary(_) | Op::Binary(_) | Op::Where(_) | Op::Convert(_))
@@ -201,25 +226,21 @@ fn sink_view(e: &mut Editor, id: NodeId) -> Option<Value> {
     }
     let mut source: Option<Shape> = None;
     for v in e.args(id) {
-        if e.as_full(*v).is_some() {
-            continue;
+        if e.as_full(*v).is_none() {
+            let shape = e.shape(e.as_view(*v)?);
+            source.get_or_insert_with(|| shape.clone());
         }
-        let shape = e.shape(e.as_view(*v)?);
-        if source.as_ref().is_some_and(|s| s != shape) {
-            return None;
-        }
-        source = Some(shape.clone());
     }
     let source = source?;
     let out = e.out(id).shape;
     let mut args = Vec::with_capacity(3);
     for v in e.args(id).to_vec() {
-        args.push(match (e.as_full(v), e.as_view(v)) {
-            (Some(c), _) => {
+        args.push(match e.as_full(v) {
+            Some(c) => {
                 let aval = e.aval(v).with_shape(&source);
                 e.full(&aval, c)?
             }
-            (None, x) => x?,
+            None => e.view(v, &source)?,
         });
     }
     let op = e.op(id).clone();

@@ -4,7 +4,7 @@ use super::edit::{Editor, NodeId};
 use super::pattern::{aligned, groups};
 use super::{Apply, Class, Rule};
 use crate::ir::{Dim, Shape, Value};
-use crate::ops::{Binary, Op, Unary};
+use crate::ops::{Amax, Amin, Binary, Op, ScatterAdd, Unary};
 
 macro_rules! rule {
     ($f:ident, $name:literal, $class:ident, $law:literal) => {
@@ -24,6 +24,12 @@ pub(super) static RULES: &[Rule] = &[
     rule!(sum_mul_expand, "sum-mul-expand", Rounding, "sum(x * expand(y)) -> sum(x) * y over the repetitions"),
     rule!(sum_view, "sum-view", Rounding, "sum(reshape(x)) -> sum(x)"),
     rule!(sum_permute, "sum-permute", Rounding, "sum(permute(x)) -> sum(x)"),
+    rule!(sum_scatter, "sum-scatter", Rounding, "sum(scatter_add(0, index, x)) -> sum(x) over the indexed dim"),
+    rule!(extreme_ones, "extreme-ones", Exact, "amax, amin over dims of size 1 -> reshape(x)"),
+    rule!(extreme_expand, "extreme-expand", Exact, "amax, amin over the repetitions of expand(x) -> x"),
+    rule!(extreme_extreme, "extreme-extreme", Exact, "amax(amax(x)) -> amax(x); amin(amin(x)) -> amin(x)"),
+    rule!(scan_one, "scan-one", Exact, "cumprod over a dim of size 1 -> x; prod over it -> reshape(x)"),
+    rule!(scan_sum_one, "cumsum-one", Finite, "cumsum over a dim of size 1 -> x"),
 ];
 
 /// The operand and dims of the sum `id`.
@@ -204,4 +210,88 @@ fn sum_permute(e: &mut Editor, id: NodeId) -> Option<Value> {
     let place = |d: &usize| kept.iter().position(|k| k == d).expect("a kept dim");
     let rest: Vec<usize> = order.iter().filter(|d| !source.contains(d)).map(place).collect();
     e.permute(sum, &rest)
+}
+
+fn sum_scatter(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let (dims, y) = parts(e, id)?;
+    let (Op::ScatterAdd(ScatterAdd { dim }), def) = e.def_op(y)? else { return None };
+    let dim = *dim;
+    let (zero, source) = (e.arg(def, 0), e.arg(def, 2));
+    if e.shape(zero).rank() == 0 || !dims.contains(&dim) || !e.is_zero(zero) {
+        return None;
+    }
+    // On the other dims the source must cover the operand, so that sums of both have one shape.
+    if e.shape(zero).removed(dim) != e.shape(source).removed(dim) {
+        return None;
+    }
+    e.sum(source, &dims)
+}
+
+/// An op over dims.
+type OverDims = fn(Vec<usize>) -> Op;
+
+/// The operand, the dims and the maker of an `amax` or `amin`.
+fn extreme(e: &Editor, v: Value) -> Option<(Value, Vec<usize>, OverDims)> {
+    match e.def_op(v)? {
+        (Op::Amax(a), id) => Some((e.arg(id, 0), a.dim.clone(), |dim| Amax { dim }.into())),
+        (Op::Amin(a), id) => Some((e.arg(id, 0), a.dim.clone(), |dim| Amin { dim }.into())),
+        _ => None,
+    }
+}
+
+fn extreme_ones(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let (x, dims, _) = extreme(e, *e.results(id).first()?)?;
+    if dims.iter().any(|d| e.shape(x)[*d] != 1) {
+        return None;
+    }
+    let out = e.out(id).shape;
+    e.view(x, &out)
+}
+
+fn extreme_expand(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let (big, dims, _) = extreme(e, *e.results(id).first()?)?;
+    let x = e.as_expand(big)?;
+    let (repeated, other) = split(e, &dims, x, big);
+    let (shape, out) = (e.shape(big).clone(), e.out(id).shape);
+    if shape.numel() == 0 || !other.is_empty() {
+        return None;
+    }
+    let from = aligned(e.shape(x), &shape);
+    let lead = shape.rank() - e.shape(x).rank();
+    let kept = (lead..shape.rank()).filter(|d| !repeated.contains(d));
+    let small: Shape = kept.map(|d| from[d]).collect();
+    let x = e.view(x, &small)?;
+    e.expand(x, &out)
+}
+
+fn extreme_extreme(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let (y, outer, make) = extreme(e, *e.results(id).first()?)?;
+    let (x, mut dims, inner) = extreme(e, y)?;
+    if make(Vec::new()) != inner(Vec::new()) {
+        return None;
+    }
+    let kept: Vec<usize> = (0..e.shape(x).rank()).filter(|d| !dims.contains(d)).collect();
+    dims.extend(outer.iter().map(|d| kept[*d]));
+    dims.sort_unstable();
+    e.emit(make(dims), &[x])
+}
+
+fn scan_one(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let dim = match e.op(id) {
+        Op::Cumprod(c) => c.dim,
+        Op::Prod(p) => p.dim,
+        _ => return None,
+    };
+    let x = e.arg(id, 0);
+    if e.shape(x).dims().get(dim).is_none_or(|n| *n != 1) {
+        return None;
+    }
+    let out = e.out(id).shape;
+    e.view(x, &out)
+}
+
+fn scan_sum_one(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let Op::Cumsum(c) = e.op(id) else { return None };
+    let (dim, x) = (c.dim, e.arg(id, 0));
+    e.shape(x).dims().get(dim).is_some_and(|n| *n == 1).then_some(x)
 }
