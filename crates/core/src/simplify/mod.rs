@@ -160,6 +160,9 @@ pub fn explain(graph: &Graph) -> String {
     simplify_with(graph, Options::default()).1.explain()
 }
 
+/// How often all nodes are looked at again after the worklist is empty.
+const MAX_SWEEPS: usize = 16;
+
 /// Whether rules that lower the work may add nodes for a while.
 #[derive(Clone, Copy)]
 enum Growth {
@@ -242,6 +245,7 @@ impl Run {
             })
             .collect();
         let mut refused = false;
+        let (mut swept, mut sweeps) = (self.steps.len(), MAX_SWEEPS);
         let mut queue: VecDeque<NodeId> = (0..e.num_nodes()).collect();
         let mut queued = vec![true; e.num_nodes()];
         // S4 holds by the rules' measures; a rule that breaks its measure must not hang a user's program.
@@ -253,7 +257,16 @@ impl Run {
                     queue.push_back(id);
                 }
             }
-            let Some(id) = queue.pop_front() else { break };
+            let Some(id) = queue.pop_front() else {
+                // What a rule could not afford may have become cheaper where nothing told: look at all nodes again.
+                if self.steps.len() == swept || sweeps == 0 {
+                    break;
+                }
+                (swept, sweeps) = (self.steps.len(), sweeps - 1);
+                queue.extend((0..e.num_nodes()).filter(|id| e.is_alive(*id)));
+                queued.fill(true);
+                continue;
+            };
             queued[id] = false;
             if !e.is_alive(id) || e.results(id).len() != 1 {
                 continue;
