@@ -101,81 +101,83 @@ fn second_derivative_of_the_sine_is_two_nodes() {
     at_most(2, &vmap(&grad(&grad(&f, &[0]), &[0]), &[Some(0)], &[0], 4.into()).expect("batches"));
 }
 
+/// `softmax(x)` along dim 1, as a person writes it with primitives.
+fn softmax(x: &Tensor) -> Tensor {
+    let column = |t: Tensor| t.view_to(&x.shape().with(1, 1)).expand_to(x.shape());
+    let e = (x - column(x.amax_over(&[1]).detach())).exp();
+    &e / column(e.sum_over(&[1]))
+}
+
+fn cross_entropy(x: &Tensor, target: impl Fn(&Tensor) -> Tensor) -> Tensor {
+    let column = |t: Tensor| t.view_to(&x.shape().with(1, 1)).expand_to(x.shape());
+    let z = x - column(x.amax_over(&[1]).detach());
+    let logp = &z - column(z.exp().sum_over(&[1]).log());
+    -target(&logp) / x.shape()[0].get() as f64
+}
+
 #[test]
-fn explore() {
-    let show = |name: &str, g: Graph| {
-        let (s, r) = simplify_with(&g, Options::default());
-        println!("==== {name}: {} -> {}\n{s}\n{r}", g.len(), s.len());
-        same_values(&g, &s, 3, 1e-9);
+fn gradient_of_cross_entropy_is_what_a_person_writes() {
+    // With the target as probabilities, which need not sum to 1: one sum, a division and a product more.
+    let f = graph(&[&[4, 3], &[4, 3]], |x| cross_entropy(&x[0], |logp| (logp * &x[1]).sum_over(&[0, 1])));
+    let by_hand = graph(&[&[4, 3], &[4, 3]], |x| {
+        let total = x[1].sum_over(&[1]).view_to(&[4usize, 1].into()).expand_to(x[0].shape());
+        (softmax(&x[0]) * total - &x[1]) / 4.0
+    });
+    at_most(by_hand.len(), &grad(&f, &[0]));
+    // With the target as classes.
+    let with_index = |f: &dyn Fn(&Tensor, &Tensor) -> Tensor| {
+        let out = build("f", |t| {
+            let x = t.param(&Aval::new(DType::F64, [4, 3]));
+            let index = t.param(&Aval::new(DType::I64, [4, 1]));
+            Ok(vec![f(&x, &index).ok()?])
+        });
+        out.unwrap_or_else(|e| panic!("{e}"))
     };
-    let sm = |x: &Tensor| {
-        let m = x.clone();
-        let e = m.exp();
-        let s = e.sum_over(&[1]).view_to(&[4usize, 1].into()).expand_to(x.shape());
-        e / s
-    };
-    let lse = |x: &Tensor| x.exp().sum_over(&[1]).log();
-    let xent = |x: &[Tensor]| {
-        let l = lse(&x[0]).view_to(&[4usize, 1].into()).expand_to(x[0].shape());
-        let logp = &x[0] - l;
-        -(logp * &x[1]).sum_over(&[0, 1]) / 4.0
-    };
-    show("softmax vjp", first(&vjp(&graph(&[&[4, 3]], |x| sm(&x[0])), &[0]).unwrap(), 2));
-    show("xent", grad(&graph(&[&[4, 3], &[4, 3]], xent), &[0]));
-    let mlp = |x: &[Tensor]| {
+    let f = with_index(&|x, i| cross_entropy(x, |logp| logp.gather_along(1, i).sum_over(&[0, 1])));
+    let by_hand = with_index(&|x, i| {
+        let ones = x.full_of(&Aval::new(DType::F64, [4, 1]), 1.0);
+        let one_hot = x.zeros_like().scatter_add_along(1, i, &ones);
+        (softmax(x) - one_hot) / 4.0
+    });
+    let s = simplify(&grad(&f, &[0]));
+    assert!(s.len() <= by_hand.len(), "{} nodes, by hand {}:\n{s}\n{by_hand}", s.len(), by_hand.len());
+    let mut rng = Rng(5);
+    let x = rng.array(&Aval::new(DType::F64, [4, 3]));
+    let args = [x, Array::new([4, 1], vec![2i64, 0, 1, 1])];
+    assert!(close(&eval(&s, &args).expect("evaluates")[0], &eval(&by_hand, &args).expect("evaluates")[0], 1e-12));
+}
+
+#[test]
+fn derivatives_of_layers() {
+    let mlp = graph(&[&[4, 3], &[5, 3], &[5], &[2, 5], &[2]], |x| {
         let h = (x[0].mm(&x[1].permute_to(&[1, 0])) + &x[2]).tanh();
         let y = h.mm(&x[3].permute_to(&[1, 0])) + &x[4];
         (&y * &y).sum_over(&[0, 1]) / 8.0
-    };
-    show("mlp", grad(&graph(&[&[4, 3], &[5, 3], &[5], &[2, 5], &[2]], mlp), &[1, 2, 3, 4]));
-    show("lse", grad(&graph(&[&[4, 3]], |x| lse(&x[0]).sum_over(&[0])), &[0]));
-    let ln = |x: &[Tensor]| {
-        let col = |t: Tensor| t.view_to(&[4usize, 1].into());
-        let mean = col(x[0].sum_over(&[1])) / 3.0;
-        let d = &x[0] - mean;
-        let var = col((&d * &d).sum_over(&[1])) / 3.0;
+    });
+    at_most(22, &grad(&mlp, &[1, 2, 3, 4]));
+    let layer_norm = graph(&[&[4, 3], &[3], &[3]], |x| {
+        let column = |t: Tensor| t.view_to(&[4usize, 1].into());
+        let d = &x[0] - column(x[0].sum_over(&[1])) / 3.0;
+        let var = column((&d * &d).sum_over(&[1])) / 3.0;
         d * (var + 1e-5).rsqrt() * &x[1] + &x[2]
-    };
-    show("layer norm", first(&vjp(&graph(&[&[4, 3], &[3], &[3]], ln), &[0, 1, 2]).unwrap(), 4));
-    show("hessian 2d", hessian(&graph(&[&[2, 3]], |x| x[0].sin().sum_over(&[0, 1])), &[0]).unwrap());
-    show(
-        "hessian quadratic",
-        hessian(
-            &graph(&[&[3, 3], &[3, 1]], |x| x[1].permute_to(&[1, 0]).mm(&x[0].mm(&x[1])).view_to(&().into())),
-            &[1],
-        )
-        .unwrap(),
-    );
-    show("jac linear", jacrev(&graph(&[&[2, 3], &[3, 1]], |x| x[0].mm(&x[1])), &[1]).unwrap());
-    show("jacfwd linear", jacfwd(&graph(&[&[2, 3], &[3, 1]], |x| x[0].mm(&x[1])), &[1]).unwrap());
-    show("hessian softplus", hessian(&graph(&[&[3]], |x| (x[0].exp() + 1.0).log().sum_over(&[0])), &[0]).unwrap());
-    show(
-        "mse per example",
-        vmap(
-            &grad(
-                &graph(&[&[3, 1], &[1, 3], &[]], |x| {
-                    let y = x[1].mm(&x[0]).view_to(&().into()).relu_() - &x[2];
-                    &y * &y
-                }),
-                &[0],
-            ),
-            &[None, Some(0), Some(0)],
-            &[0],
-            4.into(),
-        )
-        .unwrap(),
-    );
-    show("jvp tanh", jvp(&graph(&[&[3]], |x| x[0].tanh()), &[0]).unwrap());
-    show("hessian x**3", hessian(&graph(&[&[3]], |x| x[0].pow(3.0).sum_over(&[0])), &[0]).unwrap());
+    });
+    at_most(40, &first(&vjp(&layer_norm, &[0, 1, 2]).expect("floats"), 4));
+    let logsumexp = graph(&[&[4, 3]], |x| x[0].exp().sum_over(&[1]).log().sum_over(&[0]));
+    at_most(6, &grad(&logsumexp, &[0]));
 }
 
-trait Relu {
-    fn relu_(&self) -> Tensor;
-}
-impl Relu for Tensor {
-    fn relu_(&self) -> Tensor {
-        self.where_exact(&self.gt(0.0), &self.zeros_like())
-    }
+#[test]
+fn jacobians_of_linear_maps_are_the_matrices() {
+    let f = graph(&[&[2, 3], &[3, 1]], |x| x[0].mm(&x[1]));
+    at_most(1, &jacrev(&f, &[1]).expect("floats"));
+    at_most(1, &jacfwd(&f, &[1]).expect("floats"));
+    let quadratic = graph(&[&[3, 3], &[3, 1]], |x| x[1].permute_to(&[1, 0]).mm(&x[0].mm(&x[1])).view_to(&().into()));
+    at_most(3, &hessian(&quadratic, &[1]).expect("floats"));
+    let softplus = graph(&[&[3]], |x| (x[0].exp() + 1.0).log().sum_over(&[0]));
+    at_most(9, &hessian(&softplus, &[0]).expect("floats"));
+    let cube = graph(&[&[3]], |x| x[0].pow(3.0).sum_over(&[0]));
+    at_most(3, &hessian(&cube, &[0]).expect("floats"));
+    at_most(5, &jvp(&graph(&[&[3]], |x| x[0].tanh()), &[0]).expect("floats"));
 }
 
 /// Only what each class allows, on random programs; a second simplification finds nothing.

@@ -24,11 +24,11 @@ pub(super) static RULES: &[Rule] = &[
     rule!(mul_minus_one, "mul-minus-one", Exact, "x * -1 -> -x; x / -1 -> -x"),
     rule!(mul_zero_int, "mul-zero-int", Exact, "x * 0 -> 0 on integers; x and false -> false"),
     rule!(mul_zero, "mul-zero", Finite, "x * 0.0 -> 0; 0 / x -> 0"),
-    rule!(neg_neg, "neg-neg", Exact, "-(-x) -> x, also through expand, reshape, permute"),
+    rule!(neg_neg, "neg-neg", Exact, "-(-x) -> x, also through moves and products"),
     rule!(not_not, "not-not", Exact, "not not x -> x"),
     rule!(not_compare, "not-compare", Exact, "not (a == b) -> a != b; on integers not (a < b) -> a >= b"),
-    rule!(add_neg, "add-neg", Exact, "a + -b -> a - b; -a + b -> b - a, also through expand, reshape, permute"),
-    rule!(sub_neg, "sub-neg", Exact, "a - -b -> a + b, also through expand, reshape, permute"),
+    rule!(add_neg, "add-neg", Exact, "a + -b -> a - b; -a + b -> b - a, also through moves and products"),
+    rule!(sub_neg, "sub-neg", Exact, "a - -b -> a + b, also through moves and products"),
     rule!(neg_sub, "neg-sub", Finite, "-(a - b) -> b - a"),
     rule!(mul_neg_neg, "mul-neg-neg", Exact, "-a * -b -> a * b; -a / -b -> a / b"),
     rule!(neg_scale, "neg-scale", Exact, "-(x * c) -> x * -c; -x * c -> x * -c; -x / c -> x / -c"),
@@ -100,15 +100,29 @@ fn beside(e: &Editor, id: NodeId, op: Binary, which: impl Fn(&Editor, Value) -> 
 /// How many ops that only move elements a rule looks through.
 const DEEP: usize = 4;
 
-/// `-v` where `v` is a negation, perhaps behind ops that only move elements.
+/// `-v` where `v` is a negation, perhaps behind ops that move elements or are linear.
 fn without_neg(e: &mut Editor, v: Value, deep: usize) -> Option<Value> {
     if let Some(x) = e.as_unary(v, Unary::Neg) {
         return Some(x);
     }
-    let (op @ (Op::Expand(_) | Op::View(_) | Op::Permute(_)), id) = e.def_op(v)? else { return None };
-    let (op, x) = (op.clone(), e.arg(id, 0));
-    let x = without_neg(e, x, deep.checked_sub(1)?)?;
-    e.emit(op, &[x])
+    let deep = deep.checked_sub(1)?;
+    let (op, id) = e.def_op(v)?;
+    match op.clone() {
+        op @ (Op::Expand(_) | Op::View(_) | Op::Permute(_)) => {
+            let x = e.arg(id, 0);
+            let x = without_neg(e, x, deep)?;
+            e.emit(op, &[x])
+        }
+        op @ Op::Binary(Binary::Mul | Binary::Div) => {
+            let (a, b) = (e.arg(id, 0), e.arg(id, 1));
+            if let Some(a) = without_neg(e, a, deep) {
+                return e.emit(op, &[a, b]);
+            }
+            let b = without_neg(e, b, deep)?;
+            e.emit(op, &[a, b])
+        }
+        _ => None,
+    }
 }
 
 /// `v * c` where `v` has a uniform factor that can take `c` in, perhaps behind ops that move elements or are linear.

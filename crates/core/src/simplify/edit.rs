@@ -182,6 +182,7 @@ impl Editor {
             if self.nodes[id].alive {
                 debug_assert!(self.is_dead(id), "nodes of an attempt are used by later ones only");
                 self.remove(id);
+                self.forget(id);
             }
         }
     }
@@ -334,6 +335,27 @@ impl Editor {
         }
     }
 
+    /// Gives the place of a removed node back, if it is the last one: attempts that fail leave nothing behind.
+    fn forget(&mut self, id: NodeId) {
+        if id + 1 != self.nodes.len() {
+            return;
+        }
+        let Some(slot) = self.nodes.pop() else { return };
+        for v in slot.args.iter().rev() {
+            let users = &mut self.users[v.index()];
+            if users.last() == Some(&(id as u32)) {
+                users.pop();
+            }
+        }
+        let n = self.avals.len() - slot.results.len();
+        self.avals.truncate(n);
+        self.defs.truncate(n);
+        self.users.truncate(n);
+        self.counts.truncate(n);
+        self.pinned.truncate(n);
+        self.forward.truncate(n);
+    }
+
     /// How many nodes die when `new` replaces the result of `root`, counted up to `enough`.
     fn dying(&self, root: NodeId, new: Value, enough: usize) -> usize {
         let mut lost: SmallVec<[(Value, u32); 8]> = SmallVec::new();
@@ -395,10 +417,7 @@ impl Editor {
         let mut users = std::mem::take(&mut self.users[v.index()]);
         users.sort_unstable();
         users.dedup();
-        users.retain(|u| {
-            let n = &self.nodes[*u as usize];
-            n.alive && n.args.contains(&v)
-        });
+        users.retain(|u| self.nodes.get(*u as usize).is_some_and(|n| n.alive && n.args.contains(&v)));
         self.users[v.index()].clone_from(&users);
         users
     }

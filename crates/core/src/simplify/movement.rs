@@ -36,9 +36,11 @@ pub(super) static RULES: &[Rule] = &[
     rule!(view_expand, "view-expand", Exact, "reshape(expand(x)) -> expand(reshape(x)), if broadcast dims stay whole"),
     rule!(permute_expand, "permute-expand", Exact, "permute(expand(x)) -> expand(permute(x))"),
     rule!(expand_view, "expand-view", Exact, "expand(reshape(x)) -> expand(x), if the reshape only adds leading dims"),
+    rule!(expand_ones, "expand-ones", Exact, "expand(x) -> reshape(x), if it only adds dims of size 1"),
     rule!(sink_expand, "sink-expand", Exact, "f(expand(x), expand(y)) -> expand(f(x, y)) for elementwise f"),
     rule!(sink_view, "sink-view", Exact, "f(reshape(x), reshape(y)) -> reshape(f(x, y)) for elementwise f"),
     rule!(sink_permute, "sink-permute", Exact, "f(permute(x), permute(y)) -> permute(f(x, y)) for elementwise f"),
+    rule!(lift_permute, "lift-permute", Exact, "permute(f(permute(x), y)) -> f(x, permute(y)) for elementwise f"),
     rule!(flip_flip, "flip-flip", Exact, "flip(flip(x)) -> flip(x) on the dims of only one of them"),
     rule!(flip_expand, "flip-expand", Exact, "flip of broadcast or size-1 dims -> x"),
     rule!(slice_slice, "slice-slice", Exact, "slice(slice(x)) -> slice(x) of one dim"),
@@ -180,6 +182,15 @@ fn permute_of_view(e: &mut Editor, id: NodeId) -> Option<Value> {
     e.view(x, &out)
 }
 
+fn expand_ones(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let Op::Expand(Expand { size }) = e.op(id) else { return None };
+    let (size, x) = (size.clone(), e.arg(id, 0));
+    if size.rank() == e.shape(x).rank() || aligned(e.shape(x), &size) != size {
+        return None;
+    }
+    e.view(x, &size)
+}
+
 /// Whether the op works element by element, each result element from those at its place.
 fn is_elementwise(op: &Op) -> bool {
     matches!(op, Op::Unary(_) | Op::Binary(_) | Op::Where(_) | Op::Convert(_))
@@ -280,6 +291,34 @@ fn sink_permute(e: &mut Editor, id: NodeId) -> Option<Value> {
     let op = e.op(id).clone();
     let y = e.emit(op, &args)?;
     e.emit(permute, &[y])
+}
+
+/// Moves a permutation towards the parameters where another one cancels it.
+fn lift_permute(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let Op::Permute(outer) = e.op(id) else { return None };
+    let dims = outer.dims.clone();
+    let back = outer.inverse();
+    let (op, def) = e.def_op(e.arg(id, 0))?;
+    if !is_elementwise(op) {
+        return None;
+    }
+    let op = op.clone();
+    let args = e.args(def).to_vec();
+    if !args.iter().any(|v| e.as_permute(*v).is_some_and(|(d, _)| d == back)) {
+        return None;
+    }
+    let out = e.out(id).shape;
+    let mut moved = Vec::with_capacity(3);
+    for v in args {
+        moved.push(match e.as_full(v) {
+            Some(c) => {
+                let aval = e.aval(v).with_shape(&out);
+                e.full(&aval, c)?
+            }
+            None => e.permute(v, &dims)?,
+        });
+    }
+    e.emit(op, &moved)
 }
 
 fn flip_flip(e: &mut Editor, id: NodeId) -> Option<Value> {
