@@ -12,7 +12,8 @@ use cotangent_core::transform::jvp::jvp;
 use cotangent_core::transform::vmap::vmap;
 use cotangent_core::{Error, Tensor};
 use cotangent_tests::numeric::{Rng, close};
-use cotangent_tests::random_graph::random_graph;
+use cotangent_tests::random_graph::{Config, random_args, random_graph};
+use cotangent_tests::random_program::random_program;
 
 fn graph(shapes: &[&[usize]], f: impl Fn(&[Tensor]) -> Tensor) -> Graph {
     let out = build("f", |t| {
@@ -184,7 +185,7 @@ fn jacobians_of_linear_maps_are_the_matrices() {
 #[test]
 fn random_programs_keep_their_values() {
     for seed in 0..1500 {
-        let g = random_graph(seed, 4 + (seed % 40) as usize);
+        let g = random_program(seed, 4 + (seed % 40) as usize);
         for (class, tol) in [(Class::Exact, 0.0), (Class::Finite, 1e-300), (Class::Rounding, 1e-7)] {
             let (s, _) = simplify_with(&g, Options { class, trace: false });
             verify(&s).unwrap_or_else(|e| panic!("{seed}: {e}\n{g}\n{s}"));
@@ -199,6 +200,23 @@ fn random_programs_keep_their_values() {
         let s = simplify(&g);
         let (again, report) = simplify_with(&s, Options::default());
         assert_eq!(s.len(), again.len(), "{seed}: not a fixed point: {report}\n{s}\n{again}");
+    }
+}
+
+/// Graphs of every dtype, with empty arrays and nested calls.
+#[test]
+fn random_graphs_keep_their_values_to_the_bit() {
+    for seed in 0..1000 {
+        let g = random_graph(seed, Config::ALL);
+        let (s, _) = simplify_with(&g, Options::exact());
+        verify(&s).unwrap_or_else(|e| panic!("{seed}: {e}\n{g}\n{s}"));
+        assert!(s.len() <= g.len() && simplify(&g).len() <= g.len(), "{seed}: grew:\n{g}\n{s}");
+        let x = random_args(seed, &g);
+        let Ok(a) = eval(&g, &x) else { continue };
+        let b = eval(&s, &x).unwrap_or_else(|e| panic!("{seed}: {e}\n{g}\n{s}"));
+        for (a, b) in a.iter().zip(&b) {
+            assert!(agree(a, b, 0.0), "{seed}:\n{g}\n{s}\n{a:?}\n{b:?}");
+        }
     }
 }
 
@@ -218,7 +236,7 @@ fn agree(a: &Array, b: &Array, tol: f64) -> bool {
 #[test]
 fn gradients_of_random_programs_keep_their_values() {
     for seed in 0..300 {
-        let g = random_graph(seed, 12);
+        let g = random_program(seed, 12);
         let wrt: Vec<usize> = (0..g.params().len()).collect();
         let d = vjp(&g, &wrt).expect("floats");
         let s = simplify(&d);
@@ -234,7 +252,7 @@ fn gradients_of_random_programs_keep_their_values() {
 #[test]
 fn jacobians_of_random_programs_keep_their_values() {
     for seed in 0..200 {
-        let g = random_graph(seed, 8);
+        let g = random_program(seed, 8);
         for jacobian in [jacrev, jacfwd] {
             let d = jacobian(&g, &[0, 1]).expect("floats");
             let s = simplify(&d);

@@ -18,10 +18,12 @@ mod flip;
 mod gather;
 mod index_select;
 mod indexing;
+mod linalg;
 mod loop_form;
 mod matmul;
 mod pad;
 mod permute;
+mod philox;
 mod primitive;
 mod prod;
 mod products;
@@ -49,6 +51,7 @@ pub use extreme::{Amax, Amin, Argmax, Argmin};
 pub use flip::Flip;
 pub use gather::{Gather, ScatterAdd};
 pub use index_select::{IndexAdd, IndexSelect};
+pub use linalg::{Cholesky, Eigh, Lu, Qr, QrMode, SolveTriangular, Svd, Triangle};
 pub use loop_form::{
     Access, Generate, Indexing, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm, Windows,
 };
@@ -123,11 +126,13 @@ define_ops! {
     Unary, Binary, Where, Convert,
     Expand, View, Permute,
     Slice, SliceScatter, Cat, Pad, Flip,
-    Diagonal, DiagEmbed, Unfold, UnfoldBackward,
-    Sum, Mm, Bmm, Convolution,
+    Sum, Mm, Bmm,
     Amax, Amin, Argmax, Argmin, Prod, Cumsum, Cumprod, Cummax, Cummin, Logcumsumexp,
     Sort, Searchsorted,
     Gather, Scatter, ScatterAdd, ScatterReduce, IndexSelect, IndexAdd,
+    Diagonal, DiagEmbed, Unfold, UnfoldBackward,
+    Convolution,
+    Cholesky, SolveTriangular, Lu, Qr, Eigh, Svd,
     Call,
 }
 

@@ -192,28 +192,27 @@ fn sum_diagonal(e: &mut Editor, id: NodeId) -> Option<Value> {
     let d = diag(e, x)?;
     let rank = e.shape(x).rank();
     let is_view = *e.shape(x) != d.matrix;
-    let aval = Aval::new(e.dtype(x), d.shape());
-    // Summed over rows or columns, each diagonal is left; over both, its sum.
-    let rows: Vec<usize> = if is_view { vec![0] } else { vec![rank - 2] };
-    let columns: Vec<usize> = if is_view { (1..rank).collect() } else { vec![rank - 1] };
     if is_view && e.shape(x)[0] != d.n() {
         return None;
     }
-    let holds = |part: &[usize]| part.iter().all(|p| dims.contains(p));
-    let (by_rows, by_columns) = (holds(&rows), holds(&columns));
-    let touched = dims.iter().any(|p| rows.contains(p) || columns.contains(p));
-    if !touched || (!by_rows && !by_columns) || (by_rows && !by_columns && dims.iter().any(|p| columns.contains(p))) {
+    let (row, columns) = if is_view { (0, 1..rank) } else { (rank - 2, rank - 1..rank) };
+    let by_rows = dims.contains(&row);
+    let by_columns = columns.clone().all(|c| dims.contains(&c));
+    let in_part = !by_columns && dims.iter().any(|p| columns.contains(p));
+    if in_part || !(by_rows || by_columns) {
         return None;
     }
     let values = match d.values {
         Some(v) => v,
-        None => e.full(&aval, 1.0)?,
+        None => {
+            let aval = Aval::new(e.dtype(x), d.shape());
+            e.full(&aval, 1.0)?
+        }
     };
-    let mut rest: Vec<usize> =
-        dims.iter().copied().filter(|p| *p + 2 < d.matrix.rank() + usize::from(is_view) * rank).collect();
-    rest.retain(|p| !rows.contains(p) && !columns.contains(p));
+    // Over rows or columns each diagonal is left; over both, its sum.
+    let mut rest: Vec<usize> = dims.into_iter().filter(|p| *p != row && !columns.contains(p)).collect();
     if by_rows && by_columns {
-        rest.push(d.matrix.rank() - 2);
+        rest.push(d.shape().rank() - 1);
     }
     let out = e.out(id).shape;
     let sum = e.sum(values, &rest)?;

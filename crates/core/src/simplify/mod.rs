@@ -20,12 +20,15 @@ mod convert;
 mod cse;
 mod dce;
 mod edit;
+mod factor;
 mod fold;
 mod movement;
 mod pattern;
+mod pieces;
 mod reduce;
 mod report;
 mod select;
+mod sign;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -103,14 +106,17 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
     THEMES.iter().copied().flatten()
 }
 
-static THEMES: [&[Rule]; 10] = [
+static THEMES: [&[Rule]; 13] = [
     dce::RULES,
     cse::RULES,
     fold::RULES,
     convert::RULES,
     movement::RULES,
+    pieces::RULES,
     select::RULES,
     algebra::RULES,
+    sign::RULES,
+    factor::RULES,
     reduce::RULES,
     contract::RULES,
     batched_identity::RULES,
@@ -210,7 +216,7 @@ impl Run {
                 e.sweep(id);
             }
         }
-        let refused = self.to_fixed_point(&mut e, growth, graph.len());
+        let refused = self.run_rules(&mut e, growth, graph.len());
         debug_assert!(e.live() <= graph.len(), "S1: `{}` grew", graph.name());
         (e.finish(graph), refused)
     }
@@ -235,7 +241,7 @@ impl Run {
     }
 
     /// Applies rules until none fires, with at most `limit` nodes. Whether one was refused because the graph would grow.
-    fn to_fixed_point(&mut self, e: &mut Editor, growth: Growth, limit: usize) -> bool {
+    fn run_rules(&mut self, e: &mut Editor, growth: Growth, limit: usize) -> bool {
         let active: Vec<(&'static Rule, Rewrite, bool)> = rules()
             .filter(|r| r.class <= self.options.class)
             .filter_map(|r| match r.apply {
