@@ -1,7 +1,9 @@
 //! What the tests of cotangent share.
 
+pub mod filetest;
 pub mod numeric;
 pub mod random_graph;
+pub mod random_program;
 pub mod snapshot;
 
 use std::path::{Path, PathBuf};
