@@ -235,7 +235,7 @@ impl<'t> Reader<'t> {
         }
         let g: GraphIn = self.read(part)?;
         if g.version != VERSION {
-            return self.fail(part, format!("expected version {VERSION}, found {}", g.version));
+            return self.fail(&part[..1], format!("expected version {VERSION}, found {}", g.version));
         }
         let start = self.span(part).start;
         let header = start..self.span(g.signature.get()).end;
