@@ -140,7 +140,7 @@ impl Shape {
         Shape(self.0.iter().chain(&other.0).copied().collect())
     }
 
-    /// Row-major strides in elements.
+    /// Row-major strides in elements; they saturate where a size of 0 leaves no element to reach.
     pub fn strides(&self) -> SmallVec<[usize; 6]> {
         let mut out: SmallVec<[usize; 6]> = SmallVec::from_elem(1, self.rank());
         for i in (0..self.rank().saturating_sub(1)).rev() {

@@ -252,6 +252,13 @@ impl Graph {
         self.signature.result = Signature::flat(0, self.results.len()).result;
         self
     }
+
+    /// The results replaced by `results`, with a flat signature for them.
+    pub(crate) fn with_results(mut self, results: Vec<Value>) -> Self {
+        self.signature.result = Signature::flat(0, results.len()).result;
+        self.results = results;
+        self
+    }
 }
 
 impl PartialEq for Graph {
