@@ -11,6 +11,7 @@ use cotangent_core::text::CodeStyle;
 use cotangent_core::text::ir::parse;
 use cotangent_core::transform::build;
 use cotangent_tests::numeric::{graph_of, sample_graph};
+use cotangent_tests::random_graph::{Config, random_graph};
 use cotangent_tests::snapshot::snapshot;
 
 fn f32s(shape: &[usize]) -> Aval {
@@ -105,10 +106,8 @@ fn code() {
     }
 }
 
-/// Lines in a text of its own, so that they do not move with this file.
-#[test]
-fn readable() {
-    let text = r#"graph loss(w = %0: f32[3], data = {x = %1: f32[3]}) {
+/// A graph with lines of its own, so that they do not move with this file.
+const LOSS: &str = r#"graph loss(w = %0: f32[3], data = {x = %1: f32[3]}) {
   %2: f32[3] = mul(%0, %1) loc("src/main.rs":12)
   %3: f32[3], %4: f32[3] = call(%2, target="cotangent::twice(...)", params=[], body=graph twice(%0: f32[3]) {
     %1: f32[3] = add(%0, %0) loc("src/twice.rs":3)
@@ -119,7 +118,10 @@ fn readable() {
   %7: f32[] = sum(%6, dim=none)
   return %7
 }"#;
-    let g = parse("loss.cot", text).expect("a graph");
+
+#[test]
+fn readable() {
+    let g = parse("loss.cot", LOSS).expect("a graph");
     snapshot("code", "loss.readable", &g.readable());
     assert_eq!(without_escapes(&g.readable_colored()), g.readable());
     assert_ne!(g.readable_colored(), g.readable());
@@ -198,4 +200,20 @@ fn a_graph_without_statements() {
         code,
         "\n\n\ndef forward(self):\n    full = torch.ops.aten.full.default([1], 0.0, dtype = torch.float64)\n    return full\n    "
     );
+}
+
+#[test]
+fn pictures() {
+    let g = parse("loss.cot", LOSS).expect("a graph").with_name("a \"loss\" <b> & co");
+    snapshot("code", "loss.dot", &g.dot());
+    snapshot("code", "loss.svg", &g.svg());
+    assert_eq!(g.svg(), g.svg());
+    let empty = parse("empty.cot", "graph empty() {\n  return ()\n}").expect("a graph");
+    assert!(empty.svg().contains("</svg>") && empty.dot().contains('}'));
+    for seed in 0..50 {
+        let g = random_graph(seed, Config { steps: 100, ..Config::ALL });
+        let svg = g.svg();
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+        assert_eq!(svg.matches("<rect").count(), 1 + g.params().len() + g.len() + g.results().len());
+    }
 }
