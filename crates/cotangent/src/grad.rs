@@ -12,6 +12,7 @@ use crate::apply::apply;
 use crate::argnums::{At, Select, selected_leaves};
 use crate::auxiliary::{AuxMode, HasAux, NoAux};
 use crate::capture::capture;
+use crate::check::differentiable;
 use crate::function::{Arguments, Function, by_reference};
 use crate::tree::{Tree, assemble};
 
@@ -140,6 +141,8 @@ where
     fn call(&self, args: Args) -> Result<V::Result, Error> {
         let captured = capture(V::NAME, Level::Wrapper, &self.f, &args)?;
         let wrt = selected_leaves::<Args, W>(V::NAME, &captured.arg_specs)?;
+        let avals = captured.graph.param_avals();
+        differentiable(V::NAME, "the arguments", &wrt.iter().map(|i| avals[*i].clone()).collect::<Vec<_>>())?;
         let (main, aux) = A::split(&captured.out_spec);
         single(&captured.graph.result_avals()[..main.num_leaves()])?;
         let graph = grad_graph(&captured.graph, &wrt)?;
