@@ -1,3 +1,5 @@
 //! What the tests of cotangent share.
 
 pub mod numeric;
+pub mod random_graph;
+pub mod snapshot;

@@ -6,8 +6,10 @@
 
 mod arith;
 mod composite;
+mod conv;
 mod describe;
 mod index;
+mod linalg;
 mod operand;
 mod prim;
 mod reduce;
