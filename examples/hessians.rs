@@ -9,11 +9,7 @@ pub fn f(x: Tensor) -> Tensor {
 
 /// The Hessian of `f` at `x` in three ways.
 pub fn three_ways(x: Tensor) -> Result<[Tensor; 3], Error> {
-    Ok([
-        hessian(f).call((x.clone(),))?,
-        jacfwd(jacrev(f)).call((x.clone(),))?,
-        jacrev(jacrev(f)).call((x,))?,
-    ])
+    Ok([hessian(f).call((x.clone(),))?, jacfwd(jacrev(f)).call((x.clone(),))?, jacrev(jacrev(f)).call((x,))?])
 }
 
 /// The graph of the Hessian.

@@ -41,12 +41,26 @@ fn nothing_is_left_out_of_a_raw_graph() {
 }
 
 #[test]
-fn the_simplified_gradient_is_what_one_would_write() {
-    cotangent::assert_graph_snapshot!(grad(|x: Tensor| x.sin()), (f32s(&[]),), @r"
+fn snapshots_show_graphs_in_several_forms() {
+    let f = |x: Tensor| x.sin().cos();
+    cotangent::assert_graph_snapshot!(f, (f32s(&[3]),), @r"
     def forward(self, x_1):
-        cos = torch.ops.aten.cos.default(x_1);  x_1 = None
+        sin = torch.ops.aten.sin.default(x_1);  x_1 = None
+        cos = torch.ops.aten.cos.default(sin);  sin = None
         return cos
     ");
+    cotangent::assert_graph_snapshot!(grad(|x: Tensor| x.sin()), (f32s(&[]),); SnapshotOptions::code_2021().raw(), @r"
+    def forward(self, x_1):
+        sin = torch.ops.aten.sin(x_1);  sin = None
+        cos = torch.ops.aten.cos(x_1);  x_1 = None
+        _tensor_constant0 = self._tensor_constant0
+        mul = torch.ops.aten.mul(_tensor_constant0, cos);  _tensor_constant0 = cos = None
+        return mul
+    ");
+    let ir = SnapshotOptions::ir().text(f, (f32s(&[3]),)).unwrap();
+    assert!(ir.contains("f32[3]"), "{ir}");
+    let readable = SnapshotOptions::readable().text(f, (f32s(&[3]),)).unwrap();
+    assert!(readable.contains("make_fx.rs"), "{readable}");
 }
 
 #[test]

@@ -26,10 +26,8 @@ use crate::tree::{Tree, assemble};
 ///
 /// # fn main() -> Result<(), Error> {
 /// let x = Tensor::from([0.0f32, 1.0]);
-/// let g = grad(|x: Tensor| x.square_sum()).call((x.clone(),));
-/// # trait SquareSum { fn square_sum(&self) -> Tensor; }
-/// # impl SquareSum for Tensor { fn square_sum(&self) -> Tensor { (self * self).sum_over(&[0]) } }
-/// assert_eq!(g?.to_vec::<f32>()?, [0.0, 2.0]);
+/// let g = grad(|x: Tensor| x.square().sum()).call((x,))?;
+/// assert_eq!(g.to_vec::<f32>()?, [0.0, 2.0]);
 /// # Ok(())
 /// # }
 /// ```

@@ -94,9 +94,10 @@ fn shown(form: Form, graph: &Graph) -> String {
 /// ```
 /// use cotangent::prelude::*;
 ///
-/// cotangent::assert_graph_snapshot!(grad(|x: Tensor| x.sin()), (Tensor::abstract_(DType::F32, ()),), @r"
+/// cotangent::assert_graph_snapshot!(|x: Tensor| x.sin().cos(), (Tensor::abstract_(DType::F32, [3]),), @r"
 /// def forward(self, x_1):
-///     cos = torch.ops.aten.cos.default(x_1);  x_1 = None
+///     sin = torch.ops.aten.sin.default(x_1);  x_1 = None
+///     cos = torch.ops.aten.cos.default(sin);  sin = None
 ///     return cos
 /// ");
 /// ```

@@ -8,6 +8,36 @@ use cotangent_core::ir::TreeSpec;
 /// struct with `#[derive(Tree)]`.
 ///
 /// A tree is taken apart into its tensors, the *leaves*, and a [`TreeSpec`], and put together again.
+///
+/// ```
+/// use cotangent::prelude::*;
+///
+/// #[derive(Tree)]
+/// struct Layer {
+///     w: Tensor,
+///     b: Option<Tensor>,
+/// }
+/// let layer = Layer { w: Tensor::from(1.0f32), b: None };
+/// assert_eq!(layer.tree_spec().to_string(), "Layer{w: *, b: none}");
+/// ```
+///
+/// An enum is no tree, because its structure depends on its value; nor is a struct with a field that is none:
+///
+/// ```compile_fail
+/// # use cotangent::prelude::*;
+/// #[derive(Tree)]
+/// enum Layer {
+///     Linear(Tensor),
+/// }
+/// ```
+///
+/// ```compile_fail
+/// # use cotangent::prelude::*;
+/// #[derive(Tree)]
+/// struct Layer {
+///     name: String,
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a tree of tensors",
     label = "not a tree of tensors",
