@@ -38,8 +38,7 @@ fn jvp_word(s: &Sample) -> &'static str {
     if floats(s).is_empty() || g.result_avals().iter().all(|a| !a.dtype.is_float()) {
         return "no floats";
     }
-    let moving =
-        cotangent_core::transform::linearize::linearize(&g, &floats(s)).map(|l| l.linear.moving().contains(&true));
+    let moving = cotangent_core::transform::linearize::linearize(&g, &floats(s)).map(|l| l.linear.moving().contains(&true));
     match (moving, jvp(&g, &floats(s))) {
         (Ok(true), Ok(_)) => "rule",
         (Ok(false), Ok(_)) => "zero",
@@ -96,8 +95,7 @@ fn observe(s: &Sample, row: &mut Row) {
 fn spec_sections() -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
     let dir = repo("ir-spec/ops");
-    let mut files: Vec<_> =
-        std::fs::read_dir(&dir).expect("ir-spec/ops").map(|f| f.expect("readable").path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(&dir).expect("ir-spec/ops").map(|f| f.expect("readable").path()).collect();
     files.sort();
     for file in files {
         let text = std::fs::read_to_string(&file).expect("readable");
@@ -130,11 +128,8 @@ fn every_op_has_every_rule_samples_and_a_spec_section() {
     for (name, r) in &rows {
         let yes = |b: bool| if b { "yes" } else { "HOLE" };
         let section = spec.get(*name).map_or("HOLE", String::as_str);
-        let transpose = if r.transpose.is_empty() {
-            "nonlinear".to_owned()
-        } else {
-            format!("linear {:?}", r.transpose).replace(' ', "")
-        };
+        let transpose =
+            if r.transpose.is_empty() { "nonlinear".to_owned() } else { format!("linear {:?}", r.transpose).replace(' ', "") };
         let line = format!(
             "{name:<32} {section:<10} {:<6} {:<6} {:<10} {transpose:<14} {:<6} {:<12} {}",
             yes(r.infer),
@@ -157,8 +152,7 @@ fn every_op_has_every_rule_samples_and_a_spec_section() {
 #[test]
 fn constraint_labels_and_the_spec_agree() {
     let is_label = |w: &str| {
-        w.rsplit_once("_c")
-            .is_some_and(|(op, n)| !op.is_empty() && !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+        w.rsplit_once("_c").is_some_and(|(op, n)| !op.is_empty() && !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
     };
     let labels = |roots: &[&str], ext: &str| -> std::collections::BTreeSet<String> {
         let mut files = Vec::new();

@@ -55,7 +55,11 @@ pub fn graphs(path: &Path) -> Result<Vec<Graph>, Report> {
     }
     let name = path.display().to_string();
     let is_json = path.extension().is_some_and(|e| e == "json") || text.trim_start().starts_with('{');
-    if is_json { Ok(vec![text::json::from_json(&name, &text)?]) } else { Ok(text::ir::parse_all(&name, &text)?) }
+    if is_json {
+        Ok(vec![text::json::from_json(&name, &text)?])
+    } else {
+        Ok(text::ir::parse_all(&name, &text)?)
+    }
 }
 
 /// The graph called `name`, or the last one: a file's earlier graphs are those that it uses.
@@ -73,13 +77,7 @@ pub fn graph(path: &Path, name: Option<&str>) -> Result<Graph, Report> {
 /// Reads and verifies every graph of a file, and says what it holds.
 pub fn check(path: &Path) -> Result<(), Report> {
     for g in graphs(path)? {
-        println!(
-            "{}: {} params, {} nodes, {} results: well-formed",
-            g.name(),
-            g.params().len(),
-            g.len(),
-            g.results().len()
-        );
+        println!("{}: {} params, {} nodes, {} results: well-formed", g.name(), g.params().len(), g.len(), g.results().len());
     }
     Ok(())
 }

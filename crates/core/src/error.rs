@@ -162,7 +162,7 @@ pub enum Error {
         /// The user's line.
         loc: Loc,
         /// The transforms around it.
-        stack: Stack,
+        stack: Box<Stack>,
         /// The operands.
         args: Vec<Aval>,
         /// What is wrong.
@@ -212,7 +212,7 @@ pub enum Error {
         /// The user's line.
         loc: Loc,
         /// The transforms around it.
-        stack: Stack,
+        stack: Box<Stack>,
         /// The tensor.
         aval: Aval,
         /// The call.

@@ -49,7 +49,7 @@ pub fn value_and_grad<F>(f: F) -> Grad<F, At<0>, NoAux, ValueFirst> {
 #[derive(Debug)]
 pub struct Grad<F, W = At<0>, A = NoAux, V = GradOnly> {
     f: F,
-    mode: PhantomData<fn() -> (W, A, V)>,
+    mode: PhantomData<(W, A, V)>,
 }
 
 impl<F: Clone, W, A, V> Clone for Grad<F, W, A, V> {
