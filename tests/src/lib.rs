@@ -1,3 +1,4 @@
 //! What the tests of cotangent share.
 
 pub mod numeric;
+pub mod oracle;
