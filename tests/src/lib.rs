@@ -2,3 +2,5 @@
 
 pub mod numeric;
 pub mod oracle;
+pub mod random_graph;
+pub mod snapshot;

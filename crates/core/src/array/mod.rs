@@ -53,6 +53,14 @@ impl Array {
         dispatch!(aval.dtype, T => Array::new(&aval.shape, (0..n).map(|i| T::from_f64(f(i))).collect::<Vec<T>>()))
     }
 
+    /// The array of `aval` with these elements in row-major order, cast to its dtype.
+    ///
+    /// # Panics
+    /// If the number of elements is not that of the shape.
+    pub fn from_scalars(aval: &Aval, data: &[Scalar]) -> Self {
+        dispatch!(aval.dtype, T => Array::new(&aval.shape, data.iter().map(|x| T::from_scalar(*x)).collect::<Vec<T>>()))
+    }
+
     /// Element type.
     pub fn dtype(&self) -> DType {
         self.data.dtype()
@@ -115,9 +123,9 @@ impl Array {
 
     /// The array with each element cast to `dtype`.
     ///
-    /// *Numerics*: to floats, round to nearest even; floats to integers go towards zero, and where the value does
-    /// not fit (NaN, infinities, overflow) give what x86 gives for `i64` (`i64::MIN`), wrapped to the narrower
-    /// type, as PyTorch does on that machine; integers wrap; to `bool`, everything but zero is true.
+    /// *Numerics*: to floats, round to nearest even, to halves by way of `f32`; floats to integers go towards zero, and where
+    /// the value does not fit (NaN, infinities, overflow) give what PyTorch gives on x86: the least `i64`, or for
+    /// narrower types the least `i32`, wrapped; integers wrap; to `bool`, everything but zero is true.
     pub fn cast(&self, dtype: DType) -> Self {
         if dtype == self.dtype() {
             return self.clone();

@@ -6,6 +6,8 @@ use crate::ir::{Aval, DType, Dim, Shape};
 use crate::tensor::Tensor;
 use crate::transform::vmap::move_dim;
 
+use super::axis::Axis;
+
 /// Checks that `dim` is a dim of a rank-`rank` operand.
 pub(crate) fn check_dim(label: &'static str, dim: usize, rank: usize) -> Result<(), InferError> {
     if dim < rank {
@@ -111,13 +113,11 @@ pub(crate) fn positions(shape: &Shape, dim: usize, index: &Array) -> Result<Vec<
 /// The flat positions that a vector of indices addresses along `dim`, in the order of the shape with its length there.
 pub(crate) fn positions_of_vector(shape: &Shape, dim: usize, index: &Array) -> Result<Vec<usize>, EvalError> {
     let along = in_bounds(index, dim, shape[dim].get())?;
+    let axis = Axis::of(shape, dim);
     let outer = shape.slice(0, dim).numel();
     let inner = shape.slice(dim + 1, shape.rank()).numel();
-    let row = shape[dim].get() * inner;
-    let along = &along;
-    Ok((0..outer)
-        .flat_map(|o| along.iter().flat_map(move |i| (0..inner).map(move |k| o * row + i * inner + k)))
-        .collect())
+    let slice = |block: usize, i: usize| (0..inner).map(move |place| axis.join(block, i, place));
+    Ok((0..outer).flat_map(|block| along.iter().flat_map(move |i| slice(block, *i))).collect())
 }
 
 /// The elements that differ in one coordinate only: flat positions `start + k * stride` for `k < len`.

@@ -27,7 +27,9 @@ pub enum ScalarFn {
 pub enum Monoid {
     Sum,
     Prod,
+    /// NaN if there is one.
     Max,
+    /// NaN if there is one.
     Min,
     LogAddExp,
 }
@@ -171,6 +173,25 @@ pub enum Kernel {
     Svd,
 }
 
+/// How the windows of a convolution lie, for each spatial dim; sizes are those of operands and result.
+///
+/// Window `a` meets with the kernel's element `k` the position `a * stride + k * dilation - padding` of the dense side, or
+/// nothing where that is outside. Windows are counted on the result and read the input; transposed, they are counted
+/// on the input and added into the result. The kernel is `[groups * co, ci, k..]`, transposed `[groups * ci, co, k..]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Windows {
+    /// Distance of windows.
+    pub stride: Vec<usize>,
+    /// Positions before the first of the dense side.
+    pub padding: Vec<usize>,
+    /// Distance of a window's elements.
+    pub dilation: Vec<usize>,
+    /// Whether windows are added into the result.
+    pub transposed: bool,
+    /// The number of independent convolutions into which channels are divided.
+    pub groups: usize,
+}
+
 /// The ways in which an op executes.
 #[derive(Clone, PartialEq, Debug)]
 pub enum LoopForm {
@@ -210,8 +231,8 @@ pub enum LoopForm {
         /// 0 or 1.
         batch_dims: usize,
     },
-    /// A convolution.
-    Convolution,
+    /// A convolution of `[n, c, ..]` with a kernel; see [`Windows`].
+    Convolution(Windows),
     /// The sum of overlapping windows.
     WindowAdd {
         /// The dim of the result.
@@ -243,7 +264,7 @@ impl LoopForm {
             LoopForm::ArgReduce { .. } => "arg-reduce",
             LoopForm::Scan { .. } => "scan",
             LoopForm::Contract { .. } => "contract",
-            LoopForm::Convolution => "convolution",
+            LoopForm::Convolution(_) => "convolution",
             LoopForm::WindowAdd { .. } => "window-add",
             LoopForm::Access(_) => "access",
             LoopForm::Kernel(_) => "kernel",

@@ -9,6 +9,7 @@ mod call;
 mod cat;
 mod constant;
 mod convert;
+mod convolution;
 mod cum_extreme;
 mod diagonal;
 mod expand;
@@ -17,10 +18,12 @@ mod flip;
 mod gather;
 mod index_select;
 mod indexing;
+mod linalg;
 mod loop_form;
 mod matmul;
 mod pad;
 mod permute;
+mod philox;
 mod primitive;
 mod prod;
 mod products;
@@ -40,6 +43,7 @@ pub use call::{Call, Rule};
 pub use cat::Cat;
 pub use constant::{Arange, Constant, Eye, Full};
 pub use convert::Convert;
+pub use convolution::Convolution;
 pub use cum_extreme::{Cummax, Cummin};
 pub use diagonal::{DiagEmbed, Diagonal};
 pub use expand::Expand;
@@ -47,7 +51,10 @@ pub use extreme::{Amax, Amin, Argmax, Argmin};
 pub use flip::Flip;
 pub use gather::{Gather, ScatterAdd};
 pub use index_select::{IndexAdd, IndexSelect};
-pub use loop_form::{Access, Generate, Indexing, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm};
+pub use linalg::{Cholesky, Eigh, Lu, Qr, QrMode, SolveTriangular, Svd, Triangle};
+pub use loop_form::{
+    Access, Generate, Indexing, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm, Windows,
+};
 pub use matmul::{Bmm, Mm};
 pub use pad::Pad;
 pub use permute::Permute;
@@ -119,11 +126,13 @@ define_ops! {
     Unary, Binary, Where, Convert,
     Expand, View, Permute,
     Slice, SliceScatter, Cat, Pad, Flip,
-    Diagonal, DiagEmbed, Unfold, UnfoldBackward,
     Sum, Mm, Bmm,
     Amax, Amin, Argmax, Argmin, Prod, Cumsum, Cumprod, Cummax, Cummin, Logcumsumexp,
     Sort, Searchsorted,
     Gather, Scatter, ScatterAdd, ScatterReduce, IndexSelect, IndexAdd,
+    Diagonal, DiagEmbed, Unfold, UnfoldBackward,
+    Convolution,
+    Cholesky, SolveTriangular, Lu, Qr, Eigh, Svd,
     Call,
 }
 

@@ -1,0 +1,186 @@
+//! Factorizations and triangular solves of matrices in the last two dims, under any number of leading batch dims.
+//!
+//! The reference computes in `f64` and rounds once. [`faer`] does the iterative factorizations (QR, Cholesky,
+//! symmetric eigenvalues, SVD); LU and substitution are written out, because PyTorch shows their pivots and their
+//! divisions by zero.
+
+mod cholesky;
+mod eigh;
+mod lu;
+mod qr;
+mod solve_triangular;
+mod svd;
+
+pub use cholesky::Cholesky;
+pub use eigh::Eigh;
+pub use lu::Lu;
+pub use qr::{Qr, QrMode};
+pub use solve_triangular::SolveTriangular;
+pub use svd::Svd;
+
+use faer::MatRef;
+
+use crate::array::Array;
+use crate::error::{EvalError, InferError};
+use crate::ir::{Attr, AttrField, Aval, DType, Dim, Shape};
+
+/// The half of a square matrix that an op reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Triangle {
+    /// On and below the diagonal.
+    Lower,
+    /// On and above the diagonal.
+    Upper,
+}
+
+impl AttrField for Triangle {
+    const KIND: &'static str = "\"L\" or \"U\"";
+
+    fn to_attr(&self) -> Attr {
+        Attr::Str(match self {
+            Triangle::Lower => "L".to_owned(),
+            Triangle::Upper => "U".to_owned(),
+        })
+    }
+
+    fn from_attr(attr: &Attr) -> Option<Self> {
+        match attr {
+            Attr::Str(s) if s == "L" => Some(Triangle::Lower),
+            Attr::Str(s) if s == "U" => Some(Triangle::Upper),
+            Attr::None
+            | Attr::Scalar(_)
+            | Attr::DType(_)
+            | Attr::Str(_)
+            | Attr::List(_)
+            | Attr::Array(_)
+            | Attr::Graph(_) => None,
+        }
+    }
+}
+
+/// An aval taken apart: `[batch.., rows, cols]`.
+struct Matrices {
+    batch: Shape,
+    rows: Dim,
+    cols: Dim,
+}
+
+impl Matrices {
+    /// *Errors*: `linalg_c1` fewer than two dims; `linalg_c2` a dtype other than `f32` and `f64`.
+    fn of(x: &Aval) -> Result<Self, InferError> {
+        let Some(lead) = x.rank().checked_sub(2) else {
+            let expected = "a tensor of at least 2 dims".to_owned();
+            return Err(InferError::Operand { label: "linalg_c1", expected, found: x.clone() });
+        };
+        if !matches!(x.dtype, DType::F32 | DType::F64) {
+            let expected = "matrices of f32 or f64 (LAPACK has no other real dtype)".to_owned();
+            return Err(InferError::Operand { label: "linalg_c2", expected, found: x.clone() });
+        }
+        Ok(Matrices { batch: x.shape.slice(0, lead), rows: x.shape[lead], cols: x.shape[lead + 1] })
+    }
+
+    /// *Errors*: as [`Matrices::of`]; `linalg_c3` the matrices are not square.
+    fn square(x: &Aval) -> Result<Self, InferError> {
+        let m = Matrices::of(x)?;
+        if m.rows != m.cols {
+            let expected = "batches of square matrices".to_owned();
+            return Err(InferError::Operand { label: "linalg_c3", expected, found: x.clone() });
+        }
+        Ok(m)
+    }
+
+    fn small(&self) -> Dim {
+        self.rows.min(self.cols)
+    }
+
+    /// The aval of these batch dims followed by `dims`.
+    fn with(&self, dtype: DType, dims: &[Dim]) -> Aval {
+        Aval::new(dtype, self.batch.concat(&dims.iter().copied().collect()))
+    }
+}
+
+/// One matrix, row-major.
+struct Matrix<'a> {
+    rows: usize,
+    cols: usize,
+    data: &'a [f64],
+}
+
+impl Matrix<'_> {
+    fn faer(&self) -> MatRef<'_, f64> {
+        MatRef::from_row_major_slice(self.data, self.rows, self.cols)
+    }
+
+    fn is_finite(&self) -> bool {
+        self.data.iter().all(|x| x.is_finite())
+    }
+}
+
+/// The elements of a `faer` matrix in row-major order.
+fn row_major(x: MatRef<'_, f64>) -> Vec<f64> {
+    (0..x.nrows()).flat_map(|i| (0..x.ncols()).map(move |j| x[(i, j)])).collect()
+}
+
+/// Applies `f` to each matrix of `x`; it gives one row-major matrix for each of the results' avals, or what went
+/// wrong with this one.
+fn each_matrix<const N: usize>(
+    x: &Array,
+    results: [Aval; N],
+    f: impl Fn(Matrix<'_>) -> Result<[Vec<f64>; N], String>,
+) -> Result<Vec<Array>, EvalError> {
+    let m = Matrices::of(&x.aval()).expect("I3: inferred");
+    let (rows, cols, data) = (m.rows.get(), m.cols.get(), x.to_f64_vec());
+    let mut out: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
+    for b in 0..m.batch.numel() {
+        let data = &data[b * rows * cols..][..rows * cols];
+        let parts =
+            f(Matrix { rows, cols, data }).map_err(|problem| EvalError::Linalg(in_batch(&m.batch, b, &problem)))?;
+        out.iter_mut().zip(parts).for_each(|(out, part)| out.extend(part));
+    }
+    Ok(results.iter().zip(out).map(|(aval, out)| Array::from_f64_fn(aval, |i| out[i])).collect())
+}
+
+/// PyTorch's words for the place of a failure: nothing for a single matrix.
+fn in_batch(batch: &Shape, element: usize, problem: &str) -> String {
+    if batch.rank() == 0 { problem.to_owned() } else { format!("(Batch element {element}): {problem}") }
+}
+
+/// Matrices for samples.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Far from singular: every singular value and every pivot distinct.
+    General,
+    /// Symmetric positive definite with distinct eigenvalues.
+    Positive,
+}
+
+/// A sample operand of `shape`.
+fn sample_matrix(kind: Kind, dtype: DType, shape: &[usize]) -> Array {
+    let (rows, cols) = (shape[shape.len() - 2].max(1), shape[shape.len() - 1].max(1));
+    Array::from_f64_fn(&Aval::new(dtype, shape), |i| {
+        let (b, row, col) = (i / (rows * cols), i / cols % rows, i % cols);
+        let wave = |i: usize, j: usize| 0.4 * ((1 + i) as f64 * 1.7 + (1 + j) as f64 * 2.3 + b as f64 * 0.9).sin();
+        let diagonal = if row == col { 2.0 + 0.8 * (row + b) as f64 } else { 0.0 };
+        diagonal
+            + match kind {
+                Kind::General => wave(row, col),
+                Kind::Positive => 0.5 * (wave(row, col) + wave(col, row)),
+            }
+    })
+}
+
+/// Chooses among the two signs of each column of `v: [rows, cols]`, turning the row of the same number of `partner` along:
+/// the element of largest magnitude (the first of nearly equal ones) becomes positive.
+fn pin_signs(v: &mut [f64], rows: usize, cols: usize, partner: &mut [f64]) {
+    let width = partner.len() / cols.max(1);
+    for j in 0..cols {
+        let at = |i: usize| v[i * cols + j];
+        let largest = (0..rows).map(|i| at(i).abs()).fold(0.0, f64::max);
+        // Rounding must not decide between elements that are equal but for their sign.
+        let lead = (0..rows).map(at).find(|x| x.abs() >= largest * (1.0 - 1e-6));
+        if lead.is_some_and(|x| x < 0.0) {
+            (0..rows).for_each(|i| v[i * cols + j] = -v[i * cols + j]);
+            partner[j * width..][..width].iter_mut().for_each(|x| *x = -*x);
+        }
+    }
+}

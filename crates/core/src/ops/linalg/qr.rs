@@ -1,0 +1,185 @@
+//! The QR factorization.
+
+use super::{Kind, Matrices, each_matrix, row_major, sample_matrix};
+use crate::array::Array;
+use crate::error::{EvalError, InferError};
+use crate::ir::{Attr, AttrField, Attrs, Aval, DType, Dim, attr_struct};
+use crate::ops::{
+    Avals, Batched, Cotangent, Eye, Kernel, LinArg, LoopForm, Primitive, Sample, Samples, Tangent, arity, from_text,
+    nonlinear,
+};
+use crate::tensor::Tensor;
+
+/// How much of `Q` is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum QrMode {
+    /// The first `min(m, n)` columns.
+    Reduced,
+    /// All `m` columns.
+    Complete,
+}
+
+impl AttrField for QrMode {
+    const KIND: &'static str = "\"reduced\" or \"complete\"";
+
+    fn to_attr(&self) -> Attr {
+        Attr::Str(match self {
+            QrMode::Reduced => "reduced".to_owned(),
+            QrMode::Complete => "complete".to_owned(),
+        })
+    }
+
+    fn from_attr(attr: &Attr) -> Option<Self> {
+        match attr {
+            Attr::Str(s) if s == "reduced" => Some(QrMode::Reduced),
+            Attr::Str(s) if s == "complete" => Some(QrMode::Complete),
+            Attr::None
+            | Attr::Scalar(_)
+            | Attr::DType(_)
+            | Attr::Str(_)
+            | Attr::List(_)
+            | Attr::Array(_)
+            | Attr::Graph(_) => None,
+        }
+    }
+}
+
+attr_struct! {
+    /// `A = Q R` with orthonormal columns of `Q` and an upper trapezoid `R`.
+    ///
+    /// *Shape*: `[.., m, n] → [.., m, k], [.., k, n]` with `k = min(m, n)`, or `k = m` if complete.
+    /// *Numerics*: Householder reflections with LAPACK's signs: a diagonal element of `R` has the sign opposite to the
+    /// element it replaces, and keeps it where nothing stands below.
+    /// *Errors*: `linalg_c1`, `linalg_c2`.
+    /// *Derivative*: needs the first `min(m, n)` columns independent; infinite or NaN otherwise. A complete `Q` of a tall matrix,
+    /// which PyTorch refuses to differentiate, has the derivative of the product of reflections that it is.
+    /// *Source*: `torch.linalg.qr`.
+    pub struct Qr {
+        /// How much of `Q` is computed.
+        pub mode: QrMode,
+    }
+}
+from_text!(Qr, "linalg_qr");
+
+impl Qr {
+    fn results(&self, x: &Aval) -> Result<[Aval; 2], InferError> {
+        let a = Matrices::of(x)?;
+        let k = match self.mode {
+            QrMode::Reduced => a.small(),
+            QrMode::Complete => a.rows,
+        };
+        Ok([a.with(x.dtype, &[a.rows, k]), a.with(x.dtype, &[k, a.cols])])
+    }
+}
+
+impl Primitive for Qr {
+    fn name(&self) -> &'static str {
+        "linalg_qr"
+    }
+
+    fn schema(&self) -> &'static str {
+        "aten::linalg_qr(Tensor A, str mode=\"reduced\") -> (Tensor Q, Tensor R)"
+    }
+
+    fn attrs(&self) -> Attrs {
+        self.generic_attrs()
+    }
+
+    fn infer(&self, args: &[&Aval]) -> Result<Avals, InferError> {
+        let [x] = arity(args)?;
+        Ok(self.results(x)?.into_iter().collect())
+    }
+
+    fn eval(&self, args: &[&Array]) -> Result<Vec<Array>, EvalError> {
+        let results = self.results(&args[0].aval()).expect("I3: inferred");
+        each_matrix(args[0], results, |a| {
+            if a.cols == 0 {
+                let side = if self.mode == QrMode::Complete { a.rows } else { 0 };
+                let identity = (0..a.rows * side).map(|i| f64::from(u8::from(i / side == i % side)));
+                return Ok([identity.collect(), Vec::new()]);
+            }
+            let qr = a.faer().qr();
+            let (q, mut r) = match self.mode {
+                QrMode::Reduced => (qr.compute_thin_Q(), row_major(qr.thin_R())),
+                QrMode::Complete => (qr.compute_Q(), row_major(qr.thin_R())),
+            };
+            r.resize(q.ncols() * a.cols, 0.0);
+            Ok([row_major(q.as_ref()), r])
+        })
+    }
+
+    fn jvp(&self, x: &[Tensor], y: &[Tensor], x_dot: &[Tangent]) -> Vec<Tangent> {
+        let Tangent::Is(a_dot) = &x_dot[0] else { return vec![Tangent::Zero; 2] };
+        let a = Matrices::of(&x[0].aval()).expect("I3: inferred");
+        let k = a.small();
+        let (q, r) = (y[0].first_cols(k), y[1].first_rows(k));
+        let (q_dot, r_dot) = thin_jvp(&q, &r, a_dot, k);
+        if y[0].shape() == q.shape() {
+            return vec![Tangent::Is(q_dot), Tangent::Is(r_dot)];
+        }
+        vec![Tangent::Is(completed_jvp(&q, &q_dot, a.rows, a.cols)), Tangent::Is(r_dot.padded_rows(a.rows))]
+    }
+
+    fn transpose(&self, _: &[Cotangent], _: &[LinArg]) -> Vec<Cotangent> {
+        nonlinear(self.name())
+    }
+
+    fn batch(&self, args: &[Batched], _: Dim) -> Vec<Batched> {
+        args[0].x.qr_exact(self.mode).map(Batched::mapped).into()
+    }
+
+    fn loop_form(&self, _: &[&Aval], _: &[Aval]) -> LoopForm {
+        LoopForm::Kernel(Kernel::Qr)
+    }
+}
+
+/// The derivative of `Q: [m, k]` and `R: [k, n]` with `k = min(m, n)`.
+fn thin_jvp(q: &Tensor, r: &Tensor, a_dot: &Tensor, k: Dim) -> (Tensor, Tensor) {
+    // On the first k columns, dA R₁⁻¹ = dQ + Q D with D = dR₁ R₁⁻¹ upper triangular, and Ω = Qᵀ dQ is skew: the strictly
+    // lower part of Qᵀ dA R₁⁻¹ = Ω + D is that of Ω.
+    let z = a_dot.first_cols(k).solve_upper_right(&r.first_cols(k));
+    let w = q.mt().matmul_exact(&z);
+    let low = w.lower(-1);
+    let omega = &low - low.mt();
+    let q_dot = z - q.matmul_exact(&(w - &omega));
+    let r_dot = (q.mt().matmul_exact(a_dot) - omega.matmul_exact(r)).upper(0);
+    (q_dot, r_dot)
+}
+
+/// The derivative of all `m` columns from that of the first `n`.
+///
+/// A product of `n` reflections is determined by its first columns: with `W = Q₁ - I[:, :n]` and its upper block `W₁`,
+/// `Q = I + W W₁⁻ᵀ Wᵀ` (the compact WY form, with its two unknowns eliminated).
+fn completed_jvp(q: &Tensor, q_dot: &Tensor, m: Dim, n: Dim) -> Tensor {
+    let eye = Tensor::generate(Eye { n: m, m: n, dtype: q.dtype() }, Some(q));
+    let w = q - &eye.expand_to(q.shape());
+    let (w1, wt) = (w.first_rows(n), w.mt());
+    let [p, l, u] = w1.lu_exact(super::Lu { pivot: true });
+    // W₁ = P L U, so that W₁⁻¹ Wᵀ = U⁻¹ L⁻¹ Pᵀ Wᵀ and W₁⁻ᵀ Wᵀ = P L⁻ᵀ U⁻ᵀ Wᵀ.
+    let n_t = p.mt().matmul_exact(&wt).solve_unit_lower(&l).solve_upper(&u);
+    let k = p.matmul_exact(&wt.solve_lower(&u.mt()).solve_unit_upper(&l.mt()));
+    let w1_dot_t = q_dot.first_rows(n).mt();
+    q_dot.matmul_exact(&k) + n_t.mt().matmul_exact(&(q_dot.mt() - w1_dot_t.matmul_exact(&k)))
+}
+
+impl Samples for Qr {
+    fn samples() -> Vec<Sample> {
+        use QrMode::{Complete, Reduced};
+        let of = |note, mode, dtype, shape: &[usize]| {
+            Sample::new(note, Qr { mode }, [sample_matrix(Kind::General, dtype, shape)])
+        };
+        vec![
+            of("usual", Reduced, DType::F64, &[3, 3]),
+            of("tall", Reduced, DType::F64, &[2, 4, 2]),
+            of("wide", Reduced, DType::F64, &[2, 4]),
+            of("complete square", Complete, DType::F64, &[2, 2]),
+            of("complete wide", Complete, DType::F64, &[2, 3]),
+            of("complete tall", Complete, DType::F64, &[4, 2]),
+            of("one", Reduced, DType::F64, &[1, 1]),
+            of("empty", Reduced, DType::F64, &[0, 0]),
+            of("no columns", Complete, DType::F64, &[2, 0]),
+            of("empty batch", Reduced, DType::F64, &[0, 3, 2]),
+            of("single", Reduced, DType::F32, &[3, 2]),
+        ]
+    }
+}

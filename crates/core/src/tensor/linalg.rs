@@ -1,0 +1,178 @@
+//! Matrices in the last two dims, under equal leading batch dims: the exact methods of the linear-algebra primitives,
+//! and the steps of which their rules and composites are made.
+
+use super::{Tensor, emit, emit_all};
+use crate::ir::{DType, Dim, Shape};
+use crate::ops::{Binary, Cholesky, Eigh, Eye, Lu, Qr, QrMode, SolveTriangular, Svd, Triangle};
+
+/// The results of an op that has `N` of them.
+#[track_caller]
+fn emit_array<const N: usize>(op: impl Into<crate::ops::Op>, args: &[&Tensor]) -> [Tensor; N] {
+    <[Tensor; N]>::try_from(emit_all(op.into(), args)).expect("I3: the op's number of results")
+}
+
+impl Tensor {
+    /// The Cholesky factor.
+    #[track_caller]
+    pub fn cholesky_exact(&self, op: Cholesky) -> Tensor {
+        emit(op, &[self])
+    }
+
+    /// The solution `x` of `self · x = b` (or `x · self = b`) for a triangular matrix.
+    #[track_caller]
+    pub fn solve_triangular_exact(&self, op: SolveTriangular, b: &Tensor) -> Tensor {
+        emit(op, &[self, b])
+    }
+
+    /// `P`, `L`, `U`.
+    #[track_caller]
+    pub fn lu_exact(&self, op: Lu) -> [Tensor; 3] {
+        emit_array(op, &[self])
+    }
+
+    /// `Q`, `R`.
+    #[track_caller]
+    pub fn qr_exact(&self, mode: QrMode) -> [Tensor; 2] {
+        emit_array(Qr { mode }, &[self])
+    }
+
+    /// Ascending eigenvalues and eigenvectors of a symmetric matrix.
+    #[track_caller]
+    pub fn eigh_exact(&self, triangle: Triangle) -> [Tensor; 2] {
+        emit_array(Eigh { UPLO: triangle }, &[self])
+    }
+
+    /// The thin `U`, `S`, `Vh`.
+    #[track_caller]
+    pub fn svd_exact(&self) -> [Tensor; 3] {
+        emit_array(Svd { full_matrices: false }, &[self])
+    }
+
+    /// The products of matrices under equal leading dims: `mm` for two matrices, else one `bmm`.
+    #[track_caller]
+    pub fn matmul_exact(&self, other: &Tensor) -> Tensor {
+        let Some(lead) = self.rank().checked_sub(3) else { return self.mm(other) };
+        let merged = |x: &Tensor| {
+            let batch = x.shape().dims()[..=lead].iter().try_fold(Dim::new(1), |n, d| n.checked_mul(*d));
+            let batch = batch.expect("I3: bounded sizes");
+            x.view_to(&x.shape().slice(lead + 1, x.rank()).inserted(0, batch))
+        };
+        if lead == 0 {
+            return self.bmm(other);
+        }
+        let y = merged(self).bmm(&merged(other));
+        y.view_to(&self.shape().slice(0, lead + 1).concat(&y.shape().slice(1, 3)))
+    }
+
+    /// The last two dims exchanged.
+    #[track_caller]
+    pub fn mt(&self) -> Tensor {
+        let mut dims: Vec<usize> = (0..self.rank()).collect();
+        if let [.., a, b] = dims.as_mut_slice() {
+            std::mem::swap(a, b);
+        }
+        self.permute_to(&dims)
+    }
+
+    /// Zeros above diagonal `offset`; negative offsets are below the main diagonal.
+    #[track_caller]
+    pub fn lower(&self, offset: i64) -> Tensor {
+        self.where_exact(&self.band(Binary::Le, offset), &self.zeros_like())
+    }
+
+    /// Zeros below diagonal `offset`.
+    #[track_caller]
+    pub fn upper(&self, offset: i64) -> Tensor {
+        self.where_exact(&self.band(Binary::Ge, offset), &self.zeros_like())
+    }
+
+    /// `value` on the main diagonal.
+    #[track_caller]
+    pub(crate) fn with_diagonal(&self, value: f64) -> Tensor {
+        self.full_like(value).where_exact(&self.band(Binary::Eq, 0), self)
+    }
+
+    /// Where `column - row` compares with `offset`, of this tensor's shape.
+    fn band(&self, compare: Binary, offset: i64) -> Tensor {
+        let lead = self.rank() - 2;
+        let (rows, cols) = (self.shape()[lead], self.shape()[lead + 1]);
+        let matrix = Shape::from_iter([rows, cols]);
+        let i = self.arange_like(rows, DType::I64).view_to(&Shape::from_iter([rows, Dim::new(1)]));
+        let i = if offset == 0 { i } else { i + offset };
+        let j = self.arange_like(cols, DType::I64).expand_to(&matrix);
+        j.binary(compare, &i.expand_to(&matrix)).expand_to(self.shape())
+    }
+
+    /// The main diagonal of square matrices.
+    #[track_caller]
+    pub(crate) fn diagonal_exact(&self) -> Tensor {
+        let diagonal = self.where_exact(&self.band(Binary::Eq, 0), &self.zeros_like());
+        diagonal.sum_over(&[self.rank() - 1])
+    }
+
+    /// Vectors as matrices of one row.
+    #[track_caller]
+    pub fn row(&self) -> Tensor {
+        self.view_to(&self.shape().inserted(self.rank() - 1, 1))
+    }
+
+    /// Vectors as matrices of one column.
+    #[track_caller]
+    pub fn column(&self) -> Tensor {
+        self.view_to(&self.shape().inserted(self.rank(), 1))
+    }
+
+    /// `(x + xᵀ) / 2`.
+    #[track_caller]
+    pub(crate) fn symmetrised(&self) -> Tensor {
+        (self + self.mt()) * 0.5
+    }
+
+    /// The identity `[n, m]` under this tensor's batch dims.
+    fn eye_beside(&self, n: Dim, m: Dim) -> Tensor {
+        let eye = Tensor::generate(Eye { n, m, dtype: self.dtype() }, Some(self));
+        eye.expand_to(&self.shape().slice(0, self.rank() - 2).concat(&Shape::from_iter([n, m])))
+    }
+
+    /// The first `k` columns.
+    pub(crate) fn first_cols(&self, k: Dim) -> Tensor {
+        let cols = self.shape()[self.rank() - 1];
+        if cols == k { self.clone() } else { self.matmul_exact(&self.eye_beside(cols, k)) }
+    }
+
+    /// The first `k` rows.
+    pub(crate) fn first_rows(&self, k: Dim) -> Tensor {
+        let rows = self.shape()[self.rank() - 2];
+        if rows == k { self.clone() } else { self.eye_beside(k, rows).matmul_exact(self) }
+    }
+
+    /// Rows of zeros appended, to `k` rows.
+    pub(crate) fn padded_rows(&self, k: Dim) -> Tensor {
+        self.first_rows(k)
+    }
+
+    /// `l⁻¹ self`.
+    pub(crate) fn solve_lower(&self, l: &Tensor) -> Tensor {
+        l.solve_triangular_exact(SolveTriangular { upper: false, left: true, unitriangular: false }, self)
+    }
+
+    /// `l⁻¹ self` for ones on the diagonal of `l`.
+    pub(crate) fn solve_unit_lower(&self, l: &Tensor) -> Tensor {
+        l.solve_triangular_exact(SolveTriangular { upper: false, left: true, unitriangular: true }, self)
+    }
+
+    /// `u⁻¹ self`.
+    pub(crate) fn solve_upper(&self, u: &Tensor) -> Tensor {
+        u.solve_triangular_exact(SolveTriangular { upper: true, left: true, unitriangular: false }, self)
+    }
+
+    /// `u⁻¹ self` for ones on the diagonal of `u`.
+    pub(crate) fn solve_unit_upper(&self, u: &Tensor) -> Tensor {
+        u.solve_triangular_exact(SolveTriangular { upper: true, left: true, unitriangular: true }, self)
+    }
+
+    /// `self u⁻¹`.
+    pub(crate) fn solve_upper_right(&self, u: &Tensor) -> Tensor {
+        u.solve_triangular_exact(SolveTriangular { upper: true, left: false, unitriangular: false }, self)
+    }
+}
