@@ -2,6 +2,7 @@
 
 pub mod filetest;
 pub mod numeric;
+pub mod oracle;
 pub mod random_graph;
 pub mod random_program;
 pub mod snapshot;
