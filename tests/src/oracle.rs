@@ -192,7 +192,8 @@ fn compare(what: &str, got: &[Array], expected: &[Array]) -> Result<(), String> 
 }
 
 fn load(theme: &str) -> BTreeMap<String, Vec<Case>> {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/aten.json")).expect("the fixture");
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/aten.json")).expect("the fixture");
     let all: Value = serde_json::from_str(&text).expect("the fixture is JSON");
     let rows = all[theme].as_object().unwrap_or_else(|| panic!("theme {theme} is not recorded"));
     let arrays = |v: &Value| v.as_array().expect("a list").iter().map(array).collect();
@@ -208,7 +209,8 @@ fn load(theme: &str) -> BTreeMap<String, Vec<Case>> {
 
 fn array(v: &Value) -> Array {
     let dtype: DType = v[0].as_str().expect("a dtype").parse().expect("a dtype");
-    let shape: Vec<usize> = v[1].as_array().expect("a shape").iter().map(|n| n.as_u64().expect("a size") as usize).collect();
+    let shape: Vec<usize> =
+        v[1].as_array().expect("a shape").iter().map(|n| n.as_u64().expect("a size") as usize).collect();
     let data: Vec<f64> = v[2].as_array().expect("elements").iter().map(number).collect();
     Array::from_f64_fn(&Aval::new(dtype, shape), |i| data[i])
 }
