@@ -7,6 +7,7 @@ mod schedule;
 
 use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Graph, Loc};
+use cotangent_core::simplify::simplify;
 use cotangent_core::transform::inline::inline_all;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -28,9 +29,13 @@ pub enum LowerError {
     Constant(#[source] EvalError),
 }
 
+/// A program, and for each step the nodes that went into it: `(name, source line)`.
+pub type Explained = (LoopProgram, Vec<Vec<(&'static str, Loc)>>);
+
 /// The loops of `graph`.
 ///
-/// Composites are inlined; what nothing depends on is left out. Time and memory are linear in the number of nodes.
+/// Composites are inlined, the graph is simplified, and what nothing depends on is left out. Time and memory are linear in
+/// the number of nodes.
 ///
 /// *Errors*: only those of inlining; every op lowers.
 pub fn lower(graph: &Graph) -> Result<LoopProgram, LowerError> {
@@ -38,13 +43,23 @@ pub fn lower(graph: &Graph) -> Result<LoopProgram, LowerError> {
 }
 
 /// The loops of `graph`, and the nodes that went into each step: `(name, source line)`.
-pub fn lower_explained(graph: &Graph) -> Result<(LoopProgram, Vec<Vec<(&'static str, Loc)>>), LowerError> {
-    let graph = inline_all(graph)?;
-    let flow = flow::flow(&graph).map_err(LowerError::Constant)?;
+pub fn lower_explained(graph: &Graph) -> Result<Explained, LowerError> {
+    explained(&simplify(&inline_all(graph)?))
+}
+
+/// The loops of a graph as it stands, which is not simplified first; calls in it stay calls.
+///
+/// *Errors*: only those of constants.
+pub fn lower_as_is(graph: &Graph) -> Result<LoopProgram, LowerError> {
+    Ok(explained(graph)?.0)
+}
+
+fn explained(graph: &Graph) -> Result<Explained, LowerError> {
+    let flow = flow::flow(graph).map_err(LowerError::Constant)?;
     Ok(program(&flow))
 }
 
-fn program(flow: &Flow) -> (LoopProgram, Vec<Vec<(&'static str, Loc)>>) {
+fn program(flow: &Flow) -> Explained {
     let (schedule, results) = schedule(flow);
     let read = reads(&schedule.steps, &results);
     let is_result: FxHashSet<Id> = results.iter().copied().collect();

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::flow::{Id, Point};
-use super::group::{Expr, ExprOp, Group};
+use super::group::{Expr, ExprOp, Group, LOAD, cost_of};
 use crate::affine::Affine;
 use crate::ir::{Access, Body, BodyOp, BodyValue, BufferId, Loop, Memory, Nest, Stage};
 
@@ -190,6 +190,8 @@ struct Builder<'a> {
     buffer: &'a dyn Fn(Id) -> BufferId,
     /// Whether an expression depends on a reduced variable; all do in a nest without reductions.
     varies: Vec<bool>,
+    /// What an expression costs at a point; what is the same for a whole row is a read.
+    cost: Vec<u32>,
     passes: Vec<Pass>,
     scratch: Vec<(DType, usize)>,
     /// The scratch of values that are kept: per row or column, and per point.
@@ -217,11 +219,22 @@ impl<'a> Builder<'a> {
             };
             varies.push(v || !g.has_reduces());
         }
+        let mut cost: Vec<u32> = Vec::with_capacity(g.exprs.len());
+        for (e, varies) in g.exprs.iter().zip(&varies) {
+            cost.push(match &e.op {
+                ExprOp::Point(p, args) if *varies => {
+                    args.iter().fold(cost_of(*p), |c, a| c.saturating_add(cost[*a as usize])).min(1 << 20)
+                }
+                ExprOp::Point(..) | ExprOp::Const(_) | ExprOp::Reduced(_) | ExprOp::Index(_) => 0,
+                ExprOp::Load(..) => LOAD,
+            });
+        }
         Builder {
             g,
             loops,
             buffer,
             varies,
+            cost,
             passes: Vec::new(),
             scratch: Vec::new(),
             kept: FxHashMap::default(),
@@ -339,9 +352,6 @@ impl<'a> Builder<'a> {
                 self.load(level, part, access, data.dtype)
             }
             ExprOp::Reduced(r) => self.reduced(*r, e, level, part),
-            ExprOp::Index(at) if varies || part == Part::Rows || !g.has_reduces() => {
-                self.index(at, data.dtype, level, part)
-            }
             ExprOp::Index(at) => self.index(at, data.dtype, level, part),
             ExprOp::Point(p, args) => {
                 if part == Part::Points && !varies {
@@ -353,7 +363,7 @@ impl<'a> Builder<'a> {
                     let access = self.scratch_access(s, false, Part::Points);
                     return self.load(level, Part::Points, access, data.dtype);
                 }
-                if part == Part::Points && data.cost >= KEEP && self.loops.row() <= MAX_ROW {
+                if part == Part::Points && self.cost[e as usize] >= KEEP && self.loops.row() <= MAX_ROW {
                     if let Some(before) = self.first.get(&e).copied().filter(|b| *b < level) {
                         let v = self.passes[before].points.memo[&e];
                         let s = self.keep(e, self.loops.row());

@@ -5,7 +5,7 @@
 //! `ir-spec/loops.md`.
 
 use cotangent_core::ir::{DType, Scalar};
-use cotangent_core::ops::{Binary, Monoid, ViewForm};
+use cotangent_core::ops::{Binary, Monoid, Unary, ViewForm};
 use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
 
@@ -14,8 +14,11 @@ use super::group::{Expr, ExprOp, Group, IndexId, LOAD, cost_of};
 use crate::affine::{Affine, Extents, Index, NotAffine, flatten};
 use crate::ir::Matrix;
 
-/// An expression at least this dear is stored, when a second nest needs it, or when it would be repeated by a broadcast.
-const DEAR: u32 = 8;
+/// An expression at least this dear is stored when a second nest needs it.
+const DEAR: u32 = 16;
+
+/// An expression at least this dear is stored when a broadcast would repeat it outside of the rows that compute it once.
+const REPEATED: u32 = 8;
 
 /// Nests of at most this many points are joined even if they share nothing.
 const SMALL: usize = 4096;
@@ -117,7 +120,9 @@ impl Schedule<'_> {
             }
             Kind::View(_) | Kind::Pick(_) => {
                 self.join_regions(v, 1);
-                self.cost[v] = self.cost[value.args[0]];
+                // What is broadcast is computed once for each row, or stored.
+                let x = value.args[0];
+                self.cost[v] = if flow.values[x].numel() * 4 <= value.numel() { 1 } else { self.cost[x] };
             }
             Kind::Unrolled(dims, _) => {
                 let x = value.args[0];
@@ -392,8 +397,16 @@ impl Schedule<'_> {
             if !matches!(self.steps[*step as usize - 1], Planned::Group(_)) {
                 continue;
             }
-            if self.attempt(root, *step, sizes, false).is_ok() {
-                return *step;
+            match self.attempt(root, *step, sizes, false) {
+                Ok(()) => return *step,
+                // What must be in memory anyway may find its place before this nest.
+                Err(Stop::Cut(x)) if self.last[x] < *step => {
+                    self.materialise(x);
+                    if self.attempt(root, *step, sizes, false).is_ok() {
+                        return *step;
+                    }
+                }
+                Err(Stop::Cut(_) | Stop::NotHere) => {}
             }
         }
         loop {
@@ -591,12 +604,10 @@ impl Schedule<'_> {
                 }
             }
             Kind::Point(p) => {
-                if let Some((home, there, _)) = self.home[v] {
-                    if home < g.step && self.cost[v] >= DEAR && self.group(home).is_storable(there, &value.sizes) {
-                        escapes.push(v);
-                        let place = flatten(&at(g), &value.sizes);
-                        return Ok(g.expr(ExprOp::Load(v, place), value.dtype));
-                    }
+                if self.is_worth_a_load(g, v) {
+                    escapes.push(v);
+                    let place = flatten(&at(g), &value.sizes);
+                    return Ok(g.expr(ExprOp::Load(v, place), value.dtype));
                 }
                 let mut args: SmallVec<[Expr; 3]> = SmallVec::new();
                 for a in &value.args {
@@ -630,12 +641,10 @@ impl Schedule<'_> {
                 self.emit(g, arg, inner, escapes)?
             }
             Kind::Unrolled(dims, monoid) => {
-                if let Some((home, there, _)) = self.home[v] {
-                    if home < g.step && self.cost[v] >= DEAR && self.group(home).is_storable(there, &value.sizes) {
-                        escapes.push(v);
-                        let place = flatten(&at(g), &value.sizes);
-                        return Ok(g.expr(ExprOp::Load(v, place), value.dtype));
-                    }
+                if self.is_worth_a_load(g, v) {
+                    escapes.push(v);
+                    let place = flatten(&at(g), &value.sizes);
+                    return Ok(g.expr(ExprOp::Load(v, place), value.dtype));
                 }
                 self.unrolled(g, v, dims, *monoid, index, escapes)?
             }
@@ -647,14 +656,28 @@ impl Schedule<'_> {
         Ok(e)
     }
 
-    /// A dear operand of a view that repeats its elements is stored first, unless the nest computes it once for each row anyway.
+    /// Whether a nest before `g` computes `v` and could store it, which is cheaper than computing it again.
+    fn is_worth_a_load(&self, g: &Group, v: Id) -> bool {
+        let Some((home, there, _)) = self.home[v] else { return false };
+        let sizes = &self.flow.values[v].sizes;
+        let repeated = self.flow.values[v].numel() * 4 <= g.total();
+        let dear = self.cost[v] >= if repeated { REPEATED } else { DEAR };
+        dear && home < g.step && self.group(home).is_storable(there, sizes)
+    }
+
+    /// A dear operand of a view that repeats its elements is stored first, unless the nest computes it once for each row
+    /// anyway, or an earlier nest does.
     fn repeated(&self, g: &Group, arg: Id, view: Id) -> Result<(), Stop> {
         let (few, many) = (self.flow.values[arg].numel(), self.flow.values[view].numel());
         let in_rows = g.has_reduces() && self.last[arg] >= g.step;
-        if self.is_inline(arg) && few * 4 <= many && self.cost[arg] >= DEAR && !in_rows {
-            return Err(Stop::Cut(arg));
+        if !self.is_inline(arg) || few * 4 > many || self.cost[arg] < REPEATED || in_rows {
+            return Ok(());
         }
-        Ok(())
+        let mut base = arg;
+        while self.is_inline(base) && matches!(self.flow.values[base].kind, Kind::View(_) | Kind::Pick(_)) {
+            base = self.flow.values[base].args[0];
+        }
+        if self.is_worth_a_load(g, base) { Ok(()) } else { Err(Stop::Cut(arg)) }
     }
 
     fn unrolled(
@@ -715,6 +738,8 @@ fn folded(g: &mut Group, p: Point, args: &[Expr], dtype: DType) -> Expr {
             g.expr(ExprOp::Const(s), dtype)
         }
         (Point::Convert, _) if data.dtype == dtype => args[0],
+        // The identity; what it means for derivatives is over.
+        (Point::Unary(Unary::Detach), _) => args[0],
         (Point::Convert | Point::Select | Point::Unary(_) | Point::Binary(_), _) => {
             g.expr(ExprOp::Point(p, args.into()), dtype)
         }
