@@ -123,7 +123,7 @@ fn every_op_sample() {
 
 #[test]
 fn random_graphs() {
-    for seed in 0..600 {
+    for seed in 0..3000 {
         for config in [Config::ALL, Config::F64] {
             let g = random_graph(seed, config);
             let args = random_args(seed, &g);

@@ -2,6 +2,7 @@
 
 mod flow;
 mod group;
+mod loops;
 mod nest;
 mod schedule;
 
@@ -20,9 +21,9 @@ use schedule::{Planned, schedule};
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum LowerError {
     /// Its calls could not be inlined.
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Inline(#[from] cotangent_core::Error),
+    #[error("a call could not be inlined: {0}")]
+    #[diagnostic(code(cotangent::lower::inline))]
+    Inline(#[source] Box<cotangent_core::Error>),
     /// A stored constant could not be read.
     #[error("a constant has no elements to store")]
     #[diagnostic(code(cotangent::lower::constant))]
@@ -44,7 +45,8 @@ pub fn lower(graph: &Graph) -> Result<LoopProgram, LowerError> {
 
 /// The loops of `graph`, and the nodes that went into each step: `(name, source line)`.
 pub fn lower_explained(graph: &Graph) -> Result<Explained, LowerError> {
-    explained(&simplify(&inline_all(graph)?))
+    let inlined = inline_all(graph).map_err(|e| LowerError::Inline(Box::new(e)))?;
+    explained(&simplify(&inlined))
 }
 
 /// The loops of a graph as it stands, which is not simplified first; calls in it stay calls.
