@@ -6,7 +6,8 @@ use cotangent_core::ir::Aval;
 use cotangent_core::ops::Op;
 use cotangent_core::simplify::simplify;
 use cotangent_core::transform::eval::eval;
-use cotangent_core::transform::inline::inline_all;
+use cotangent_core::transform::grad::vjp;
+use cotangent_core::transform::{build, inline::inline_all};
 use cotangent_loops::interp::interpret;
 use cotangent_loops::ir::{LoopProgram, Role, Step};
 use cotangent_loops::plan::plan;
@@ -123,7 +124,7 @@ fn every_op_sample() {
 
 #[test]
 fn random_graphs() {
-    for seed in 0..3000 {
+    for seed in 0..1000 {
         for config in [Config::ALL, Config::F64] {
             let g = random_graph(seed, config);
             let args = random_args(seed, &g);
@@ -349,4 +350,93 @@ fn time_is_linear() {
     let (few, many) = (time(&small).max(1e-3), time(&large));
     eprintln!("2,000 nodes: {few:.4} s; 20,000 nodes: {many:.4} s");
     assert!(many < 25.0 * few, "2,000 nodes: {few} s; 20,000 nodes: {many} s");
+}
+
+/// Derivatives and batches of every op's samples lower as well.
+#[test]
+fn derivatives_of_every_op_sample() {
+    let mut failures = Vec::new();
+    for s in Op::all_samples() {
+        let g = sample_graph(&s);
+        let floats: Vec<usize> = (0..s.args.len()).filter(|i| s.args[*i].dtype().is_float()).collect();
+        let (Ok(grad), true) = (vjp(&g, &floats), !floats.is_empty()) else { continue };
+        let mut rng = Rng(11);
+        let rest: Vec<Array> = grad.param_avals()[s.args.len()..].iter().map(|a| rng.array(a)).collect();
+        let args: Vec<Array> = s.args.iter().cloned().chain(rest).collect();
+        if let Err(e) = check(&grad, &args) {
+            failures.push(format!("{} ({}): {e}", s.op.name(), s.note));
+        }
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// A random program over shapes whose dims fill lanes, with reductions, reshapes, pieces and products.
+fn wide_program(seed: u64) -> Graph {
+    let mut rng = Rng(seed);
+    let shapes: [&[usize]; 6] = [&[6, 20], &[20, 6], &[6, 4, 5], &[120], &[20], &[3, 40]];
+    build("wide", |t| {
+        let mut pool: Vec<Tensor> = (0..3).map(|_| t.param(&Aval::new(DType::F64, shapes[rng.below(6)]))).collect();
+        for _ in 0..4 + rng.below(12) {
+            let x = pool[pool.len() - 1 - rng.below(pool.len().min(4))].clone();
+            let sizes = x.shape().sizes().to_vec();
+            let (n, rank) = (x.numel(), sizes.len());
+            let dim = if rank == 0 { 0 } else { rng.below(rank) };
+            let y = match rng.below(12) {
+                0 => x.tanh(),
+                1 => x.exp() * 0.1,
+                2 => x.square() - 0.5,
+                3 | 4 => match pool.iter().find(|y| y.shape() == x.shape() && rng.below(2) == 0) {
+                    Some(y) => &x * y + &x,
+                    None => &x + 1.0,
+                },
+                5 => match shapes.iter().find(|s| s.iter().product::<usize>() == n && rng.below(2) == 0) {
+                    Some(s) => x.view_to(&Shape::from(*s)),
+                    None => x.view_to(&Shape::from([n])),
+                },
+                6 if rank > 1 => x.permute_to(&(0..rank).map(|d| (d + 1) % rank).collect::<Vec<_>>()),
+                7 if rank > 0 => {
+                    // The mean along a dim, taken away.
+                    let mut kept = sizes.clone();
+                    kept[dim] = 1;
+                    let mean = x.sum_over(&[dim]) / sizes[dim] as f64;
+                    &x - mean.view_to(&Shape::from(&kept)).expand_to(&x.shape())
+                }
+                8 if rank > 0 => x.softmax(dim as i64),
+                9 if rank > 0 => x.sum_over(&[dim]),
+                10 if rank > 0 && sizes[dim] > 2 => {
+                    let inner = x.slice_dim(dim, 1, sizes[dim] - 1, 1);
+                    let mut pad = vec![(0, 0); rank];
+                    pad[dim] = (2, 0);
+                    inner.pad_dims(&pad, 0.25)
+                }
+                11 if rank == 2 => x.matmul(&x.t()),
+                _ => x.flip_dims(&(0..rank).collect::<Vec<_>>()),
+            };
+            pool.push(y);
+        }
+        let total = pool[pool.len() - 1].clone();
+        Ok(vec![total, pool[rng.below(pool.len())].clone(), pool[pool.len() - 2].clone()])
+    })
+    .unwrap_or_else(|e| panic!("seed {seed}: {e}"))
+}
+
+#[test]
+fn random_programs_with_lanes() {
+    for seed in 0..150 {
+        let g = wide_program(seed);
+        check(&g, &args_of(&g, 1)).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+    }
+}
+
+#[test]
+fn gradients_of_random_programs() {
+    for seed in 0..40 {
+        let g = pullback_of(&wide_program(seed));
+        check(&g, &args_of(&g, 1)).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+    }
+}
+
+/// The pullback of a graph with all its parameters.
+fn pullback_of(g: &Graph) -> Graph {
+    vjp(g, &(0..g.params().len()).collect::<Vec<_>>()).unwrap()
 }
