@@ -1,0 +1,246 @@
+//! A compiled program: its memory plan and its calls.
+
+use cotangent_loops::ir::{BufferId, LoopProgram, Role, Routine, Step};
+
+use crate::error::{CallError, JitError};
+use crate::frame::with_words;
+use crate::kernel::{NestKernel, prepare};
+use crate::memory::{ALIGN, Block};
+use crate::run::Buffers;
+use crate::wide::Assembler;
+
+/// Which executor runs bodies.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Path {
+    /// The best one that the machine has.
+    #[default]
+    Auto,
+    /// Vectors of 256 bits: x86-64 with AVX2 and FMA.
+    Wide256,
+    /// The portable interpreter of tiles.
+    Tiles,
+}
+
+/// How to compile.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct CompileOptions {
+    /// Which executor runs bodies.
+    pub path: Path,
+}
+
+/// Where a buffer is during a call.
+#[derive(Debug)]
+enum Place {
+    Param(usize),
+    Constant(Block),
+    Result(usize),
+    /// An offset in the arena of temporaries.
+    Temp(usize),
+}
+
+#[derive(Debug)]
+enum Action {
+    Nest(NestKernel),
+    Routine(Routine),
+}
+
+/// A loop program ready to be called, by many threads at once.
+#[derive(Debug)]
+pub struct Compiled {
+    program: LoopProgram,
+    places: Vec<Place>,
+    actions: Vec<Action>,
+    arena_bytes: usize,
+    code: Assembler,
+}
+
+/// Compiles a program for this machine.
+///
+/// *Errors*: see [`JitError`].
+pub fn compile(program: &LoopProgram) -> Result<Compiled, JitError> {
+    compile_with(program, CompileOptions::default())
+}
+
+/// As [`compile`], with options.
+pub fn compile_with(program: &LoopProgram, options: CompileOptions) -> Result<Compiled, JitError> {
+    let available = crate::wide::available();
+    let path = match options.path {
+        Path::Auto if available => Path::Wide256,
+        Path::Auto | Path::Tiles => Path::Tiles,
+        Path::Wide256 if available => Path::Wide256,
+        Path::Wide256 => return Err(JitError::NoSuchPath { path: "Wide256" }),
+    };
+    let mut code = Assembler::default();
+    let mut actions = Vec::with_capacity(program.steps.len());
+    for step in &program.steps {
+        actions.push(match step {
+            Step::Nest(nest) => Action::Nest(prepare(program, nest, path, &mut code)?),
+            Step::Routine(r) => Action::Routine(r.clone()),
+        });
+    }
+    code.finish()?;
+    let (places, arena_bytes) = places(program);
+    Ok(Compiled { program: program.clone(), places, actions, arena_bytes, code })
+}
+
+/// Where each buffer is; temporaries that never live at once share memory.
+fn places(program: &LoopProgram) -> (Vec<Place>, usize) {
+    let n = program.buffers.len();
+    let mut life = vec![(usize::MAX, 0); n];
+    for (i, step) in program.steps.iter().enumerate() {
+        step_buffers(step, |b| {
+            let l: &mut (usize, usize) = &mut life[b.0 as usize];
+            *l = (l.0.min(i), i);
+        });
+    }
+    let mut order: Vec<usize> = (0..n).filter(|b| program.buffers[*b].role == Role::Temp).collect();
+    order.sort_by_key(|b| (life[*b].0, std::cmp::Reverse(program.buffers[*b].len)));
+    let mut live: Vec<(usize, usize, usize)> = Vec::new();
+    let (mut offsets, mut arena) = (vec![0; n], 0);
+    for b in order {
+        let size = (program.buffers[b].len * program.buffers[b].dtype.size_bytes()).next_multiple_of(ALIGN);
+        live.retain(|(_, _, last)| *last >= life[b].0);
+        // First gap that is large enough.
+        let mut at = 0;
+        for (start, end, _) in &live {
+            if at + size <= *start {
+                break;
+            }
+            at = at.max(*end);
+        }
+        let i = live.partition_point(|(start, ..)| *start < at);
+        live.insert(i, (at, at + size, life[b].1));
+        offsets[b] = at;
+        arena = arena.max(at + size);
+    }
+    let mut results = 0;
+    let places = program.buffers.iter().enumerate().map(|(i, b)| match &b.role {
+        Role::Param => Place::Param(program.params.iter().position(|p| p.0 as usize == i).unwrap_or(usize::MAX)),
+        Role::Constant(a) => {
+            let bytes = a.to_le_bytes();
+            let mut block = Block::new(bytes.len());
+            block.bytes_mut().copy_from_slice(&bytes);
+            Place::Constant(block)
+        }
+        Role::Result => {
+            results += 1;
+            Place::Result(results - 1)
+        }
+        Role::Temp => Place::Temp(offsets[i]),
+    });
+    (places.collect(), arena)
+}
+
+fn step_buffers(step: &Step, mut f: impl FnMut(BufferId)) {
+    match step {
+        Step::Nest(nest) => {
+            for a in nest.stages.iter().flat_map(|s| &s.accesses) {
+                if let cotangent_loops::ir::Memory::Buffer(b) = a.memory {
+                    f(b);
+                }
+            }
+        }
+        Step::Routine(r) => r.inputs.iter().chain(&r.outputs).for_each(|b| f(*b)),
+    }
+}
+
+impl Compiled {
+    /// The results at `inputs`, each a dense row-major buffer of the parameter's dtype.
+    ///
+    /// *Errors*: [`CallError`]; data that an op cannot compute with name the op and the source line.
+    pub fn call(&self, inputs: &[&[u8]]) -> Result<Vec<Block>, CallError> {
+        let mut outputs = Vec::with_capacity(self.program.results.len());
+        self.call_into(inputs, &mut outputs)?;
+        Ok(outputs)
+    }
+
+    /// As [`Compiled::call`], with the results in `outputs`, whose former contents are dropped.
+    pub fn call_into(&self, inputs: &[&[u8]], outputs: &mut Vec<Block>) -> Result<(), CallError> {
+        self.check(inputs)?;
+        outputs.clear();
+        let size = |b: usize| self.program.buffers[b].len * self.program.buffers[b].dtype.size_bytes();
+        let mut owned: smallvec::SmallVec<[Option<Block>; 8]> = smallvec::SmallVec::new();
+        for (b, place) in self.places.iter().enumerate() {
+            if matches!(place, Place::Result(_)) {
+                owned.push(Some(Block::new(size(b))));
+            }
+        }
+        let arena = (self.arena_bytes > 0).then(|| Block::new(self.arena_bytes));
+        with_words(self.places.len(), |words| {
+            for (word, place) in words.iter_mut().zip(&self.places) {
+                *word = match place {
+                    Place::Param(i) => inputs[*i].as_ptr() as u64,
+                    Place::Constant(block) => block.as_ptr() as u64,
+                    Place::Result(i) => owned[*i].as_ref().map_or(0, |b| b.as_ptr() as u64),
+                    Place::Temp(at) => arena.as_ref().map_or(0, |a| a.as_ptr().wrapping_add(*at) as u64),
+                };
+            }
+            // SAFETY: pointers and words have the same size and all bit patterns are valid for both.
+            let pointers = unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<*mut u8>(), words.len()) };
+            for action in &self.actions {
+                // SAFETY: every buffer has its length (`check`, and `Block::new` above); parameters and constants are only read (P1).
+                unsafe {
+                    match action {
+                        Action::Nest(nest) => crate::run::nest(nest, Buffers(pointers))?,
+                        Action::Routine(r) => crate::routine::run(r, &self.program, Buffers(pointers))?,
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        for (i, id) in self.program.results.iter().enumerate() {
+            let again = self.program.results[..i].iter().position(|r| r == id);
+            let block = match (&self.places[id.0 as usize], again) {
+                (_, Some(first)) => outputs[first].clone(),
+                (Place::Result(r), None) => owned[*r].take().expect("P1: each result buffer is handed out once"),
+                (Place::Param(p), None) => copy(inputs[*p]),
+                (Place::Constant(c), None) => c.clone(),
+                (Place::Temp(at), None) => {
+                    let arena = arena.as_ref().map_or(&[][..], Block::bytes);
+                    copy(&arena[*at..][..size(id.0 as usize)])
+                }
+            };
+            outputs.push(block);
+        }
+        Ok(())
+    }
+
+    fn check(&self, inputs: &[&[u8]]) -> Result<(), CallError> {
+        if inputs.len() != self.program.params.len() {
+            return Err(CallError::Arity { expected: self.program.params.len(), found: inputs.len() });
+        }
+        for (arg, (bytes, id)) in inputs.iter().zip(&self.program.params).enumerate() {
+            let buffer = &self.program.buffers[id.0 as usize];
+            let align = buffer.dtype.size_bytes();
+            if bytes.len() != buffer.len * align {
+                return Err(CallError::Length { arg, expected: buffer.len * align, found: bytes.len() });
+            }
+            if bytes.as_ptr() as usize % align != 0 {
+                return Err(CallError::Alignment { arg, align });
+            }
+        }
+        Ok(())
+    }
+
+    /// The program that was compiled.
+    pub fn program(&self) -> &LoopProgram {
+        &self.program
+    }
+
+    /// The bytes that one call holds at once beside its arguments: results and temporaries.
+    pub fn peak_bytes(&self) -> usize {
+        let results = self.program.buffers.iter().filter(|b| b.role == Role::Result);
+        self.arena_bytes + results.map(|b| b.len * b.dtype.size_bytes()).sum::<usize>()
+    }
+
+    /// The bytes of machine code.
+    pub fn code_bytes(&self) -> usize {
+        self.code.code_bytes()
+    }
+}
+
+fn copy(bytes: &[u8]) -> Block {
+    let mut block = Block::new(bytes.len());
+    block.bytes_mut().copy_from_slice(bytes);
+    block
+}
