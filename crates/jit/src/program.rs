@@ -79,6 +79,13 @@ pub fn compile_with(program: &LoopProgram, options: CompileOptions) -> Result<Co
         });
     }
     code.finish()?;
+    for action in &mut actions {
+        if let Action::Nest(nest) = action {
+            for wide in nest.stages.iter_mut().filter_map(|s| s.wide.as_mut()) {
+                wide.entry = code.base() + wide.offset;
+            }
+        }
+    }
     let (places, arena_bytes) = places(program);
     Ok(Compiled { program: program.clone(), places, actions, arena_bytes, code })
 }

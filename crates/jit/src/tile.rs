@@ -261,6 +261,9 @@ impl Tile<'_> {
                 Conv::F32ToI32 => map(to_u32(), f32s(a), |x| {
                     if x >= -2_147_483_648.0 && x < 2_147_483_648.0 { (x as i32).cast_unsigned() } else { 0x8000_0000 }
                 }),
+                Conv::F64ToI32 => map(to_u32(), f64s(a), |x| {
+                    if x > -2_147_483_649.0 && x < 2_147_483_648.0 { (x as i32).cast_unsigned() } else { 0x8000_0000 }
+                }),
                 Conv::I32ToI64 => map(to_u64(), i32s(a), |x| i64::from(x).cast_unsigned()),
                 Conv::I64ToI32 => map(to_u32(), u64s(a), |x| x as u32),
                 Conv::RoundF16 => map(to_f32(), f32s(a), |x| f16::from_f32(x).to_f32()),

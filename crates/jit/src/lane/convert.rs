@@ -2,7 +2,7 @@
 
 use cotangent_core::ir::DType;
 
-use super::{Bin, Builder, Conv, Pred, RoundTo, ScalarCall, Shift, Ty, V};
+use super::{Builder, Conv, Pred, RoundTo, ScalarCall, Shift, Ty, V};
 
 impl Builder {
     /// Rounds an `F32` to what a half format holds.
@@ -51,29 +51,16 @@ impl Builder {
             }
             (Ty::F32, Ty::F32) | (Ty::F64, Ty::F64) | (Ty::I32, Ty::I32) | (Ty::I64, Ty::I64) => x,
             (Ty::F32, Ty::F64) => self.conv(Conv::F32ToF64, x),
-            (Ty::F64, Ty::F32) if to == DType::F32 => self.conv(Conv::F64ToF32, x),
-            (Ty::F64, Ty::F32) => return self.call(ScalarCall::RoundF64(to), x, x, None),
-            (Ty::F32, Ty::I32) => self.f32_to_i32(x),
+            (Ty::F64, Ty::F32) => self.conv(Conv::F64ToF32, x),
+            (Ty::F32, Ty::I32) => self.conv(Conv::F32ToI32, x),
             (Ty::F32, Ty::I64) => {
                 let x = self.conv(Conv::F32ToF64, x);
                 self.f64_to_i64(x)
             }
             (Ty::F64, Ty::I64) => self.f64_to_i64(x),
-            (Ty::F64, Ty::I32) => {
-                let y = self.f64_to_i64(x);
-                self.conv(Conv::I64ToI32, y)
-            }
-            // Beyond 2²⁴, where `F32` rounds, binary16 is infinite anyway.
-            (Ty::I32, Ty::F32) if to != DType::BF16 => self.conv(Conv::I32ToF32, x),
-            (Ty::I32, Ty::F32) => {
-                let x = self.conv(Conv::I32ToI64, x);
-                return self.call(ScalarCall::RoundI64(to), x, x, None);
-            }
-            (Ty::I64, Ty::F32) if to == DType::F32 => {
-                let y = self.i64_to_f64(x);
-                self.conv(Conv::F64ToF32, y)
-            }
-            (Ty::I64, Ty::F32) => return self.call(ScalarCall::RoundI64(to), x, x, None),
+            (Ty::F64, Ty::I32) => self.conv(Conv::F64ToI32, x),
+            (Ty::I32, Ty::F32) => self.conv(Conv::I32ToF32, x),
+            (Ty::I64, Ty::F32) => self.i64_to_f32(x),
             (Ty::I32, Ty::F64) => self.conv(Conv::I32ToF64, x),
             (Ty::I64, Ty::F64) => self.i64_to_f64(x),
             (Ty::I32, Ty::I64) => self.conv(Conv::I32ToI64, x),
@@ -122,24 +109,13 @@ impl Builder {
         self.select(fits, y, min)
     }
 
-    /// As through `i64`: the low 32 bits of the integer, 0 where even that does not fit.
-    fn f32_to_i32(&mut self, x: V) -> V {
-        let fast = self.conv(Conv::F32ToI32, x);
-        let size = self.fabs(x);
-        let limit = self.f(2_147_483_648.0, Ty::F32);
-        let fits = self.lt(size, limit);
-        // The mantissa shifted to its place; places beyond 31 give 0.
-        let b = size.bits(Ty::I32);
-        let (fraction, unit, bias) =
-            (self.i(0x7f_ffff, Ty::I32), self.i(0x80_0000, Ty::I32), self.i(150, Ty::I32));
-        let m = self.and(b, fraction);
-        let m = self.or(m, unit);
-        let e = self.shift(Shift::Logical, b, 23);
-        let e = self.sub(e, bias);
-        let m = self.bin(Bin::ShlBy, m, e);
-        let sign = self.shift(Shift::Arithmetic, x.bits(Ty::I32), 31);
-        let m = self.xor(m, sign);
-        let m = self.sub(m, sign);
-        self.select(fits, fast, m)
+    /// Rounds once: by way of `F64` where that is exact, by a scalar function for larger numbers.
+    fn i64_to_f32(&mut self, x: V) -> V {
+        let y = self.i64_to_f64(x);
+        let limit = self.f(9_007_199_254_740_992.0, Ty::F64);
+        let size = self.fabs(y);
+        let large = self.cmp(Pred::Le, limit, size);
+        let fast = self.conv(Conv::F64ToF32, y);
+        self.call(ScalarCall::I64ToF32, x, x, Some((large, fast)))
     }
 }

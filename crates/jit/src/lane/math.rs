@@ -280,7 +280,7 @@ impl Builder {
         let (scale, hi, lo) = if x.ty == Ty::F32 {
             (std::f64::consts::LOG10_E, 0.301_029_980_182_647_7, 1.548_133_388_586_2e-8)
         } else {
-            (std::f64::consts::LOG10_E, 3.010_299_956_611_771e-1, 3.694_239_077_158_931e-13)
+            (std::f64::consts::LOG10_E, 3.010_299_956_636_117_7e-1, 3.694_239_077_158_931e-13)
         };
         let (scale, hi, lo) = (self.f(scale, x.ty), self.f(hi, x.ty), self.f(lo, x.ty));
         let low = self.mul(e, lo);
@@ -379,6 +379,15 @@ impl Builder {
     /// `F32`.
     pub(super) fn tan(&mut self, x: V) -> V {
         let (q, r) = self.quadrant(x);
+        // What the rounding of r lost.
+        let magic = self.f(format(x.ty).magic, x.ty);
+        let n = self.sub(q.bits(x.ty), magic);
+        let [hi, mid, lo] = [1.570_796_370_506_286_6, -4.371_138_828_673_793e-8, -1.715_124_510_005_882e-15];
+        let (hi, mid, lo) = (self.f(hi, x.ty), self.f(mid, x.ty), self.f(lo, x.ty));
+        let first = self.fnma(n, hi, x);
+        let lost = self.sub(first, r);
+        let lost = self.fnma(n, mid, lost);
+        let lost = self.fnma(n, lo, lost);
         let z = self.mul(r, r);
         let p = self.poly(
             z,
@@ -392,7 +401,8 @@ impl Builder {
             ],
         );
         let cube = self.mul(z, r);
-        let t = self.fma(p, cube, r);
+        let t = self.fma(p, cube, lost);
+        let t = self.add(t, r);
         let minus = self.f(-1.0, x.ty);
         let inverse = self.div(minus, t);
         let one = self.i(1, Ty::I32);
@@ -424,7 +434,7 @@ impl Builder {
             self.fma(p, cube, a)
         } else {
             let p = self.poly(z, &[-9.643_991_794_250_523e-1, -9.928_772_310_019_186e1, -1.614_687_684_417_084_4e3]);
-            let q = self.poly(z, &[1.0, 1.128_116_784_916_329_3e2, 2.235_488_391_601_004_5e3, 4.844_063_053_251_255e3]);
+            let q = self.poly(z, &[1.0, 1.128_116_784_916_329_3e2, 2.235_488_390_601_004_5e3, 4.844_063_053_251_255e3]);
             let p = self.div(p, q);
             let cube = self.mul(z, a);
             self.fma(p, cube, a)
@@ -445,12 +455,15 @@ impl Builder {
     }
 
     pub(super) fn sigmoid(&mut self, x: V) -> V {
+        // 1 / (1 + e^−|x|), or e^−|x| times that: neither overflows.
         let sign = self.sign_bit(x.ty);
-        let minus = self.xor(x, sign);
+        let minus = self.or(x, sign);
         let e = self.exp(minus);
-        let one = self.f(1.0, x.ty);
+        let (one, zero) = (self.f(1.0, x.ty), self.f(0.0, x.ty));
         let d = self.add(e, one);
-        self.div(one, d)
+        let negative = self.lt(x, zero);
+        let n = self.select(negative, e, one);
+        self.div(n, d)
     }
 
     /// `e^|x| / 2`, overflowing only where it must, and `|x|`.
@@ -516,9 +529,10 @@ impl Builder {
     pub(super) fn asin(&mut self, x: V) -> V {
         let a = self.fabs(x);
         let (p, big) = self.arc_small(a);
-        let quarter = self.f(std::f64::consts::FRAC_PI_2, x.ty);
+        let (quarter, low) = (self.f(1.570_796_370_506_286_6, x.ty), self.f(4.371_138_828_673_793e-8, x.ty));
         let two = self.f(2.0, x.ty);
-        let rest = self.fnma(two, p, quarter);
+        let twice = self.fma(two, p, low);
+        let rest = self.sub(quarter, twice);
         let y = self.select(big, rest, p);
         self.with_sign(y, x)
     }
@@ -559,8 +573,12 @@ impl Builder {
         let z = self.mul(t, t);
         let p = self.poly(z, &[8.053_744_495_38e-2, -1.387_768_560_32e-1, 1.997_771_064_78e-1, -3.333_294_915_39e-1]);
         let cube = self.mul(z, t);
-        let y = self.fma(p, cube, t);
         let zero = self.f(0.0, x.ty);
+        let (low1, low2) = (self.f(-2.185_569_414_336_896_3e-8, x.ty), self.f(-4.371_138_828_673_793e-8, x.ty));
+        let low = self.select(mid, low1, zero);
+        let low = self.select(big, low2, low);
+        let y = self.fma(p, cube, low);
+        let y = self.add(y, t);
         let (eighth, quarter) = (self.f(std::f64::consts::FRAC_PI_4, x.ty), self.f(std::f64::consts::FRAC_PI_2, x.ty));
         let base = self.select(mid, eighth, zero);
         let base = self.select(big, quarter, base);

@@ -192,6 +192,8 @@ pub enum Conv {
     I32ToF64,
     /// Towards zero; `i32::MIN` where it does not fit.
     F32ToI32,
+    /// The same of an `F64`.
+    F64ToI32,
     I32ToI64,
     I64ToI32,
     /// `F32` rounded to binary16 and back.
@@ -409,6 +411,9 @@ impl Builder {
     fn select(&mut self, mask: V, a: V, b: V) -> V {
         debug_assert_eq!(a.ty, b.ty, "select");
         debug_assert_eq!(mask.ty, Ty::Mask, "select");
+        if let Some(bits) = self.is_const(mask) {
+            return if bits == 0 { b } else { a };
+        }
         self.push(Op::Select(mask, a, b), a.ty)
     }
     fn not(&mut self, mask: V) -> V {
@@ -425,7 +430,7 @@ impl Builder {
         let ty = match c {
             Conv::F32ToF64 | Conv::I32ToF64 => Ty::F64,
             Conv::F64ToF32 | Conv::I32ToF32 | Conv::RoundF16 => Ty::F32,
-            Conv::F32ToI32 | Conv::I64ToI32 => Ty::I32,
+            Conv::F32ToI32 | Conv::F64ToI32 | Conv::I64ToI32 => Ty::I32,
             Conv::I32ToI64 => Ty::I64,
         };
         self.push(Op::Conv(c, a), ty)

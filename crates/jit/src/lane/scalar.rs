@@ -2,7 +2,6 @@
 
 use cotangent_core::ir::{DType, Scalar};
 use cotangent_core::ops::{Binary, Monoid, Unary};
-use half::{bf16, f16};
 
 use super::Ty;
 
@@ -13,10 +12,8 @@ pub enum ScalarCall {
     Unary(Unary, Ty),
     /// A function of two operands of a dtype.
     Binary(Binary, DType),
-    /// An `F64` rounded once to a half format, as `F32`.
-    RoundF64(DType),
-    /// An `I64` rounded once to a half format, as `F32`.
-    RoundI64(DType),
+    /// An `I64` rounded once to `F32`.
+    I64ToF32,
 }
 
 impl ScalarCall {
@@ -25,7 +22,7 @@ impl ScalarCall {
         match self {
             ScalarCall::Unary(_, ty) => ty,
             ScalarCall::Binary(_, dtype) => Ty::of(dtype),
-            ScalarCall::RoundF64(_) | ScalarCall::RoundI64(_) => Ty::F32,
+            ScalarCall::I64ToF32 => Ty::F32,
         }
     }
 
@@ -35,7 +32,7 @@ impl ScalarCall {
             ScalarCall::Binary(op, dtype) => {
                 !dtype.is_float() && matches!(op, Binary::Fmod | Binary::Remainder | Binary::Div)
             }
-            ScalarCall::Unary(..) | ScalarCall::RoundF64(_) | ScalarCall::RoundI64(_) => false,
+            ScalarCall::Unary(..) | ScalarCall::I64ToF32 => false,
         }
     }
 
@@ -55,18 +52,13 @@ impl ScalarCall {
                     u64::from(integer(f, i64::from(a as u32 as i32), i64::from(b as u32 as i32))? as u32)
                 }
             },
-            ScalarCall::RoundF64(d) => f32_bits(half_of(f64::from_bits(a), d)),
-            ScalarCall::RoundI64(d) => f32_bits(half_of(a.cast_signed() as f64, d)),
+            ScalarCall::I64ToF32 => f32_bits(a.cast_signed() as f32),
         })
     }
 }
 
 fn f32_bits(x: f32) -> u64 {
     u64::from(x.to_bits())
-}
-
-fn half_of(x: f64, dtype: DType) -> f32 {
-    if dtype == DType::F16 { f16::from_f64(x).to_f32() } else { bf16::from_f64(x).to_f32() }
 }
 
 /// Integer functions beyond vector instructions; results are wrapped to the dtype by the caller.
@@ -104,9 +96,9 @@ fn integer(f: Binary, a: i64, b: i64) -> Option<i64> {
 /// The bits of a scalar as a value of `ty`.
 pub fn bits(x: Scalar, ty: Ty) -> u64 {
     match ty {
-        Ty::F32 => f32_bits(x.to_f64() as f32),
+        Ty::F32 => f32_bits(x.to_f32()),
         Ty::F64 => x.to_f64().to_bits(),
-        Ty::I32 => u64::from(x.to_i64() as u32),
+        Ty::I32 => u64::from(x.to_i32().cast_unsigned()),
         Ty::I64 => x.to_i64().cast_unsigned(),
         Ty::Mask => {
             if x.to_bool() {
