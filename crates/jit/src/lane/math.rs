@@ -461,9 +461,16 @@ impl Builder {
         let e = self.exp(minus);
         let (one, zero) = (self.f(1.0, x.ty), self.f(0.0, x.ty));
         let d = self.add(e, one);
+        let back = self.sub(one, d);
+        let lost = self.add(back, e);
         let negative = self.lt(x, zero);
         let n = self.select(negative, e, one);
-        self.div(n, d)
+        let inverse = self.div(one, d);
+        let y = self.mul(n, inverse);
+        // One step of correction for the quotient and for what 1 + e lost.
+        let rest = self.fnma(y, d, n);
+        let rest = self.fnma(y, lost, rest);
+        self.fma(rest, inverse, y)
     }
 
     /// `e^|x| / 2`, overflowing only where it must, and `|x|`.
@@ -522,7 +529,15 @@ impl Builder {
             ],
         );
         let cube = self.mul(z, s);
-        (self.fma(p, cube, s), big)
+        // What the rounding of the root lost.
+        let (zero, tiny) = (self.f(0.0, a.ty), self.f(f64::from(f32::MIN_POSITIVE), a.ty));
+        let rest = self.fnma(s, s, z);
+        let twice = self.add(s, s);
+        let twice = self.add(twice, tiny);
+        let lost = self.div(rest, twice);
+        let lost = self.select(big, lost, zero);
+        let p = self.fma(p, cube, lost);
+        (self.add(p, s), big)
     }
 
     /// `F32`.
