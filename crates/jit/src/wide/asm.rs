@@ -106,10 +106,12 @@ impl Asm {
     fn vex(&mut self, op: Vop, l: u8, reg: u8, v: u8, rm: Rm, tail: usize) {
         let Vop(map, pp, w, opcode) = op;
         let (x, b) = Asm::vex_xb(rm);
-        self.byte(0xC4);
-        self.byte((1 ^ (reg >> 3)) << 7 | (1 ^ x) << 6 | (1 ^ b) << 5 | map);
-        self.byte(w << 7 | (!v & 15) << 3 | l << 2 | pp);
-        self.byte(opcode);
+        let second = (1 ^ (reg >> 3)) << 7 | (1 ^ x) << 6 | (1 ^ b) << 5 | map;
+        let third = w << 7 | (!v & 15) << 3 | l << 2 | pp;
+        if let Rm::Reg(r) = rm {
+            return self.code.extend_from_slice(&[0xC4, second, third, opcode, 0xC0 | (reg & 7) << 3 | (r & 7)]);
+        }
+        self.code.extend_from_slice(&[0xC4, second, third, opcode]);
         self.modrm(reg, rm, tail);
     }
 

@@ -5,18 +5,23 @@
 
 use std::sync::Arc;
 
+use cotangent_core::ops::Monoid;
+
 use super::alloc::{Alloc, Loc, Move, Value};
 use super::asm::gpr::{R8, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP};
 use super::asm::{Asm, Cond, Label, Rm, Vop};
 use super::{Assembler, op, thunk};
 use crate::frame::PARTIAL_WORDS;
 use crate::kernel::StageKernel;
-use crate::lane::{Code, Conv, Fused, Mem, Op, Pred, RoundTo, Shift, Ty, V};
+use crate::lane::{Bin, Code, Conv, Fused, Mem, Op, Pred, RoundTo, Shift, Ty, V};
 
 /// Registers for values and accumulators.
 const FREE: u16 = 0x3fff;
 const SCRATCH: u8 = 15;
 const SCRATCH2: u8 = 14;
+
+/// Bodies of more instructions than this are emitted for full blocks and masked vectors only.
+const LONG: usize = 48;
 
 /// The stack, from `rsp`.
 const AREA: i32 = 0;
@@ -123,16 +128,10 @@ fn copies(kernel: &StageKernel) -> usize {
         most = most.max(live);
     }
     let calls = code.insts.iter().any(|i| matches!(i.op, Op::Call(_, _, _, None)));
-    let fits = |c: usize| c * most as usize <= 15 - (accumulators * c).min(6) && accumulators * c <= 8;
-    if calls {
-        1
-    } else if fits(4) && code.insts.len() <= 60 {
-        4
-    } else if fits(2) {
-        2
-    } else {
-        1
-    }
+    // Measured: the longer a body, the more latency there is to hide, and the more spills that is worth.
+    let room = if code.insts.len() > 100 { 28 } else { 20 };
+    let fits = |c: &usize| c * most as usize + accumulators * c <= room && accumulators * c <= 8;
+    if calls { 1 } else { [4, 3, 2].into_iter().find(fits).unwrap_or(1) }
 }
 
 fn uses(code: &Code) -> Vec<Vec<u32>> {
@@ -204,10 +203,7 @@ impl Emit<'_> {
             self.asm().mov(RAX, Emit::word(4));
         }
         for k in 0..self.kernel.lane.rows {
-            for c in 0..self.copies {
-                let r = self.accumulator(k, c, SCRATCH);
-                self.asm().v(op::MOVUPS_TO, 1, r, 0, Rm::Mem(RAX, (8 * PARTIAL_WORDS * k + 32 * c) as i32));
-            }
+            self.fold(k);
         }
         self.asm().vzeroupper();
         self.asm().mov(RSP, Rm::Reg(RBP));
@@ -222,14 +218,17 @@ impl Emit<'_> {
         self.asm().code[frame_size..frame_size + 4].copy_from_slice(&(-bytes).to_le_bytes());
     }
 
-    /// The lanes in blocks of `copies` vectors, single vectors and the masked rest.
+    /// The lanes in blocks of `copies` vectors, single vectors and the masked rest; long bodies, whose code is what costs, mask
+    /// single vectors too.
     fn blocks(&mut self, copies: usize, block: &dyn Fn(&mut Emit, Lanes)) {
         self.asm().zero(RDX);
-        let mut kinds = vec![Lanes::Full(1)];
-        if copies > 1 {
-            kinds.insert(0, Lanes::Full(copies));
-        }
-        for lanes in kinds {
+        let mut copies_done = false;
+        let long = self.kernel.lane.body.insts.len() > LONG;
+        for lanes in [Lanes::Full(copies), Lanes::Full(1)] {
+            if lanes == Lanes::Full(1) && (long || copies == 1) && copies_done {
+                continue;
+            }
+            copies_done = true;
             let step = (lanes.copies() * self.width) as i32;
             let (top, end) = (self.asm().label(), self.asm().label());
             self.asm().lea(RAX, Rm::Mem(RDX, step));
@@ -244,12 +243,21 @@ impl Emit<'_> {
             self.asm().jcc(Cond::BelowEqual, top);
             self.asm().bind(end);
         }
-        let end = self.asm().label();
+        let (top, end) = (self.asm().label(), self.asm().label());
+        self.asm().bind(top);
         self.asm().cmp(RDX, Rm::Reg(RSI));
         self.asm().jcc(Cond::AboveEqual, end);
         // The masks are windows of ones followed by zeros that begin `rest` lanes before the zeros.
         self.asm().mov(RAX, Rm::Reg(RSI));
         self.asm().sub(RAX, Rm::Reg(RDX));
+        let width = self.width as i32;
+        if long {
+            let rest = self.asm().label();
+            self.asm().cmp_imm(Rm::Reg(RAX), width);
+            self.asm().jcc(Cond::BelowEqual, rest);
+            self.asm().mov_imm(RAX, width as u64);
+            self.asm().bind(rest);
+        }
         self.asm().mov_to(Rm::Mem(RSP, COUNT), RAX, 8);
         self.asm().neg(RAX);
         let table = self.tail_masks;
@@ -261,6 +269,10 @@ impl Emit<'_> {
             }
         }
         block(self, Lanes::Tail);
+        if long {
+            self.asm().add_imm(Rm::Reg(RDX), width);
+            self.asm().jmp(top);
+        }
         self.asm().bind(end);
     }
 
@@ -581,6 +593,70 @@ impl Emit<'_> {
             Loc::Reg(r) => self.asm().v(op::MOVAPS, 1, r - c as u8, 0, Rm::Reg(value)),
             Loc::Slot(s) => self.asm().v(op::MOVUPS_TO, 1, value, 0, Emit::slot(s + c as u32)),
             Loc::None => unreachable!("accumulators have places"),
+        }
+    }
+
+    /// Leaves row reduction `k` in the first word of its partials (whose address is in `rax`), combined in a fixed tree of copies and lanes;
+    /// or all of its vectors where a combination is no single instruction.
+    fn fold(&mut self, k: usize) {
+        let a = self.kernel.lane.accumulators[k];
+        let to = |c: usize| Rm::Mem(RAX, (8 * PARTIAL_WORDS * k + 32 * c) as i32);
+        if !super::folds(&a) {
+            for c in 0..self.copies {
+                let r = self.accumulator(k, c, SCRATCH);
+                self.asm().v(op::MOVUPS_TO, 1, r, 0, to(c));
+            }
+            return;
+        }
+        let ty = Ty::of(a.dtype);
+        // No values live any more: low registers are free, `0` for the sum, `1` and `2` for steps.
+        let mut n = self.copies;
+        let mut copies: Vec<u8> = (0..n).map(|c| self.accumulator(k, c, c as u8)).collect();
+        while n > 1 {
+            let half = n.div_ceil(2);
+            for c in 0..n - half {
+                let (p, q) = (copies[c], copies[c + half]);
+                self.combine(&a, 1, p, q);
+                copies[c] = p;
+            }
+            n = half;
+        }
+        let r = copies[0];
+        let wide = ty.is_wide() || (ty == Ty::Mask && self.width == 4);
+        if self.l(ty) == 1 {
+            self.asm().vi(op::EXTRACT128, 1, r, 0, Rm::Reg(SCRATCH2), 1);
+            self.combine(&a, 0, r, SCRATCH2);
+        }
+        self.asm().vi(op::PSHUFD, 0, SCRATCH2, 0, Rm::Reg(r), 0x4E);
+        self.combine(&a, 0, r, SCRATCH2);
+        if !wide {
+            self.asm().vi(op::PSHUFD, 0, SCRATCH2, 0, Rm::Reg(r), 0xB1);
+            self.combine(&a, 0, r, SCRATCH2);
+        }
+        self.asm().v(op::MOVQ_TO, 0, r, 0, to(0));
+    }
+
+    /// `x = x ∘ y` in registers, by way of the scratch register.
+    fn combine(&mut self, a: &crate::lane::Accumulator, l: u8, x: u8, y: u8) {
+        let ty = Ty::of(a.dtype);
+        let instruction = |b| op::bin(b, ty);
+        let b = match (a.monoid, ty) {
+            (Monoid::Sum | Monoid::Max, Ty::Mask) => Bin::Or,
+            (Monoid::Prod | Monoid::Min, Ty::Mask) => Bin::And,
+            (Monoid::Sum | Monoid::LogAddExp, _) => Bin::Add,
+            (Monoid::Prod, _) => Bin::Mul,
+            (Monoid::Max, _) => Bin::Max,
+            (Monoid::Min, _) => Bin::Min,
+        };
+        if ty.is_float() && matches!(b, Bin::Max | Bin::Min) {
+            // The instruction gives `y` where either is NaN; where `x` is, `x` stays.
+            let (compare, blend) =
+                if ty.is_wide() { (op::CMPPD, op::BLENDPD) } else { (op::CMPPS, op::BLENDPS) };
+            self.asm().vi(compare, l, SCRATCH, x, Rm::Reg(x), 3);
+            self.asm().v(instruction(b), l, y, x, Rm::Reg(y));
+            self.asm().vi(blend, l, x, y, Rm::Reg(x), SCRATCH << 4);
+        } else {
+            self.asm().v(instruction(b), l, x, x, Rm::Reg(y));
         }
     }
 

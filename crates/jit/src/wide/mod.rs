@@ -12,6 +12,7 @@ mod thunk;
 
 use std::sync::Arc;
 
+use cotangent_core::ops::Monoid;
 use rustc_hash::FxHashMap;
 
 use crate::error::JitError;
@@ -57,6 +58,14 @@ pub struct WideStage {
     /// The address, once the code is executable.
     pub entry: usize,
     accumulators: Vec<Accumulator>,
+}
+
+/// Whether machine code combines the lanes of an accumulator, because that is an instruction or three.
+fn folds(a: &Accumulator) -> bool {
+    match (Ty::of(a.dtype), a.monoid) {
+        (_, Monoid::LogAddExp) | (Ty::I64, Monoid::Prod | Monoid::Max | Monoid::Min) => false,
+        (_, Monoid::Sum | Monoid::Prod | Monoid::Max | Monoid::Min) => true,
+    }
 }
 
 /// Whether the CPU has what the code needs.
@@ -146,8 +155,8 @@ impl WideStage {
         let function: extern "sysv64" fn(*mut u64) = unsafe { std::mem::transmute(self.entry) };
         function(frame.as_ptr());
         for (k, a) in self.accumulators.iter().enumerate() {
-            if a.scalar.is_none() {
-                break;
+            if a.scalar.is_none() || folds(a) {
+                continue;
             }
             // SAFETY: the function has written `copies` vectors of 32 bytes there.
             unsafe { self.fold(frame.partials().add(k * PARTIAL_WORDS), a) };
@@ -168,10 +177,11 @@ impl WideStage {
         }
         let mut n = n;
         while n > 1 {
-            n /= 2;
-            for j in 0..n {
-                xs[j] = combine(a.monoid, a.dtype, xs[j], xs[j + n]);
+            let half = n.div_ceil(2);
+            for j in 0..n - half {
+                xs[j] = combine(a.monoid, a.dtype, xs[j], xs[j + half]);
             }
+            n = half;
         }
         // SAFETY: the caller's.
         unsafe { at.write(xs[0]) };

@@ -36,6 +36,7 @@ pub const DQ2PD: Vop = Vop(1, 2, 0, 0xE6);
 pub const TPD2DQ: Vop = Vop(1, 1, 0, 0xE6);
 pub const EXTRACT128: Vop = Vop(3, 1, 0, 0x39);
 pub const SHUFPS: Vop = Vop(1, 0, 0, 0xC6);
+pub const PSHUFD: Vop = Vop(1, 1, 0, 0x70);
 pub const PSHUFB: Vop = Vop(2, 1, 0, 0x00);
 pub const UNPACK_LDQ: Vop = Vop(1, 1, 0, 0x62);
 pub const UNPACK_LQDQ: Vop = Vop(1, 1, 0, 0x6C);
