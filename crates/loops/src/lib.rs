@@ -2,5 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+mod affine;
 pub mod interp;
 pub mod ir;
+pub mod lower;
+pub mod verify;
+
+pub use lower::{LowerError, explain, lower, lower_explained};
