@@ -31,12 +31,23 @@ fn program(d: DType, n: usize, inputs: usize, body: impl Fn(&mut Ops, &[BodyValu
     for i in 0..=inputs {
         let id = BufferId(i as u32);
         let role = if i < inputs { Role::Param } else { Role::Result };
-        if i < inputs { p.params.push(id) } else { p.results.push(id) }
+        if i < inputs {
+            p.params.push(id)
+        } else {
+            p.results.push(id)
+        }
         p.buffers.push(Buffer { dtype: d, len: n, role });
         accesses.push(Access { memory: Memory::Buffer(id), offset: 0, outer: vec![], serial: vec![], lane: 1 });
     }
-    let stage = Stage { serial: vec![], lanes: n, columns: vec![], accesses, body: Body { ops }, after: Body::default() };
-    p.steps.push(Step::Nest(Nest { outer: vec![], scratch: vec![], scalars: vec![], stages: vec![stage], locs: vec![] }));
+    let stage =
+        Stage { serial: vec![], lanes: n, columns: vec![], accesses, body: Body { ops }, after: Body::default() };
+    p.steps.push(Step::Nest(Nest {
+        outer: vec![],
+        scratch: vec![],
+        scalars: vec![],
+        stages: vec![stage],
+        locs: vec![],
+    }));
     p
 }
 
@@ -120,7 +131,12 @@ fn row(name: &str, p: &LoopProgram, d: DType, path: Path) {
     let n = p.buffers[0].len;
     let inputs: Vec<Block> = (0..p.params.len()).map(|k| input(d, n, 7919 * k as u64)).collect();
     let ns = time(&compiled, &inputs);
-    println!("{name:<22} {n:>9} {path:?}: {:>9.3} ns/element {:>12.1} ns/call, compiled in {best:.1} µs, {} bytes", ns / n.max(1) as f64, ns, compiled.code_bytes());
+    println!(
+        "{name:<22} {n:>9} {path:?}: {:>9.3} ns/element {:>12.1} ns/call, compiled in {best:.1} µs, {} bytes",
+        ns / n.max(1) as f64,
+        ns,
+        compiled.code_bytes()
+    );
 }
 
 fn main() {
@@ -139,7 +155,12 @@ fn main() {
         row("add", &add(1 << 20), f32, Path::Auto);
         row("add", &add(1 << 24), f32, Path::Auto);
         for f in [Unary::Exp, Unary::Log, Unary::Sin, Unary::Tanh, Unary::Erf, Unary::Sigmoid] {
-            row(&format!("{f:?}"), &program(f32, 1 << 12, 1, |o, x| push(o, BodyOp::Unary(f, x[0]), f32)), f32, Path::Auto);
+            row(
+                &format!("{f:?}"),
+                &program(f32, 1 << 12, 1, |o, x| push(o, BodyOp::Unary(f, x[0]), f32)),
+                f32,
+                Path::Auto,
+            );
         }
         row("softmax", &softmax(4096, 1024), f32, Path::Auto);
         row("softmax", &softmax(64, 1024), f32, Path::Auto);
@@ -152,9 +173,22 @@ fn main() {
 
 fn softmax(rows: usize, n: usize) -> LoopProgram {
     let d = DType::F32;
-    let buffer = |id, m: i64| Access { memory: Memory::Buffer(BufferId(id)), offset: 0, outer: vec![m], serial: vec![], lane: 1 };
+    let buffer = |id, m: i64| Access {
+        memory: Memory::Buffer(BufferId(id)),
+        offset: 0,
+        outer: vec![m],
+        serial: vec![],
+        lane: 1,
+    };
     let scratch = || Access { memory: Memory::Scratch(0), offset: 0, outer: vec![0], serial: vec![], lane: 1 };
-    let stage = |accesses, ops| Stage { serial: vec![], lanes: n, columns: vec![], accesses, body: Body { ops }, after: Body::default() };
+    let stage = |accesses, ops| Stage {
+        serial: vec![],
+        lanes: n,
+        columns: vec![],
+        accesses,
+        body: Body { ops },
+        after: Body::default(),
+    };
     let v = BodyValue;
     let stages = vec![
         stage(vec![buffer(0, n as i64)], vec![(BodyOp::Load(0), d), (BodyOp::ReduceLanes(0, Monoid::Max, v(0)), d)]),
@@ -184,6 +218,12 @@ fn softmax(rows: usize, n: usize) -> LoopProgram {
         buffers: vec![Buffer { dtype: d, len, role: Role::Param }, Buffer { dtype: d, len, role: Role::Result }],
         params: vec![BufferId(0)],
         results: vec![BufferId(1)],
-        steps: vec![Step::Nest(Nest { outer: vec![rows], scratch: vec![(d, n)], scalars: vec![d, d], stages, locs: vec![] })],
+        steps: vec![Step::Nest(Nest {
+            outer: vec![rows],
+            scratch: vec![(d, n)],
+            scalars: vec![d, d],
+            stages,
+            locs: vec![],
+        })],
     }
 }

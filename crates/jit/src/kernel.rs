@@ -114,7 +114,13 @@ pub fn prepare(program: &LoopProgram, nest: &Nest, path: Path, asm: &mut Assembl
         let place = |a: &cotangent_loops::ir::Access| {
             let size = dtype(&a.memory).size_bytes() as i64;
             let bytes = |s: &[i64]| s.iter().map(|s| s * size).collect();
-            Place { memory: a.memory, offset: a.offset * size, outer: bytes(&a.outer), serial: bytes(&a.serial), lane: a.lane * size }
+            Place {
+                memory: a.memory,
+                offset: a.offset * size,
+                outer: bytes(&a.outer),
+                serial: bytes(&a.serial),
+                lane: a.lane * size,
+            }
         };
         let mut kernel = StageKernel {
             accesses: stage.accesses.iter().map(place).collect(),
@@ -214,7 +220,9 @@ fn merged(nest: &Nest) -> Nest {
     while d >= 2 && !outer_used {
         d -= 1;
         let n = nest.outer[d];
-        let joins = |a: &cotangent_loops::ir::Access| n == 1 || nest.outer[d - 1] == 1 || a.outer[d - 1] == a.outer[d] * n as i64;
+        let joins = |a: &cotangent_loops::ir::Access| {
+            n == 1 || nest.outer[d - 1] == 1 || a.outer[d - 1] == a.outer[d] * n as i64
+        };
         if nest.stages.iter().all(|s| s.accesses.iter().all(joins)) {
             let keep_last = n != 1;
             nest.outer[d - 1] *= n;

@@ -61,7 +61,11 @@ thread_local! {
 
 fn configured() -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    std::env::var("COTANGENT_NUM_THREADS").ok().and_then(|s| s.trim().parse().ok()).filter(|n| *n > 0).unwrap_or_else(cores)
+    std::env::var("COTANGENT_NUM_THREADS")
+        .ok()
+        .and_then(|s| s.trim().parse().ok())
+        .filter(|n| *n > 0)
+        .unwrap_or_else(cores)
 }
 
 /// The number of threads that a loop may use, the caller's included: `COTANGENT_NUM_THREADS`, or the number of cores.
@@ -86,7 +90,10 @@ fn helpers(wanted: usize) -> &'static [Thread] {
         let _one = START.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let start = |i| std::thread::Builder::new().name(format!("cotangent-{i}")).spawn(move || help(i));
         // A system that refuses threads gets a smaller pool.
-        (0..wanted.max(configured()).saturating_sub(1)).filter_map(|i| start(i).ok()).map(|h| h.thread().clone()).collect()
+        (0..wanted.max(configured()).saturating_sub(1))
+            .filter_map(|i| start(i).ok())
+            .map(|h| h.thread().clone())
+            .collect()
     })
 }
 

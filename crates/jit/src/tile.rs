@@ -191,7 +191,11 @@ impl Tile<'_> {
             }
             Op::Acc(k) => unsafe {
                 // SAFETY: accumulators and slots have `TILE` words each and do not overlap.
-                std::ptr::copy_nonoverlapping(self.accumulators.add(k as usize * TILE), dst, if wide { n } else { n.div_ceil(2) });
+                std::ptr::copy_nonoverlapping(
+                    self.accumulators.add(k as usize * TILE),
+                    dst,
+                    if wide { n } else { n.div_ceil(2) },
+                );
             },
             Op::SetAcc(k, v) => unsafe {
                 // SAFETY: as above; only the lanes of this tile are written.
@@ -309,8 +313,20 @@ macro_rules! float_bin {
                 Bin::Sub => a - b,
                 Bin::Mul => a * b,
                 Bin::Div => a / b,
-                Bin::Min => if a < b { a } else { b },
-                Bin::Max => if a > b { a } else { b },
+                Bin::Min => {
+                    if a < b {
+                        a
+                    } else {
+                        b
+                    }
+                }
+                Bin::Max => {
+                    if a > b {
+                        a
+                    } else {
+                        b
+                    }
+                }
                 Bin::And => bits(|x, y| x & y),
                 Bin::AndNot => bits(|x, y| !x & y),
                 Bin::Or => bits(|x, y| x | y),
@@ -420,7 +436,9 @@ unsafe fn load(p: *const u8, stride: isize, mem: Mem, to: *mut u64, n: usize) {
             Mem::Bool => (0..n).for_each(|j| t32.add(j).write(if at(j).read() != 0 { u32::MAX } else { 0 })),
             Mem::I8 => (0..n).for_each(|j| t32.add(j).cast::<i32>().write(i32::from(at(j).cast::<i8>().read()))),
             Mem::U8 => (0..n).for_each(|j| t32.add(j).write(u32::from(at(j).read()))),
-            Mem::I16 => (0..n).for_each(|j| t32.add(j).cast::<i32>().write(i32::from(at(j).cast::<i16>().read_unaligned()))),
+            Mem::I16 => {
+                (0..n).for_each(|j| t32.add(j).cast::<i32>().write(i32::from(at(j).cast::<i16>().read_unaligned())))
+            }
             Mem::U16 => (0..n).for_each(|j| t32.add(j).write(u32::from(at(j).cast::<u16>().read_unaligned()))),
             Mem::F16 => (0..n).for_each(|j| {
                 let x = f16::from_bits(at(j).cast::<u16>().read_unaligned()).to_f32();

@@ -26,18 +26,53 @@ fn ulps(got: f32, exact: f64) -> f64 {
 #[test]
 fn at_most_two_ulps() {
     let d = DType::F32;
-    // Every 1024th number, offset so that zeros and infinities are hit, and all neighbours of the usual range.
-    let mut xs: Vec<f32> = (0..1u64 << 22).map(|i| f32::from_bits((i * 1024) as u32)).collect();
-    xs.extend((0..400_000).map(|i| (f64::from(i) * 1e-4 - 20.0) as f32));
-    xs.extend((0..200_000).map(|i| (f64::from(i) * 1e-5) as f32));
+    // Every 8192nd number, offset so that zeros and infinities are hit, and all neighbours of the usual range.
+    let mut xs: Vec<f32> = (0..1u64 << 19).map(|i| f32::from_bits((i * 8192) as u32)).collect();
+    xs.extend((0..100_000).map(|i| (f64::from(i) * 4e-4 - 20.0) as f32));
+    xs.extend((0..100_000).map(|i| (f64::from(i) * 2e-5) as f32));
     xs.extend([f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::MAX, f32::MIN_POSITIVE, 1e-45]);
     let n = xs.len();
     let args = [Array::new([n], xs.clone())];
     let mut bad = Vec::new();
-    for f in Unary::ALL.iter().filter(|f| f.domain().has(d)) {
+    // Those that are expanded into vector operations; the others are the reference's own rows, rounded from `f64`.
+    let expanded = [
+        Unary::Sqrt,
+        Unary::Rsqrt,
+        Unary::Reciprocal,
+        Unary::Exp,
+        Unary::Exp2,
+        Unary::Expm1,
+        Unary::Log,
+        Unary::Log1p,
+        Unary::Log2,
+        Unary::Log10,
+        Unary::Sin,
+        Unary::Cos,
+        Unary::Tan,
+        Unary::Asin,
+        Unary::Acos,
+        Unary::Atan,
+        Unary::Sinh,
+        Unary::Cosh,
+        Unary::Tanh,
+        Unary::Sigmoid,
+        Unary::Erf,
+        Unary::Floor,
+        Unary::Ceil,
+        Unary::Trunc,
+        Unary::Round,
+        Unary::Sign,
+        Unary::Neg,
+        Unary::Abs,
+    ];
+    for f in &expanded {
         let ops = vec![(BodyOp::Load(0), d), (BodyOp::Unary(*f, BodyValue(0)), d), (BodyOp::Store(1, BodyValue(1)), d)];
         let accesses = vec![access(0, 0, &[], &[], 1), access(1, 0, &[], &[], 1)];
-        let p = Pointwise { inputs: vec![(d, n)], outputs: vec![(d, n)], nest: nest(&[], &[], vec![stage(n, accesses, ops)]) };
+        let p = Pointwise {
+            inputs: vec![(d, n)],
+            outputs: vec![(d, n)],
+            nest: nest(&[], &[], vec![stage(n, accesses, ops)]),
+        };
         let p = p.program();
         for path in paths() {
             let out = run(&p, &args, path);

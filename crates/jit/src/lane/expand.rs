@@ -40,7 +40,11 @@ pub fn expand(nest: &Nest, stage: &Stage, dtypes: &dyn Fn(u32) -> DType) -> Expa
         }
     }
     let rows = accumulators.len();
-    accumulators.extend(stage.columns.iter().map(|(monoid, dtype)| Accumulator { monoid: *monoid, dtype: *dtype, scalar: None }));
+    accumulators.extend(stage.columns.iter().map(|(monoid, dtype)| Accumulator {
+        monoid: *monoid,
+        dtype: *dtype,
+        scalar: None,
+    }));
     let places = Places { nest, stage, rows, dtypes };
     let body = code(&stage.body, &places);
     let after = code(&stage.after, &places);
@@ -173,7 +177,8 @@ impl Builder {
         };
         let end = scale.checked_mul(extent as i64).and_then(|e| e.checked_add(offset));
         let small = |x: i64| i32::try_from(x).is_ok();
-        let narrow = !Ty::of(dtype).is_wide() && small(scale) && small(offset) && end.is_some_and(small) && small(extent as i64);
+        let narrow =
+            !Ty::of(dtype).is_wide() && small(scale) && small(offset) && end.is_some_and(small) && small(extent as i64);
         let (ty, from) = if narrow { (Ty::I32, DType::I32) } else { (Ty::I64, DType::I64) };
         let mut x = self.push(op, ty);
         if scale != 1 {
@@ -198,10 +203,28 @@ impl Builder {
 
     fn unary(&mut self, f: cotangent_core::ops::Unary, x: V, dtype: DType) -> V {
         match x.ty {
+            _ if f.is_predicate() => self.predicate(f, x),
             Ty::F32 | Ty::F64 => self.float_unary(f, x, dtype),
             Ty::I32 | Ty::I64 => self.integer_unary(f, x, dtype),
             Ty::Mask if f == cotangent_core::ops::Unary::BitwiseNot => self.not(x),
             Ty::Mask => x,
+        }
+    }
+
+    /// A truth about a value.
+    fn predicate(&mut self, f: cotangent_core::ops::Unary, x: V) -> V {
+        match (f, x.ty) {
+            (_, Ty::Mask) => self.constant(0, Ty::Mask),
+            (cotangent_core::ops::Unary::Signbit, ty) => {
+                let int = if ty.is_wide() { Ty::I64 } else { Ty::I32 };
+                let zero = self.i(0, int);
+                self.lt(x.bits(int), zero)
+            }
+            (_, ty) => {
+                let float = if ty.is_wide() { DType::F64 } else { DType::F32 };
+                let y = self.call(super::ScalarCall::Unary(f, Ty::of(float)), x, x, None);
+                self.convert(y, float, DType::Bool)
+            }
         }
     }
 
@@ -282,7 +305,13 @@ fn prune(code: Code) -> Code {
                 Op::Shift(k, a, s) => Op::Shift(k, m(a), s),
                 Op::Conv(k, a) => Op::Conv(k, m(a)),
                 Op::Call(f, a, b, g) => Op::Call(f, m(a), m(b), g.map(|(x, y)| (m(x), m(y)))),
-                op @ (Op::Load(..) | Op::Const(_) | Op::Lane | Op::Outer(_) | Op::Serial(_) | Op::Scalar(_) | Op::Acc(_)) => op,
+                op @ (Op::Load(..)
+                | Op::Const(_)
+                | Op::Lane
+                | Op::Outer(_)
+                | Op::Serial(_)
+                | Op::Scalar(_)
+                | Op::Acc(_)) => op,
             };
             out.push(Inst { op, ty: inst.ty });
         }

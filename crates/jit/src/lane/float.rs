@@ -67,7 +67,7 @@ impl Builder {
             Binary::Div => self.div(a, b),
             Binary::Maximum => return self.float_extreme(a, b, Bin::Max),
             Binary::Minimum => return self.float_extreme(a, b, Bin::Min),
-            _ => self.call(ScalarCall::Binary(f, dtype.compute()), a, b, None),
+            _ => self.call(ScalarCall::Binary(f, dtype), a, b, None),
         };
         self.narrow(y, dtype)
     }

@@ -81,6 +81,16 @@ impl Builder {
             Binary::BitwiseOr => self.or(a, b),
             Binary::BitwiseXor => self.xor(a, b),
             Binary::Philox => self.philox(a, b),
+            Binary::BitwiseLeftShift => self.bin(Bin::ShlBy, a, b),
+            Binary::BitwiseRightShift => {
+                // The complement of a negative number shifts in zeros; distances beyond the width leave the sign.
+                let (zero, ones) = (self.i(0, a.ty), self.i(-1, a.ty));
+                let negative = self.lt(a, zero);
+                let sign = self.select(negative, ones, zero);
+                let y = self.xor(a, sign);
+                let y = self.bin(Bin::ShrBy, y, b);
+                self.xor(y, sign)
+            }
             _ => self.call(ScalarCall::Binary(f, dtype), a, b, None),
         };
         self.wrap(y, dtype)

@@ -25,8 +25,14 @@ fn format(ty: Ty) -> Format {
     }
 }
 
-const EXP_F32: [f64; 6] =
-    [1.987_569_15e-4, 1.398_199_950_7e-3, 8.333_451_907_3e-3, 4.166_579_589_4e-2, 1.666_666_545_9e-1, 5.000_000_120_1e-1];
+const EXP_F32: [f64; 6] = [
+    1.987_569_15e-4,
+    1.398_199_950_7e-3,
+    8.333_451_907_3e-3,
+    4.166_579_589_4e-2,
+    1.666_666_545_9e-1,
+    5.000_000_120_1e-1,
+];
 /// 1/13!, …, 1/2!
 const EXP_F64: [f64; 12] = [
     1.605_904_383_682_161_3e-10,
@@ -223,7 +229,8 @@ impl Builder {
     /// `y` where `x` is positive and finite; what a logarithm is elsewhere.
     fn log_specials(&mut self, x: V, y: V) -> V {
         let (zero, inf) = (self.f(0.0, x.ty), self.f(f64::INFINITY, x.ty));
-        let (minus_inf, nan) = (self.f(f64::NEG_INFINITY, x.ty), self.f(f64::NAN, x.ty));
+        // The NaN of x86's invalid operations, which has the sign bit set: `signbit` shows it.
+        let (minus_inf, nan) = (self.f(f64::NEG_INFINITY, x.ty), self.f(-f64::NAN, x.ty));
         let finite = self.lt(x, inf);
         let y = self.select(finite, y, x);
         let is_zero = self.cmp(Pred::Eq, x, zero);
@@ -520,13 +527,7 @@ impl Builder {
         let s = self.select(big, root, a);
         let p = self.poly(
             z,
-            &[
-                4.216_319_904_8e-2,
-                2.418_131_104_9e-2,
-                4.547_002_599_8e-2,
-                7.495_300_268_6e-2,
-                1.666_675_242_2e-1,
-            ],
+            &[4.216_319_904_8e-2, 2.418_131_104_9e-2, 4.547_002_599_8e-2, 7.495_300_268_6e-2, 1.666_675_242_2e-1],
         );
         let cube = self.mul(z, s);
         // What the rounding of the root lost.

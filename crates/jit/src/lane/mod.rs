@@ -255,7 +255,12 @@ impl Op {
     pub fn operands(&self, mut f: impl FnMut(V)) {
         match *self {
             Op::Load(..) | Op::Const(_) | Op::Lane | Op::Outer(_) | Op::Serial(_) | Op::Scalar(_) | Op::Acc(_) => {}
-            Op::Store(_, _, a) | Op::SetAcc(_, a) | Op::Sqrt(a) | Op::Round(_, a) | Op::Shift(_, a, _) | Op::Conv(_, a) => f(a),
+            Op::Store(_, _, a)
+            | Op::SetAcc(_, a)
+            | Op::Sqrt(a)
+            | Op::Round(_, a)
+            | Op::Shift(_, a, _)
+            | Op::Conv(_, a) => f(a),
             Op::Bin(_, a, b) | Op::Cmp(_, a, b) => {
                 f(a);
                 f(b);

@@ -1,7 +1,8 @@
 //! Scalar functions that lane code calls lane by lane: what is rare, and what is exact only in other arithmetic.
 
-use cotangent_core::ir::{DType, Scalar};
-use cotangent_core::ops::{Binary, Monoid, Unary};
+use cotangent_core::array::Array;
+use cotangent_core::ir::{Aval, DType, Scalar};
+use cotangent_core::ops::{Binary, Monoid, Primitive, Unary};
 
 use super::Ty;
 
@@ -30,7 +31,8 @@ impl ScalarCall {
     pub fn can_fail(self) -> bool {
         match self {
             ScalarCall::Binary(op, dtype) => {
-                !dtype.is_float() && matches!(op, Binary::Fmod | Binary::Remainder | Binary::Div)
+                !dtype.is_float()
+                    && matches!(op, Binary::Fmod | Binary::Remainder | Binary::DivTrunc | Binary::DivFloor)
             }
             ScalarCall::Unary(..) | ScalarCall::I64ToF32 => false,
         }
@@ -42,14 +44,11 @@ impl ScalarCall {
             ScalarCall::Unary(f, Ty::F32) => f32_bits(f.eval_f64(f64::from(f32::from_bits(a as u32))) as f32),
             ScalarCall::Unary(f, _) => f.eval_f64(f64::from_bits(a)).to_bits(),
             ScalarCall::Binary(f, dtype) => match Ty::of(dtype) {
-                Ty::F32 => {
-                    let (x, y) = (f64::from(f32::from_bits(a as u32)), f64::from(f32::from_bits(b as u32)));
-                    f32_bits(f.eval_f64(x, y) as f32)
-                }
+                Ty::F32 => f32_bits(single(f, dtype, f32::from_bits(a as u32), f32::from_bits(b as u32))),
                 Ty::F64 => f.eval_f64(f64::from_bits(a), f64::from_bits(b)).to_bits(),
-                Ty::I64 => integer(f, a.cast_signed(), b.cast_signed())?.cast_unsigned(),
+                Ty::I64 => f.eval_i64(a.cast_signed(), b.cast_signed())?.cast_unsigned(),
                 Ty::I32 | Ty::Mask => {
-                    u64::from(integer(f, i64::from(a as u32 as i32), i64::from(b as u32 as i32))? as u32)
+                    u64::from(f.eval_i64(i64::from(a as u32 as i32), i64::from(b as u32 as i32))? as u32)
                 }
             },
             ScalarCall::I64ToF32 => f32_bits(a.cast_signed() as f32),
@@ -61,35 +60,17 @@ fn f32_bits(x: f32) -> u64 {
     u64::from(x.to_bits())
 }
 
-/// Integer functions beyond vector instructions; results are wrapped to the dtype by the caller.
-fn integer(f: Binary, a: i64, b: i64) -> Option<i64> {
+/// A function of two numbers that `dtype` holds.
+fn single(f: Binary, dtype: DType, x: f32, y: f32) -> f32 {
     match f {
-        Binary::Fmod if b == 0 => None,
-        Binary::Fmod => Some(a.wrapping_rem(b)),
-        Binary::Remainder if b == 0 => None,
-        Binary::Remainder => {
-            let r = a.wrapping_rem(b);
-            Some(if r != 0 && (r < 0) != (b < 0) { r + b } else { r })
+        // Neighbours are those of the dtype.
+        Binary::Nextafter if dtype != DType::F32 => {
+            let array = |x: f32| Array::full(&Aval::new(dtype, ()), f64::from(x).into());
+            f.eval(&[&array(x), &array(y)]).map_or(f32::NAN, |z| z[0].get(0).to_f32())
         }
-        Binary::Pow if b < 0 => Some(match a {
-            1 => 1,
-            -1 if b % 2 == 0 => 1,
-            -1 => -1,
-            _ => 0,
-        }),
-        Binary::Pow => {
-            let (mut base, mut e, mut out) = (a, b, 1i64);
-            while e > 0 {
-                if e & 1 == 1 {
-                    out = out.wrapping_mul(base);
-                }
-                base = base.wrapping_mul(base);
-                e >>= 1;
-            }
-            Some(out)
-        }
-        // The other functions of integers are vector instructions.
-        _ => None,
+        Binary::Nextafter | Binary::DivTrunc | Binary::DivFloor | Binary::Fmod | Binary::Remainder => f.eval_f32(x, y),
+        // What is rounded from `f64` is right to the last bit, nearly always.
+        _ => f.eval_f64(f64::from(x), f64::from(y)) as f32,
     }
 }
 

@@ -48,12 +48,14 @@ impl Product {
                 DType::F64 => self.floats::<f64>(pointers, 0.0, 1.0),
                 DType::BF16 | DType::F16 => dispatch!(dtype, T => self.each::<T, f64>(
                     pointers, 0.0, |s, x, y| s + x.to_f64() * y.to_f64(), T::from_f64)),
-                DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => dispatch!(dtype, T => self.each::<T, i64>(
-                    pointers,
-                    0,
-                    |s, x, y| s.wrapping_add(x.to_scalar().to_i64().wrapping_mul(y.to_scalar().to_i64())),
-                    |s| T::from_scalar(cotangent_core::ir::Scalar::Int(s))
-                )),
+                DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => {
+                    dispatch!(dtype, T => self.each::<T, i64>(
+                        pointers,
+                        0,
+                        |s, x, y| s.wrapping_add(x.to_scalar().to_i64().wrapping_mul(y.to_scalar().to_i64())),
+                        |s| T::from_scalar(cotangent_core::ir::Scalar::Int(s))
+                    ))
+                }
             }
         }
     }
@@ -156,7 +158,9 @@ impl Product {
                         let y = std::slice::from_raw_parts(y, self.n);
                         row.iter_mut().zip(y).for_each(|(s, y)| *s = *s + x * *y);
                     } else {
-                        row.iter_mut().enumerate().for_each(|(j, s)| *s = *s + x * *y.offset(j as isize * r.col as isize));
+                        row.iter_mut()
+                            .enumerate()
+                            .for_each(|(j, s)| *s = *s + x * *y.offset(j as isize * r.col as isize));
                     }
                 }
             }
@@ -164,7 +168,13 @@ impl Product {
     }
 
     /// Element by element with a wider sum.
-    unsafe fn each<T: Copy, S: Copy + Sync>(&self, p: Pointers, zero: S, add: impl Fn(S, T, T) -> S + Sync, end: impl Fn(S) -> T + Sync) {
+    unsafe fn each<T: Copy, S: Copy + Sync>(
+        &self,
+        p: Pointers,
+        zero: S,
+        add: impl Fn(S, T, T) -> S + Sync,
+        end: impl Fn(S) -> T + Sync,
+    ) {
         let (l, r) = (&self.lhs, &self.rhs);
         let cost = (self.batch * self.m) as u64 * (self.n * self.k) as u64;
         threads::for_each(self.batch * self.m, cost, &|row| {

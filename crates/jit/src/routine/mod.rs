@@ -33,7 +33,11 @@ pub unsafe fn run(routine: &Routine, program: &LoopProgram, buffers: Buffers) ->
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
-            Err(CallError::Panic { loc: routine.loc.clone(), op: routine.name.clone(), message: text.unwrap_or_default() })
+            Err(CallError::Panic {
+                loc: routine.loc.clone(),
+                op: routine.name.clone(),
+                message: text.unwrap_or_default(),
+            })
         }
     }
 }

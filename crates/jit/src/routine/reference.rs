@@ -16,7 +16,13 @@ fn bytes_of(aval: &Aval) -> usize {
 ///
 /// # Safety
 /// The buffers hold the operands and have room for the results.
-pub unsafe fn run(routine: &Routine, op: &Op, args: &[Aval], results: &[Aval], buffers: Buffers) -> Result<(), EvalError> {
+pub unsafe fn run(
+    routine: &Routine,
+    op: &Op,
+    args: &[Aval],
+    results: &[Aval],
+    buffers: Buffers,
+) -> Result<(), EvalError> {
     let read = |(id, aval): (&cotangent_loops::ir::BufferId, &Aval)| {
         // SAFETY: the buffer has the aval's elements.
         let bytes = unsafe { std::slice::from_raw_parts(buffers.0[id.0 as usize].cast_const(), bytes_of(aval)) };

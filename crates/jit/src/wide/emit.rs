@@ -411,13 +411,16 @@ impl Emit<'_> {
 
     /// The accumulator's register, if instruction `i` can write its value straight into it.
     fn hint(&self, code: &Code, i: u32, c: usize) -> Option<u8> {
-        let set = (i as usize + 1..code.insts.len()).take(3).find(|j| matches!(code.insts[*j].op, Op::SetAcc(_, v) if v.id == i))?;
+        let set = (i as usize + 1..code.insts.len())
+            .take(3)
+            .find(|j| matches!(code.insts[*j].op, Op::SetAcc(_, v) if v.id == i))?;
         let Op::SetAcc(k, _) = code.insts[set].op else { return None };
         let Loc::Reg(r) = self.accumulators[k as usize] else { return None };
         let masked = self.lanes == Lanes::Tail && (k as usize) < self.kernel.lane.rows;
-        let read_later = code.insts.iter().enumerate().any(|(j, inst)| {
-            inst.op == Op::Acc(k) && (j > i as usize && j <= set || !self.alloc.dies(j as u32, i))
-        });
+        let read_later =
+            code.insts.iter().enumerate().any(|(j, inst)| {
+                inst.op == Op::Acc(k) && (j > i as usize && j <= set || !self.alloc.dies(j as u32, i))
+            });
         (!masked && !read_later && self.alloc.only_use(i, set as u32)).then_some(r - c as u8)
     }
 
@@ -477,7 +480,8 @@ impl Emit<'_> {
                 self.asm().mov(RAX, Emit::word(1));
                 self.asm().add(RAX, Rm::Reg(RDX));
                 self.asm().v(op::MOVQ, 0, d, 0, Rm::Reg(RAX));
-                let (spread, add) = if ty.is_wide() { (op::BROADCAST_Q, op::PADDQ) } else { (op::BROADCAST_D, op::PADDD) };
+                let (spread, add) =
+                    if ty.is_wide() { (op::BROADCAST_Q, op::PADDQ) } else { (op::BROADCAST_D, op::PADDD) };
                 self.asm().v(spread, 1, d, 0, Rm::Reg(d));
                 self.asm().v(add, 1, d, d, steps);
             }
@@ -650,8 +654,7 @@ impl Emit<'_> {
         };
         if ty.is_float() && matches!(b, Bin::Max | Bin::Min) {
             // The instruction gives `y` where either is NaN; where `x` is, `x` stays.
-            let (compare, blend) =
-                if ty.is_wide() { (op::CMPPD, op::BLENDPD) } else { (op::CMPPS, op::BLENDPS) };
+            let (compare, blend) = if ty.is_wide() { (op::CMPPD, op::BLENDPD) } else { (op::CMPPS, op::BLENDPS) };
             self.asm().vi(compare, l, SCRATCH, x, Rm::Reg(x), 3);
             self.asm().v(instruction(b), l, y, x, Rm::Reg(y));
             self.asm().vi(blend, l, x, y, Rm::Reg(x), SCRATCH << 4);
@@ -1073,4 +1076,3 @@ impl Emit<'_> {
         }
     }
 }
-

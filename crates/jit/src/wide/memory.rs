@@ -20,7 +20,8 @@ impl CodeMemory {
         let fail = || JitError::CodeMemory { bytes: code.len(), reason: std::io::Error::last_os_error().to_string() };
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         // SAFETY: a fresh anonymous mapping touches no memory of others.
-        let at = unsafe { libc::mmap(std::ptr::null_mut(), code.len(), libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+        let at =
+            unsafe { libc::mmap(std::ptr::null_mut(), code.len(), libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
         if at == libc::MAP_FAILED {
             return Err(fail());
         }

@@ -87,7 +87,8 @@ impl Assembler {
         let fits = |s: &i64| s.unsigned_abs() < 1 << 25;
         let serial: usize = kernel.serial.iter().product();
         let small = |a: &crate::kernel::Place| {
-            fits(&a.lane) && a.serial.iter().zip(&kernel.serial).all(|(s, n)| i32::try_from(*s as i128 * *n as i128).is_ok())
+            fits(&a.lane)
+                && a.serial.iter().zip(&kernel.serial).all(|(s, n)| i32::try_from(*s as i128 * *n as i128).is_ok())
         };
         if !kernel.accesses.iter().all(small) || i32::try_from(serial).is_err() {
             return None;
@@ -172,7 +173,11 @@ impl WideStage {
             let (copy, lane) = (i / self.lanes, i % self.lanes);
             // SAFETY: the caller's.
             *x = unsafe {
-                if wide { at.add(copy * 4 + lane).read() } else { u64::from(at.add(copy * 4).cast::<u32>().add(lane).read()) }
+                if wide {
+                    at.add(copy * 4 + lane).read()
+                } else {
+                    u64::from(at.add(copy * 4).cast::<u32>().add(lane).read())
+                }
             };
         }
         let mut n = n;

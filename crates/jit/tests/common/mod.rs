@@ -75,13 +75,18 @@ pub fn check(what: &str, p: &LoopProgram, args: &[Array], rtol: f64) {
                 let (x, y) = (g.get(i), w.get(i));
                 let same = if w.dtype().is_float() {
                     let (x, y) = (x.to_f64(), y.to_f64());
-                    x == y || x.is_nan() && y.is_nan() || (x - y).abs() <= rtol * y.abs()
+                    x == y
+                        || x.is_nan() && y.is_nan()
+                        || (x - y).abs() <= rtol * y.abs()
                         || w.dtype() != DType::F64 && rtol > 0.0 && (x - y).abs() < f64::from(f32::MIN_POSITIVE)
                 } else {
                     x == y
                 };
-                assert!(same, "{what} on {path:?}: result {r}[{i}] is {x}, the interpreter gives {y}; args {:?}",
-                    args.iter().map(|a| a.get(i.min(a.numel().max(1) - 1))).collect::<Vec<_>>());
+                assert!(
+                    same,
+                    "{what} on {path:?}: result {r}[{i}] is {x}, the interpreter gives {y}; args {:?}",
+                    args.iter().map(|a| a.get(i.min(a.numel().max(1) - 1))).collect::<Vec<_>>()
+                );
             }
         }
     }
@@ -96,7 +101,23 @@ pub fn data(dtype: DType, n: usize, seed: u64) -> Array {
         s ^= s << 17;
         s
     };
-    let special = [0.0, -0.0, 1.0, -1.0, 0.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e-40, -1e-40, 3e9, -3e9, 100.25, 2.5, -2.5];
+    let special = [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        0.5,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::NAN,
+        1e-40,
+        -1e-40,
+        3e9,
+        -3e9,
+        100.25,
+        2.5,
+        -2.5,
+    ];
     let number = move |_| {
         let r = next();
         let unit = (r >> 11) as f64 / (1u64 << 53) as f64;
