@@ -5,8 +5,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use cotangent_core::ir::DType;
-use cotangent_core::ops::{Binary, Monoid, Unary};
+use cotangent_core::ir::{Aval, DType, Loc, Shape};
+use cotangent_core::ops::{Argmax, Binary, Convolution, Cumsum, Monoid, Op, Unary};
 use cotangent_jit::{Block, CompileOptions, Compiled, Path, compile_with, threads};
 use cotangent_loops::ir::*;
 
@@ -129,7 +129,8 @@ fn row(name: &str, p: &LoopProgram, d: DType, path: Path) {
     let best = (0..20).map(|_| compile().0).fold(f64::INFINITY, f64::min);
     let compiled = compile().1;
     let n = p.buffers[0].len;
-    let inputs: Vec<Block> = (0..p.params.len()).map(|k| input(d, n, 7919 * k as u64)).collect();
+    let inputs: Vec<Block> =
+        p.params.iter().enumerate().map(|(k, b)| input(d, p.buffers[b.0 as usize].len, 7919 * k as u64)).collect();
     let ns = time(&compiled, &inputs);
     println!(
         "{name:<22} {n:>9} {path:?}: {:>9.3} ns/element {:>12.1} ns/call, compiled in {best:.1} µs, {} bytes",
@@ -165,6 +166,16 @@ fn main() {
         row("softmax", &softmax(4096, 1024), f32, Path::Auto);
         row("softmax", &softmax(64, 1024), f32, Path::Auto);
         row("softmax", &softmax(1024, 64), f32, Path::Auto);
+        for n in [8, 16, 64, 256, 1024] {
+            row(&format!("mm {n}"), &product(1, n, n, n), f32, Path::Auto);
+        }
+        row("bmm 64 x 64", &product(64, 64, 64, 64), f32, Path::Auto);
+        row("mv 4096", &product(1, 4096, 4096, 1), f32, Path::Auto);
+        row("cumsum", &op(Cumsum { dim: 1 }.into(), &[&[4096, 1024]]), f32, Path::Auto);
+        row("argmax", &op(Argmax { dim: 1 }.into(), &[&[4096, 1024]]), f32, Path::Auto);
+        let conv = Convolution { padding: vec![1, 1], ..Convolution::plain(2) };
+        row("conv2d", &op(conv.clone().into(), &[&[32, 64, 32, 32], &[64, 64, 3, 3]]), f32, Path::Auto);
+        row("conv2d of weight", &op(conv.into(), &[&[64, 32, 32, 32], &[64, 32, 32, 32]]), f32, Path::Auto);
     }
     threads::set_num_threads(1);
     row("chain20", &program(f32, 1 << 16, 1, |o, x| chain(o, x, f32)), f32, Path::Tiles);
@@ -226,4 +237,35 @@ fn softmax(rows: usize, n: usize) -> LoopProgram {
             locs: vec![],
         })],
     }
+}
+
+fn routine(lens: &[(DType, usize)], kind: RoutineKind) -> LoopProgram {
+    let last = lens.len() - 1;
+    let role = |i| if i == last { Role::Result } else { Role::Param };
+    let inputs: Vec<BufferId> = (0..last as u32).map(BufferId).collect();
+    let outputs = vec![BufferId(last as u32)];
+    LoopProgram {
+        buffers: lens
+            .iter()
+            .enumerate()
+            .map(|(i, (dtype, len))| Buffer { dtype: *dtype, len: *len, role: role(i) })
+            .collect(),
+        params: inputs.clone(),
+        results: outputs.clone(),
+        steps: vec![Step::Routine(Routine { kind, inputs, outputs, loc: Loc::default(), name: String::new() })],
+    }
+}
+
+fn product(batch: usize, m: usize, k: usize, n: usize) -> LoopProgram {
+    let dense = |rows: usize, cols: usize| Matrix { offset: 0, batch: (rows * cols) as i64, row: cols as i64, col: 1 };
+    let d = DType::F32;
+    let kind = RoutineKind::MatMul { batch, m, k, n, lhs: dense(m, k), rhs: dense(k, n) };
+    routine(&[(d, batch * m * k), (d, batch * k * n), (d, batch * m * n)], kind)
+}
+
+fn op(op: Op, shapes: &[&[usize]]) -> LoopProgram {
+    let args: Vec<Aval> = shapes.iter().map(|s| Aval::new(DType::F32, s.iter().copied().collect::<Shape>())).collect();
+    let results = op.prim().infer(&args.iter().collect::<Vec<_>>()).expect("a legal op").to_vec();
+    let lens: Vec<(DType, usize)> = args.iter().chain(&results).map(|a| (a.dtype, a.shape.numel())).collect();
+    routine(&lens, RoutineKind::Op { op, args, results })
 }

@@ -32,6 +32,14 @@ impl Frame {
         Frame(words.as_mut_ptr())
     }
 
+    /// The frame that machine code runs on.
+    ///
+    /// # Safety
+    /// The address came from [`Frame::as_ptr`] of a frame that is still in use.
+    pub unsafe fn running(at: *mut u64) -> Self {
+        Frame(at)
+    }
+
     /// The address, for machine code.
     pub fn as_ptr(self) -> *mut u64 {
         self.0

@@ -78,8 +78,6 @@ pub struct NestKernel {
     pub stages: Vec<StageKernel>,
     /// The words of a frame.
     pub words: usize,
-    /// The first pointer of the first stage; the pointers of all stages follow each other.
-    pub first_pointer: usize,
     /// Estimated time of one row in ns.
     pub cost: u64,
     /// The source.
@@ -146,7 +144,6 @@ pub fn prepare(program: &LoopProgram, nest: &Nest, path: Path, asm: &mut Assembl
         cost: stages.iter().map(|s| s.cost).sum(),
         stages,
         words,
-        first_pointer,
         loc: nest.locs.first().cloned().unwrap_or_default(),
     })
 }

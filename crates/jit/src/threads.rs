@@ -107,7 +107,7 @@ fn help(i: usize) {
         while POOL.epoch.load(Ordering::SeqCst) == seen {
             std::hint::spin_loop();
             turns += 1;
-            if turns % 64 == 0 && since.elapsed() > SPIN {
+            if turns.is_multiple_of(64) && since.elapsed() > SPIN {
                 POOL.parked.fetch_add(1, Ordering::SeqCst);
                 while POOL.epoch.load(Ordering::SeqCst) == seen {
                     std::thread::park();
@@ -178,7 +178,7 @@ pub fn for_each(pieces: usize, cost: u64, job: &Job) {
         std::hint::spin_loop();
         turns = turns.wrapping_add(1);
         // A helper that has lost its core finishes sooner if it gets this one.
-        if turns % 4096 == 0 {
+        if turns.is_multiple_of(4096) {
             std::thread::yield_now();
         }
     }

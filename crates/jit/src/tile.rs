@@ -263,7 +263,11 @@ impl Tile<'_> {
                 Conv::I32ToF32 => map(to_f32(), i32s(a), |x| x as f32),
                 Conv::I32ToF64 => map(to_f64(), i32s(a), f64::from),
                 Conv::F32ToI32 => map(to_u32(), f32s(a), |x| {
-                    if x >= -2_147_483_648.0 && x < 2_147_483_648.0 { (x as i32).cast_unsigned() } else { 0x8000_0000 }
+                    if (-2_147_483_648.0..2_147_483_648.0).contains(&x) {
+                        (x as i32).cast_unsigned()
+                    } else {
+                        0x8000_0000
+                    }
                 }),
                 Conv::F64ToI32 => map(to_u32(), f64s(a), |x| {
                     if x > -2_147_483_649.0 && x < 2_147_483_648.0 { (x as i32).cast_unsigned() } else { 0x8000_0000 }

@@ -25,6 +25,11 @@ fn format(ty: Ty) -> Format {
     }
 }
 
+/// π/2 in three parts, each rounded to `f32`.
+const HALF_PI: f64 = std::f32::consts::FRAC_PI_2 as f64;
+const HALF_PI_MID: f64 = -4.371_138_828_673_793e-8;
+const HALF_PI_LOW: f64 = -1.715_124_510_005_882e-15;
+
 const EXP_F32: [f64; 6] = [
     1.987_569_15e-4,
     1.398_199_950_7e-3,
@@ -41,7 +46,7 @@ const EXP_F64: [f64; 12] = [
     2.755_731_922_398_589_3e-7,
     2.755_731_922_398_589e-6,
     2.480_158_730_158_73e-5,
-    1.984_126_984_126_984_1e-4,
+    1.984_126_984_126_984e-4,
     1.388_888_888_888_889e-3,
     8.333_333_333_333_333e-3,
     4.166_666_666_666_666_4e-2,
@@ -300,9 +305,9 @@ impl Builder {
     fn quadrant(&mut self, x: V) -> (V, V) {
         let f = format(x.ty);
         let parts: [f64; 3] = if x.ty == Ty::F32 {
-            [1.570_796_370_506_286_6, -4.371_138_828_673_793e-8, -1.715_124_510_005_882e-15]
+            [HALF_PI, HALF_PI_MID, HALF_PI_LOW]
         } else {
-            [1.570_796_326_794_896_6, 6.123_233_995_736_766e-17, -1.497_384_904_859_183_3e-33]
+            [std::f64::consts::FRAC_PI_2, 6.123_233_995_736_766e-17, -1.497_384_904_859_183_3e-33]
         };
         let (scale, magic) = (self.f(std::f64::consts::FRAC_2_PI, x.ty), self.f(f.magic, x.ty));
         let shifted = self.fma(x, scale, magic);
@@ -389,7 +394,7 @@ impl Builder {
         // What the rounding of r lost.
         let magic = self.f(format(x.ty).magic, x.ty);
         let n = self.sub(q.bits(x.ty), magic);
-        let [hi, mid, lo] = [1.570_796_370_506_286_6, -4.371_138_828_673_793e-8, -1.715_124_510_005_882e-15];
+        let [hi, mid, lo] = [HALF_PI, HALF_PI_MID, HALF_PI_LOW];
         let (hi, mid, lo) = (self.f(hi, x.ty), self.f(mid, x.ty), self.f(lo, x.ty));
         let first = self.fnma(n, hi, x);
         let lost = self.sub(first, r);
@@ -545,7 +550,7 @@ impl Builder {
     pub(super) fn asin(&mut self, x: V) -> V {
         let a = self.fabs(x);
         let (p, big) = self.arc_small(a);
-        let (quarter, low) = (self.f(1.570_796_370_506_286_6, x.ty), self.f(4.371_138_828_673_793e-8, x.ty));
+        let (quarter, low) = (self.f(HALF_PI, x.ty), self.f(-HALF_PI_MID, x.ty));
         let two = self.f(2.0, x.ty);
         let twice = self.fma(two, p, low);
         let rest = self.sub(quarter, twice);
@@ -558,7 +563,7 @@ impl Builder {
         let a = self.fabs(x);
         let (p, big) = self.arc_small(a);
         let zero = self.f(0.0, x.ty);
-        let (quarter, low) = (self.f(1.570_796_370_506_286_6, x.ty), self.f(-4.371_138_828_673_793e-8, x.ty));
+        let (quarter, low) = (self.f(HALF_PI, x.ty), self.f(HALF_PI_MID, x.ty));
         let negative = self.lt(x, zero);
         let sign = self.sign_bit(x.ty);
         let twice = self.add(p, p);
@@ -590,7 +595,7 @@ impl Builder {
         let p = self.poly(z, &[8.053_744_495_38e-2, -1.387_768_560_32e-1, 1.997_771_064_78e-1, -3.333_294_915_39e-1]);
         let cube = self.mul(z, t);
         let zero = self.f(0.0, x.ty);
-        let (low1, low2) = (self.f(-2.185_569_414_336_896_3e-8, x.ty), self.f(-4.371_138_828_673_793e-8, x.ty));
+        let (low1, low2) = (self.f(HALF_PI_MID / 2.0, x.ty), self.f(HALF_PI_MID, x.ty));
         let low = self.select(mid, low1, zero);
         let low = self.select(big, low2, low);
         let y = self.fma(p, cube, low);

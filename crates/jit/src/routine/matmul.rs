@@ -78,9 +78,9 @@ impl Product {
         (rows, cols)
     }
 
-    unsafe fn floats<T: Copy + 'static>(&self, p: Pointers, zero: T, one: T)
+    unsafe fn floats<T>(&self, p: Pointers, zero: T, one: T)
     where
-        T: std::ops::Mul<Output = T> + std::ops::Add<Output = T> + Sync,
+        T: Copy + 'static + std::ops::Mul<Output = T> + std::ops::Add<Output = T> + Sync,
     {
         let work = self.m * self.k * self.n;
         // About 100 operations in a ns for a thread.

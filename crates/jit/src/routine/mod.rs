@@ -1,5 +1,7 @@
 //! Routines on whole buffers.
 
+mod axis;
+mod convolution;
 mod matmul;
 mod reference;
 

@@ -291,7 +291,7 @@ impl Asm {
 
     /// Aligns the next instruction, for loops and functions.
     pub fn align(&mut self, to: usize) {
-        while self.code.len() % to != 0 {
+        while !self.code.len().is_multiple_of(to) {
             self.byte(0x90);
         }
     }

@@ -16,7 +16,6 @@ pub const BROADCAST32: Vop = Vop(2, 1, 0, 0x18);
 pub const BROADCAST64: Vop = Vop(2, 1, 0, 0x19);
 pub const BROADCAST_D: Vop = Vop(2, 1, 0, 0x58);
 pub const BROADCAST_Q: Vop = Vop(2, 1, 0, 0x59);
-pub const MOVD: Vop = Vop(1, 1, 0, 0x6E);
 pub const MOVQ: Vop = Vop(1, 1, 1, 0x6E);
 pub const MOVD_TO: Vop = Vop(1, 1, 0, 0x7E);
 pub const MOVQ_TO: Vop = Vop(1, 1, 0, 0xD6);
