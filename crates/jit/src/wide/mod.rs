@@ -3,9 +3,13 @@
 //! One function for each stage walks serial loops and lanes; its only argument is the address of the frame. Lanes go in blocks of several
 //! interleaved copies of the body, then single vectors, then one masked vector.
 
+mod access;
+mod accumulate;
 mod alloc;
 mod asm;
+mod call;
 mod emit;
+mod inst;
 mod memory;
 mod op;
 mod thunk;
