@@ -238,7 +238,7 @@ fn run_routine(r: &Routine, program: &LoopProgram, memory: &mut [Vec<Scalar>]) -
                     for j in 0..*n {
                         let product = |p: usize| (a[at(lhs, z, i, p)], b[at(rhs, z, p, j)]);
                         out.push(if dtype.is_float() {
-                            let sum: f64 = (0..*k).map(|p| product(p)).map(|(x, y)| x.to_f64() * y.to_f64()).sum();
+                            let sum: f64 = (0..*k).map(&product).map(|(x, y)| x.to_f64() * y.to_f64()).sum();
                             Scalar::Float(sum).cast(dtype)
                         } else {
                             let add =

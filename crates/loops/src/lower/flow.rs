@@ -16,6 +16,10 @@ pub(crate) type Id = usize;
 /// Reductions of at most this many elements are written out as expressions.
 const UNROLLED: usize = 8;
 
+/// Kept dims of at most this many elements, where they are the last, are too short for lanes: reductions around them are done one by
+/// one.
+const NARROW: usize = 4;
+
 /// Products of at most this many multiplications become nests, which fuse with their neighbours.
 const TINY_PRODUCT: usize = 4096;
 
@@ -208,6 +212,10 @@ impl Flow {
         if n == 0 {
             return self.push(Kind::Fill(crate::interp::neutral(monoid, y.dtype)), &[], y, Some(i));
         }
+        let narrow = |last: usize| !dims.contains(&last) && (2..=NARROW).contains(&sizes[last]);
+        if n > 2 * UNROLLED && sizes.len().checked_sub(1).is_some_and(narrow) {
+            return self.reduce_narrow(x, dims, monoid, y, i);
+        }
         let wide = match y.dtype {
             DType::F16 | DType::BF16 => DType::F32,
             DType::F32 | DType::F64 | DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => {
@@ -249,6 +257,22 @@ impl Flow {
             r = self.make(Kind::Point(Point::Convert), &[r], y.dtype, &kept, i);
         }
         r
+    }
+
+    /// A reduction of which the last dim is kept and narrow: one for each of its elements, so that the lanes are others.
+    fn reduce_narrow(&mut self, x: Id, dims: &[usize], monoid: Monoid, y: &Aval, i: usize) -> Id {
+        let last = self.values[x].sizes.len() - 1;
+        let rank = y.rank();
+        let part = y.with_shape(y.shape.with(rank - 1, 1usize));
+        let (mut ids, mut pieces): (SmallVec<[Id; 2]>, Vec<Piece>) = (SmallVec::new(), Vec::new());
+        for k in 0..self.values[x].sizes[last] {
+            let slice = self.slice(x, last, k, 1, i);
+            ids.push(self.reduce(slice, dims, monoid, &part, i));
+            let mut at: Vec<Affine> = (0..rank).map(Affine::var).collect();
+            at[rank - 1] = Affine::constant(k as i64);
+            pieces.push(Piece { at, over: false });
+        }
+        self.push(Kind::Pieces(pieces), &ids, y, Some(i))
     }
 
     fn product(&mut self, batch_dims: usize, args: &[Id], y: &Aval, i: usize) -> Id {

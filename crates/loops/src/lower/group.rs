@@ -15,7 +15,7 @@ pub(crate) type Expr = u32;
 pub(crate) type IndexId = u32;
 
 /// The most expressions of a group: bodies stay cheap to compile.
-pub(crate) const MAX_EXPRS: usize = 1024;
+pub(crate) const MAX_EXPRS: usize = 512;
 
 /// The most different buffers that a group reads and writes.
 pub(crate) const MAX_BUFFERS: usize = 40;
@@ -38,8 +38,6 @@ pub(crate) struct ExprData {
     pub dtype: DType,
     /// The number of passes that end before this can be computed.
     pub level: u32,
-    /// What it costs from memory, in cheap operations.
-    pub cost: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -74,8 +72,25 @@ pub(crate) fn cost_of(p: Point) -> u32 {
         Point::Unary(Unary::Sqrt | Unary::Rsqrt | Unary::Reciprocal) => 6,
         Point::Unary(_) => 10,
         Point::Binary(Binary::Div) => 5,
-        Point::Binary(Binary::Fmod | Binary::Remainder | Binary::Pow | Binary::Atan2 | Binary::Philox) => 12,
-        Point::Binary(_) | Point::Select | Point::Convert => 1,
+        Point::Binary(
+            Binary::Add
+            | Binary::Sub
+            | Binary::Mul
+            | Binary::Maximum
+            | Binary::Minimum
+            | Binary::BitwiseAnd
+            | Binary::BitwiseOr
+            | Binary::BitwiseXor
+            | Binary::Eq
+            | Binary::Ne
+            | Binary::Lt
+            | Binary::Le
+            | Binary::Gt
+            | Binary::Ge,
+        )
+        | Point::Select
+        | Point::Convert => 1,
+        Point::Binary(_) => 12,
     }
 }
 
@@ -235,19 +250,13 @@ impl Group {
             }
             return *e;
         }
-        let of = |e: &Expr| &self.exprs[*e as usize];
-        let (level, cost) = match &key.0 {
-            ExprOp::Load(..) => (0, LOAD),
-            ExprOp::Const(_) => (0, 0),
-            ExprOp::Index(_) => (0, 1),
-            ExprOp::Point(p, args) => (
-                args.iter().map(|a| of(a).level).max().unwrap_or(0),
-                args.iter().fold(cost_of(*p), |c, a| c.saturating_add(of(a).cost)).min(1 << 20),
-            ),
-            ExprOp::Reduced(r) => (self.reduces[*r as usize].level + 1, 0),
+        let level = match &key.0 {
+            ExprOp::Load(..) | ExprOp::Const(_) | ExprOp::Index(_) => 0,
+            ExprOp::Point(_, args) => args.iter().map(|a| self.exprs[*a as usize].level).max().unwrap_or(0),
+            ExprOp::Reduced(r) => self.reduces[*r as usize].level + 1,
         };
         let id = self.exprs.len() as Expr;
-        self.exprs.push(ExprData { op: key.0.clone(), dtype, level, cost });
+        self.exprs.push(ExprData { op: key.0.clone(), dtype, level });
         self.expr_ids.insert(key, id);
         id
     }

@@ -2,11 +2,13 @@
 
 mod flow;
 mod group;
+mod loops;
 mod nest;
 mod schedule;
 
 use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Graph, Loc};
+use cotangent_core::simplify::simplify;
 use cotangent_core::transform::inline::inline_all;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -19,18 +21,22 @@ use schedule::{Planned, schedule};
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum LowerError {
     /// Its calls could not be inlined.
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Inline(#[from] cotangent_core::Error),
+    #[error("a call could not be inlined: {0}")]
+    #[diagnostic(code(cotangent::lower::inline))]
+    Inline(#[source] Box<cotangent_core::Error>),
     /// A stored constant could not be read.
     #[error("a constant has no elements to store")]
     #[diagnostic(code(cotangent::lower::constant))]
     Constant(#[source] EvalError),
 }
 
+/// A program, and for each step the nodes that went into it: `(name, source line)`.
+pub type Explained = (LoopProgram, Vec<Vec<(&'static str, Loc)>>);
+
 /// The loops of `graph`.
 ///
-/// Composites are inlined; what nothing depends on is left out. Time and memory are linear in the number of nodes.
+/// Composites are inlined, the graph is simplified, and what nothing depends on is left out. Time and memory are linear in
+/// the number of nodes.
 ///
 /// *Errors*: only those of inlining; every op lowers.
 pub fn lower(graph: &Graph) -> Result<LoopProgram, LowerError> {
@@ -38,13 +44,24 @@ pub fn lower(graph: &Graph) -> Result<LoopProgram, LowerError> {
 }
 
 /// The loops of `graph`, and the nodes that went into each step: `(name, source line)`.
-pub fn lower_explained(graph: &Graph) -> Result<(LoopProgram, Vec<Vec<(&'static str, Loc)>>), LowerError> {
-    let graph = inline_all(graph)?;
-    let flow = flow::flow(&graph).map_err(LowerError::Constant)?;
+pub fn lower_explained(graph: &Graph) -> Result<Explained, LowerError> {
+    let inlined = inline_all(graph).map_err(|e| LowerError::Inline(Box::new(e)))?;
+    explained(&simplify(&inlined))
+}
+
+/// The loops of a graph as it stands, which is not simplified first; calls in it stay calls.
+///
+/// *Errors*: only those of constants.
+pub fn lower_as_is(graph: &Graph) -> Result<LoopProgram, LowerError> {
+    Ok(explained(graph)?.0)
+}
+
+fn explained(graph: &Graph) -> Result<Explained, LowerError> {
+    let flow = flow::flow(graph).map_err(LowerError::Constant)?;
     Ok(program(&flow))
 }
 
-fn program(flow: &Flow) -> (LoopProgram, Vec<Vec<(&'static str, Loc)>>) {
+fn program(flow: &Flow) -> Explained {
     let (schedule, results) = schedule(flow);
     let read = reads(&schedule.steps, &results);
     let is_result: FxHashSet<Id> = results.iter().copied().collect();

@@ -5,7 +5,8 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::flow::{Id, Point};
-use super::group::{Expr, ExprOp, Group};
+use super::group::{Expr, ExprOp, Group, LOAD, cost_of};
+use super::loops::{Level, Loops, arrange};
 use crate::affine::Affine;
 use crate::ir::{Access, Body, BodyOp, BodyValue, BufferId, Loop, Memory, Nest, Stage};
 
@@ -14,52 +15,6 @@ const KEEP: u32 = 10;
 
 /// The longest scratch row, in elements.
 const MAX_ROW: usize = 1 << 15;
-
-/// Lanes are cut so that at least this many outer iterations can be shared by threads …
-const OUTER: usize = 16;
-
-/// … while pieces are at least this long.
-const MIN_PIECE: usize = 4096;
-
-/// The same for lanes that are columns of a reduction over serial loops.
-const MIN_COLUMNS: usize = 64;
-
-/// Lanes below this are worse than strided ones.
-const SHORT: usize = 8;
-
-/// One loop: `scale` steps of the variable `var` and what lies inside it.
-#[derive(Clone, Copy, Debug)]
-struct Level {
-    extent: usize,
-    var: usize,
-    scale: i64,
-}
-
-impl Level {
-    fn stride(&self, a: &Affine) -> i64 {
-        a.coef(self.var) * self.scale
-    }
-}
-
-/// The loops of a nest.
-#[derive(Debug, Default)]
-struct Loops {
-    outer: Vec<Level>,
-    serial: Vec<Level>,
-    lane: Option<Level>,
-    /// Whether the lanes are kept, so that reductions have one accumulator for each.
-    columns: bool,
-}
-
-impl Loops {
-    fn lanes(&self) -> usize {
-        self.lane.map_or(1, |l| l.extent)
-    }
-
-    fn row(&self) -> usize {
-        self.serial.iter().map(|l| l.extent).product::<usize>() * self.lanes()
-    }
-}
 
 /// The nest of `group`, without stores to what nobody reads.
 pub(crate) fn nest(
@@ -73,73 +28,6 @@ pub(crate) fn nest(
     let mut b = Builder::new(&group, &loops, &buffer);
     b.run();
     b.finish(locs)
-}
-
-/// Chooses the loops.
-fn arrange(g: &Group) -> Loops {
-    let mut affines: Vec<(&Affine, i64)> = Vec::new();
-    let mut indices: Vec<&Affine> = Vec::new();
-    for e in &g.exprs {
-        match &e.op {
-            ExprOp::Load(_, a) => affines.push((a, 1)),
-            ExprOp::Index(a) => indices.push(a),
-            ExprOp::Const(_) | ExprOp::Point(..) | ExprOp::Reduced(_) => {}
-        }
-    }
-    affines.extend(g.stores.iter().map(|s| (&s.at, 2)));
-    // Neighbours that every access walks through as one become one loop.
-    let mut levels: Vec<Level> = Vec::new();
-    for v in &g.order {
-        let inner = Level { extent: g.extents[*v], var: *v, scale: 1 };
-        let merges = levels.last().is_some_and(|outer: &Level| {
-            let one = |a: &Affine| a.coef(outer.var) == a.coef(*v) * inner.extent as i64;
-            g.reduced[outer.var] == g.reduced[*v]
-                && affines.iter().all(|(a, _)| one(a))
-                && indices.iter().all(|a| one(a))
-        });
-        if merges {
-            let outer = levels.pop().expect("just seen");
-            levels.push(Level { extent: outer.extent * inner.extent, ..inner });
-        } else {
-            levels.push(inner);
-        }
-    }
-    // The lanes are the loop along which most accesses are contiguous, the innermost of equals, and not a short one.
-    let score = |l: &Level| -> i64 {
-        let along = affines.iter().map(|(a, w)| match l.stride(a).abs() {
-            1 => 2 * w,
-            0 => *w,
-            _ => 0,
-        });
-        along.sum::<i64>()
-    };
-    let long = |l: &Level| l.extent >= SHORT;
-    let best = (0..levels.len()).max_by_key(|i| (long(&levels[*i]), score(&levels[*i]), *i));
-    let mut loops = Loops::default();
-    for (i, l) in levels.iter().enumerate() {
-        if Some(i) == best {
-            loops.lane = Some(*l);
-        } else if g.reduced[l.var] {
-            loops.serial.push(*l);
-        } else {
-            loops.outer.push(*l);
-        }
-    }
-    let Some(mut lane) = loops.lane else { return loops };
-    loops.columns = g.has_reduces() && !g.reduced[lane.var];
-    // Enough outer iterations for threads; reductions over lanes are never cut, so that their order is one.
-    let outer: usize = loops.outer.iter().map(|l| l.extent).product();
-    if !g.reduced[lane.var] && outer < OUTER {
-        let shortest = if loops.columns { MIN_COLUMNS } else { MIN_PIECE };
-        let pieces = (2..=(lane.extent / shortest).min(64)).rev().find(|c| lane.extent % c == 0);
-        if let Some(c) = pieces {
-            let extent = lane.extent / c;
-            loops.outer.push(Level { extent: c, var: lane.var, scale: lane.scale * extent as i64 });
-            lane.extent = extent;
-            loops.lane = Some(lane);
-        }
-    }
-    loops
 }
 
 /// A body in the making, and the accesses of its stage.
@@ -190,6 +78,8 @@ struct Builder<'a> {
     buffer: &'a dyn Fn(Id) -> BufferId,
     /// Whether an expression depends on a reduced variable; all do in a nest without reductions.
     varies: Vec<bool>,
+    /// What an expression costs at a point; what is the same for a whole row is a read.
+    cost: Vec<u32>,
     passes: Vec<Pass>,
     scratch: Vec<(DType, usize)>,
     /// The scratch of values that are kept: per row or column, and per point.
@@ -217,11 +107,22 @@ impl<'a> Builder<'a> {
             };
             varies.push(v || !g.has_reduces());
         }
+        let mut cost: Vec<u32> = Vec::with_capacity(g.exprs.len());
+        for (e, varies) in g.exprs.iter().zip(&varies) {
+            cost.push(match &e.op {
+                ExprOp::Point(p, args) if *varies => {
+                    args.iter().fold(cost_of(*p), |c, a| c.saturating_add(cost[*a as usize])).min(1 << 20)
+                }
+                ExprOp::Point(..) | ExprOp::Const(_) | ExprOp::Reduced(_) | ExprOp::Index(_) => 0,
+                ExprOp::Load(..) => LOAD,
+            });
+        }
         Builder {
             g,
             loops,
             buffer,
             varies,
+            cost,
             passes: Vec::new(),
             scratch: Vec::new(),
             kept: FxHashMap::default(),
@@ -339,9 +240,6 @@ impl<'a> Builder<'a> {
                 self.load(level, part, access, data.dtype)
             }
             ExprOp::Reduced(r) => self.reduced(*r, e, level, part),
-            ExprOp::Index(at) if varies || part == Part::Rows || !g.has_reduces() => {
-                self.index(at, data.dtype, level, part)
-            }
             ExprOp::Index(at) => self.index(at, data.dtype, level, part),
             ExprOp::Point(p, args) => {
                 if part == Part::Points && !varies {
@@ -353,7 +251,7 @@ impl<'a> Builder<'a> {
                     let access = self.scratch_access(s, false, Part::Points);
                     return self.load(level, Part::Points, access, data.dtype);
                 }
-                if part == Part::Points && data.cost >= KEEP && self.loops.row() <= MAX_ROW {
+                if part == Part::Points && self.cost[e as usize] >= KEEP && self.loops.row() <= MAX_ROW {
                     if let Some(before) = self.first.get(&e).copied().filter(|b| *b < level) {
                         let v = self.passes[before].points.memo[&e];
                         let s = self.keep(e, self.loops.row());
