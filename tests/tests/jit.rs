@@ -3,9 +3,12 @@
 use cotangent_core::array::Array;
 use cotangent_core::ir::{DType, Graph};
 use cotangent_core::ops::Op;
+use cotangent_core::simplify::simplify;
 use cotangent_core::transform::eval::eval;
+use cotangent_core::transform::inline::inline_all;
 use cotangent_jit::{Block, CompileOptions, JitError, Path, compile_with};
-use cotangent_loops::lower;
+use cotangent_loops::ir::LoopProgram;
+use cotangent_loops::lower_as_is;
 use cotangent_tests::numeric::{close, sample_graph};
 use cotangent_tests::random_graph::{Config, random_args, random_graph};
 
@@ -20,12 +23,19 @@ fn block(a: &Array) -> Block {
 
 /// Lowers, compiles, runs, and compares with the reference; the message says what differs.
 fn check(g: &Graph, args: &[Array]) -> Result<(), String> {
-    let program = lower(g).map_err(|e| format!("{e}\n{g}"))?;
+    let inlined = inline_all(g).map_err(|e| format!("{e}\n{g}"))?;
+    check_program(g, &lower_as_is(&inlined).map_err(|e| format!("{e}\n{g}"))?, args)?;
+    // Simplification is allowed to round; its own tests compare it with the graph as it was.
+    let simple = simplify(&inlined);
+    check_program(&simple, &lower_as_is(&simple).map_err(|e| format!("{e}\n{g}"))?, args)
+}
+
+fn check_program(g: &Graph, program: &LoopProgram, args: &[Array]) -> Result<(), String> {
     let expected = eval(g, args);
     let blocks: Vec<Block> = args.iter().map(block).collect();
     let inputs: Vec<&[u8]> = blocks.iter().map(Block::bytes).collect();
     for path in PATHS {
-        let compiled = match compile_with(&program, CompileOptions { path }) {
+        let compiled = match compile_with(program, CompileOptions { path }) {
             Ok(c) => c,
             Err(JitError::NoSuchPath { .. }) => continue,
             Err(e) => return Err(e.to_string()),

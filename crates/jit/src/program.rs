@@ -1,6 +1,7 @@
 //! A compiled program: its memory plan and its calls.
 
-use cotangent_loops::ir::{BufferId, LoopProgram, Role, Routine, Step};
+use cotangent_loops::ir::{LoopProgram, Role, Routine, Step};
+use cotangent_loops::plan::{Plan, plan};
 
 use crate::error::{CallError, JitError};
 use crate::frame::with_words;
@@ -51,6 +52,7 @@ pub struct Compiled {
     places: Vec<Place>,
     actions: Vec<Action>,
     arena_bytes: usize,
+    peak_bytes: usize,
     code: Assembler,
 }
 
@@ -86,40 +88,14 @@ pub fn compile_with(program: &LoopProgram, options: CompileOptions) -> Result<Co
             }
         }
     }
-    let (places, arena_bytes) = places(program);
-    Ok(Compiled { program: program.clone(), places, actions, arena_bytes, code })
+    let plan = plan(program);
+    let places = places(program, &plan);
+    let (arena_bytes, peak_bytes) = (plan.arena, plan.peak_bytes());
+    Ok(Compiled { program: program.clone(), places, actions, arena_bytes, peak_bytes, code })
 }
 
-/// Where each buffer is; temporaries that never live at once share memory.
-fn places(program: &LoopProgram) -> (Vec<Place>, usize) {
-    let n = program.buffers.len();
-    let mut life = vec![(usize::MAX, 0); n];
-    for (i, step) in program.steps.iter().enumerate() {
-        step_buffers(step, |b| {
-            let l: &mut (usize, usize) = &mut life[b.0 as usize];
-            *l = (l.0.min(i), i);
-        });
-    }
-    let mut order: Vec<usize> = (0..n).filter(|b| program.buffers[*b].role == Role::Temp).collect();
-    order.sort_by_key(|b| (life[*b].0, std::cmp::Reverse(program.buffers[*b].len)));
-    let mut live: Vec<(usize, usize, usize)> = Vec::new();
-    let (mut offsets, mut arena) = (vec![0; n], 0);
-    for b in order {
-        let size = (program.buffers[b].len * program.buffers[b].dtype.size_bytes()).next_multiple_of(ALIGN);
-        live.retain(|(_, _, last)| *last >= life[b].0);
-        // First gap that is large enough.
-        let mut at = 0;
-        for (start, end, _) in &live {
-            if at + size <= *start {
-                break;
-            }
-            at = at.max(*end);
-        }
-        let i = live.partition_point(|(start, ..)| *start < at);
-        live.insert(i, (at, at + size, life[b].1));
-        offsets[b] = at;
-        arena = arena.max(at + size);
-    }
+/// Where each buffer is, by the plan of temporaries.
+fn places(program: &LoopProgram, plan: &Plan) -> Vec<Place> {
     let mut results = 0;
     let places = program.buffers.iter().enumerate().map(|(i, b)| match &b.role {
         Role::Param => Place::Param(program.params.iter().position(|p| p.0 as usize == i).unwrap_or(usize::MAX)),
@@ -133,22 +109,9 @@ fn places(program: &LoopProgram) -> (Vec<Place>, usize) {
             results += 1;
             Place::Result(results - 1)
         }
-        Role::Temp => Place::Temp(offsets[i]),
+        Role::Temp => Place::Temp(plan.offsets[i].unwrap_or(0)),
     });
-    (places.collect(), arena)
-}
-
-fn step_buffers(step: &Step, mut f: impl FnMut(BufferId)) {
-    match step {
-        Step::Nest(nest) => {
-            for a in nest.stages.iter().flat_map(|s| &s.accesses) {
-                if let cotangent_loops::ir::Memory::Buffer(b) = a.memory {
-                    f(b);
-                }
-            }
-        }
-        Step::Routine(r) => r.inputs.iter().chain(&r.outputs).for_each(|b| f(*b)),
-    }
+    places.collect()
 }
 
 impl Compiled {
@@ -236,10 +199,9 @@ impl Compiled {
         &self.program
     }
 
-    /// The bytes that one call holds at once beside its arguments: results and temporaries.
+    /// What one call allocates at most beside its arguments, in bytes: results, temporaries, and one thread's scratch rows.
     pub fn peak_bytes(&self) -> usize {
-        let results = self.program.buffers.iter().filter(|b| b.role == Role::Result);
-        self.arena_bytes + results.map(|b| b.len * b.dtype.size_bytes()).sum::<usize>()
+        self.peak_bytes
     }
 
     /// The bytes of machine code.
