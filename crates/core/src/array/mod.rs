@@ -53,6 +53,14 @@ impl Array {
         dispatch!(aval.dtype, T => Array::new(&aval.shape, (0..n).map(|i| T::from_f64(f(i))).collect::<Vec<T>>()))
     }
 
+    /// The array of `aval` with these elements in row-major order, cast to its dtype.
+    ///
+    /// # Panics
+    /// If the number of elements is not that of the shape.
+    pub fn from_scalars(aval: &Aval, data: &[Scalar]) -> Self {
+        dispatch!(aval.dtype, T => Array::new(&aval.shape, data.iter().map(|x| T::from_scalar(*x)).collect::<Vec<T>>()))
+    }
+
     /// Element type.
     pub fn dtype(&self) -> DType {
         self.data.dtype()
@@ -135,6 +143,27 @@ impl Array {
         dispatch!(self.dtype(), T => {
             let xs = self.elems::<T>();
             Array::new(shape, (0..n).map(|i| xs[index(i)]).collect::<Vec<T>>())
+        })
+    }
+
+    /// As [`Array::pick`], with `fill` (cast to the dtype) where there is no input element.
+    pub fn pick_or(&self, shape: impl Into<Shape>, fill: Scalar, index: impl Fn(usize) -> Option<usize>) -> Self {
+        let shape = shape.into();
+        let n = shape.numel();
+        dispatch!(self.dtype(), T => {
+            let (xs, fill) = (self.elems::<T>(), T::from_scalar(fill));
+            Array::new(shape, (0..n).map(|i| index(i).map_or(fill, |i| xs[i])).collect::<Vec<T>>())
+        })
+    }
+
+    /// The array with the elements of `src` written at the flat indices `index(i)`.
+    pub fn put(&self, src: &Array, index: impl Fn(usize) -> usize) -> Self {
+        dispatch!(self.dtype(), T => {
+            let mut out = self.elems::<T>().to_vec();
+            for (i, x) in src.elems::<T>().iter().enumerate() {
+                out[index(i)] = *x;
+            }
+            Array::new(&self.shape, out)
         })
     }
 

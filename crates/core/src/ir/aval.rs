@@ -140,11 +140,11 @@ impl Shape {
         Shape(self.0.iter().chain(&other.0).copied().collect())
     }
 
-    /// Row-major strides in elements.
+    /// Row-major strides in elements; they saturate where a size of 0 leaves no element to reach.
     pub fn strides(&self) -> SmallVec<[usize; 6]> {
         let mut out: SmallVec<[usize; 6]> = SmallVec::from_elem(1, self.rank());
         for i in (0..self.rank().saturating_sub(1)).rev() {
-            out[i] = out[i + 1] * self.0[i + 1].get().max(1);
+            out[i] = out[i + 1].saturating_mul(self.0[i + 1].get().max(1));
         }
         out
     }

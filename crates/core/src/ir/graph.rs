@@ -239,10 +239,10 @@ impl Graph {
         &self.locs
     }
 
-    /// The results replaced by `results`, with a flat signature for them.
-    pub(crate) fn with_results(mut self, results: Vec<Value>) -> Self {
-        self.signature.result = Signature::flat(0, results.len()).result;
-        self.results = results;
+    /// The same graph with only its first `n` results, under a flat signature for them.
+    pub fn with_only_results(mut self, n: usize) -> Self {
+        self.results.truncate(n);
+        self.signature.result = Signature::flat(0, self.results.len()).result;
         self
     }
 }

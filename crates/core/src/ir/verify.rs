@@ -138,3 +138,106 @@ fn collect(graph: &Graph, out: &mut Vec<Violation>) {
         push("I7", None, format!("the signature has {leaves} leaves for {} results", graph.results().len()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::{Aval, DType, Loc, Node, Signature};
+    use crate::ops::Unary;
+    use crate::transform::build;
+
+    /// A graph's parts, open to damage.
+    struct Parts {
+        avals: Vec<Aval>,
+        nodes: Vec<Node>,
+        params: Vec<Value>,
+        results: Vec<Value>,
+        locs: Vec<Loc>,
+        signature: Signature,
+    }
+
+    /// `cos(sin(x))`, damaged by `break_it`: the invariants that the verifier reports.
+    fn broken(break_it: impl FnOnce(&mut Parts)) -> Vec<&'static str> {
+        let g = build("f", |t| Ok(vec![t.param(&Aval::new(DType::F32, [3])).sin().cos()])).expect("well-formed");
+        verify(&g).expect("well-formed");
+        let mut p = Parts {
+            avals: (0..g.num_values()).map(|i| g.aval(Value::from_index(i)).clone()).collect(),
+            nodes: g.nodes().to_vec(),
+            params: g.params().to_vec(),
+            results: g.results().to_vec(),
+            locs: g.locs().to_vec(),
+            signature: g.signature().clone(),
+        };
+        break_it(&mut p);
+        let g = Graph::from_parts("f".into(), p.avals, p.nodes, p.params, p.results, p.locs, p.signature);
+        verify(&g).map_or_else(|e| e.violations.iter().map(|v| v.invariant).collect(), |()| Vec::new())
+    }
+
+    #[test]
+    fn i1_order() {
+        assert_eq!(broken(|p| p.nodes.swap(0, 1)), ["I1"]);
+        assert_eq!(broken(|p| drop(p.nodes.pop())), ["I1"]);
+    }
+
+    #[test]
+    fn i2_single_definition() {
+        assert_eq!(broken(|p| p.nodes[1].results = p.nodes[0].results.clone()), ["I2", "I1"]);
+        assert_eq!(broken(|p| p.nodes[0].results = [p.params[0]].into_iter().collect()), ["I2", "I1"]);
+    }
+
+    #[test]
+    fn i3_types() {
+        assert_eq!(broken(|p| p.avals[1] = Aval::new(DType::F32, [4])), ["I3", "I3"]);
+        assert_eq!(broken(|p| p.avals[2] = Aval::new(DType::F64, [3])), ["I3"]);
+    }
+
+    /// No promotion inside the graph: a float function of integers does not infer.
+    #[test]
+    fn i4_explicit() {
+        assert_eq!(broken(|p| p.avals[0] = Aval::new(DType::I64, [3])), ["I3"]);
+    }
+
+    /// Attributes out of normal form do not infer: dims unsorted, or all of them named.
+    #[test]
+    fn i6_normal_attributes() {
+        let sum = |dims: Vec<usize>| crate::ops::Sum { dim: Some(dims) };
+        assert_eq!(broken(|p| p.nodes[1].op = sum(vec![0]).into()), ["I3"]);
+        assert_eq!(broken(|p| p.nodes[1].op = sum(vec![1, 0]).into()), ["I3"]);
+    }
+
+    #[test]
+    fn i7_closed() {
+        let far = Value::from_index(99);
+        assert_eq!(broken(|p| p.nodes[1].args = [far].into_iter().collect()), ["I7"]);
+        assert_eq!(broken(|p| p.results = vec![far]), ["I7"]);
+        assert_eq!(broken(|p| p.params.push(far)), ["I7", "I7"]);
+        assert_eq!(broken(|p| p.signature.result = TreeSpec::None), ["I7"]);
+    }
+
+    #[test]
+    fn i8_located() {
+        assert_eq!(broken(|p| p.locs.clear()), ["I8", "I8"]);
+    }
+
+    #[test]
+    fn all_violations_are_reported_with_their_nodes() {
+        let error = {
+            let g = build("f", |t| Ok(vec![t.param(&Aval::new(DType::F32, [3])).sin()])).expect("well-formed");
+            let mut nodes = g.nodes().to_vec();
+            nodes[0].op = Unary::BitwiseNot.into();
+            let g = Graph::from_parts(
+                "f".into(),
+                vec![g.aval(g.params()[0]).clone(); 2],
+                nodes,
+                g.params().to_vec(),
+                vec![Value::from_index(7)],
+                Vec::new(),
+                g.signature().clone(),
+            );
+            verify(&g).expect_err("three violations")
+        };
+        let found: Vec<(&str, Option<usize>)> = error.violations.iter().map(|v| (v.invariant, v.node)).collect();
+        assert_eq!(found, [("I3", Some(0)), ("I8", Some(0)), ("I7", None)]);
+        assert!(error.to_string().contains("I3 at node 0: `bitwise_not`"), "{error}");
+    }
+}

@@ -27,7 +27,9 @@ pub enum ScalarFn {
 pub enum Monoid {
     Sum,
     Prod,
+    /// NaN if there is one.
     Max,
+    /// NaN if there is one.
     Min,
     LogAddExp,
 }
@@ -120,18 +122,31 @@ pub enum Generate {
     Stored,
 }
 
-/// Data-dependent addressing.
+/// The form of the index of data-dependent addressing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Indexing {
+    /// One index for each element that is read or written, in the shape of those elements.
+    Elementwise,
+    /// One vector of indices along the dim for all other coordinates.
+    Vector,
+}
+
+/// Data-dependent addressing; an index out of bounds is an error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
     /// Reads through an index.
     Gather {
         /// The indexed dim.
         dim: usize,
+        /// The form of the index.
+        index: Indexing,
     },
-    /// Writes through an index; `None` overwrites.
+    /// Writes through an index, in row-major order; `None` overwrites.
     Scatter {
         /// The indexed dim.
         dim: usize,
+        /// The form of the index.
+        index: Indexing,
         /// How values are combined.
         combine: Option<Monoid>,
     },
@@ -141,13 +156,42 @@ pub enum Access {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
 pub enum Kernel {
-    Sort,
+    /// Stable, with the positions as second result; NaN is larger than any number.
+    Sort {
+        dim: usize,
+        descending: bool,
+    },
+    /// Binary search in the last dim: before equal elements, or after them where `right`.
+    Search {
+        right: bool,
+    },
+    /// Passes the second operand on, or stops with the op's message where the first is false.
+    Assert,
     Cholesky,
     SolveTriangular,
     Lu,
     Qr,
     Eigh,
     Svd,
+}
+
+/// How the windows of a convolution lie, for each spatial dim; sizes are those of operands and result.
+///
+/// Window `a` meets with the kernel's element `k` the position `a * stride + k * dilation - padding` of the dense side, or
+/// nothing where that is outside. Windows are counted on the result and read the input; transposed, they are counted
+/// on the input and added into the result. The kernel is `[groups * co, ci, k..]`, transposed `[groups * ci, co, k..]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Windows {
+    /// Distance of windows.
+    pub stride: Vec<usize>,
+    /// Positions before the first of the dense side.
+    pub padding: Vec<usize>,
+    /// Distance of a window's elements.
+    pub dilation: Vec<usize>,
+    /// Whether windows are added into the result.
+    pub transposed: bool,
+    /// The number of independent convolutions into which channels are divided.
+    pub groups: usize,
 }
 
 /// The ways in which an op executes.
@@ -168,14 +212,14 @@ pub enum LoopForm {
         /// How.
         monoid: Monoid,
     },
-    /// The first position of the extreme element along a dim.
+    /// The first position of the extreme element along a dim; NaN is the most extreme.
     ArgReduce {
         /// The dim.
         dim: usize,
         /// `Max` or `Min`.
         monoid: Monoid,
     },
-    /// A prefix combination along a dim, with the index of the extreme as second result where `indices`.
+    /// A prefix combination along a dim, with the last position of the extreme as second result where `indices`.
     Scan {
         /// The dim.
         dim: usize,
@@ -189,8 +233,8 @@ pub enum LoopForm {
         /// 0 or 1.
         batch_dims: usize,
     },
-    /// A convolution.
-    Convolution,
+    /// A convolution of `[n, c, ..]` with a kernel; see [`Windows`].
+    Convolution(Windows),
     /// The sum of overlapping windows.
     WindowAdd {
         /// The dim of the result.
@@ -222,7 +266,7 @@ impl LoopForm {
             LoopForm::ArgReduce { .. } => "arg-reduce",
             LoopForm::Scan { .. } => "scan",
             LoopForm::Contract { .. } => "contract",
-            LoopForm::Convolution => "convolution",
+            LoopForm::Convolution(_) => "convolution",
             LoopForm::WindowAdd { .. } => "window-add",
             LoopForm::Access(_) => "access",
             LoopForm::Kernel(_) => "kernel",

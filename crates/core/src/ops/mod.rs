@@ -3,34 +3,73 @@
 //! They are a subset of ATen, restricted and never altered in meaning: operands are already broadcast and of one
 //! dtype, dims are non-negative, everything is functional. Everything else is a composite over them.
 
+mod assert_async;
+mod axis;
 mod binary;
 mod call;
+mod cat;
 mod constant;
 mod convert;
+mod convolution;
+mod cum_extreme;
+mod diagonal;
 mod expand;
+mod extreme;
+mod flip;
+mod gather;
+mod index_select;
+mod indexing;
 mod linalg;
 mod loop_form;
 mod matmul;
+mod pad;
 mod permute;
 mod primitive;
+mod prod;
+mod products;
+mod scan;
+mod scatter;
+mod scatter_reduce;
+mod slice;
+mod sort;
 mod sum;
 mod unary;
+mod unfold;
 mod view;
 mod where_;
 
+pub use assert_async::AssertAsync;
 pub use binary::Binary;
 pub use call::{Call, Rule};
+pub use cat::Cat;
 pub use constant::{Arange, Constant, Eye, Full};
 pub use convert::Convert;
+pub use convolution::Convolution;
+pub use cum_extreme::{Cummax, Cummin};
+pub use diagonal::{DiagEmbed, Diagonal};
 pub use expand::Expand;
+pub use extreme::{Amax, Amin, Argmax, Argmin};
+pub use flip::Flip;
+pub use gather::{Gather, ScatterAdd};
+pub use index_select::{IndexAdd, IndexSelect};
 pub use linalg::{Cholesky, Eigh, Lu, Qr, QrMode, SolveTriangular, Svd, Triangle};
-pub use loop_form::{Access, Generate, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm};
+pub use loop_form::{
+    Access, Generate, Indexing, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm, Windows,
+};
 pub use matmul::{Bmm, Mm};
+pub use pad::Pad;
 pub use permute::Permute;
 pub use primitive::{Avals, Batched, Cotangent, LinArg, Primitive, Sample, Samples, Tangent, nonlinear};
 pub(crate) use primitive::{arity, one, transpose_unary};
+pub use prod::Prod;
+pub use scan::{Cumprod, Cumsum, Logcumsumexp};
+pub use scatter::Scatter;
+pub use scatter_reduce::{Reduction, ScatterReduce};
+pub use slice::{Slice, SliceScatter};
+pub use sort::{Searchsorted, Sort};
 pub use sum::Sum;
 pub use unary::Unary;
+pub use unfold::{Unfold, UnfoldBackward};
 pub use view::View;
 pub use where_::Where;
 
@@ -87,8 +126,14 @@ define_ops! {
     Constant, Full, Arange, Eye,
     Unary, Binary, Where, Convert,
     Expand, View, Permute,
+    Slice, SliceScatter, Cat, Pad, Flip,
     Sum, Mm, Bmm,
-    Cholesky, SolveTriangular, Lu, Qr, Eigh, Svd,
+    Cholesky, SolveTriangular, Lu, Qr, Eigh, Svd, AssertAsync,
+    Amax, Amin, Argmax, Argmin, Prod, Cumsum, Cumprod, Cummax, Cummin, Logcumsumexp,
+    Sort, Searchsorted,
+    Gather, Scatter, ScatterAdd, ScatterReduce, IndexSelect, IndexAdd,
+    Diagonal, DiagEmbed, Unfold, UnfoldBackward,
+    Convolution,
     Call,
 }
 

@@ -16,7 +16,8 @@ attr_struct! {
     /// *Shape*: the summed dims disappear; `none` stands for all dims and is the only way to say so (`sum_c1`).
     /// *Numerics*: same dtype in and out (the front end widens integers, as PyTorch does); halves accumulate in
     /// `f32`; integers wrap; the empty sum is 0; the order depends on the shape only.
-    /// *Errors*: `sum_c1` dims unsorted, repeated, out of range or all; `sum_c2` `bool` operand.
+    /// *Errors*: `sum_c1` dims unsorted, repeated, out of range, none or all; `sum_c2` neither floats nor `i64` (PyTorch widens the
+    /// others to `i64`; so does the front end).
     /// *Derivative*: linear; the transpose expands.
     /// *Source*: `torch.sum`.
     pub struct Sum {
@@ -85,17 +86,18 @@ impl Primitive for Sum {
         let [x] = arity(args)?;
         if let Some(dims) = &self.dim {
             check_dims("sum_c1", dims, x.rank())?;
-            if dims.len() == x.rank() {
+            if dims.is_empty() || dims.len() == x.rank() {
                 return Err(InferError::Attribute {
                     label: "sum_c1",
                     attr: "dim",
-                    expected: "none for all dims".to_owned(),
+                    expected: "some dims but not all (none stands for all)".to_owned(),
                     found: format!("{dims:?}"),
                 });
             }
         }
-        if x.dtype == DType::Bool {
-            return Err(InferError::Operand { label: "sum_c2", expected: "numbers".to_owned(), found: x.clone() });
+        if !(x.dtype.is_float() || x.dtype == DType::I64) {
+            let expected = "floats or i64 (convert narrower integers first)".to_owned();
+            return Err(InferError::Operand { label: "sum_c2", expected, found: x.clone() });
         }
         one(x.with_shape(without(&x.shape, &self.dims(x.rank()))))
     }
@@ -165,11 +167,10 @@ impl Samples for Sum {
             let x = Array::new(shape, (0..n).map(|i| (i as f64 * 0.7).sin()).collect());
             Sample::new(note, Sum::over(dims, shape.len()), [x])
         };
-        let wide = Array::full(&Aval::new(DType::I32, [3]), Scalar::Int(i64::from(i32::MAX)));
+        let wide = Array::full(&Aval::new(DType::I64, [3]), Scalar::Int(i64::MAX));
         vec![
             of("usual", &[2, 3, 4], &[0, 2]),
             of("all", &[2, 3], &[0, 1]),
-            of("none", &[2, 3], &[]),
             of("scalar", &[], &[]),
             of("empty", &[0, 3], &[0]),
             Sample::new("wraps", Sum::over(&[0], 1), [wide]),

@@ -3,7 +3,7 @@
 
 use super::{Tensor, emit, emit_all};
 use crate::ir::{DType, Dim, Shape};
-use crate::ops::{Binary, Cholesky, Eigh, Eye, Lu, Qr, QrMode, SolveTriangular, Svd, Triangle};
+use crate::ops::{AssertAsync, Binary, Cholesky, Eigh, Lu, Qr, QrMode, SolveTriangular, Svd, Triangle};
 
 /// The results of an op that has `N` of them.
 #[track_caller]
@@ -46,6 +46,12 @@ impl Tensor {
     #[track_caller]
     pub fn svd_exact(&self) -> [Tensor; 3] {
         emit_array(Svd { full_matrices: false }, &[self])
+    }
+
+    /// The tensor itself, or an evaluation error with `message` unless the one element of `condition` is true.
+    #[track_caller]
+    pub fn assert_that(&self, condition: &Tensor, message: &str) -> Tensor {
+        emit(AssertAsync { assert_msg: message.to_owned() }, &[condition, self])
     }
 
     /// The products of matrices under equal leading dims: `mm` for two matrices, else one `bmm`.
@@ -103,11 +109,10 @@ impl Tensor {
         j.binary(compare, &i.expand_to(&matrix)).expand_to(self.shape())
     }
 
-    /// The main diagonal of square matrices.
+    /// The main diagonals.
     #[track_caller]
-    pub(crate) fn diagonal_exact(&self) -> Tensor {
-        let diagonal = self.where_exact(&self.band(Binary::Eq, 0), &self.zeros_like());
-        diagonal.sum_over(&[self.rank() - 1])
+    pub fn main_diagonal(&self) -> Tensor {
+        self.diagonal_of(0, self.rank() - 2, self.rank() - 1)
     }
 
     /// Vectors as matrices of one row.
@@ -128,27 +133,24 @@ impl Tensor {
         (self + self.mt()) * 0.5
     }
 
-    /// The identity `[n, m]` under this tensor's batch dims.
-    fn eye_beside(&self, n: Dim, m: Dim) -> Tensor {
-        let eye = Tensor::generate(Eye { n, m, dtype: self.dtype() }, Some(self));
-        eye.expand_to(&self.shape().slice(0, self.rank() - 2).concat(&Shape::from_iter([n, m])))
-    }
-
     /// The first `k` columns.
-    pub(crate) fn first_cols(&self, k: Dim) -> Tensor {
-        let cols = self.shape()[self.rank() - 1];
-        if cols == k { self.clone() } else { self.matmul_exact(&self.eye_beside(cols, k)) }
+    #[track_caller]
+    pub fn first_cols(&self, k: Dim) -> Tensor {
+        self.slice_dim(self.rank() - 1, 0, k.get(), 1)
     }
 
     /// The first `k` rows.
-    pub(crate) fn first_rows(&self, k: Dim) -> Tensor {
-        let rows = self.shape()[self.rank() - 2];
-        if rows == k { self.clone() } else { self.eye_beside(k, rows).matmul_exact(self) }
+    #[track_caller]
+    pub fn first_rows(&self, k: Dim) -> Tensor {
+        self.slice_dim(self.rank() - 2, 0, k.get(), 1)
     }
 
     /// Rows of zeros appended, to `k` rows.
     pub(crate) fn padded_rows(&self, k: Dim) -> Tensor {
-        self.first_rows(k)
+        let at = self.rank() - 2;
+        let missing = k.checked_sub(self.shape()[at]).expect("fewer rows than wanted");
+        let zeros = self.full_of(&self.aval().with_shape(self.shape().with(at, missing)), 0.0);
+        Tensor::cat_dim(&[self.clone(), zeros], at)
     }
 
     /// `l⁻¹ self`.

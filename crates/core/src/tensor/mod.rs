@@ -6,10 +6,14 @@
 
 mod arith;
 mod composite;
+mod conv;
 mod describe;
+mod index;
 mod linalg;
 mod operand;
 mod prim;
+mod reduce;
+mod shape;
 pub mod trace;
 mod value;
 

@@ -7,6 +7,7 @@
 pub mod eval;
 pub mod grad;
 pub mod inline;
+pub mod jacobian;
 pub mod jvp;
 pub mod linearize;
 pub mod replay;

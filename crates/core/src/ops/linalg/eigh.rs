@@ -80,7 +80,7 @@ impl Primitive for Eigh {
         // The diagonal of the gaps is set to one before dividing, so that no derivative meets 0 / 0 there.
         let gaps = (w.row() - w.column()).with_diagonal(1.0);
         let v_dot = v.matmul_exact(&(p.with_diagonal(0.0) / gaps));
-        vec![Tangent::Is(p.diagonal_exact()), Tangent::Is(v_dot)]
+        vec![Tangent::Is(p.main_diagonal()), Tangent::Is(v_dot)]
     }
 
     fn transpose(&self, _: &[Cotangent], _: &[LinArg]) -> Vec<Cotangent> {

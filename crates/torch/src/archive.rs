@@ -1,0 +1,61 @@
+//! The zip archive that `torch.export.save` writes.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use crate::error::TorchError;
+
+/// The most bytes that one entry may unpack to.
+const MAX_ENTRY: u64 = 1 << 36;
+
+/// An open archive.
+pub(crate) struct Archive<'a> {
+    path: &'a Path,
+    zip: zip::ZipArchive<File>,
+    /// The folder in which all entries stand (`archive/`, or the model's name).
+    root: String,
+}
+
+impl<'a> Archive<'a> {
+    /// Opens the archive at `path`.
+    pub fn open(path: &'a Path) -> Result<Self, TorchError> {
+        let read = |e: std::io::Error| TorchError::Read { path: path.to_owned(), message: e.to_string() };
+        let zip = zip::ZipArchive::new(File::open(path).map_err(read)?)
+            .map_err(|e| TorchError::Format { path: path.to_owned(), message: format!("not a zip archive: {e}") })?;
+        let root =
+            zip.file_names().filter_map(|n| n.strip_suffix("models/model.json")).min().map(str::to_owned).ok_or_else(
+                || TorchError::Format {
+                    path: path.to_owned(),
+                    message: "expected an entry models/model.json (a program of torch.export.save, torch 2.8 or later)"
+                        .to_owned(),
+                },
+            )?;
+        Ok(Archive { path, zip, root })
+    }
+
+    /// The bytes of an entry, or `None` if there is none of that name.
+    pub fn read(&mut self, name: &str) -> Result<Option<Vec<u8>>, TorchError> {
+        let full = format!("{}{name}", self.root);
+        let fail = |message: String| TorchError::Format { path: self.path.to_owned(), message };
+        let Some(index) = self.zip.index_for_name(&full) else { return Ok(None) };
+        let entry = self.zip.by_index(index).map_err(|e| fail(format!("{name}: {e}")))?;
+        let size = entry.size();
+        if size > MAX_ENTRY {
+            return Err(fail(format!("{name}: expected at most {MAX_ENTRY} bytes, found {size}")));
+        }
+        // The declared size is only a hint: an entry that unpacks to more is cut off and reported.
+        let mut bytes = Vec::new();
+        entry.take(size + 1).read_to_end(&mut bytes).map_err(|e| fail(format!("{name}: {e}")))?;
+        if bytes.len() as u64 != size {
+            return Err(fail(format!("{name}: expected {size} bytes, found {}", bytes.len())));
+        }
+        Ok(Some(bytes))
+    }
+
+    /// The bytes of an entry that must be there.
+    pub fn require(&mut self, name: &str) -> Result<Vec<u8>, TorchError> {
+        let missing = TorchError::Format { path: self.path.to_owned(), message: format!("expected an entry {name}") };
+        self.read(name)?.ok_or(missing)
+    }
+}

@@ -1,0 +1,19 @@
+//! PyTorch's files: programs of `torch.export.save` (`.pt2`) and safetensors.
+//!
+//! [`Program::read`] reads a program; [`Program::graph`] makes a graph of it for given shapes, which every transform of cotangent
+//! takes. Files from outside are hostile: whatever is wrong in them is a [`TorchError`] that says where.
+
+#![forbid(unsafe_code)]
+
+mod archive;
+mod args;
+pub mod corpus;
+mod error;
+mod overloads;
+mod program;
+mod schema;
+mod tensors;
+
+pub use error::TorchError;
+pub use program::{Input, InputKind, Program};
+pub use tensors::{parse_safetensors, read_safetensors, write_safetensors};

@@ -1,0 +1,419 @@
+//! An exported program: PyTorch's graph with its weights, as a function of tensors.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use cotangent_core::array::Array;
+use cotangent_core::ir::{Aval, Dim, Graph, Loc, Shape, Signature, TreeSpec};
+use cotangent_core::tensor::trace::at;
+use cotangent_core::transform::build;
+use cotangent_core::{Error, Tensor};
+
+use crate::archive::Archive;
+use crate::args::{Arg, Call, Value};
+use crate::error::TorchError;
+use crate::overloads;
+use crate::schema::{self, Argument, GraphJson, Model, NodeJson, Payload, Size, TensorMeta};
+use crate::tensors::strided;
+
+/// How deep sub-graphs may nest.
+const MAX_DEPTH: usize = 16;
+
+/// What an argument of a program is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InputKind {
+    /// A parameter of the module: a weight that is trained.
+    Parameter,
+    /// A buffer of the module.
+    Buffer,
+    /// An input of `forward`.
+    User,
+}
+
+/// An argument of a program.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// What it is.
+    pub kind: InputKind,
+    /// The name in the module (`net.0.weight`), or of the input.
+    pub name: String,
+    /// Its name in the graph.
+    value: String,
+}
+
+/// A program that `torch.export.save` wrote.
+pub struct Program {
+    graph: GraphJson,
+    inputs: Vec<Input>,
+    constants: Vec<(String, Option<Array>)>,
+    outputs: Vec<String>,
+    mutations: Vec<(String, String)>,
+    weights: BTreeMap<String, Array>,
+}
+
+fn malformed(message: impl Into<String>) -> TorchError {
+    TorchError::Program { message: message.into() }
+}
+
+impl Program {
+    /// Reads the program at `path`.
+    ///
+    /// *Errors*: a file that cannot be read or is no exported program; a schema of another major version; weights that do not
+    /// fill their shapes.
+    pub fn read(path: &Path) -> Result<Self, TorchError> {
+        let mut archive = Archive::open(path)?;
+        let format = |message: String| TorchError::Format { path: path.to_owned(), message };
+        let model: Model = serde_json::from_slice(&archive.require("models/model.json")?)
+            .map_err(|e| format(format!("models/model.json: {e}")))?;
+        let version = &model.schema_version;
+        if version.major != schema::MAJOR {
+            return Err(format(format!(
+                "expected schema version {}.x (torch 2.6 to 2.15), found {}.{}",
+                schema::MAJOR,
+                version.major,
+                version.minor
+            )));
+        }
+        let mut weights = BTreeMap::new();
+        for (folder, config) in
+            [("data/weights", "model_weights_config.json"), ("data/constants", "model_constants_config.json")]
+        {
+            let Some(bytes) = archive.read(&format!("{folder}/{config}"))? else { continue };
+            let payload: Payload = serde_json::from_slice(&bytes).map_err(|e| format(format!("{config}: {e}")))?;
+            for (name, entry) in payload.config {
+                let Some(meta) = entry.tensor_meta.filter(|_| !entry.use_pickle) else { continue };
+                let bytes = archive.require(&format!("{folder}/{}", entry.path_name))?;
+                weights
+                    .insert(name.clone(), weight(&meta, &bytes).map_err(|m| format(format!("weight `{name}`: {m}")))?);
+            }
+        }
+        Self::assemble(model, weights)
+    }
+
+    fn assemble(model: Model, weights: BTreeMap<String, Array>) -> Result<Self, TorchError> {
+        let mut inputs = Vec::new();
+        let mut constants = Vec::new();
+        for spec in &model.graph_module.signature.input_specs {
+            let Some((kind, body)) = spec.iter().next() else { return Err(malformed("an empty input spec")) };
+            let text = |path: &[&str]| {
+                let found = path.iter().try_fold(body, |v, k| v.get(*k)).and_then(|v| v.as_str());
+                found
+                    .map(str::to_owned)
+                    .ok_or_else(|| malformed(format!("input spec `{kind}` without {}", path.join("."))))
+            };
+            match kind.as_str() {
+                "parameter" => inputs.push(Input {
+                    kind: InputKind::Parameter,
+                    name: text(&["parameter_name"])?,
+                    value: text(&["arg", "name"])?,
+                }),
+                "buffer" => inputs.push(Input {
+                    kind: InputKind::Buffer,
+                    name: text(&["buffer_name"])?,
+                    value: text(&["arg", "name"])?,
+                }),
+                "user_input" => {
+                    let value = text(&["arg", "as_tensor", "name"])?;
+                    inputs.push(Input { kind: InputKind::User, name: value.clone(), value });
+                }
+                "tensor_constant" => {
+                    let name = text(&["tensor_constant_name"])?;
+                    let array = weights.get(&name).cloned();
+                    let array = array.ok_or_else(|| malformed(format!("constant `{name}` is not in the archive")))?;
+                    constants.push((text(&["arg", "name"])?, Some(array)));
+                }
+                "token" => constants.push((text(&["arg", "name"])?, None)),
+                _ => return Err(malformed(format!("unsupported kind of input `{kind}`"))),
+            }
+        }
+        let mut outputs = Vec::new();
+        let mut mutations = Vec::new();
+        for spec in &model.graph_module.signature.output_specs {
+            let Some((kind, body)) = spec.iter().next() else { return Err(malformed("an empty output spec")) };
+            let text = |path: &[&str]| {
+                let found = path.iter().try_fold(body, |v, k| v.get(*k)).and_then(|v| v.as_str());
+                found
+                    .map(str::to_owned)
+                    .ok_or_else(|| malformed(format!("output spec `{kind}` without {}", path.join("."))))
+            };
+            match kind.as_str() {
+                // Outputs that are no tensors (None, sizes) are not part of the value.
+                "user_output" => outputs.extend(text(&["arg", "as_tensor", "name"]).ok()),
+                "buffer_mutation" => mutations.push((text(&["buffer_name"])?, text(&["arg", "name"])?)),
+                "token" => {}
+                _ => return Err(malformed(format!("unsupported kind of output `{kind}`"))),
+            }
+        }
+        Ok(Program { graph: model.graph_module.graph, inputs, constants, outputs, mutations, weights })
+    }
+
+    /// The arguments: parameters, buffers and user inputs, in the order of the program's signature.
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    /// The stored parameters, buffers and constants, by name.
+    pub fn weights(&self) -> &BTreeMap<String, Array> {
+        &self.weights
+    }
+
+    /// The buffers that the program updates, in order.
+    pub fn mutated(&self) -> impl Iterator<Item = &str> {
+        self.mutations.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The number of user outputs.
+    pub fn num_outputs(&self) -> usize {
+        self.outputs.len()
+    }
+
+    /// The program as a graph for arguments of `avals`: the user outputs, then the new values of the updated buffers.
+    ///
+    /// *Errors*: an operator that is not supported, with its name; arguments that do not fit the program's shapes.
+    pub fn graph(&self, avals: &[Aval]) -> Result<Graph, TorchError> {
+        let mut failure = None;
+        let built = build("forward", |t| {
+            let args: Vec<Tensor> = avals.iter().map(|a| t.param(a)).collect();
+            match self.call(&args) {
+                Ok(results) => Ok(results),
+                Err(e) => {
+                    let message = e.to_string();
+                    failure = Some(e);
+                    Err(Error::user(message))
+                }
+            }
+        });
+        if let Some(e) = failure {
+            return Err(e);
+        }
+        let graph = built?;
+        let results = graph.results().len();
+        let signature = Signature {
+            names: self.inputs.iter().map(|i| i.value.clone()).collect(),
+            params: vec![TreeSpec::Leaf; self.inputs.len()],
+            result: TreeSpec::Tuple(vec![TreeSpec::Leaf; results]),
+        };
+        Ok(graph.with_signature(signature))
+    }
+
+    /// Applies the program: the user outputs, then the new values of the updated buffers.
+    ///
+    /// *Errors*: as [`Program::graph`].
+    pub fn call(&self, args: &[Tensor]) -> Result<Vec<Tensor>, TorchError> {
+        if args.len() != self.inputs.len() {
+            return Err(malformed(format!("expected {} arguments, found {}", self.inputs.len(), args.len())));
+        }
+        let mut env = Env { values: HashMap::new(), sizes: HashMap::new() };
+        for (input, arg) in self.inputs.iter().zip(args) {
+            env.bind_sizes(self.graph.tensor_values.get(&input.value), arg.shape(), &input.name)?;
+            env.values.insert(input.value.clone(), Value::Tensor(arg.clone()));
+        }
+        for (name, array) in &self.constants {
+            let value = array.as_ref().map_or(Value::None, |a| Value::Tensor(Tensor::from_array(a.clone())));
+            env.values.insert(name.clone(), value);
+        }
+        env.run(&self.graph, 0)?;
+        let names = self.outputs.iter().chain(self.mutations.iter().map(|(_, n)| n));
+        names.map(|n| env.tensor(n)).collect()
+    }
+}
+
+fn weight(meta: &TensorMeta, bytes: &[u8]) -> Result<Array, String> {
+    let dtype = schema::dtype(meta.dtype).ok_or_else(|| format!("unsupported scalar type {}", meta.dtype))?;
+    let fixed = |s: &Size| match s {
+        Size::Int(i) => Ok(*i),
+        Size::Name(n) => Err(format!("expected a fixed size, found `{n}`")),
+    };
+    let sizes: Vec<i64> = meta.sizes.iter().map(fixed).collect::<Result<_, _>>()?;
+    let strides: Vec<i64> = meta.strides.iter().map(fixed).collect::<Result<_, _>>()?;
+    let offset = meta.storage_offset.as_ref().map_or(Ok(0), fixed)?;
+    let dim = |i: &i64| usize::try_from(*i).map(Dim::new).map_err(|_| format!("negative size {i}"));
+    let shape: Shape = sizes.iter().map(dim).collect::<Result<Vec<Dim>, _>>()?.into_iter().collect();
+    let aval = Aval::new(dtype, shape);
+    strided(&aval, bytes, &strides, offset)
+        .ok_or_else(|| format!("{} bytes do not hold {aval} with strides {strides:?}", bytes.len()))
+}
+
+/// The values of a program while it runs.
+struct Env {
+    values: HashMap<String, Value>,
+    /// Symbolic sizes, bound to those of the inputs.
+    sizes: HashMap<String, i64>,
+}
+
+impl Env {
+    fn bind_sizes(&mut self, meta: Option<&TensorMeta>, shape: &Shape, input: &str) -> Result<(), TorchError> {
+        let Some(meta) = meta else { return Ok(()) };
+        if meta.sizes.len() != shape.rank() {
+            return Err(malformed(format!("input `{input}`: expected {} dims, found {shape}", meta.sizes.len())));
+        }
+        for (size, d) in meta.sizes.iter().zip(shape.dims()) {
+            let found = d.get() as i64;
+            let expected = match size {
+                Size::Int(i) => *i,
+                Size::Name(n) => *self.sizes.entry(n.clone()).or_insert(found),
+            };
+            if expected != found {
+                return Err(malformed(format!("input `{input}`: expected a size of {expected}, found {shape}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn tensor(&self, name: &str) -> Result<Tensor, TorchError> {
+        match self.values.get(name) {
+            Some(Value::Tensor(t)) => match t.error() {
+                None => Ok(t.clone()),
+                Some(e) => Err(e.clone().into()),
+            },
+            Some(Value::Tensors(_) | Value::Int(_) | Value::None) => Err(malformed(format!("`{name}` is no tensor"))),
+            None => Err(malformed(format!("`{name}` is used before it is defined"))),
+        }
+    }
+
+    fn size(&self, size: &Size) -> Result<i64, TorchError> {
+        match size {
+            Size::Int(i) => Ok(*i),
+            Size::Name(n) => match (self.values.get(n), self.sizes.get(n)) {
+                (Some(Value::Int(i)), _) | (_, Some(i)) => Ok(*i),
+                (_, None) => Err(malformed(format!("size `{n}` is not known"))),
+            },
+        }
+    }
+
+    fn arg(&self, a: &Argument) -> Result<Arg, TorchError> {
+        let tensors = |v: &Vec<String>| v.iter().map(|n| self.tensor(n)).collect::<Result<Vec<_>, _>>();
+        Ok(match a {
+            Argument::None => Arg::None,
+            Argument::Tensor(n) => match self.values.get(n) {
+                Some(Value::None) => Arg::None,
+                Some(Value::Tensor(_) | Value::Tensors(_) | Value::Int(_)) | None => Arg::Tensor(self.tensor(n)?),
+            },
+            Argument::Tensors(v) => Arg::Tensors(tensors(v)?),
+            Argument::OptionalTensors(v) => {
+                let one = |n: &Option<String>| n.as_ref().map(|n| self.tensor(n)).transpose();
+                Arg::OptionalTensors(v.iter().map(one).collect::<Result<_, _>>()?)
+            }
+            Argument::Int(i) => Arg::Int(*i),
+            Argument::Ints(v) => Arg::Ints(v.clone()),
+            Argument::Float(x) => Arg::Float(*x),
+            Argument::Floats(v) => Arg::Floats(v.clone()),
+            Argument::Bool(b) => Arg::Bool(*b),
+            Argument::Bools(v) => Arg::Bools(v.clone()),
+            Argument::Str(s) => Arg::Str(s.clone()),
+            Argument::SymInt(s) => Arg::Int(self.size(s)?),
+            Argument::SymInts(v) => Arg::Ints(v.iter().map(|s| self.size(s)).collect::<Result<_, _>>()?),
+            Argument::ScalarType(code) => {
+                Arg::DType(schema::dtype(*code).ok_or_else(|| malformed(format!("unsupported scalar type {code}")))?)
+            }
+            Argument::Operator(name) => Arg::Str(name.clone()),
+            Argument::Graph(_) | Argument::Meaningless(_) => Arg::Meaningless,
+            Argument::Unknown(kind) => return Err(malformed(format!("unsupported kind of argument `{kind}`"))),
+        })
+    }
+
+    fn run(&mut self, graph: &GraphJson, depth: usize) -> Result<(), TorchError> {
+        if depth > MAX_DEPTH {
+            return Err(malformed(format!("expected at most {MAX_DEPTH} nested graphs")));
+        }
+        for n in &graph.nodes {
+            let outs = at(location(n), || self.node(n, depth))?;
+            self.define(n, outs)?;
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, n: &NodeJson, depth: usize) -> Result<Vec<Value>, TorchError> {
+        let target = n.target.strip_prefix("torch.ops.").unwrap_or(&n.target);
+        let name = n.name.as_deref().unwrap_or("?");
+        // Gradients that are switched off inside the exported program: its value is that of the sub-graph, detached.
+        if target == "higher_order.wrap_with_set_grad_enabled" {
+            return self.sub_graph(n, depth);
+        }
+        let mut args = Vec::with_capacity(n.inputs.len());
+        for a in &n.inputs {
+            args.push((a.name.as_str(), self.arg(&a.arg)?));
+        }
+        let call = Call { target, node: name, args };
+        let outs = overloads::call(&call)?;
+        for v in &outs {
+            let tensors: &[Tensor] = match v {
+                Value::Tensor(t) => std::slice::from_ref(t),
+                Value::Tensors(v) => v,
+                Value::Int(_) | Value::None => &[],
+            };
+            if let Some(e) = tensors.iter().find_map(Tensor::error) {
+                return Err(TorchError::Node { node: name.to_owned(), source: Box::new(e.clone()) });
+            }
+        }
+        Ok(outs)
+    }
+
+    fn sub_graph(&mut self, n: &NodeJson, depth: usize) -> Result<Vec<Value>, TorchError> {
+        let mut graph = None;
+        let mut enabled = true;
+        let mut operands = Vec::new();
+        for a in &n.inputs {
+            match &a.arg {
+                Argument::Graph(g) => graph = Some(g),
+                Argument::Bool(b) => enabled = *b,
+                Argument::Tensor(t) => operands.push(t),
+                _ => return Err(malformed(format!("node `{}`: an operand that is no tensor", n.target))),
+            }
+        }
+        let graph = graph.ok_or_else(|| malformed(format!("node `{}` without a graph", n.target)))?;
+        let mut inner = Env { values: HashMap::new(), sizes: self.sizes.clone() };
+        for (param, operand) in graph.inputs.iter().zip(operands) {
+            if let Argument::Tensor(p) = param {
+                inner.values.insert(p.clone(), Value::Tensor(self.tensor(operand)?));
+            }
+        }
+        inner.run(graph, depth + 1)?;
+        let mut outs = Vec::new();
+        for o in &graph.outputs {
+            let Argument::Tensor(name) = o else { return Err(malformed("a sub-graph's output that is no tensor")) };
+            let t = inner.tensor(name)?;
+            outs.push(Value::Tensor(if enabled { t } else { t.detach() }));
+        }
+        Ok(outs)
+    }
+
+    fn define(&mut self, n: &NodeJson, outs: Vec<Value>) -> Result<(), TorchError> {
+        if outs.len() < n.outputs.len() {
+            return Err(malformed(format!(
+                "node `{}` has {} outputs, expected {}",
+                n.target,
+                n.outputs.len(),
+                outs.len()
+            )));
+        }
+        for (name, value) in n.outputs.iter().zip(outs) {
+            match (name, value) {
+                (Argument::Tensor(name), value) => {
+                    self.values.insert(name.clone(), value);
+                }
+                (Argument::Tensors(names), Value::Tensors(values)) if names.len() == values.len() => {
+                    self.values.extend(names.iter().cloned().zip(values.into_iter().map(Value::Tensor)));
+                }
+                (Argument::SymInt(Size::Name(name)), value @ Value::Int(_)) => {
+                    self.values.insert(name.clone(), value);
+                }
+                (Argument::None, _) => {}
+                (name, value) => return Err(malformed(format!("node `{}`: output {name:?} for {value:?}", n.target))),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The innermost frame of PyTorch's stack trace.
+fn location(n: &NodeJson) -> Loc {
+    let trace = n.metadata.get("stack_trace").and_then(|v| v.as_str()).unwrap_or_default();
+    let frame = trace.lines().rev().find_map(|line| {
+        let rest = line.trim_start().strip_prefix("File \"")?;
+        let (file, rest) = rest.split_once("\", line ")?;
+        let line = rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+        Some((file.to_owned(), line))
+    });
+    frame.map_or_else(Loc::default, |(file, line)| Loc { file: file.into(), line, ..Loc::default() })
+}
