@@ -1,7 +1,11 @@
 //! What can go wrong, one enum for each stage.
 
+mod vmap;
+
 use std::fmt;
 use std::sync::Arc;
+
+pub use vmap::VmapError;
 
 use crate::ir::{AttrError, Aval, DType, Loc, Shape};
 
@@ -119,17 +123,34 @@ pub enum EvalError {
     },
 }
 
-/// A path of transforms and calls, for messages: `vmap(grad(…))`.
+/// The transforms and composites around a call, for messages: `softmax in vmap(grad(loss))`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Stack(pub Vec<String>);
+pub struct Stack {
+    /// The transforms, outermost first.
+    pub transforms: Vec<String>,
+    /// The user's function, if it has a name.
+    pub function: Option<String>,
+    /// The composites inside it, outermost first.
+    pub composites: Vec<String>,
+}
+
+impl Stack {
+    /// Whether there is nothing around the call.
+    pub fn is_empty(&self) -> bool {
+        self.transforms.is_empty() && self.composites.is_empty()
+    }
+}
 
 impl fmt::Display for Stack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for s in &self.0 {
+        for c in self.composites.iter().rev() {
+            write!(f, "{c} in ")?;
+        }
+        for s in &self.transforms {
             write!(f, "{s}(")?;
         }
-        f.write_str("…")?;
-        for _ in &self.0 {
+        f.write_str(self.function.as_deref().unwrap_or("…"))?;
+        for _ in &self.transforms {
             f.write_str(")")?;
         }
         Ok(())
@@ -247,7 +268,7 @@ pub enum Error {
 }
 
 fn in_stack(stack: &Stack) -> String {
-    if stack.0.is_empty() { String::new() } else { format!(" (in `{stack}`)") }
+    if stack.is_empty() { String::new() } else { format!(" (in `{stack}`)") }
 }
 
 /// A transform used against its rules (field.md F1–F18).
@@ -298,24 +319,69 @@ pub enum TransformError {
         found: String,
     },
     /// Trees that do not fit together.
-    #[error("{transform}: {what} should have the structure {expected}, found {found}")]
+    #[error(
+        "{transform}: expected {what} to have the same structure as {like}, got {what} with structure {found} and {like} with structure {expected}"
+    )]
     #[diagnostic(code(cotangent::transform::structure))]
     Structure {
         /// The transform.
         transform: &'static str,
         /// Which tree.
         what: &'static str,
+        /// The tree that it should be like.
+        like: &'static str,
         /// The structure that fits.
-        expected: String,
+        expected: crate::ir::TreeSpec,
         /// The structure that was given.
-        found: String,
+        found: crate::ir::TreeSpec,
     },
-    /// `vmap`'s dimensions against its rules.
-    #[error("vmap: {problem}")]
+    /// `vmap` used against its rules.
+    #[error("vmap({function}): {source}")]
     #[diagnostic(code(cotangent::transform::vmap))]
     Vmap {
+        /// The function that is mapped.
+        function: String,
         /// What is wrong.
-        problem: String,
+        #[diagnostic_source]
+        source: VmapError,
+    },
+    /// The two trees of a function that returns an auxiliary value, or its results, have no tensor.
+    #[error("{transform}: expected {what} to contain at least one tensor")]
+    #[diagnostic(code(cotangent::transform::empty))]
+    Empty {
+        /// The transform.
+        transform: &'static str,
+        /// `primals` or `the result of f`.
+        what: &'static str,
+    },
+    /// A result that does not depend on the arguments, under `strict`.
+    #[error(
+        "{transform}: the output of f is independent of the inputs (result {index}). This is not allowed with strict"
+    )]
+    #[diagnostic(code(cotangent::transform::strict))]
+    Independent {
+        /// The transform.
+        transform: &'static str,
+        /// The leaf's number.
+        index: usize,
+    },
+    /// A chunk of no examples.
+    #[error("{transform}: `chunk_size` should be greater than 0")]
+    #[diagnostic(code(cotangent::transform::chunk_size))]
+    ChunkSize {
+        /// The transform.
+        transform: &'static str,
+    },
+    /// A function that uses tensors of an enclosing trace where it may not.
+    #[error("{transform}: `{function}` uses a traced tensor ({found}) that is not one of its arguments")]
+    #[diagnostic(code(cotangent::transform::captures), help("pass the tensor as an argument"))]
+    Captures {
+        /// The transform.
+        transform: &'static str,
+        /// The function.
+        function: String,
+        /// The first such tensor.
+        found: Aval,
     },
     /// A random op under `randomness = error`.
     #[error(

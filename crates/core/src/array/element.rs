@@ -101,15 +101,15 @@ macro_rules! element {
     };
 }
 
-element!(f32, F32, |x| x.to_f64() as f32, |y| Scalar::Float(f64::from(y)));
+element!(f32, F32, |x| x.to_f32(), |y| Scalar::Float(f64::from(y)));
 element!(f64, F64, |x| x.to_f64(), |y| Scalar::Float(y));
-element!(bf16, BF16, |x| bf16::from_f64(x.to_f64()), |y| Scalar::Float(y.to_f64()));
-element!(f16, F16, |x| f16::from_f64(x.to_f64()), |y| Scalar::Float(y.to_f64()));
+element!(bf16, BF16, |x| bf16::from_f32(x.to_f32()), |y| Scalar::Float(y.to_f64()));
+element!(f16, F16, |x| f16::from_f32(x.to_f32()), |y| Scalar::Float(y.to_f64()));
 element!(i64, I64, |x| x.to_i64(), |y| Scalar::Int(y));
-element!(i32, I32, |x| x.to_i64() as i32, |y| Scalar::Int(i64::from(y)));
-element!(i16, I16, |x| x.to_i64() as i16, |y| Scalar::Int(i64::from(y)));
-element!(i8, I8, |x| x.to_i64() as i8, |y| Scalar::Int(i64::from(y)));
-element!(u8, U8, |x| x.to_i64() as u8, |y| Scalar::Int(i64::from(y)));
+element!(i32, I32, |x| x.to_i32(), |y| Scalar::Int(i64::from(y)));
+element!(i16, I16, |x| x.to_i32() as i16, |y| Scalar::Int(i64::from(y)));
+element!(i8, I8, |x| x.to_i32() as i8, |y| Scalar::Int(i64::from(y)));
+element!(u8, U8, |x| x.to_i32() as u8, |y| Scalar::Int(i64::from(y)));
 
 impl Element for bool {
     const DTYPE: DType = DType::Bool;

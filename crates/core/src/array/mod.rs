@@ -123,9 +123,9 @@ impl Array {
 
     /// The array with each element cast to `dtype`.
     ///
-    /// *Numerics*: to floats, round to nearest even; floats to integers go towards zero, and where the value does
-    /// not fit (NaN, infinities, overflow) give what x86 gives for `i64` (`i64::MIN`), wrapped to the narrower
-    /// type, as PyTorch does on that machine; integers wrap; to `bool`, everything but zero is true.
+    /// *Numerics*: to floats, round to nearest even, to halves by way of `f32`; floats to integers go towards zero, and where
+    /// the value does not fit (NaN, infinities, overflow) give what PyTorch gives on x86: the least `i64`, or for
+    /// narrower types the least `i32`, wrapped; integers wrap; to `bool`, everything but zero is true.
     pub fn cast(&self, dtype: DType) -> Self {
         if dtype == self.dtype() {
             return self.clone();

@@ -81,6 +81,8 @@ pub enum AttrError {
 pub trait AttrField: Sized {
     /// The kind of value, for messages.
     const KIND: &'static str;
+    /// The kind of a list of such values, for messages.
+    const LIST: &'static str = "a list";
     /// The generic form.
     fn to_attr(&self) -> Attr;
     /// From the generic form; `None` if it is of another kind.
@@ -88,9 +90,10 @@ pub trait AttrField: Sized {
 }
 
 macro_rules! attr_field {
-    ($t:ty, $kind:literal, |$x:ident| $to:expr, $pat:pat => $from:expr) => {
+    ($t:ty, $kind:literal, $list:literal, |$x:ident| $to:expr, $pat:pat => $from:expr) => {
         impl AttrField for $t {
             const KIND: &'static str = $kind;
+            const LIST: &'static str = $list;
             fn to_attr(&self) -> Attr {
                 let $x = self;
                 $to
@@ -105,15 +108,15 @@ macro_rules! attr_field {
     };
 }
 
-attr_field!(bool, "a truth value", |x| Attr::Scalar(Scalar::Bool(*x)), Attr::Scalar(Scalar::Bool(b)) => Some(*b));
-attr_field!(i64, "an integer", |x| Attr::Scalar(Scalar::Int(*x)), Attr::Scalar(Scalar::Int(i)) => Some(*i));
-attr_field!(usize, "a size", |x| Attr::Scalar(Scalar::Int(*x as i64)), Attr::Scalar(Scalar::Int(i)) => usize::try_from(*i).ok());
-attr_field!(Dim, "a size", |x| Attr::Scalar(Scalar::Int(x.get() as i64)), Attr::Scalar(Scalar::Int(i)) => usize::try_from(*i).ok().map(Dim::new));
-attr_field!(Scalar, "a number", |x| Attr::Scalar(*x), Attr::Scalar(s) => Some(*s));
-attr_field!(DType, "a dtype", |x| Attr::DType(*x), Attr::DType(d) => Some(*d));
-attr_field!(String, "a string", |x| Attr::Str(x.clone()), Attr::Str(s) => Some(s.clone()));
-attr_field!(Arc<Array>, "an array", |x| Attr::Array(x.clone()), Attr::Array(a) => Some(a.clone()));
-attr_field!(Arc<Graph>, "a graph", |x| Attr::Graph(x.clone()), Attr::Graph(g) => Some(g.clone()));
+attr_field!(bool, "a truth value", "a list of truth values", |x| Attr::Scalar(Scalar::Bool(*x)), Attr::Scalar(Scalar::Bool(b)) => Some(*b));
+attr_field!(i64, "an integer", "a list of integers", |x| Attr::Scalar(Scalar::Int(*x)), Attr::Scalar(Scalar::Int(i)) => Some(*i));
+attr_field!(usize, "a size", "a list of sizes", |x| Attr::Scalar(Scalar::Int(*x as i64)), Attr::Scalar(Scalar::Int(i)) => usize::try_from(*i).ok());
+attr_field!(Dim, "a size", "a list of sizes", |x| Attr::Scalar(Scalar::Int(x.get() as i64)), Attr::Scalar(Scalar::Int(i)) => usize::try_from(*i).ok().map(Dim::new));
+attr_field!(Scalar, "a number", "a list of numbers", |x| Attr::Scalar(*x), Attr::Scalar(s) => Some(*s));
+attr_field!(DType, "a dtype", "a list of dtypes", |x| Attr::DType(*x), Attr::DType(d) => Some(*d));
+attr_field!(String, "a string", "a list of strings", |x| Attr::Str(x.clone()), Attr::Str(s) => Some(s.clone()));
+attr_field!(Arc<Array>, "an array", "a list of arrays", |x| Attr::Array(x.clone()), Attr::Array(a) => Some(a.clone()));
+attr_field!(Arc<Graph>, "a graph", "a list of graphs", |x| Attr::Graph(x.clone()), Attr::Graph(g) => Some(g.clone()));
 
 impl AttrField for Attr {
     const KIND: &'static str = "a value";
@@ -136,7 +139,7 @@ impl AttrField for Shape {
 }
 
 impl<T: AttrField> AttrField for Vec<T> {
-    const KIND: &'static str = "a list";
+    const KIND: &'static str = T::LIST;
     fn to_attr(&self) -> Attr {
         Attr::List(self.iter().map(AttrField::to_attr).collect())
     }
@@ -150,6 +153,7 @@ impl<T: AttrField> AttrField for Vec<T> {
 
 impl<T: AttrField> AttrField for Option<T> {
     const KIND: &'static str = T::KIND;
+    const LIST: &'static str = T::LIST;
     fn to_attr(&self) -> Attr {
         self.as_ref().map_or(Attr::None, AttrField::to_attr)
     }

@@ -144,6 +144,7 @@ impl Shape {
     pub fn strides(&self) -> SmallVec<[usize; 6]> {
         let mut out: SmallVec<[usize; 6]> = SmallVec::from_elem(1, self.rank());
         for i in (0..self.rank().saturating_sub(1)).rev() {
+            // Saturates only beside a dim of size 0, where no element is ever addressed.
             out[i] = out[i + 1].saturating_mul(self.0[i + 1].get().max(1));
         }
         out

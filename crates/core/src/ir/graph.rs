@@ -46,6 +46,13 @@ impl fmt::Debug for Value {
 #[serde(transparent)]
 pub struct LocId(u32);
 
+impl LocId {
+    /// The location with index `i` of its graph's table.
+    pub(crate) fn from_index(i: usize) -> Self {
+        LocId(u32::try_from(i).expect("fewer than 2^32 locations"))
+    }
+}
+
 /// Operands or results of a node.
 pub type Values = SmallVec<[Value; 2]>;
 
@@ -245,6 +252,13 @@ impl Graph {
         self.signature.result = Signature::flat(0, self.results.len()).result;
         self
     }
+
+    /// The results replaced by `results`, with a flat signature for them.
+    pub(crate) fn with_results(mut self, results: Vec<Value>) -> Self {
+        self.signature.result = Signature::flat(0, results.len()).result;
+        self.results = results;
+        self
+    }
 }
 
 impl PartialEq for Graph {
@@ -355,7 +369,7 @@ impl Builder {
         if let Some(id) = self.last_loc.filter(|id| self.locs[id.0 as usize] == *loc) {
             return id;
         }
-        let next = LocId(u32::try_from(self.locs.len()).expect("fewer than 2^32 locations"));
+        let next = LocId::from_index(self.locs.len());
         let id = *self.loc_ids.entry(loc.clone()).or_insert(next);
         if id == next {
             self.locs.push(loc.clone());

@@ -59,6 +59,25 @@ impl Scalar {
         }
     }
 
+    /// The value as `i32`, from which narrower integers are wrapped; floats go towards zero, and what does not fit 32
+    /// bits (NaN too) gives `i32::MIN`, as x86's `cvttsd2si`; integers wrap.
+    pub fn to_i32(self) -> i32 {
+        match self {
+            Scalar::Bool(b) => i32::from(b),
+            Scalar::Int(i) => i as i32,
+            Scalar::Float(x) => i32::try_from(crate::array::f64_to_i64(x)).unwrap_or(i32::MIN),
+        }
+    }
+
+    /// The value as `f32`, from which halves are rounded once more, as in PyTorch; integers round once.
+    pub fn to_f32(self) -> f32 {
+        match self {
+            Scalar::Bool(b) => f32::from(u8::from(b)),
+            Scalar::Int(i) => i as f32,
+            Scalar::Float(x) => x as f32,
+        }
+    }
+
     /// Whether the value is not zero (NaN is not zero).
     pub fn to_bool(self) -> bool {
         match self {
@@ -72,14 +91,14 @@ impl Scalar {
     pub fn cast(self, dtype: DType) -> Scalar {
         match dtype {
             DType::F64 => Scalar::Float(self.to_f64()),
-            DType::F32 => Scalar::Float(f64::from(self.to_f64() as f32)),
-            DType::F16 => Scalar::Float(half::f16::from_f64(self.to_f64()).to_f64()),
-            DType::BF16 => Scalar::Float(half::bf16::from_f64(self.to_f64()).to_f64()),
+            DType::F32 => Scalar::Float(f64::from(self.to_f32())),
+            DType::F16 => Scalar::Float(half::f16::from_f32(self.to_f32()).to_f64()),
+            DType::BF16 => Scalar::Float(half::bf16::from_f32(self.to_f32()).to_f64()),
             DType::I64 => Scalar::Int(self.to_i64()),
-            DType::I32 => Scalar::Int(i64::from(self.to_i64() as i32)),
-            DType::I16 => Scalar::Int(i64::from(self.to_i64() as i16)),
-            DType::I8 => Scalar::Int(i64::from(self.to_i64() as i8)),
-            DType::U8 => Scalar::Int(i64::from(self.to_i64() as u8)),
+            DType::I32 => Scalar::Int(i64::from(self.to_i32())),
+            DType::I16 => Scalar::Int(i64::from(self.to_i32() as i16)),
+            DType::I8 => Scalar::Int(i64::from(self.to_i32() as i8)),
+            DType::U8 => Scalar::Int(i64::from(self.to_i32() as u8)),
             DType::Bool => Scalar::Bool(self.to_bool()),
         }
     }

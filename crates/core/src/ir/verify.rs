@@ -55,14 +55,27 @@ fn list(violations: &[Violation]) -> String {
 /// *Errors*: every violation, not just the first.
 pub fn verify(graph: &Graph) -> Result<(), VerifyError> {
     let mut violations = Vec::new();
-    collect(graph, &mut violations);
+    all(graph, &mut violations);
     if violations.is_empty() {
         return Ok(());
     }
     Err(VerifyError { graph: graph.name().to_owned(), violations })
 }
 
-fn collect(graph: &Graph, out: &mut Vec<Violation>) {
+/// The violations of `graph` itself, not of graphs inside its nodes: for readers, which check each graph as they
+/// read it.
+pub(crate) fn violations(graph: &Graph) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    collect(graph, &mut violations, |_, _| {});
+    violations
+}
+
+fn all(graph: &Graph, out: &mut Vec<Violation>) {
+    collect(graph, out, all);
+}
+
+/// Appends the violations of `graph`; `inner` appends those of a graph inside a node.
+fn collect(graph: &Graph, out: &mut Vec<Violation>, inner: fn(&Graph, &mut Vec<Violation>)) {
     let mut push = |invariant, node, message| out.push(Violation { invariant, node, message });
     let mut defined = vec![false; graph.num_values()];
     let mut define = |v: Value| match defined.get_mut(v.index()) {
@@ -91,11 +104,11 @@ fn collect(graph: &Graph, out: &mut Vec<Violation>) {
             }
         }
         if let Op::Call(call) = &n.op {
-            let mut inner = Vec::new();
+            let mut found = Vec::new();
             for g in call.graphs() {
-                collect(g, &mut inner);
+                inner(g, &mut found);
             }
-            for v in inner {
+            for v in found {
                 push(v.invariant, at, format!("in the body of `{}`: {v}", call.function()));
             }
         }

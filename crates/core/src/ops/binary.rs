@@ -5,6 +5,7 @@ use crate::error::{EvalError, InferError};
 use crate::ir::{AttrError, AttrReader, Attrs, Aval, DType, Dim, Scalar};
 use crate::tensor::Tensor;
 
+use super::philox::philox;
 use super::unary::Domain;
 use super::{
     Avals, Batched, Cotangent, FromText, LinArg, LoopForm, Primitive, Sample, Samples, ScalarFn, Tangent, arity,
@@ -148,6 +149,10 @@ binary_ops! {
     BitwiseOr = row!("bitwise_or", ".Tensor", Domain::Bits, |a, _| a, |a, _| a, |a, b| Some(a | b), D::Zero, &[(1.0, 1.0)], (0.0, 9.0)),
     /// Bitwise exclusive or; logical on `bool`.
     BitwiseXor = row!("bitwise_xor", ".Tensor", Domain::Bits, |a, _| a, |a, _| a, |a, b| Some(a ^ b), D::Zero, &[(1.0, 1.0)], (0.0, 9.0)),
+    /// 64 random bits for a key and a counter: see [`philox`].
+    Philox = Row { name: "philox", schema: "cotangent::philox(Tensor self, Tensor other) -> Tensor", domain: Domain::I64,
+        f: Fns::Same { f64: |a, _| a, f32: |a, _| a, i64: |key, counter| Some(philox(key, counter)) },
+        derivative: D::Zero, kinks: &[(-1.0, -1.0)], interval: (0.0, 99.0) },
     /// Equality; NaN equals nothing.
     Eq = compare_row!("eq", ==),
     /// Inequality.
@@ -400,7 +405,7 @@ impl Samples for Binary {
         let mut out = Vec::new();
         for op in Binary::ALL {
             let row = op.row();
-            let main = if row.domain == Domain::Bits { DType::I64 } else { DType::F64 };
+            let main = if row.domain.has(DType::F64) { DType::F64 } else { DType::I64 };
             let (lo, hi) = row.interval;
             let at = |k: f64, i: usize| lo + (hi - lo) * (k * (i as f64 + 1.0)).fract();
             let aval = Aval::new(main, [2, 3]);

@@ -38,7 +38,14 @@ impl Primitive for Cat {
     }
 
     fn infer(&self, args: &[&Aval]) -> Result<Avals, InferError> {
-        let Some(first) = args.first() else { return Err(InferError::Arity { expected: 1, found: 0 }) };
+        let Some(first) = args.first() else {
+            return Err(InferError::Attribute {
+                label: "cat_c1",
+                attr: "tensors",
+                expected: "one or more tensors".to_owned(),
+                found: "none".to_owned(),
+            });
+        };
         if self.dim >= first.rank() {
             return Err(InferError::Dim { label: "cat_c2", dim: self.dim as i64, rank: first.rank() });
         }

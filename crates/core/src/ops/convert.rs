@@ -72,7 +72,9 @@ impl Samples for Convert {
             to("integer", DType::I64, &x),
             to("narrow", DType::U8, &kinks),
             to("from integer", DType::F64, &x.cast(DType::I64)),
+            to("to i32", DType::I32, &kinks),
             to("bool", DType::Bool, &kinks),
+            to("half", DType::BF16, &x),
             to("empty", DType::F32, &x.cast(DType::F64).pick([0], |i| i)),
             to("scalar", DType::F32, &x.pick((), |i| i)),
         ]

@@ -170,6 +170,8 @@ pub enum Kernel {
     Cholesky,
     SolveTriangular,
     Lu,
+    /// The factors of a packed LU.
+    LuUnpack,
     Qr,
     Eigh,
     Svd,

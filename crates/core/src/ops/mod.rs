@@ -24,6 +24,7 @@ mod loop_form;
 mod matmul;
 mod pad;
 mod permute;
+mod philox;
 mod primitive;
 mod prod;
 mod products;
@@ -52,7 +53,7 @@ pub use extreme::{Amax, Amin, Argmax, Argmin};
 pub use flip::Flip;
 pub use gather::{Gather, ScatterAdd};
 pub use index_select::{IndexAdd, IndexSelect};
-pub use linalg::{Cholesky, Eigh, Lu, Qr, QrMode, SolveTriangular, Svd, Triangle};
+pub use linalg::{Cholesky, Eigh, LuFactor, LuUnpack, Qr, QrMode, SolveTriangular, Svd, Triangle};
 pub use loop_form::{
     Access, Generate, Indexing, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm, Windows,
 };
@@ -128,12 +129,12 @@ define_ops! {
     Expand, View, Permute,
     Slice, SliceScatter, Cat, Pad, Flip,
     Sum, Mm, Bmm,
-    Cholesky, SolveTriangular, Lu, Qr, Eigh, Svd, AssertAsync,
     Amax, Amin, Argmax, Argmin, Prod, Cumsum, Cumprod, Cummax, Cummin, Logcumsumexp,
     Sort, Searchsorted,
     Gather, Scatter, ScatterAdd, ScatterReduce, IndexSelect, IndexAdd,
     Diagonal, DiagEmbed, Unfold, UnfoldBackward,
     Convolution,
+    Cholesky, SolveTriangular, LuFactor, LuUnpack, Qr, Eigh, Svd, AssertAsync,
     Call,
 }
 

@@ -19,6 +19,8 @@ pub enum Domain {
     Number,
     /// Integers and `bool`.
     Bits,
+    /// `i64` alone.
+    I64,
     /// Everything.
     Any,
 }
@@ -30,6 +32,7 @@ impl Domain {
             Domain::Float => d.is_float(),
             Domain::Number => d != DType::Bool,
             Domain::Bits => !d.is_float(),
+            Domain::I64 => d == DType::I64,
             Domain::Any => true,
         }
     }
@@ -40,6 +43,7 @@ impl Domain {
             Domain::Float => "a float tensor",
             Domain::Number => "a tensor of floats or integers",
             Domain::Bits => "a tensor of integers or bool",
+            Domain::I64 => "a tensor of i64",
             Domain::Any => "a tensor",
         }
     }
@@ -300,7 +304,7 @@ impl Samples for Unary {
             let usual = |d| Array::from_f64_fn(&Aval::new(d, [2, 3]), |i| lo + (hi - lo) * (0.1 + 0.137 * i as f64));
             let (main, kinks) = match row.domain {
                 Domain::Float | Domain::Number | Domain::Any => (DType::F64, row.kinks),
-                Domain::Bits => (DType::I64, row.kinks),
+                Domain::Bits | Domain::I64 => (DType::I64, row.kinks),
             };
             // No derivative passes through the detached identity, though differences would show one.
             let smooth = if *u == Unary::Detach { Sample::kink } else { Sample::new };

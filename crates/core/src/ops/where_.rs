@@ -14,6 +14,7 @@ attr_struct! {
     /// `condition ? self : other`, element by element.
     ///
     /// *Shape*: all operands and the result have one shape; the condition is `bool`.
+    /// *Errors*: `where_c1` a condition that is not `bool`; `where_c2` operands that do not fit.
     /// *Derivative*: linear in both branches; only the cotangent is masked, so NaN in the branch not taken
     /// stays out of values but not out of derivatives computed before it.
     /// *Source*: `torch.where`.
@@ -65,9 +66,12 @@ impl Primitive for Where {
     }
 
     fn jvp(&self, x: &[Tensor], _: &[Tensor], x_dot: &[Tangent]) -> Vec<Tangent> {
+        // Zeros are made beside the other tangent: beside the primal they would be a residual.
         vec![match (&x_dot[1], &x_dot[2]) {
             (Tangent::Zero, Tangent::Zero) => Tangent::Zero,
-            (a, b) => Tangent::Is(a.or_zeros(&x[1]).where_exact(&x[0], &b.or_zeros(&x[2]))),
+            (Tangent::Is(a), Tangent::Zero) => Tangent::Is(a.where_exact(&x[0], &a.zeros_like())),
+            (Tangent::Zero, Tangent::Is(b)) => Tangent::Is(b.zeros_like().where_exact(&x[0], b)),
+            (Tangent::Is(a), Tangent::Is(b)) => Tangent::Is(a.where_exact(&x[0], b)),
         }]
     }
 
@@ -103,6 +107,16 @@ impl Samples for Where {
             let b = Array::new(shape, (0..n).map(|i| -(i as f64)).collect());
             Sample::new(note, Where {}, [p, a, b])
         };
-        vec![sample("usual", &[2, 3]), sample("scalar", &[]), sample("empty", &[0])]
+        let p = Array::new([2], vec![true, false]);
+        let (a, b) = (Array::new([2], vec![1.0, f64::NAN]), Array::new([2], vec![f64::INFINITY, 2.0]));
+        let ints = [p.clone(), Array::new([2], vec![1i64, 2]), Array::new([2], vec![3i64, 4])];
+        vec![
+            sample("usual", &[2, 3]),
+            sample("scalar", &[]),
+            sample("empty", &[0]),
+            // Differences of what is not finite are NaN.
+            Sample::kink("NaN in the branch not taken", Where {}, [p, a, b]),
+            Sample::new("integer", Where {}, ints),
+        ]
     }
 }

@@ -89,6 +89,12 @@ impl Tensor {
         }
     }
 
+    /// 64 random bits for each key (`self`) and counter: the Philox4x32-10 generator.
+    #[track_caller]
+    pub fn philox(&self, counter: &Tensor) -> Tensor {
+        self.binary_method(counter, Binary::Philox, same)
+    }
+
     /// `condition ? self : other`, with broadcasting and promotion.
     #[track_caller]
     pub fn where_(&self, condition: &Tensor, other: impl IntoOperand) -> Tensor {

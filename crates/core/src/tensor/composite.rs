@@ -30,8 +30,8 @@ pub fn composite(
             return body(&owned);
         }
         let mut call = Call::named(schema);
-        let trace = Trace::new(call.function(), Level::Capture);
-        let inner: Vec<Tensor> = args.iter().map(|a| trace.param(&a.aval())).collect();
+        let trace = Trace::new(call.function(), Level::Composite);
+        let inner: Vec<Tensor> = args.iter().map(|a| trace.param_for(&a.aval(), a)).collect();
         let results = trace.enter(|| body(&inner));
         let traced = match trace.finish(call.function(), &results) {
             Ok(traced) => traced,

@@ -3,7 +3,7 @@
 
 use super::{Tensor, emit, emit_all};
 use crate::ir::{DType, Dim, Shape};
-use crate::ops::{AssertAsync, Binary, Cholesky, Eigh, Lu, Qr, QrMode, SolveTriangular, Svd, Triangle};
+use crate::ops::{AssertAsync, Binary, Cholesky, Eigh, LuFactor, LuUnpack, Qr, QrMode, SolveTriangular, Svd, Triangle};
 
 /// The results of an op that has `N` of them.
 #[track_caller]
@@ -24,10 +24,16 @@ impl Tensor {
         emit(op, &[self, b])
     }
 
-    /// `P`, `L`, `U`.
+    /// The packed `LU`, the exchanged rows and the place of a zero pivot.
     #[track_caller]
-    pub fn lu_exact(&self, op: Lu) -> [Tensor; 3] {
-        emit_array(op, &[self])
+    pub fn lu_factor_exact(&self) -> [Tensor; 3] {
+        emit_array(LuFactor { pivot: true, check_errors: false }, &[self])
+    }
+
+    /// `P`, `L` and `U` of a packed `LU`.
+    #[track_caller]
+    pub fn lu_unpack_exact(&self, pivots: &Tensor) -> [Tensor; 3] {
+        emit_array(LuUnpack { unpack_data: true, unpack_pivots: true }, &[self, pivots])
     }
 
     /// `Q`, `R`.
@@ -146,11 +152,21 @@ impl Tensor {
     }
 
     /// Rows of zeros appended, to `k` rows.
-    pub(crate) fn padded_rows(&self, k: Dim) -> Tensor {
-        let at = self.rank() - 2;
-        let missing = k.checked_sub(self.shape()[at]).expect("fewer rows than wanted");
-        let zeros = self.full_of(&self.aval().with_shape(self.shape().with(at, missing)), 0.0);
-        Tensor::cat_dim(&[self.clone(), zeros], at)
+    #[track_caller]
+    pub fn padded_rows(&self, k: Dim) -> Tensor {
+        self.padded(self.rank() - 2, k)
+    }
+
+    /// Columns of zeros appended, to `k` columns.
+    #[track_caller]
+    pub fn padded_cols(&self, k: Dim) -> Tensor {
+        self.padded(self.rank() - 1, k)
+    }
+
+    fn padded(&self, dim: usize, k: Dim) -> Tensor {
+        let missing = k.get() as i64 - self.shape()[dim].get() as i64;
+        let border = |d: usize| if d == dim { (0, missing) } else { (0, 0) };
+        self.pad_dims(&(0..self.rank()).map(border).collect::<Vec<_>>(), 0.0)
     }
 
     /// `l⁻¹ self`.

@@ -64,9 +64,10 @@ impl Tensor {
         Tensor(Repr::Poison(Arc::new(error), aval))
     }
 
-    /// A tensor that stands for an error, which is recorded in the deepest trace of `args` (or the current one).
-    pub(crate) fn poison_recorded(error: Error, args: &[&Tensor], aval: Aval) -> Self {
-        if let Some(trace) = deepest(args).or_else(trace::current) {
+    /// A tensor that stands for an error, which is recorded in the deepest trace of `args` (or the current one), so that
+    /// it comes back even if nothing uses the tensor.
+    pub fn poison_recorded(error: Error, args: &[&Tensor], aval: Aval) -> Self {
+        if let Some(trace) = reporting(args) {
             trace.record(&error);
         }
         Tensor::poison_like(error, aval)
@@ -141,14 +142,6 @@ impl Tensor {
     pub fn is_abstract(&self) -> bool {
         matches!(self.0, Repr::Abstract(_))
     }
-
-    /// The depth of its trace; 0 outside one.
-    pub(crate) fn depth(&self) -> u32 {
-        match &self.0 {
-            Repr::Traced(t, _, _) => t.depth(),
-            Repr::Concrete(_) | Repr::Abstract(_) | Repr::Poison(..) => 0,
-        }
-    }
 }
 
 /// A dimension counted from the end if negative; rank 0 has the dimensions 0 and -1.
@@ -179,7 +172,7 @@ pub fn emit_all(op: Op, args: &[&Tensor]) -> Vec<Tensor> {
     match try_emit(&op, args, site) {
         Ok(results) => results,
         Err(e) => {
-            if let Some(trace) = deepest(args).or_else(trace::current) {
+            if let Some(trace) = reporting(args) {
                 trace.record(&e);
             }
             let aval = args.first().map_or(Aval::new(DType::F32, ()), |a| a.aval());
@@ -249,6 +242,11 @@ fn deepest(args: &[&Tensor]) -> Option<Arc<Trace>> {
     args.iter().filter_map(traced).max_by_key(|t| t.depth())
 }
 
+/// The trace that has to report an error: the deepest of the operands that goes on, or the current one.
+fn reporting(args: &[&Tensor]) -> Option<Arc<Trace>> {
+    deepest(args).filter(|t| !t.has_ended()).or_else(trace::current)
+}
+
 fn infer_error(op: &str, args: &[&Aval], source: InferError, help: Option<String>, loc: Loc) -> Error {
     Error::Infer {
         op: op.to_owned(),
@@ -273,7 +271,7 @@ pub(crate) fn fail(
         let avals: Vec<Aval> = args.iter().map(|a| a.aval()).collect();
         infer_error(op, &avals.iter().collect::<Vec<_>>(), source, help, trace::here(site))
     });
-    if let Some(trace) = deepest(args).or_else(trace::current) {
+    if let Some(trace) = reporting(args) {
         trace.record(&error);
     }
     let aval = args.first().map_or(Aval::new(DType::F32, ()), |a| a.aval());

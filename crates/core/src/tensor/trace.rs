@@ -4,7 +4,7 @@
 //! value of an enclosing trace used inside becomes a *capture*, an extra input of the inner graph. `jvp`, `linearize`
 //! and all other transforms see each other only through captures.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,19 +20,37 @@ use crate::ops::{Constant, Op};
 /// What opened a trace, for messages and for [`Tensor::describe`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// `make_fx`, or the body of a composite.
+    /// `make_fx`.
     Capture,
+    /// The body of a composite, or of a function with rules of its own: transparent to [`Tensor::describe`].
+    Composite,
     /// A derivative transform.
     Wrapper,
-    /// `vmap` over a batch of this size, with the mapped dim of each parameter.
+    /// `vmap` over a batch.
+    ///
+    /// The parameter after the mapped ones is the number of the example, an `i64` scalar, for random draws.
     Batched {
         /// For each parameter, where its batch dim stands, counted in the batched tensor.
         in_dims: Vec<Option<usize>>,
         /// The number of examples.
         size: usize,
+        /// What a random draw without a key means.
+        randomness: Randomness,
     },
     /// A pass over a finished graph.
     Pass,
+}
+
+/// What a random draw without an explicit key means inside `vmap` (field.md F2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Randomness {
+    /// It is an error.
+    #[default]
+    Error,
+    /// All examples share one draw.
+    Same,
+    /// Each example draws for itself.
+    Different,
 }
 
 /// A graph under construction.
@@ -40,8 +58,12 @@ pub enum Level {
 pub struct Trace {
     id: u64,
     depth: u32,
+    /// The number of transforms up to this one; 0 for passes and composites.
+    ordinal: u32,
     name: String,
+    function: Option<String>,
     level: Level,
+    parent: Option<Arc<Trace>>,
     state: Mutex<State>,
 }
 
@@ -50,7 +72,10 @@ struct State {
     constants: FxHashMap<usize, (Arc<Array>, Value)>,
     captures: Vec<(Tensor, Value)>,
     capture_index: FxHashMap<(u64, Value), Value>,
-    mapped: Vec<bool>,
+    /// For each value, the transforms on whose parameters it depends, as bits by ordinal.
+    masks: Vec<u64>,
+    /// The outer tensors that parameters stand for.
+    origins: FxHashMap<Value, Tensor>,
     error: Option<Error>,
     ended: bool,
 }
@@ -71,9 +96,8 @@ pub struct Traced {
 }
 
 thread_local! {
-    static ACTIVE: RefCell<Vec<Arc<Trace>>> = const { RefCell::new(Vec::new()) };
-    static SITE: RefCell<Option<Loc>> = const { RefCell::new(None) };
-    static DEPTH: Cell<u32> = const { Cell::new(0) };
+static ACTIVE: RefCell<Vec<Arc<Trace>>> = const { RefCell::new(Vec::new()) };
+static SITE: RefCell<Option<Loc>> = const { RefCell::new(None) };
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -83,16 +107,26 @@ pub(crate) fn current() -> Option<Arc<Trace>> {
     ACTIVE.with_borrow(|a| a.last().cloned())
 }
 
-/// The names of the active transforms, outermost first.
+/// The active transforms and composites, outermost first.
 pub(crate) fn stack() -> Stack {
-    let names = |a: &Vec<Arc<Trace>>| {
-        a.iter().filter(|t| t.level != Level::Pass && !t.name.is_empty()).map(|t| t.name.clone()).collect()
-    };
-    Stack(ACTIVE.with_borrow(names))
+    ACTIVE.with_borrow(|active| {
+        let mut stack = Stack::default();
+        for t in active.iter().filter(|t| !t.name.is_empty()) {
+            match t.level {
+                Level::Capture | Level::Wrapper | Level::Batched { .. } => {
+                    stack.transforms.push(t.name.clone());
+                    stack.function = t.function.clone();
+                }
+                Level::Composite => stack.composites.push(t.name.clone()),
+                Level::Pass => {}
+            }
+        }
+        stack
+    })
 }
 
 /// The location for the next node: the one set by a pass, or the caller's.
-pub(crate) fn here(site: &'static Location<'static>) -> Loc {
+pub fn here(site: &'static Location<'static>) -> Loc {
     SITE.with_borrow(|s| s.clone()).unwrap_or_else(|| Loc::of(site))
 }
 
@@ -135,27 +169,41 @@ impl Drop for Enter {
 impl Trace {
     /// A new trace, deeper than every active one of this thread.
     pub fn new(name: impl Into<String>, level: Level) -> Arc<Self> {
-        let depth = ACTIVE.with_borrow(|a| a.iter().map(|t| t.depth).max().unwrap_or(0)) + 1;
-        Self::with_depth(name, level, depth)
+        Self::beneath(current(), name.into(), None, level)
+    }
+
+    /// A new trace for a transform of the user's function `function`.
+    pub fn of_function(name: impl Into<String>, function: impl Into<String>, level: Level) -> Arc<Self> {
+        Self::beneath(current(), name.into(), Some(function.into()), level)
     }
 
     /// A new trace directly under `self`, for tangents that use values of `self` as residuals.
     pub fn nested(self: &Arc<Self>, name: impl Into<String>) -> Arc<Self> {
-        Self::with_depth(name, Level::Pass, self.depth + 1)
+        Self::beneath(Some(self.clone()), name.into(), None, Level::Pass)
     }
 
-    fn with_depth(name: impl Into<String>, level: Level, depth: u32) -> Arc<Self> {
+    fn beneath(parent: Option<Arc<Trace>>, name: String, function: Option<String>, level: Level) -> Arc<Self> {
+        let ordinal = match level {
+            Level::Composite | Level::Pass => 0,
+            Level::Capture | Level::Wrapper | Level::Batched { .. } => {
+                ancestors(parent.as_ref()).map(|t| t.ordinal).max().unwrap_or(0) + 1
+            }
+        };
         Arc::new(Trace {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            depth,
-            name: name.into(),
+            depth: parent.as_ref().map_or(0, |t| t.depth) + 1,
+            ordinal,
+            name,
+            function,
             level,
+            parent,
             state: Mutex::new(State {
                 builder: Builder::new(),
                 constants: FxHashMap::default(),
                 captures: Vec::new(),
                 capture_index: FxHashMap::default(),
-                mapped: Vec::new(),
+                masks: Vec::new(),
+                origins: FxHashMap::default(),
                 error: None,
                 ended: false,
             }),
@@ -166,13 +214,32 @@ impl Trace {
     pub fn param(self: &Arc<Self>, aval: &Aval) -> Tensor {
         let mut s = self.lock();
         let v = s.builder.param(aval.clone());
-        let mapped = match &self.level {
-            Level::Batched { in_dims, .. } => in_dims.get(v.index()).is_some_and(Option::is_some),
-            Level::Capture | Level::Wrapper | Level::Pass => false,
-        };
-        s.mapped.push(mapped);
+        s.masks.push(self.own_bit(v));
         drop(s);
         self.tensor(v, aval.clone())
+    }
+
+    /// Adds a parameter of `aval` that stands for `origin`, which may have a batch dim more.
+    pub fn param_for(self: &Arc<Self>, aval: &Aval, origin: &Tensor) -> Tensor {
+        let mut s = self.lock();
+        let v = s.builder.param(aval.clone());
+        s.masks.push(self.own_bit(v) | mask(origin));
+        s.origins.insert(v, origin.clone());
+        drop(s);
+        self.tensor(v, aval.clone())
+    }
+
+    /// The bit of this level, if its parameter `v` is subject to the transform.
+    fn own_bit(&self, v: Value) -> u64 {
+        match &self.level {
+            Level::Batched { in_dims, .. } if in_dims.get(v.index()) == Some(&None) => 0,
+            Level::Batched { .. } | Level::Capture | Level::Wrapper => self.bit(),
+            Level::Composite | Level::Pass => 0,
+        }
+    }
+
+    fn bit(&self) -> u64 {
+        if self.ordinal == 0 { 0 } else { 1 << self.ordinal.min(63) }
     }
 
     /// Runs `f` with this trace as the current one.
@@ -201,6 +268,7 @@ impl Trace {
         let builder = std::mem::take(&mut s.builder);
         let captures: Vec<(Tensor, Value)> = std::mem::take(&mut s.captures);
         s.constants.clear();
+        s.origins.clear();
         drop(s);
         Ok(Traced { graph: builder.finish(name, values), captures: captures.into_iter().map(|(t, _)| t).collect() })
     }
@@ -230,9 +298,9 @@ impl Trace {
         if s.ended {
             return Err(self.escaped(name, loc));
         }
-        let mapped = matches!(self.level, Level::Batched { .. }) && values.iter().any(|v| s.mapped[v.index()]);
+        let mask = values.iter().fold(0, |m, v| m | s.masks[v.index()]);
         let results = s.builder.node(op, values, avals.iter().cloned(), loc);
-        s.mapped.extend(results.iter().map(|_| mapped));
+        s.masks.extend(results.iter().map(|_| mask));
         drop(s);
         Ok(results.iter().zip(avals).map(|(v, a)| self.tensor(*v, a)).collect())
     }
@@ -248,29 +316,14 @@ impl Trace {
         self.depth
     }
 
-    /// Identifies the trace.
-    pub(crate) fn id(&self) -> u64 {
-        self.id
-    }
-
     /// What opened it.
     pub(crate) fn level(&self) -> &Level {
         &self.level
     }
 
-    /// The transform's name.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Whether a value depends on a mapped parameter.
-    pub(crate) fn is_mapped(&self, v: Value) -> bool {
-        self.lock().mapped.get(v.index()).copied().unwrap_or(false)
-    }
-
-    /// The number of nodes so far.
-    pub(crate) fn num_nodes(&self) -> usize {
-        self.lock().builder.nodes().len()
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lock().ended
     }
 
     fn escaped(&self, op: &str, loc: &Loc) -> Error {
@@ -286,15 +339,16 @@ impl Trace {
         match &t.0 {
             Repr::Traced(trace, v, _) if trace.id == self.id => Ok(*v),
             Repr::Traced(trace, v, aval) => {
-                if trace.lock().ended {
+                if trace.has_ended() {
                     return Err(trace.escaped(op, loc));
                 }
+                let mask = trace.mask(*v);
                 let mut s = self.lock();
                 if let Some(inner) = s.capture_index.get(&(trace.id, *v)) {
                     return Ok(*inner);
                 }
                 let inner = s.builder.param(aval.clone());
-                s.mapped.push(false);
+                s.masks.push(mask);
                 s.captures.push((t.clone(), inner));
                 s.capture_index.insert((trace.id, *v), inner);
                 Ok(inner)
@@ -307,7 +361,7 @@ impl Trace {
                 }
                 let op = Constant { value: array.clone() };
                 let v = s.builder.node(op.into(), Values::new(), [array.aval()], loc)[0];
-                s.mapped.push(false);
+                s.masks.push(0);
                 s.constants.insert(key, (array.clone(), v));
                 Ok(v)
             }
@@ -319,6 +373,10 @@ impl Trace {
             }),
             Repr::Poison(e, _) => Err(e.as_ref().clone()),
         }
+    }
+
+    fn mask(&self, v: Value) -> u64 {
+        self.lock().masks.get(v.index()).copied().unwrap_or(0)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -341,11 +399,84 @@ pub fn derived<R>(loc: &Loc, step: Derivation, f: impl FnOnce() -> R) -> R {
     at(loc.derived(step), f)
 }
 
-/// The levels of the active traces up to `trace`, outermost first.
-pub(crate) fn levels(trace: &Trace) -> Vec<Level> {
-    let mut out: Vec<Level> = ACTIVE.with_borrow(|a| {
-        a.iter().filter(|t| t.depth < trace.depth && t.level != Level::Pass).map(|t| t.level.clone()).collect()
-    });
-    out.push(trace.level.clone());
+/// One transform around a tensor.
+pub(crate) struct Wrapping {
+    /// The number of the transform, from 1 for the outermost.
+    pub ordinal: u32,
+    /// The trace that it opened.
+    pub trace: Arc<Trace>,
+    /// For `vmap`, where the batch dim stands.
+    pub dim: Option<(usize, usize)>,
+}
+
+/// The transforms on whose parameters a value depends, innermost first.
+///
+/// A parameter keeps the dim that the user mapped; what is computed from it has the batch dim in front.
+pub(crate) fn wrappings(trace: &Arc<Trace>, v: Value) -> Vec<Wrapping> {
+    let mask = trace.mask(v);
+    let mut known = Some((trace.clone(), v));
+    let mut out = Vec::new();
+    for t in ancestors(Some(trace)) {
+        while let Some((at, v)) = &known
+            && at.depth > t.depth
+        {
+            let origin = at.lock().origins.get(v).cloned();
+            known = match origin.map(|o| o.0) {
+                Some(Repr::Traced(trace, v, _)) => Some((trace, v)),
+                Some(Repr::Concrete(_) | Repr::Abstract(_) | Repr::Poison(..)) | None => None,
+            };
+        }
+        if mask & t.bit() == 0 {
+            continue;
+        }
+        let dim = match &t.level {
+            Level::Batched { in_dims, size, .. } => {
+                let here = known.as_ref().filter(|(at, _)| at.id == t.id);
+                let dim = here.and_then(|(_, v)| in_dims.get(v.index()).copied().flatten());
+                Some((dim.unwrap_or(0), *size))
+            }
+            Level::Capture | Level::Composite | Level::Wrapper | Level::Pass => None,
+        };
+        out.push(Wrapping { ordinal: t.ordinal, trace: t.clone(), dim });
+    }
     out
+}
+
+/// An active `vmap`.
+#[derive(Clone, Debug)]
+pub struct BatchLevel {
+    /// What a random draw without a key means inside.
+    pub randomness: Randomness,
+    /// The number of the example.
+    pub index: Tensor,
+}
+
+/// The active `vmap`s of this thread, outermost first.
+pub fn batch_levels() -> Vec<BatchLevel> {
+    let level = |t: &Arc<Trace>| match &t.level {
+        Level::Batched { in_dims, randomness, .. } => {
+            let index = t.tensor(Value::from_index(in_dims.len()), Aval::new(crate::ir::DType::I64, ()));
+            Some(BatchLevel { randomness: *randomness, index })
+        }
+        Level::Capture | Level::Composite | Level::Wrapper | Level::Pass => None,
+    };
+    ACTIVE.with_borrow(|a| a.iter().filter_map(level).collect())
+}
+
+/// The number of transforms around the code that runs; 0 outside.
+pub fn current_level() -> u32 {
+    ancestors(current().as_ref()).map(|t| t.ordinal).max().unwrap_or(0)
+}
+
+/// A trace and those around it, innermost first.
+fn ancestors(trace: Option<&Arc<Trace>>) -> impl Iterator<Item = Arc<Trace>> {
+    std::iter::successors(trace.cloned(), |t| t.parent.clone())
+}
+
+/// The transforms on whose parameters a tensor depends.
+fn mask(t: &Tensor) -> u64 {
+    match &t.0 {
+        Repr::Traced(trace, v, _) => trace.mask(*v),
+        Repr::Concrete(_) | Repr::Abstract(_) | Repr::Poison(..) => 0,
+    }
 }

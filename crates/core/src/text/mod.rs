@@ -1,8 +1,22 @@
-//! Text forms of a graph.
+//! Text forms of a graph: typed IR text ([`ir`]) and JSON ([`json`]), which read back what they write, and the code that
+//! PyTorch prints ([`Graph::code`](crate::ir::Graph::code)), which PyTorch runs.
 
+mod code;
 mod error;
-mod ir;
+mod fx;
+pub mod ir;
 pub mod json;
+mod lex;
+mod literal;
+mod names;
 pub mod number;
+mod parse;
+mod parts;
+mod print;
+mod pyrepr;
+mod python;
+mod readable;
+mod schema;
 
-pub use error::ParseError;
+pub use code::CodeStyle;
+pub use error::{ParseError, Problem};

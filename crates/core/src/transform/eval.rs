@@ -2,7 +2,7 @@
 //!
 //! It is written to be read; compiled programs are judged by it.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 
 use crate::array::Array;
 use crate::error::{Error, EvalError, TransformError};
@@ -12,7 +12,7 @@ use crate::ir::{Graph, Loc};
 ///
 /// *Errors*: arguments that are not of the parameters' avals; data that an op cannot compute with (an index out of
 /// bounds, an integer division by zero, a singular matrix), with the op and its source line.
-pub fn eval(graph: &Graph, args: &[Array]) -> Result<Vec<Array>, Error> {
+pub fn eval<A: Borrow<Array>>(graph: &Graph, args: &[A]) -> Result<Vec<Array>, Error> {
     let params = graph.param_avals();
     if params.len() != args.len() {
         return Err(TransformError::Unlike {
@@ -25,6 +25,7 @@ pub fn eval(graph: &Graph, args: &[Array]) -> Result<Vec<Array>, Error> {
         .into());
     }
     for (index, (p, a)) in params.iter().zip(args).enumerate() {
+        let a = a.borrow();
         if *p != a.aval() {
             return Err(TransformError::Unlike {
                 transform: "eval",
@@ -36,7 +37,7 @@ pub fn eval(graph: &Graph, args: &[Array]) -> Result<Vec<Array>, Error> {
             .into());
         }
     }
-    let refs: Vec<&Array> = args.iter().collect();
+    let refs: Vec<&Array> = args.iter().map(Borrow::borrow).collect();
     run(graph, &refs).map_err(|(op, loc, source)| Error::Eval { op, loc, source })
 }
 

@@ -1,7 +1,7 @@
 //! Reverse mode on graphs: linearize, then transpose.
 
-use super::linearize::{Linearized, linearize};
-use super::replay::replay;
+use super::lazy::replay_with_residuals;
+use super::linearize::linearize;
 use super::transpose::transpose;
 use crate::error::{Error, TransformError};
 use crate::ir::{Aval, Graph};
@@ -27,21 +27,18 @@ pub(crate) fn check_float(transform: &'static str, avals: &[Aval], wrt: &[usize]
 ///
 /// *Errors*: a parameter in `wrt` that is not of floats.
 pub fn vjp(graph: &Graph, wrt: &[usize]) -> Result<Graph, Error> {
-    let Linearized { primal, linear } = linearize(graph, wrt)?;
-    let pullback = transpose(&linear)?;
+    let lin = linearize(graph, wrt)?;
+    let pullback = transpose(&lin.linear)?;
     build("vjp", |t| {
         let x: Vec<Tensor> = graph.param_avals().iter().map(|a| t.param(a)).collect();
-        let mut y = replay(&primal, &x);
-        let mut args = y.split_off(graph.results().len());
-        for (y, moving) in y.iter().zip(linear.moving()) {
-            if y.dtype().is_float() {
-                let y_bar = t.param(&y.aval());
-                if *moving {
-                    args.push(y_bar);
-                }
-            }
-        }
-        y.extend(replay(&pullback, &args));
+        let float: Vec<Aval> = graph.result_avals().into_iter().filter(|a| a.dtype.is_float()).collect();
+        let mut y_bar = float.iter().map(|a| t.param(a)).collect::<Vec<_>>().into_iter();
+        let (mut y, x_bar) = replay_with_residuals(&lin, graph.results().len(), &x, &pullback, |y| {
+            let all = y.iter().zip(lin.linear.moving());
+            let of_float = all.filter(|(y, _)| y.dtype().is_float());
+            of_float.zip(&mut y_bar).filter(|((_, moving), _)| **moving).map(|(_, y_bar)| y_bar).collect()
+        });
+        y.extend(x_bar);
         Ok(y)
     })
 }
@@ -53,18 +50,14 @@ pub fn vjp(graph: &Graph, wrt: &[usize]) -> Result<Graph, Error> {
 pub fn grad_and_value(graph: &Graph, wrt: &[usize]) -> Result<Graph, Error> {
     let found = graph.result_avals().into_iter().next();
     check_scalar(found.as_ref())?;
-    let Linearized { primal, linear } = linearize(graph, wrt)?;
+    let lin = linearize(graph, wrt)?;
+    // Only the first result has a cotangent; what leads to auxiliary results alone is not in the backward pass.
+    let linear = lin.linear.of_result(0);
     let pullback = transpose(&linear)?;
     build("grad", |t| {
         let x: Vec<Tensor> = graph.param_avals().iter().map(|a| t.param(a)).collect();
-        let mut y = replay(&primal, &x);
-        let mut args = y.split_off(graph.results().len());
-        for (i, (y, moving)) in y.iter().zip(linear.moving()).enumerate() {
-            if *moving {
-                args.push(if i == 0 { y.ones_like() } else { y.zeros_like() });
-            }
-        }
-        let mut out = replay(&pullback, &args);
+        let start = |y: &[Tensor]| if lin.linear.moving()[0] { vec![y[0].ones_like()] } else { Vec::new() };
+        let (y, mut out) = replay_with_residuals(&lin, graph.results().len(), &x, &pullback, start);
         out.extend(y);
         Ok(out)
     })

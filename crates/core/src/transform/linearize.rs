@@ -4,6 +4,7 @@
 //! primals, so that a primal value used by a tangent's rule becomes a parameter of the linear graph: a residual.
 
 use super::jvp::push_forward;
+use super::prune::{keep, needed, prune};
 use crate::error::Error;
 use crate::ir::Graph;
 use crate::ops::Tangent;
@@ -33,6 +34,24 @@ impl LinearGraph {
     /// The number of residuals.
     pub fn residuals(&self) -> usize {
         self.residuals
+    }
+
+    /// The same map with only the tangent of result `i` of the function as its result (none, if that is zero).
+    pub fn of_result(&self, i: usize) -> LinearGraph {
+        self.of_results(|k| k == i)
+    }
+
+    /// The same map with only the tangents of the first `n` results of the function.
+    pub fn of_first(&self, n: usize) -> LinearGraph {
+        self.of_results(|k| k < n)
+    }
+
+    fn of_results(&self, which: impl Fn(usize) -> bool) -> LinearGraph {
+        let moving = (0..self.results.len()).filter(|k| self.results[*k]);
+        let results = moving.zip(self.graph.results()).filter(|(k, _)| which(*k)).map(|(_, v)| *v).collect();
+        let only = self.results.iter().enumerate().map(|(k, m)| *m && which(k)).collect();
+        let graph = prune(&self.graph.clone().with_results(results));
+        LinearGraph { graph, residuals: self.residuals, results: only }
     }
 
     /// For each result of the function, whether its tangent is a result of the graph (others are zero).
@@ -72,11 +91,28 @@ pub fn linearize(graph: &Graph, wrt: &[usize]) -> Result<Linearized, Error> {
             Tangent::Zero => None,
         })
         .collect();
-    let linear = tangent.finish("linear", &dots)?;
-    let residuals = linear.captures.len();
-    y.extend(linear.captures);
+    let traced = tangent.finish("linear", &dots)?;
+    // Tangents that no result needs would keep residuals alive that nothing reads.
+    let wrt = wrt.len();
+    let live = needed(&traced.graph, traced.graph.results());
+    let read = reads(&traced.graph, &live);
+    let params: Vec<bool> = traced.graph.params().iter().enumerate().map(|(i, v)| i < wrt || read[v.index()]).collect();
+    let residual = traced.captures.into_iter().zip(&params[wrt..]).filter(|(_, keep)| **keep).map(|(t, _)| t);
+    let before = y.len();
+    y.extend(residual);
+    let residuals = y.len() - before;
     let primal = primal.finish(graph.name(), &y)?;
     debug_assert!(primal.captures.is_empty(), "I7: linearize captured outer values");
-    let graph = linear.graph.with_params_rotated(residuals);
+    let graph = keep(&traced.graph, &live, &params).with_params_rotated(residuals);
     Ok(Linearized { primal: primal.graph, linear: LinearGraph { graph, residuals, results } })
+}
+
+/// For each value, whether a chosen node or a result reads it.
+fn reads(graph: &Graph, nodes: &[bool]) -> Vec<bool> {
+    let mut read = vec![false; graph.num_values()];
+    let chosen = graph.nodes().iter().zip(nodes).filter(|(_, live)| **live);
+    for v in chosen.flat_map(|(n, _)| &n.args).chain(graph.results()) {
+        read[v.index()] = true;
+    }
+    read
 }

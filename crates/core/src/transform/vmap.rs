@@ -5,7 +5,7 @@
 
 use super::inline::composite;
 use super::replay::Env;
-use crate::error::{Error, TransformError};
+use crate::error::{Error, TransformError, VmapError};
 use crate::ir::{Aval, Derivation, Dim, Graph};
 use crate::ops::Batched;
 use crate::tensor::trace::{at, build, derived};
@@ -50,8 +50,8 @@ fn unbatched(b: &Batched) -> Aval {
 /// *Errors*: a dim beyond the rank of a parameter or result; a number of dims that is not that of the parameters or
 /// results.
 pub fn vmap(graph: &Graph, in_dims: &[Option<usize>], out_dims: &[usize], size: Dim) -> Result<Graph, Error> {
-    check_dims("in_dims", in_dims.iter().copied(), &graph.param_avals())?;
-    check_dims("out_dims", out_dims.iter().map(|d| Some(*d)), &graph.result_avals())?;
+    check_dims(graph, "in_dims", in_dims.iter().copied(), &graph.param_avals())?;
+    check_dims(graph, "out_dims", out_dims.iter().map(|d| Some(*d)), &graph.result_avals())?;
     build("vmap", |t| {
         let arg = |(aval, dim): (Aval, &Option<usize>)| match dim {
             None => Batched { x: t.param(&aval), mapped: false },
@@ -77,17 +77,21 @@ pub fn move_dim(x: &Tensor, from: usize, to: usize) -> Tensor {
     x.permute_to(&dims)
 }
 
-fn check_dims(what: &str, dims: impl ExactSizeIterator<Item = Option<usize>>, avals: &[Aval]) -> Result<(), Error> {
+fn check_dims(
+    graph: &Graph,
+    what: &'static str,
+    dims: impl ExactSizeIterator<Item = Option<usize>>,
+    avals: &[Aval],
+) -> Result<(), Error> {
+    let wrong = |source| Err(TransformError::Vmap { function: graph.name().to_owned(), source }.into());
     if dims.len() != avals.len() {
-        let problem = format!("expected {} {what}, found {}", avals.len(), dims.len());
-        return Err(TransformError::Vmap { problem }.into());
+        return wrong(VmapError::Count { what, expected: avals.len(), found: dims.len() });
     }
-    for (i, (d, aval)) in dims.zip(avals).enumerate() {
-        if let Some(d) = d
-            && d > aval.rank()
+    for (index, (d, aval)) in dims.zip(avals).enumerate() {
+        if let Some(found) = d
+            && found > aval.rank()
         {
-            let problem = format!("expected {what}[{i}] to be at most {} for {aval}, found {d}", aval.rank());
-            return Err(TransformError::Vmap { problem }.into());
+            return wrong(VmapError::Dim { what, index, aval: aval.clone(), found });
         }
     }
     Ok(())

@@ -1,0 +1,93 @@
+//! Recording composites: attributes in generic form, and optional operands.
+
+use cotangent_core::Tensor;
+use cotangent_core::ir::{Attr, DType, Scalar};
+use cotangent_core::tensor::{composite, composite_one};
+
+/// A number or truth value.
+pub(crate) fn num(x: impl Into<Scalar>) -> Attr {
+    Attr::Scalar(x.into())
+}
+
+/// A number that may be absent.
+pub(crate) fn opt<T: Into<Scalar>>(x: Option<T>) -> Attr {
+    x.map_or(Attr::None, num)
+}
+
+/// A size.
+pub(crate) fn int(n: usize) -> Attr {
+    Attr::Scalar(Scalar::Int(n as i64))
+}
+
+/// Sizes.
+pub(crate) fn ints(v: &[usize]) -> Attr {
+    Attr::List(v.iter().map(|n| int(*n)).collect())
+}
+
+/// Integers.
+pub(crate) fn list(v: &[i64]) -> Attr {
+    Attr::List(v.iter().map(|n| num(*n)).collect())
+}
+
+/// A name.
+pub(crate) fn text(s: &str) -> Attr {
+    Attr::Str(s.to_owned())
+}
+
+/// A dtype that may be absent.
+pub(crate) fn dtype(d: Option<DType>) -> Attr {
+    d.map_or(Attr::None, Attr::DType)
+}
+
+/// The composite with this schema, of one result; an operand that stands for an error is the result.
+#[track_caller]
+pub(crate) fn one(
+    schema: &str,
+    params: &[(&str, Attr)],
+    args: &[&Tensor],
+    body: impl FnOnce(&[Tensor]) -> Tensor,
+) -> Tensor {
+    match args.iter().find(|a| a.error().is_some()) {
+        Some(poison) => (*poison).clone(),
+        None => composite_one(schema, params, args, body),
+    }
+}
+
+/// As [`one`] for several results.
+#[track_caller]
+pub(crate) fn many<const N: usize>(
+    schema: &str,
+    params: &[(&str, Attr)],
+    args: &[&Tensor],
+    body: impl FnOnce(&[Tensor]) -> [Tensor; N],
+) -> [Tensor; N] {
+    if let Some(poison) = args.iter().find(|a| a.error().is_some()) {
+        return std::array::from_fn(|_| (*poison).clone());
+    }
+    let results = composite(schema, params, args, |args| body(args).to_vec());
+    results.try_into().expect("a composite has the results of its body")
+}
+
+/// A composite with operands that may be absent, by name; the body sees them in the same places.
+#[track_caller]
+pub(crate) fn optional<const N: usize, const M: usize>(
+    schema: &str,
+    params: &[(&str, Attr)],
+    args: [(&'static str, Option<&Tensor>); N],
+    body: impl FnOnce([Option<&Tensor>; N]) -> [Tensor; M],
+) -> [Tensor; M] {
+    let mut params = params.to_vec();
+    params.extend(args.iter().filter(|(_, t)| t.is_none()).map(|(name, _)| (*name, Attr::None)));
+    params.sort_by_key(|(name, _)| position(schema, name));
+    let present: Vec<&Tensor> = args.iter().filter_map(|(_, t)| *t).collect();
+    many(schema, &params, &present, |given| {
+        let mut given = given.iter();
+        body(args.map(|(_, t)| t.and_then(|_| given.next())))
+    })
+}
+
+/// Where the argument `name` stands in `schema`.
+fn position(schema: &str, name: &str) -> usize {
+    let words = schema.split([' ', ',', '(', ')', '=']).filter(|w| !w.is_empty());
+    words.into_iter().position(|w| w == name).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,334 @@
+//! Normalisations.
+
+use cotangent_core::Tensor;
+use cotangent_core::ir::Shape;
+
+use crate::arg::{
+    AsTensor, At, Axes, Over, Sizes, at, attempt, bad, bad_operand, bad_pair, float, keepdim, live, sizes, widen,
+};
+use crate::call::{int, ints, num, optional};
+use crate::compare::Comparisons;
+use crate::reduce::mean_over;
+use crate::schema;
+use crate::stats::Statistics;
+
+/// Normalisations under PyTorch's names.
+pub trait Normalizations: AsTensor {
+    /// Zero mean and unit variance (biased, plus `eps`) over the last dims `normalized_shape`, then `weight` and `bias`.
+    ///
+    /// *Errors*: `layer_norm_c1` a shape that is not that of the last dims; `layer_norm_c2` a weight or bias of another
+    /// shape; `layer_norm_c3` integers.
+    #[track_caller]
+    fn layer_norm<'a>(
+        &self,
+        normalized_shape: impl Into<Sizes>,
+        weight: impl Into<Option<&'a Tensor>>,
+        bias: impl Into<Option<&'a Tensor>>,
+        eps: f64,
+    ) -> Tensor {
+        let x = self.tensor();
+        let shape = attempt!(sizes(at!("layer_norm", 1), &[x], "normalized_shape", &normalized_shape.into()));
+        let (weight, bias) = (weight.into(), bias.into());
+        let [y, _, _] = match native_layer_norm(x, &shape, weight, bias, eps) {
+            Ok(results) => results,
+            Err(poison) => return poison,
+        };
+        y
+    }
+
+    /// Divided by the root of the mean square (plus `eps`, by default that of the dtype) over the last dims.
+    ///
+    /// *Errors*: `rms_norm_c1` a shape that is not that of the last dims; `rms_norm_c2` a weight of another shape;
+    /// `rms_norm_c3` integers.
+    #[track_caller]
+    fn rms_norm<'a>(
+        &self,
+        normalized_shape: impl Into<Sizes>,
+        weight: impl Into<Option<&'a Tensor>>,
+        eps: impl Into<Option<f64>>,
+    ) -> Tensor {
+        let (x, weight, eps) = (self.tensor(), weight.into(), eps.into());
+        let shape = attempt!(sizes(at!("rms_norm", 1), &[x], "normalized_shape", &normalized_shape.into()));
+        attempt!(float(at!("rms_norm", 3), x));
+        let axes = attempt!(last_dims(at!("rms_norm", 1), x, &shape));
+        attempt!(of_shape(at!("rms_norm", 2), x, weight, &shape));
+        let epsilon = eps.unwrap_or(match x.dtype() {
+            cotangent_core::ir::DType::F64 => f64::EPSILON,
+            _ => f64::from(f32::EPSILON),
+        });
+        let params = [("normalized_shape", ints(&shape)), ("eps", crate::call::opt(eps))];
+        let [y] = optional(schema::RMS_NORM, &params, [("input", Some(x)), ("weight", weight)], |[x, w]| {
+            let x = x.expect("always there");
+            let wide = widen(x);
+            let scale = (axes.keep_all(&wide, &mean_over(&(&wide * &wide), &axes)) + epsilon).rsqrt();
+            let y = wide * scale;
+            [w.map_or(y.clone(), |w| &y * w.convert(y.dtype())).convert(x.dtype())]
+        });
+        y
+    }
+
+    /// Zero mean and unit variance over each of `num_groups` groups of channels (dim 1), then `weight` and `bias` for
+    /// each channel.
+    ///
+    /// *Errors*: `group_norm_c1` fewer than two dims, or groups that do not divide the channels; `group_norm_c2` a
+    /// weight or bias that is not `[channels]`; `group_norm_c3` integers.
+    #[track_caller]
+    fn group_norm<'a>(
+        &self,
+        num_groups: usize,
+        weight: impl Into<Option<&'a Tensor>>,
+        bias: impl Into<Option<&'a Tensor>>,
+        eps: f64,
+    ) -> Tensor {
+        let (x, weight, bias) = (self.tensor(), weight.into(), bias.into());
+        attempt!(float(at!("group_norm", 3), x));
+        if x.rank() < 2 || num_groups == 0 || x.shape()[1].get() % num_groups != 0 {
+            return bad_operand(at!("group_norm", 1), x, &format!("[n, c, …] with channels that {num_groups} divides"));
+        }
+        let (n, c) = (x.shape()[0].get(), x.shape()[1].get());
+        attempt!(of_shape(at!("group_norm", 2), x, weight, &[c]));
+        attempt!(of_shape(at!("group_norm", 2), x, bias, &[c]));
+        let rest = x.shape().slice(2, x.rank()).numel();
+        let params = [("N", int(n)), ("C", int(c)), ("HxW", int(rest)), ("group", int(num_groups)), ("eps", num(eps))];
+        let args = [("input", Some(x)), ("weight", weight), ("bias", bias)];
+        let [y, _, _] = optional(schema::NATIVE_GROUP_NORM, &params, args, |[x, w, b]| {
+            let x = x.expect("always there");
+            let grouped = widen(x).view_to(&[n, num_groups, c / num_groups * rest].into());
+            let axes = Axes { dims: vec![2], keep: true };
+            let (y, mean, rstd) = normalized(&grouped, &axes, eps);
+            let y = affine(&y.view_to(x.shape()), w, b, &channels(x));
+            let flat = |t: &Tensor| t.view_to(&[n, num_groups].into());
+            [y.convert(x.dtype()), flat(&mean), flat(&rstd)]
+        });
+        y
+    }
+
+    /// Zero mean and unit variance over each channel of each example, then `weight` and `bias` for each channel.
+    ///
+    /// *Errors*: as [`Normalizations::group_norm`].
+    #[track_caller]
+    fn instance_norm<'a>(
+        &self,
+        weight: impl Into<Option<&'a Tensor>>,
+        bias: impl Into<Option<&'a Tensor>>,
+        eps: f64,
+    ) -> Tensor {
+        let x = self.tensor();
+        attempt!(live(&[x]));
+        let c = if x.rank() < 2 { 1 } else { x.shape()[1].get().max(1) };
+        self.group_norm(c, weight, bias, eps)
+    }
+
+    /// Normalised by given statistics of each channel (dim 1): a batch norm outside of training.
+    ///
+    /// *Errors*: `batch_norm_c1` fewer than two dims; `batch_norm_c2` statistics, weight or bias that are not
+    /// `[channels]`; `batch_norm_c3` integers.
+    #[track_caller]
+    fn batch_norm<'a>(
+        &self,
+        running_mean: &Tensor,
+        running_var: &Tensor,
+        weight: impl Into<Option<&'a Tensor>>,
+        bias: impl Into<Option<&'a Tensor>>,
+        eps: f64,
+    ) -> Tensor {
+        let (x, weight, bias) = (self.tensor(), weight.into(), bias.into());
+        attempt!(batch_checks(x, [weight, bias, Some(running_mean), Some(running_var)]));
+        let params = [("momentum", num(0.1)), ("eps", num(eps))];
+        let args = [
+            ("input", Some(x)),
+            ("weight", weight),
+            ("bias", bias),
+            ("running_mean", Some(running_mean)),
+            ("running_var", Some(running_var)),
+        ];
+        let [y, _, _] = optional(schema::_NATIVE_BATCH_NORM_LEGIT_NO_TRAINING, &params, args, |[x, w, b, m, v]| {
+            let (x, m, v) = (x.expect("always there"), m.expect("always there"), v.expect("always there"));
+            let (wide, shape) = (widen(x), channels(x));
+            let at = |t: &Tensor| t.convert(wide.dtype()).view_to(&shape);
+            let y = (&wide - at(m)) * (at(v) + eps).rsqrt();
+            let none = x.full_of(&cotangent_core::ir::Aval::new(wide.dtype(), [0]), 0.0);
+            [affine(&y, w, b, &shape).convert(x.dtype()), none.clone(), none]
+        });
+        y
+    }
+
+    /// Normalised by the statistics of the batch for each channel (dim 1), with the new running statistics
+    /// `(1 - momentum) · old + momentum · new`, whose variance is unbiased: a batch norm in training.
+    ///
+    /// *Errors*: as [`Normalizations::batch_norm`]; `batch_norm_c4` a single value for each channel.
+    #[track_caller]
+    fn batch_norm_train<'a>(
+        &self,
+        running_mean: &Tensor,
+        running_var: &Tensor,
+        weight: impl Into<Option<&'a Tensor>>,
+        bias: impl Into<Option<&'a Tensor>>,
+        momentum: f64,
+        eps: f64,
+    ) -> (Tensor, Tensor, Tensor) {
+        let x = self.tensor();
+        let all = |poison: Tensor| (poison.clone(), poison.clone(), poison);
+        let y = match batch_statistics(x, weight.into(), bias.into(), momentum, eps) {
+            Ok((y, _, _)) => y,
+            Err(poison) => return all(poison),
+        };
+        if let Err(poison) = batch_checks(x, [None, None, Some(running_mean), Some(running_var)]) {
+            return all(poison);
+        }
+        let others: Vec<i64> = (0..x.rank() as i64).filter(|d| *d != 1).collect();
+        let (var, mean) = x.detach().var_mean(others.as_slice(), 1);
+        let mix = |old: &Tensor, new: Tensor| old * (1.0 - momentum) + new.convert(old.dtype()) * momentum;
+        (y, mix(running_mean, mean), mix(running_var, var))
+    }
+
+    /// As [`Normalizations::batch_norm_train`] without running statistics.
+    #[track_caller]
+    fn batch_norm_of_batch<'a>(
+        &self,
+        weight: impl Into<Option<&'a Tensor>>,
+        bias: impl Into<Option<&'a Tensor>>,
+        eps: f64,
+    ) -> Tensor {
+        match batch_statistics(self.tensor(), weight.into(), bias.into(), 0.1, eps) {
+            Ok((y, _, _)) => y,
+            Err(poison) => poison,
+        }
+    }
+
+    /// Divided by the `p`-norm over dims, which is at least `eps`: derivative `1 / eps` at 0.
+    ///
+    /// *Errors*: `vector_norm_c1` no such dim; `vector_norm_c2` integers.
+    #[track_caller]
+    fn normalize(&self, p: f64, over: impl Into<Over>, eps: f64) -> Tensor {
+        let x = self.tensor();
+        x / x.vector_norm(p, keepdim(over)).clamp_min(eps)
+    }
+
+    /// Divided by `(k + alpha · mean of squares of the `size` channels around)^beta`, zeros beyond the ends.
+    ///
+    /// *Errors*: `local_response_norm_c1` fewer than three dims; `local_response_norm_c2` no channels around.
+    #[track_caller]
+    fn local_response_norm(&self, size: usize, alpha: f64, beta: f64, k: f64) -> Tensor {
+        let x = self.tensor();
+        attempt!(float(at!("local_response_norm", 1), x));
+        if x.rank() < 3 {
+            return bad_operand(at!("local_response_norm", 1), x, "[n, c, …] with at least three dims");
+        }
+        if size == 0 {
+            return bad(at!("local_response_norm", 2), &[x], "size", "at least 1", "0");
+        }
+        let mut pad = vec![(0, 0); x.rank()];
+        pad[1] = ((size / 2) as i64, ((size - 1) / 2) as i64);
+        let windows = (x * x).pad_dims(&pad, 0.0).unfold_dim(1, size, 1);
+        let mean = windows.sum_over(&[x.rank()]) / size as f64;
+        x / (mean * alpha + k).pow(beta)
+    }
+}
+
+impl Normalizations for Tensor {}
+
+/// The normalised tensor, mean and reciprocal deviation, as `aten::native_layer_norm` returns them.
+///
+/// *Errors*: see [`Normalizations::layer_norm`].
+#[track_caller]
+pub fn native_layer_norm(
+    x: &Tensor,
+    normalized_shape: &[usize],
+    weight: Option<&Tensor>,
+    bias: Option<&Tensor>,
+    eps: f64,
+) -> Result<[Tensor; 3], Tensor> {
+    float(at!("layer_norm", 3), x)?;
+    let axes = last_dims(at!("layer_norm", 1), x, normalized_shape)?;
+    of_shape(at!("layer_norm", 2), x, weight, normalized_shape)?;
+    of_shape(at!("layer_norm", 2), x, bias, normalized_shape)?;
+    let params = [("normalized_shape", ints(normalized_shape)), ("eps", num(eps))];
+    let args = [("input", Some(x)), ("weight", weight), ("bias", bias)];
+    Ok(optional(schema::NATIVE_LAYER_NORM, &params, args, |[x, w, b]| {
+        let x = x.expect("always there");
+        let (y, mean, rstd) = normalized(&widen(x), &axes, eps);
+        let shape = Shape::from(normalized_shape);
+        [affine(&y, w, b, &shape).convert(x.dtype()), mean, rstd]
+    }))
+}
+
+/// Zero mean and unit variance over dims; mean and reciprocal deviation keep the dims with size 1.
+#[track_caller]
+fn normalized(x: &Tensor, axes: &Axes, eps: f64) -> (Tensor, Tensor, Tensor) {
+    let mean = axes.keep_all(x, &mean_over(x, axes));
+    let centered = x - &mean;
+    let var = axes.keep_all(x, &mean_over(&(&centered * &centered), axes));
+    let rstd = (var + eps).rsqrt();
+    (centered * &rstd, mean, rstd)
+}
+
+/// `y · weight + bias`, both under `shape`.
+#[track_caller]
+fn affine(y: &Tensor, weight: Option<&Tensor>, bias: Option<&Tensor>, shape: &Shape) -> Tensor {
+    let at = |t: &Tensor| t.convert(y.dtype()).view_to(shape);
+    let scaled = weight.map_or(y.clone(), |w| y * at(w));
+    bias.map_or(scaled.clone(), |b| &scaled + at(b))
+}
+
+/// `[c, 1, …]`: a value for each channel beside `x`.
+fn channels(x: &Tensor) -> Shape {
+    (1..x.rank()).map(|d| if d == 1 { x.shape()[1].get() } else { 1 }).collect()
+}
+
+#[track_caller]
+fn last_dims(at: At, x: &Tensor, shape: &[usize]) -> Result<Axes, Tensor> {
+    let lead = x.rank().checked_sub(shape.len()).filter(|l| !shape.is_empty() && x.shape().sizes()[*l..] == *shape);
+    match lead {
+        Some(lead) => Ok(Axes { dims: (lead..x.rank()).collect(), keep: true }),
+        None => Err(bad_operand(at, x, &format!("a tensor whose last dims are {shape:?}"))),
+    }
+}
+
+#[track_caller]
+fn of_shape(at: At, x: &Tensor, parameter: Option<&Tensor>, shape: &[usize]) -> Result<(), Tensor> {
+    let Some(p) = parameter else { return Ok(()) };
+    live(&[p])?;
+    if p.shape().sizes().as_slice() == shape {
+        return Ok(());
+    }
+    Err(bad_pair(at, x, p, &format!("a parameter of shape {shape:?}")))
+}
+
+#[track_caller]
+fn batch_checks<const N: usize>(x: &Tensor, parameters: [Option<&Tensor>; N]) -> Result<(), Tensor> {
+    float(at!("batch_norm", 3), x)?;
+    if x.rank() < 2 {
+        return Err(bad_operand(at!("batch_norm", 1), x, "[n, c, …] with at least two dims"));
+    }
+    for p in parameters {
+        of_shape(at!("batch_norm", 2), x, p, &[x.shape()[1].get()])?;
+    }
+    Ok(())
+}
+
+/// The normalised batch, its means and reciprocal deviations.
+#[track_caller]
+fn batch_statistics(
+    x: &Tensor,
+    weight: Option<&Tensor>,
+    bias: Option<&Tensor>,
+    momentum: f64,
+    eps: f64,
+) -> Result<(Tensor, Tensor, Tensor), Tensor> {
+    batch_checks(x, [weight, bias])?;
+    let c = x.shape()[1].get();
+    if x.numel() == c && c > 0 {
+        return Err(bad_operand(at!("batch_norm", 4), x, "more than one value for each channel when training"));
+    }
+    let axes = Axes { dims: (0..x.rank()).filter(|d| *d != 1).collect(), keep: true };
+    let params = [("training", num(true)), ("momentum", num(momentum)), ("eps", num(eps))];
+    let args = [("input", Some(x)), ("weight", weight), ("bias", bias)];
+    let [y, mean, rstd] = optional(schema::_NATIVE_BATCH_NORM_LEGIT_NO_STATS, &params, args, |[x, w, b]| {
+        let x = x.expect("always there");
+        let (y, mean, rstd) = normalized(&widen(x), &axes, eps);
+        let flat = |t: &Tensor| t.view_to(&[c].into());
+        [affine(&y, w, b, &channels(x)).convert(x.dtype()), flat(&mean), flat(&rstd)]
+    });
+    Ok((y, mean, rstd))
+}

@@ -1,0 +1,87 @@
+//! Softmax and its relatives.
+
+use cotangent_core::Tensor;
+use cotangent_core::tensor::float_of;
+
+use crate::arg::{AsTensor, Axes, at, attempt, dim, widen};
+use crate::call::{num, one};
+use crate::schema;
+
+/// Softmax and its relatives under PyTorch's names.
+pub trait Softmaxes: AsTensor {
+    /// `exp(x) / Σ exp(x)` along `dim`, without overflow in between; NaN where all are -inf or one is +inf.
+    ///
+    /// *Errors*: `softmax_c1` no such dim.
+    #[track_caller]
+    fn softmax(&self, dim: i64) -> Tensor {
+        let x = self.tensor();
+        let d = attempt!(crate::arg::dim(at!("softmax", 1), x, dim));
+        let x = x.convert(float_of(x.dtype()));
+        one(schema::_SOFTMAX, &[("dim", num(dim)), ("half_to_float", num(false))], &[&x], |a| {
+            let Some((shifted, axes)) = shifted(&a[0], d) else { return a[0].clone() };
+            let e = shifted.exp();
+            (&e / axes.keep_all(&e, &e.sum_over(&axes.dims))).convert(a[0].dtype())
+        })
+    }
+
+    /// The logarithm of [`Softmaxes::softmax`], exact where that is small.
+    ///
+    /// *Errors*: `log_softmax_c1` no such dim.
+    #[track_caller]
+    fn log_softmax(&self, dim: i64) -> Tensor {
+        let x = self.tensor();
+        let d = attempt!(crate::arg::dim(at!("log_softmax", 1), x, dim));
+        let x = x.convert(float_of(x.dtype()));
+        one(schema::_LOG_SOFTMAX, &[("dim", num(dim)), ("half_to_float", num(false))], &[&x], |a| {
+            let Some((shifted, axes)) = shifted(&a[0], d) else { return a[0].clone() };
+            let sum = axes.keep_all(&shifted, &shifted.exp().sum_over(&axes.dims));
+            (&shifted - sum.log()).convert(a[0].dtype())
+        })
+    }
+
+    /// The softmax of `-x`.
+    #[track_caller]
+    fn softmin(&self, dim: i64) -> Tensor {
+        (-self.tensor()).softmax(dim)
+    }
+
+    /// The first half along `dim` times the logistic function of the second half.
+    ///
+    /// *Errors*: `glu_c1` no such dim; `glu_c2` an odd size.
+    #[track_caller]
+    fn glu(&self, dim: i64) -> Tensor {
+        let x = self.tensor();
+        let d = attempt!(crate::arg::real_dim(at!("glu", 1), x, dim));
+        let n = x.shape()[d].get();
+        if n % 2 != 0 {
+            return crate::arg::bad_operand(at!("glu", 2), x, "an even size along the dim");
+        }
+        one(schema::GLU, &[("dim", num(dim))], &[x], |a| {
+            a[0].slice_dim(d, 0, n / 2, 1) * a[0].slice_dim(d, n / 2, n, 1).sigmoid()
+        })
+    }
+
+    /// The softmax over the channels of `[n, c, h, w]` or `[c, h, w]`.
+    #[track_caller]
+    fn softmax2d(&self) -> Tensor {
+        let x = self.tensor();
+        attempt!(dim(at!("softmax", 1), x, -3));
+        x.softmax(-3)
+    }
+}
+
+impl Softmaxes for Tensor {}
+
+/// The operand less its largest element along `d`, in the machine's dtype; `None` without elements.
+///
+/// The shift is a constant for derivatives, because the result does not depend on it.
+#[track_caller]
+fn shifted(x: &Tensor, d: usize) -> Option<(Tensor, Axes)> {
+    if x.numel() == 0 {
+        return None;
+    }
+    let axes = Axes { dims: if x.rank() == 0 { Vec::new() } else { vec![d] }, keep: true };
+    let wide = widen(x);
+    let largest = axes.keep_all(&wide, &wide.amax_over(&axes.dims)).detach();
+    Some((&wide - largest, axes))
+}

@@ -1,0 +1,186 @@
+//! Spread and norms.
+
+use cotangent_core::Tensor;
+use cotangent_core::ir::Attr;
+
+use crate::arg::{AsTensor, Axes, Over, at, attempt, attempt_pair, axes, bad_operand, float, live, widen};
+use crate::call::{dtype, many, num, one};
+use crate::pointwise::sqrt_flat_at_zero;
+use crate::reduce::{mean_over, over_attr};
+use crate::schema;
+
+/// Variance, standard deviation and norms under PyTorch's names.
+pub trait Statistics: AsTensor {
+    /// The variance over dims, computed in two passes and divided by `max(n - correction, 0)`: NaN for `n = 1` with
+    /// correction 1.
+    ///
+    /// *Errors*: `var_c1` no such dim, or twice the same; `var_c2` integers.
+    #[track_caller]
+    fn var(&self, over: impl Into<Over>, correction: i64) -> Tensor {
+        let (x, over) = (self.tensor(), over.into());
+        let axes = attempt!(axes(at!("var", 1), x, &over));
+        attempt!(float(at!("var", 2), x));
+        one(schema::VAR_CORRECTION, &spread(&over, correction), &[x], |a| {
+            axes.finish(x, &variance(&a[0], &axes, correction).0)
+        })
+    }
+
+    /// The standard deviation over dims; derivative 0 where it is 0.
+    ///
+    /// *Errors*: `std_c1` no such dim, or twice the same; `std_c2` integers.
+    #[track_caller]
+    fn std(&self, over: impl Into<Over>, correction: i64) -> Tensor {
+        let (x, over) = (self.tensor(), over.into());
+        let axes = attempt!(axes(at!("std", 1), x, &over));
+        attempt!(float(at!("std", 2), x));
+        one(schema::STD_CORRECTION, &spread(&over, correction), &[x], |a| {
+            axes.finish(x, &sqrt_flat_at_zero(&variance(&a[0], &axes, correction).0))
+        })
+    }
+
+    /// Variance and mean over dims.
+    #[track_caller]
+    fn var_mean(&self, over: impl Into<Over>, correction: i64) -> (Tensor, Tensor) {
+        let (x, over) = (self.tensor(), over.into());
+        let axes = attempt_pair!(axes(at!("var_mean", 1), x, &over));
+        attempt_pair!(float(at!("var_mean", 2), x));
+        let [var, mean] = many(schema::VAR_MEAN_CORRECTION, &spread(&over, correction), &[x], |a| {
+            let (var, mean) = variance(&a[0], &axes, correction);
+            [axes.finish(x, &var), axes.finish(x, &mean)]
+        });
+        (var, mean)
+    }
+
+    /// Standard deviation and mean over dims.
+    #[track_caller]
+    fn std_mean(&self, over: impl Into<Over>, correction: i64) -> (Tensor, Tensor) {
+        let (x, over) = (self.tensor(), over.into());
+        let axes = attempt_pair!(axes(at!("std_mean", 1), x, &over));
+        attempt_pair!(float(at!("std_mean", 2), x));
+        let [std, mean] = many(schema::STD_MEAN_CORRECTION, &spread(&over, correction), &[x], |a| {
+            let (var, mean) = variance(&a[0], &axes, correction);
+            [axes.finish(x, &sqrt_flat_at_zero(&var)), axes.finish(x, &mean)]
+        });
+        (std, mean)
+    }
+
+    /// The Euclidean norm of all elements; derivative 0 at 0.
+    #[track_caller]
+    fn norm(&self) -> Tensor {
+        self.vector_norm(2.0, ())
+    }
+
+    /// The `ord`-norm over dims: ±inf for the largest and smallest absolute value, 0 for the number of elements that
+    /// are not 0.
+    ///
+    /// *Derivative*: 0 at 0; ties of the infinite norms share it; 0 for the 0-norm.
+    /// *Errors*: `vector_norm_c1` no such dim; `vector_norm_c2` integers; `vector_norm_c3` an infinite or negative norm
+    /// of no elements.
+    #[track_caller]
+    fn vector_norm(&self, ord: f64, over: impl Into<Over>) -> Tensor {
+        let (x, over) = (self.tensor(), over.into());
+        let axes = attempt!(axes(at!("vector_norm", 1), x, &over));
+        attempt!(float(at!("vector_norm", 2), x));
+        if axes.count(x) == 0 && (ord < 0.0 || ord.is_infinite()) {
+            return bad_operand(at!("vector_norm", 3), x, "at least one element along the reduced dims");
+        }
+        let params =
+            [("ord", num(ord)), ("dim", over_attr(&over)), ("keepdim", num(over.keepdim)), ("dtype", dtype(None))];
+        one(schema::LINALG_VECTOR_NORM, &params, &[x], |a| {
+            let wide = widen(&a[0]);
+            axes.finish(x, &norm_over(&wide, ord, &axes).convert(x.dtype()))
+        })
+    }
+
+    /// The `p`-norm of the difference.
+    #[track_caller]
+    fn dist(&self, other: &Tensor, p: f64) -> Tensor {
+        (self.tensor() - other).vector_norm(p, ())
+    }
+
+    /// The covariance of variables (rows) over observations (columns), divided by `n - correction`.
+    ///
+    /// *Errors*: `cov_c1` more than two dims.
+    #[track_caller]
+    fn cov(&self, correction: i64) -> Tensor {
+        let x = self.tensor();
+        attempt!(live(&[x]));
+        if x.rank() > 2 {
+            return bad_operand(at!("cov", 1), x, "at most two dims");
+        }
+        let rows = if x.rank() == 2 { x.shape()[0].get() } else { 1 };
+        let n = if rows == 0 { 0 } else { x.numel() / rows };
+        let m = x.convert(cotangent_core::tensor::float_of(x.dtype())).view_to(&[rows, n].into());
+        let last = Axes { dims: vec![1], keep: true };
+        let centered = &m - last.keep_all(&m, &mean_over(&m, &last));
+        let product = centered.mm(&centered.permute_to(&[1, 0])) / (n as f64 - correction as f64).max(0.0);
+        if x.rank() == 2 && rows != 1 { product } else { product.view_to(&().into()) }
+    }
+
+    /// The correlation coefficients of variables (rows), within [-1, 1].
+    ///
+    /// *Errors*: `cov_c1` more than two dims.
+    #[track_caller]
+    fn corrcoef(&self) -> Tensor {
+        let c = self.cov(1);
+        attempt!(live(&[&c]));
+        if c.rank() == 0 {
+            return &c / &c;
+        }
+        let deviation = c.diagonal_of(0, 0, 1).sqrt();
+        let n = deviation.numel();
+        let scaled = &c / deviation.view_to(&[n, 1].into()) / deviation.view_to(&[1, n].into());
+        crate::compare::Comparisons::clamp(&scaled, -1.0, 1.0)
+    }
+}
+
+impl Statistics for Tensor {}
+
+fn spread(over: &Over, correction: i64) -> [(&'static str, Attr); 3] {
+    [("dim", over_attr(over)), ("correction", num(correction)), ("keepdim", num(over.keepdim))]
+}
+
+/// Variance and mean over dims, which disappear; computed in the machine's dtype, rounded to the operand's.
+#[track_caller]
+pub(crate) fn variance(x: &Tensor, axes: &Axes, correction: i64) -> (Tensor, Tensor) {
+    let wide = widen(x);
+    let mean = mean_over(&wide, axes);
+    let centered = &wide - axes.keep_all(&wide, &mean);
+    let n = (axes.count(x) as f64 - correction as f64).max(0.0);
+    let var = (&centered * &centered).sum_over(&axes.dims) / n;
+    (var.convert(x.dtype()), mean.convert(x.dtype()))
+}
+
+/// The norm over dims, which disappear.
+#[track_caller]
+pub(crate) fn norm_over(x: &Tensor, ord: f64, axes: &Axes) -> Tensor {
+    let dims = &axes.dims;
+    if ord == 2.0 {
+        sqrt_flat_at_zero(&(x * x).sum_over(dims))
+    } else if ord == 1.0 {
+        x.abs().sum_over(dims)
+    } else if ord == 0.0 {
+        x.ne(0.0).convert(x.dtype()).sum_over(dims)
+    } else if ord == f64::INFINITY {
+        x.abs().amax_over(dims)
+    } else if ord == f64::NEG_INFINITY {
+        x.abs().amin_over(dims)
+    } else {
+        let magnitude = x.abs();
+        // The derivative of `|x|^ord` at 0 is 0 for every order; that of the power is infinite below 1.
+        let zero = magnitude.eq(0.0);
+        let safe = magnitude.ones_like().where_(&zero, &magnitude);
+        let at_zero = if ord > 0.0 { 0.0 } else { f64::INFINITY };
+        let powers = x.full_like(at_zero).where_(&zero, safe.pow(ord));
+        let sum = powers.sum_over(dims);
+        let flat = sum.eq(0.0);
+        let inside = sum.ones_like().where_(&flat, &sum);
+        sum.zeros_like().where_(&flat, inside.pow(1.0 / ord))
+    }
+}
+
+/// The `p`-norm over the last dim of the squared or absolute difference: what distances are made of.
+#[track_caller]
+pub(crate) fn last_norm(x: &Tensor, p: f64) -> Tensor {
+    norm_over(x, p, &Axes { dims: vec![x.rank() - 1], keep: false })
+}

@@ -1,0 +1,353 @@
+//! A graph as `torch.fx` sees it: statements with names, which [`super::code`] lays out.
+//!
+//! What differs from [`Graph`]: constants are attributes of the module, read anew for each use; an op of several
+//! results is one value and an item of it for each result; parameters have Python names.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use super::code::CodeStyle;
+use super::names::{Namespace, identifier, is_reserved, snake_case};
+use super::pyrepr::repr;
+use super::schema::{self, Schema, Takes};
+use crate::array::Array;
+use crate::ir::{Attr, Graph, Node, TreeSpec, Value};
+use crate::ops::{Call, Op};
+
+/// The number of a name in [`Fx::names`].
+pub(crate) type Id = usize;
+
+/// `name = expression`.
+pub(crate) struct Stmt {
+    pub id: Id,
+    pub expr: String,
+    /// The names in the expression, in order.
+    pub inputs: SmallVec<[Id; 4]>,
+    /// The node of the graph from which it comes.
+    pub node: Option<usize>,
+}
+
+/// The statements of a graph.
+pub(crate) struct Fx<'g> {
+    pub graph: &'g Graph,
+    /// All names; the placeholders come first.
+    pub names: Vec<String>,
+    /// For each name, the value of the graph that it stands for.
+    pub values: Vec<Option<Value>>,
+    /// The number of placeholders.
+    pub placeholders: usize,
+    /// The names of the function's arguments where one of them is a tree.
+    pub trees: Option<Vec<String>>,
+    pub stmts: Vec<Stmt>,
+    /// What stands at each leaf of the result, with `None` for an absent one.
+    pub results: Vec<Option<Id>>,
+    /// The module's constants, `_tensor_constant0`, ….
+    pub constants: Vec<Arc<Array>>,
+    /// The module's sub-modules.
+    pub modules: Vec<(String, &'g Call)>,
+}
+
+impl<'g> Fx<'g> {
+    pub fn new(graph: &'g Graph, style: CodeStyle) -> Self {
+        let fx = Fx {
+            graph,
+            names: Vec::new(),
+            values: Vec::new(),
+            placeholders: 0,
+            trees: None,
+            stmts: Vec::new(),
+            results: Vec::new(),
+            constants: Vec::new(),
+            modules: Vec::new(),
+        };
+        let mut ctx = Ctx {
+            fx,
+            style,
+            names: Namespace::default(),
+            defs: vec![None; graph.num_values()],
+            constant_index: FxHashMap::default(),
+            module_names: Namespace::default(),
+            module_index: FxHashMap::default(),
+        };
+        ctx.params();
+        for i in 0..graph.nodes().len() {
+            ctx.node(i);
+        }
+        ctx.results();
+        ctx.fx
+    }
+
+    /// For each statement, the names that are used there for the last time, or never.
+    ///
+    /// *Source*: `torch.fx.graph.CodeGen._gen_python_code`, `delete_unused_values`.
+    pub fn last_uses(&self) -> Vec<SmallVec<[Id; 4]>> {
+        let mut used = vec![false; self.names.len()];
+        for id in self.results.iter().flatten() {
+            used[*id] = true;
+        }
+        let mut out = vec![SmallVec::new(); self.stmts.len()];
+        for (s, dead) in self.stmts.iter().zip(&mut out).rev() {
+            let unused = !used[s.id];
+            for id in &s.inputs {
+                if !std::mem::replace(&mut used[*id], true) {
+                    dead.push(*id);
+                }
+            }
+            if unused {
+                dead.push(s.id);
+            }
+        }
+        out
+    }
+}
+
+/// What a value of the graph is in the statements.
+#[derive(Clone)]
+enum Def {
+    Name(Id),
+    Constant(Arc<Array>),
+}
+
+struct Ctx<'g> {
+    fx: Fx<'g>,
+    style: CodeStyle,
+    names: Namespace,
+    defs: Vec<Option<Def>>,
+    /// By the address of the array.
+    constant_index: FxHashMap<usize, usize>,
+    module_names: Namespace,
+    module_index: FxHashMap<(&'g Graph, bool), String>,
+}
+
+impl<'g> Ctx<'g> {
+    fn define(&mut self, candidate: &str, value: Option<Value>) -> Id {
+        self.fx.names.push(self.names.create(candidate));
+        self.fx.values.push(value);
+        self.fx.names.len() - 1
+    }
+
+    /// Placeholders: `x_1` for a tensor; for a tree `d_1`, `d_2`, …. An absent tensor is a leaf in Python.
+    fn params(&mut self) {
+        let graph = self.fx.graph;
+        let signature = graph.signature();
+        let mut leaves = graph.params().iter();
+        for (name, tree) in signature.names.iter().zip(&signature.params) {
+            for (k, is_tensor) in python_leaves(tree).into_iter().enumerate() {
+                let value = if is_tensor { leaves.next().copied() } else { None };
+                let id = self.define(&format!("{}_{}", identifier(name), k + 1), value);
+                if let Some(v) = value {
+                    self.defs[v.index()] = Some(Def::Name(id));
+                }
+            }
+        }
+        self.fx.placeholders = self.fx.names.len();
+        if signature.params.iter().any(|t| !matches!(t, TreeSpec::Leaf | TreeSpec::None)) {
+            // Arguments live beside the placeholders in the same function.
+            let argument = |n: &String| {
+                let name = identifier(n);
+                if is_reserved(&name) { format!("{name}_") } else { name }
+            };
+            self.fx.trees = Some(signature.names.iter().map(|n| self.names.create(&argument(n))).collect());
+        }
+    }
+
+    fn node(&mut self, i: usize) {
+        let n = &self.fx.graph.nodes()[i];
+        if let Op::Constant(c) = &n.op {
+            self.defs[n.results[0].index()] = Some(Def::Constant(c.value.clone()));
+            return;
+        }
+        if self.style == CodeStyle::Functorch2021 && self.execute(n) {
+            return;
+        }
+        let mut operands = SmallVec::new();
+        for v in &n.args {
+            operands.push(self.read(*v, Some(i)));
+        }
+        let many = n.results.len() != 1;
+        let (candidate, expr, many) = match &n.op {
+            Op::Call(call) => match self.composite(call, &operands) {
+                Some((schema, expr)) if schema.many == many => (snake_case(schema.name), expr, schema.many),
+                Some(_) | None => {
+                    let module = self.module(call);
+                    let expr = format!("self.{module}({})", self.join(&operands));
+                    (module, expr, many)
+                }
+            },
+            op => {
+                let attrs = op.prim().attrs();
+                let attrs: Vec<(&str, &Attr)> = attrs.iter().map(|(k, a)| (*k, a)).collect();
+                let schema = schema::parse(op.prim().schema()).expect("primitives have schemas");
+                let expr = self.apply(&schema, &attrs, &operands);
+                (snake_case(schema.name), expr.expect("primitives take their schemas' operands"), schema.many)
+            }
+        };
+        let whole = self.define(&candidate, if many { None } else { n.results.first().copied() });
+        self.fx.stmts.push(Stmt { id: whole, expr, inputs: operands, node: Some(i) });
+        if !many {
+            self.defs[n.results[0].index()] = Some(Def::Name(whole));
+            return;
+        }
+        for (k, v) in n.results.iter().enumerate() {
+            let expr = format!("{}[{k}]", self.fx.names[whole]);
+            let item = self.define("getitem", Some(*v));
+            self.fx.stmts.push(Stmt { id: item, expr, inputs: SmallVec::from_iter([whole]), node: Some(i) });
+            self.defs[v.index()] = Some(Def::Name(item));
+        }
+    }
+
+    /// Computes a node that depends on no parameter, as functorch did in 2021; `false` if it depends on one or has no
+    /// value.
+    fn execute(&mut self, n: &Node) -> bool {
+        let args: Option<Vec<Arc<Array>>> = n
+            .args
+            .iter()
+            .map(|v| match &self.defs[v.index()] {
+                Some(Def::Constant(a)) => Some(a.clone()),
+                Some(Def::Name(_)) | None => None,
+            })
+            .collect();
+        let Some(args) = args else { return false };
+        let refs: Vec<&Array> = args.iter().map(Arc::as_ref).collect();
+        let Ok(results) = n.op.prim().eval(&refs) else { return false };
+        for (v, r) in n.results.iter().zip(results) {
+            self.defs[v.index()] = Some(Def::Constant(Arc::new(r)));
+        }
+        true
+    }
+
+    /// The name of a value where it is used; a constant is read from the module here.
+    fn read(&mut self, v: Value, node: Option<usize>) -> Id {
+        let array = match self.defs[v.index()].as_ref().expect("I1: defined before use") {
+            Def::Name(id) => return *id,
+            Def::Constant(array) => array.clone(),
+        };
+        let next = self.fx.constants.len();
+        let k = *self.constant_index.entry(Arc::as_ptr(&array) as usize).or_insert(next);
+        if k == next {
+            self.fx.constants.push(array);
+        }
+        let id = self.define(&format!("_tensor_constant{k}"), Some(v));
+        let expr = format!("self._tensor_constant{k}");
+        self.fx.stmts.push(Stmt { id, expr, inputs: SmallVec::new(), node });
+        id
+    }
+
+    fn results(&mut self) {
+        let graph = self.fx.graph;
+        let mut leaves = graph.results().iter();
+        for is_tensor in python_leaves(&graph.signature().result) {
+            let v = if is_tensor { leaves.next() } else { None };
+            let id = v.map(|v| self.read(*v, None));
+            self.fx.results.push(id);
+        }
+    }
+
+    /// A composite as the operator that it is, unless it takes more operands than that (values that its body captured).
+    fn composite(&self, call: &'g Call, operands: &[Id]) -> Option<(Schema<'g>, String)> {
+        let schema = schema::parse(&call.target)?;
+        if schema.namespace != "aten" && schema.namespace != "prims" {
+            return None;
+        }
+        let mut attrs = Vec::with_capacity(call.params.len());
+        for p in &call.params {
+            let Attr::List(pair) = p else { return None };
+            let [Attr::Str(k), a] = pair.as_slice() else { return None };
+            attrs.push((k.as_str(), a));
+        }
+        let expr = self.apply(&schema, &attrs, operands)?;
+        Some((schema, expr))
+    }
+
+    /// The attribute of the module that holds the graph of a call; equal graphs share one.
+    fn module(&mut self, call: &'g Call) -> String {
+        let key = (call.body.as_ref(), call.has_forward());
+        if let Some(name) = self.module_index.get(&key) {
+            return name.clone();
+        }
+        let name = self.module_names.create(&format!("{}_0", identifier(call.function())));
+        self.module_index.insert(key, name.clone());
+        self.fx.modules.push((name.clone(), call));
+        name
+    }
+
+    fn join(&self, ids: &[Id]) -> String {
+        ids.iter().map(|id| self.fx.names[*id].as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The call of an operator, with defaults left out, or `None` if the operands do not fit the schema.
+    fn apply(&self, schema: &Schema, attrs: &[(&str, &Attr)], operands: &[Id]) -> Option<String> {
+        let find = |name: &str| attrs.iter().find(|(k, _)| *k == name).map(|(_, a)| *a);
+        let mut operands = operands.iter().map(|id| self.fx.names[*id].as_str());
+        // The operands that arguments after this one need.
+        let mut needed = schema.args.iter().filter(|a| a.takes() == Takes::One).count();
+        // Each argument as its text and whether that is the default.
+        let mut texts: Vec<(String, bool)> = Vec::with_capacity(schema.args.len());
+        for arg in &schema.args {
+            let attr = find(arg.name);
+            texts.push(match (arg.takes(), attr) {
+                (Takes::One, _) => {
+                    needed -= 1;
+                    (operands.next()?.to_owned(), false)
+                }
+                (Takes::Optional, None) if operands.len() > needed => (operands.next()?.to_owned(), false),
+                (Takes::Optional, _) => ("None".to_owned(), arg.default.is_some()),
+                (Takes::List, Some(Attr::List(members))) => {
+                    let mut items = Vec::with_capacity(members.len());
+                    for m in members {
+                        items.push(if *m == Attr::None { "None" } else { operands.next()? });
+                    }
+                    (format!("[{}]", items.join(", ")), false)
+                }
+                (Takes::List, _) => {
+                    let free = operands.len().checked_sub(needed)?;
+                    let items: Vec<&str> = operands.by_ref().take(free).collect();
+                    (format!("[{}]", items.join(", ")), false)
+                }
+                (Takes::Nothing, Some(a)) => (repr(a), arg.is_default(a)),
+                (Takes::Nothing, None) => (python_default(arg.default), true),
+            });
+        }
+        if operands.next().is_some() {
+            return None;
+        }
+        let said = schema.args.iter().zip(&texts);
+        let positional: Vec<&(String, bool)> = said.clone().filter(|(a, _)| !a.keyword_only).map(|(_, t)| t).collect();
+        let keywords = said.filter(|(a, t)| a.keyword_only && !t.1).map(|(a, t)| format!("{} = {}", a.name, t.0));
+        let (kept, target) = match self.style {
+            CodeStyle::Today => {
+                let kept = positional.iter().rposition(|t| !t.1).map_or(0, |i| i + 1);
+                (kept, format!("torch.ops.{}.{}.{}", schema.namespace, schema.name, schema.overload))
+            }
+            CodeStyle::Functorch2021 => (positional.len(), format!("torch.ops.{}.{}", schema.namespace, schema.name)),
+        };
+        let mut parts: Vec<String> = positional[..kept].iter().map(|t| t.0.clone()).collect();
+        if self.style == CodeStyle::Functorch2021 {
+            // An overload without this argument is the one where it is absent: `sum(sin, None)`.
+            let absent = attrs.iter().filter(|(k, a)| **a == Attr::None && schema.args.iter().all(|s| s.name != *k));
+            parts.extend(absent.map(|_| "None".to_owned()));
+        }
+        parts.extend(keywords);
+        Some(format!("{target}({})", parts.join(", ")))
+    }
+}
+
+/// A default as Python writes it.
+fn python_default(text: Option<&str>) -> String {
+    match text {
+        None => "None".to_owned(),
+        Some(t) if t.ends_with('.') => format!("{t}0"),
+        Some(t) => t.replace('"', "'"),
+    }
+}
+
+/// The leaves of a tree as Python sees them: tensors, and what is absent.
+fn python_leaves(tree: &TreeSpec) -> Vec<bool> {
+    match tree {
+        TreeSpec::Leaf => vec![true],
+        TreeSpec::None => vec![false],
+        tree => tree.children().into_iter().flat_map(python_leaves).collect(),
+    }
+}

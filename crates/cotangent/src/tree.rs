@@ -1,0 +1,73 @@
+//! Trees of tensors: what functions take and return.
+
+use cotangent_core::Tensor;
+use cotangent_core::error::Error;
+use cotangent_core::ir::TreeSpec;
+
+/// A value made of tensors: a [`Tensor`], a tuple, array, `Vec`, `Option`, `Box`, `BTreeMap<String, _>` of trees, or a
+/// struct with `#[derive(Tree)]`.
+///
+/// A tree is taken apart into its tensors, the *leaves*, and a [`TreeSpec`], and put together again.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tree of tensors",
+    label = "not a tree of tensors",
+    note = "arguments and results of transformed functions are `Tensor`s, or tuples, arrays, `Vec`s, `Option`s, `Box`es, `BTreeMap<String, _>`s and `#[derive(Tree)]` structs of them",
+    note = "a plain number or configuration can be captured by the closure instead"
+)]
+pub trait Tree: Sized {
+    /// The same structure with a `T` in place of each tensor: what `jacrev` returns for a function with this result.
+    type Map<T: Tree>: Tree;
+
+    /// Appends the leaves in order and returns the structure.
+    fn flatten_into(&self, leaves: &mut Vec<Tensor>) -> TreeSpec;
+
+    /// The tree of this structure with the next of `leaves`; `None` if the structure is of another type or the
+    /// leaves run out.
+    fn unflatten(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self>;
+
+    /// The leaves in order, and the structure.
+    fn flatten(&self) -> (Vec<Tensor>, TreeSpec) {
+        let mut leaves = Vec::new();
+        let spec = self.flatten_into(&mut leaves);
+        (leaves, spec)
+    }
+
+    /// The structure.
+    fn spec(&self) -> TreeSpec {
+        self.flatten().1
+    }
+
+    /// The same tree with `f` applied to each leaf.
+    fn map_leaves(&self, f: impl FnMut(&Tensor) -> Tensor) -> Self {
+        let (leaves, spec) = self.flatten();
+        assemble(&spec, leaves.iter().map(f))
+    }
+}
+
+/// Puts a tree together whose structure is known to be of type `T`.
+pub(crate) fn assemble<T: Tree>(spec: &TreeSpec, leaves: impl IntoIterator<Item = Tensor>) -> T {
+    T::unflatten(spec, &mut leaves.into_iter()).expect("the structure comes from a tree of this type")
+}
+
+/// The leaves, or the first error that one of them stands for.
+pub(crate) fn checked_leaves<T: Tree>(tree: &T) -> Result<(Vec<Tensor>, TreeSpec), Error> {
+    let (leaves, spec) = tree.flatten();
+    match leaves.iter().find_map(Tensor::error) {
+        Some(e) => Err(e.clone()),
+        None => Ok((leaves, spec)),
+    }
+}
+
+/// The structure `outer` with `inner` in place of each leaf.
+pub(crate) fn nest(outer: &TreeSpec, inner: &TreeSpec) -> TreeSpec {
+    let all = |v: &[TreeSpec]| v.iter().map(|t| nest(t, inner)).collect();
+    let fields = |v: &[(String, TreeSpec)]| v.iter().map(|(k, t)| (k.clone(), nest(t, inner))).collect();
+    match outer {
+        TreeSpec::Leaf => inner.clone(),
+        TreeSpec::None => TreeSpec::None,
+        TreeSpec::Tuple(v) => TreeSpec::Tuple(all(v)),
+        TreeSpec::List(v) => TreeSpec::List(all(v)),
+        TreeSpec::Dict(v) => TreeSpec::Dict(fields(v)),
+        TreeSpec::Struct(name, v) => TreeSpec::Struct(name.clone(), fields(v)),
+    }
+}

@@ -1,0 +1,124 @@
+//! [`Tree`] for tensors and the collections of the standard library.
+
+use std::collections::BTreeMap;
+
+use cotangent_core::Tensor;
+use cotangent_core::ir::TreeSpec;
+
+use crate::tree::Tree;
+
+impl Tree for Tensor {
+    type Map<T: Tree> = T;
+
+    fn flatten_into(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
+        leaves.push(self.clone());
+        TreeSpec::Leaf
+    }
+
+    fn unflatten(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
+        matches!(spec, TreeSpec::Leaf).then(|| leaves.next())?
+    }
+}
+
+impl Tree for () {
+    type Map<T: Tree> = ();
+
+    fn flatten_into(&self, _: &mut Vec<Tensor>) -> TreeSpec {
+        TreeSpec::None
+    }
+
+    fn unflatten(spec: &TreeSpec, _: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
+        matches!(spec, TreeSpec::None).then_some(())
+    }
+}
+
+impl<A: Tree> Tree for Box<A> {
+    type Map<T: Tree> = Box<A::Map<T>>;
+
+    fn flatten_into(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
+        self.as_ref().flatten_into(leaves)
+    }
+
+    fn unflatten(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
+        A::unflatten(spec, leaves).map(Box::new)
+    }
+}
+
+/// An absent value has the structure `none`.
+impl<A: Tree> Tree for Option<A> {
+    type Map<T: Tree> = Option<A::Map<T>>;
+
+    fn flatten_into(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
+        self.as_ref().map_or(TreeSpec::None, |a| a.flatten_into(leaves))
+    }
+
+    fn unflatten(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
+        match spec {
+            TreeSpec::None => Some(None),
+            spec => A::unflatten(spec, leaves).map(Some),
+        }
+    }
+}
+
+impl<A: Tree> Tree for Vec<A> {
+    type Map<T: Tree> = Vec<A::Map<T>>;
+
+    fn flatten_into(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
+        TreeSpec::List(self.iter().map(|a| a.flatten_into(leaves)).collect())
+    }
+
+    fn unflatten(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
+        let TreeSpec::List(items) = spec else { return None };
+        items.iter().map(|s| A::unflatten(s, leaves)).collect()
+    }
+}
+
+impl<A: Tree, const N: usize> Tree for [A; N] {
+    type Map<T: Tree> = [A::Map<T>; N];
+
+    fn flatten_into(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
+        TreeSpec::List(self.iter().map(|a| a.flatten_into(leaves)).collect())
+    }
+
+    fn unflatten(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
+        Vec::<A>::unflatten(spec, leaves)?.try_into().ok()
+    }
+}
+
+impl<A: Tree> Tree for BTreeMap<String, A> {
+    type Map<T: Tree> = BTreeMap<String, A::Map<T>>;
+
+    fn flatten_into(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
+        TreeSpec::Dict(self.iter().map(|(k, a)| (k.clone(), a.flatten_into(leaves))).collect())
+    }
+
+    fn unflatten(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
+        let TreeSpec::Dict(items) = spec else { return None };
+        items.iter().map(|(k, s)| Some((k.clone(), A::unflatten(s, leaves)?))).collect()
+    }
+}
+
+macro_rules! tuple_tree {
+    ($($A:ident $i:tt),+) => {
+        impl<$($A: Tree),+> Tree for ($($A,)+) {
+            type Map<Leaf: Tree> = ($($A::Map<Leaf>,)+);
+
+            fn flatten_into(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
+                TreeSpec::Tuple(vec![$(self.$i.flatten_into(leaves)),+])
+            }
+
+            fn unflatten(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
+                let TreeSpec::Tuple(items) = spec else { return None };
+                Some(($($A::unflatten(items.get($i)?, leaves)?,)+))
+            }
+        }
+    };
+}
+tuple_tree!(A 0);
+tuple_tree!(A 0, B 1);
+tuple_tree!(A 0, B 1, C 2);
+tuple_tree!(A 0, B 1, C 2, D 3);
+tuple_tree!(A 0, B 1, C 2, D 3, E 4);
+tuple_tree!(A 0, B 1, C 2, D 3, E 4, F 5);
+tuple_tree!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+tuple_tree!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);

@@ -1,0 +1,10 @@
+//! Snapshots under `snapshots/<area>/<name>.snap`.
+
+/// Compares `text` with the snapshot `name` of `area`, a folder of `snapshots`.
+pub fn snapshot(area: &str, name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(format!("{}/../snapshots/{area}", env!("CARGO_MANIFEST_DIR")));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
