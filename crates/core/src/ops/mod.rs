@@ -13,6 +13,7 @@ mod convert;
 mod convolution;
 mod cum_extreme;
 mod diagonal;
+mod domain;
 mod expand;
 mod extreme;
 mod flip;
@@ -24,7 +25,7 @@ mod loop_form;
 mod matmul;
 mod pad;
 mod permute;
-mod philox;
+mod polygamma;
 mod primitive;
 mod prod;
 mod products;
@@ -33,6 +34,7 @@ mod scatter;
 mod scatter_reduce;
 mod slice;
 mod sort;
+mod special;
 mod sum;
 mod unary;
 mod unfold;
@@ -48,6 +50,7 @@ pub use convert::Convert;
 pub use convolution::Convolution;
 pub use cum_extreme::{Cummax, Cummin};
 pub use diagonal::{DiagEmbed, Diagonal};
+pub use domain::Domain;
 pub use expand::Expand;
 pub use extreme::{Amax, Amin, Argmax, Argmin};
 pub use flip::Flip;
@@ -60,8 +63,9 @@ pub use loop_form::{
 pub use matmul::{Bmm, Mm};
 pub use pad::Pad;
 pub use permute::Permute;
+pub use polygamma::Polygamma;
 pub use primitive::{Avals, Batched, Cotangent, LinArg, Primitive, Sample, Samples, Tangent, nonlinear};
-pub(crate) use primitive::{arity, one, transpose_unary};
+pub(crate) use primitive::{arity, no_derivative, one, transpose_unary};
 pub use prod::Prod;
 pub use scan::{Cumprod, Cumsum, Logcumsumexp};
 pub use scatter::Scatter;
@@ -125,7 +129,7 @@ macro_rules! define_ops {
 
 define_ops! {
     Constant, Full, Arange, Eye,
-    Unary, Binary, Where, Convert,
+    Unary, Binary, Polygamma, Where, Convert,
     Expand, View, Permute,
     Slice, SliceScatter, Cat, Pad, Flip,
     Sum, Mm, Bmm,
