@@ -33,7 +33,8 @@ pub trait Determinants: AsTensor {
         )
     }
 
-    /// The determinant with the factors from which PyTorch computes it.
+    /// The determinant with the factors from which PyTorch computes it: those of the transposed matrix, without a
+    /// derivative.
     ///
     /// *Errors*: as [`Determinants::det`].
     #[track_caller]
@@ -41,8 +42,8 @@ pub trait Determinants: AsTensor {
         let x = self.tensor();
         attempt_all!(square("linalg_det", x));
         many(schema::_LINALG_DET, &[], &[x], |a| {
-            let [lu, pivots, _] = a[0].lu_factor_exact();
-            [a[0].det(), lu, pivots]
+            let [lu, pivots, _] = a[0].mt().lu_factor_exact();
+            [a[0].det(), lu.detach(), pivots]
         })
     }
 
@@ -63,11 +64,11 @@ pub trait Determinants: AsTensor {
         let x = self.tensor();
         attempt_all!(square("linalg_slogdet", x));
         many(schema::_LINALG_SLOGDET, &[], &[x], |a| {
-            let [lu, pivots, _] = a[0].lu_factor_exact();
+            let [lu, pivots, _] = a[0].mt().lu_factor_exact();
             let d = lu.main_diagonal();
             let last = d.rank() - 1;
             let sign = parity(&pivots, d.dtype()) * d.sign().prod_over(last);
-            [sign, d.abs().log().sum_over(&[last]), lu, pivots]
+            [sign, d.abs().log().sum_over(&[last]), lu.detach(), pivots]
         })
     }
 

@@ -46,7 +46,7 @@ pub trait Systems: AsTensor {
         checked(&inverse, &info, message)
     }
 
-    /// The solution of `A X = B`, with the factors of `A` and the place (from 1) of the first zero pivot, or 0.
+    /// The solution of `A X = B`, with the factors of `A` (which have no derivative here, as in PyTorch) and the place (from 1) of the first zero pivot, or 0.
     ///
     /// *Shape*: `B` is a batch of vectors if it has one dim, or one less than `A` and `A`'s shape without the last.
     /// *Errors*: `linalg_c1`–`linalg_c3`; `linalg_solve_c1` sizes, dtypes or batches that do not fit; `linalg_solve_c2`
@@ -73,7 +73,7 @@ pub trait Systems: AsTensor {
             let rows = pivots.expand_to(&lead.inserted(lead.rank(), pivots.shape()[pivots.rank() - 1]));
             let x = solve_factored(&factors, &rows, &b, side, false);
             let x = if vector { x.view_to(&x.shape().removed(x.rank() - 1)) } else { x };
-            [x, lu, pivots, info]
+            [x, lu.detach(), pivots, info]
         })
     }
 
