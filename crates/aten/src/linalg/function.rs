@@ -67,7 +67,7 @@ pub trait MatrixFunctions: AsTensor {
         attempt!(square("linalg_matrix_sqrth", x));
         let parts = |a: &Tensor| {
             let [w, v] = a.eigh_exact(Triangle::Lower);
-            (w.maximum(&w.zeros_like()).sqrt(), v)
+            (w.maximum(w.zeros_like()).sqrt(), v)
         };
         with_jvp(
             schema::LINALG_MATRIX_SQRTH,
@@ -162,8 +162,8 @@ fn exponential(a: &Tensor) -> Tensor {
     let norm = a.detach().matrix_norm(1.0, ());
     // 2^s is at least the norm; the comparison below is false for NaN, which then stays NaN.
     let squarings = norm.log2().ceil().column().column();
-    let squarings = squarings.maximum(&squarings.zeros_like());
-    let squarings = squarings.minimum(&squarings.full_like(SQUARINGS as f64));
+    let squarings = squarings.maximum(squarings.zeros_like());
+    let squarings = squarings.minimum(squarings.full_like(SQUARINGS as f64));
     let scaled = a * (-&squarings).exp2();
     // Σ aᵏ / k! by Horner's rule.
     let eye = eye_like(a);

@@ -57,7 +57,7 @@ impl Tolerance {
     }
 
     /// The tolerance with its tensors taken from the operands of a call.
-    fn from_operands(&self, given: &[Tensor]) -> Self {
+    fn of_operands(&self, given: &[Tensor]) -> Self {
         let mut given = given.iter().cloned();
         Tolerance {
             atol: self.atol.as_ref().and_then(|_| given.next()),
@@ -163,14 +163,14 @@ fn smooth_pinv(x: &Tensor, tolerance: &Tolerance, hermitian: bool, orders: usize
     let operands: Vec<&Tensor> = std::iter::once(x).chain(tolerance.operands()).collect();
     let mut params = tolerance.attrs();
     params.push(("hermitian", num(hermitian)));
-    let body = |t: &[Tensor]| plain_pinv(&t[0], &tolerance.from_operands(&t[1..]), hermitian);
+    let body = |t: &[Tensor]| plain_pinv(&t[0], &tolerance.of_operands(&t[1..]), hermitian);
     if orders == 0 {
         return one(schema::LINALG_PINV_ATOL_RTOL_TENSOR, &params, &operands, body);
     }
     with_jvp(schema::LINALG_PINV_ATOL_RTOL_TENSOR, &params, &operands, body, |t, dot| {
         // Golub and Pereyra: dP = -P dA P + P Pᵀ dAᵀ (I - A P) + (I - P A) dAᵀ Pᵀ P.
         let (a, a_dot) = (&t[0], &dot[0]);
-        let p = smooth_pinv(a, &tolerance.from_operands(&t[1..]), hermitian, orders - 1);
+        let p = smooth_pinv(a, &tolerance.of_operands(&t[1..]), hermitian, orders - 1);
         let (pt, at_dot) = (p.mt(), a_dot.mt());
         let rows = at_dot.matmul_exact(&(eye_of_rows(a) - a.matmul_exact(&p)));
         let cols = (eye_of_rows(&p) - p.matmul_exact(a)).matmul_exact(&at_dot);
@@ -214,7 +214,7 @@ fn rank_of(x: &Tensor, tolerance: &Tolerance, hermitian: bool) -> Tensor {
     params.push(("hermitian", num(hermitian)));
     one(schema::LINALG_MATRIX_RANK_ATOL_RTOL_TENSOR, &params, &operands, |t| {
         let values = if hermitian { t[0].eigvalsh(Triangle::Lower).abs() } else { t[0].svdvals() };
-        let bound = tolerance.from_operands(&t[1..]).bound(&values, n);
+        let bound = tolerance.of_operands(&t[1..]).bound(&values, n);
         values.gt(&bound).convert(DType::I64).sum_over(&[values.rank() - 1])
     })
 }
