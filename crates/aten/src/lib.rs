@@ -25,6 +25,7 @@ pub mod creation;
 pub mod dtype;
 pub mod einsum;
 pub mod join;
+pub mod linalg;
 pub mod matmul;
 pub mod nn;
 pub mod pointwise;
@@ -42,6 +43,7 @@ pub mod prelude {
     pub use crate::dtype::Conversion;
     pub use crate::einsum::einsum;
     pub use crate::join::*;
+    pub use crate::linalg::prelude::*;
     pub use crate::matmul::{Products, chain_matmul};
     pub use crate::nn::prelude::*;
     pub use crate::pointwise::Pointwise;
