@@ -1,7 +1,6 @@
 //! Identities of elementwise functions.
 //!
-//! `0`, `1` and `c` stand for uniform tensors. Negations move towards the results, where they meet sums, differences
-//! and each other.
+//! `0`, `1` and `c` stand for uniform tensors.
 
 use super::edit::{Editor, NodeId};
 use super::{Apply, Class, Rule};
