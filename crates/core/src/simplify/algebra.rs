@@ -79,7 +79,7 @@ pub(super) fn beside(e: &Editor, id: NodeId, op: Binary, which: impl Fn(&Editor,
 pub(super) const DEEP: usize = 4;
 
 pub(super) fn float_result(e: &Editor, id: NodeId) -> bool {
-    e.out(id).dtype.is_float()
+    e.out_dtype(id).is_float()
 }
 
 fn add_neg_zero(e: &mut Editor, id: NodeId) -> Option<Value> {
