@@ -238,3 +238,4 @@ pub(crate) const NATIVE_DROPOUT: &str = "aten::native_dropout(Tensor input, floa
 pub(crate) const LOGCUMSUMEXP: &str = "aten::logcumsumexp(Tensor self, int dim) -> Tensor";
 pub(crate) const TRACE: &str = "aten::trace(Tensor self) -> Tensor";
 pub(crate) const RENORM: &str = "aten::renorm(Tensor self, Scalar p, int dim, Scalar maxnorm) -> Tensor";
+pub(crate) const CONVOLUTION: &str = "aten::convolution(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool transposed, SymInt[] output_padding, SymInt groups) -> Tensor";
