@@ -1,6 +1,7 @@
 //! What the tests of cotangent share.
 
 pub mod numeric;
+pub mod points;
 pub mod random_graph;
 pub mod snapshot;
 
