@@ -30,6 +30,9 @@ pub(crate) struct Parts {
     pub signature: Signature,
 }
 
+/// The value for each number in the text, and the avals by value.
+type Definitions = (FxHashMap<u32, Value>, Vec<Aval>);
+
 impl Parts {
     /// The graph and the invariants that it breaks, at their nodes.
     ///
@@ -72,8 +75,10 @@ impl Parts {
         Ok((graph, problems))
     }
 
-    /// The value for each number in the text, and the avals by value.
-    fn definitions(&self) -> Result<(FxHashMap<u32, Value>, Vec<Aval>), Vec<Problem>> {
+    /// What the text defines.
+    ///
+    /// *Errors*: all values that are defined twice.
+    fn definitions(&self) -> Result<Definitions, Vec<Problem>> {
         let mut all: Vec<&(u32, Aval, Range<usize>)> =
             self.params.iter().chain(self.nodes.iter().flat_map(|n| &n.results)).collect();
         // Stable, so that the second of two definitions in the text is the guilty one.
