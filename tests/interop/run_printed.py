@@ -42,6 +42,9 @@ def check(case):
         tolerance = max((TOLERANCE[n] for n in used), default=0)
         if any(op in case["module"] for op in SIGNLESS):
             g, e = g.abs(), e.abs()
+            if case["name"].startswith("vjp"):
+                # Nor has the derivative along a vector that does not turn with them.
+                continue
         torch.testing.assert_close(g, e, rtol=tolerance, atol=tolerance, equal_nan=True)
 
 

@@ -9,9 +9,6 @@ use crate::ir::verify::violations;
 use crate::ir::{Aval, Graph, Loc, LocId, Node, Signature, Value};
 use crate::ops::Op;
 
-/// The value for each number in a text, and the avals by value.
-type Definitions = (FxHashMap<u32, Value>, Vec<Aval>);
-
 /// A node as it stands in the text; values are the text's own numbers.
 pub(crate) struct RawNode {
     pub op: Op,
@@ -32,6 +29,9 @@ pub(crate) struct Parts {
     pub results: Vec<(u32, Range<usize>)>,
     pub signature: Signature,
 }
+
+/// The value for each number in the text, and the avals by value.
+type Definitions = (FxHashMap<u32, Value>, Vec<Aval>);
 
 impl Parts {
     /// The graph and the invariants that it breaks, at their nodes.
@@ -75,7 +75,9 @@ impl Parts {
         Ok((graph, problems))
     }
 
-    /// The value for each number in the text, and the avals by value.
+    /// What the text defines.
+    ///
+    /// *Errors*: all values that are defined twice.
     fn definitions(&self) -> Result<Definitions, Vec<Problem>> {
         let mut all: Vec<&(u32, Aval, Range<usize>)> =
             self.params.iter().chain(self.nodes.iter().flat_map(|n| &n.results)).collect();
