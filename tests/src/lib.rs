@@ -1,8 +1,11 @@
 //! What the tests of cotangent share.
 
+pub mod filetest;
 pub mod numeric;
+pub mod oracle;
 pub mod points;
 pub mod random_graph;
+pub mod random_program;
 pub mod snapshot;
 
 use std::path::{Path, PathBuf};

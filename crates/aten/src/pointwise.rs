@@ -166,7 +166,7 @@ pub trait Pointwise: AsTensor {
                     &x * x.full_like(f64::NAN).where_(&outside, x.ones_like())
                 }
             };
-            (&x / (1.0 - &x)).log()
+            x.log() - (-&x).log1p()
         })
     }
 
@@ -226,18 +226,18 @@ pub trait Pointwise: AsTensor {
         })
     }
 
-    /// The larger; the other one where one is NaN. A tie is the first operand's.
+    /// The larger; the other one where one is NaN. Ties share the derivative.
     #[track_caller]
     fn fmax(&self, other: impl IntoOperand) -> Tensor {
         let (x, y) = attempt!(pair(at!("fmax", 1), self.tensor(), other));
-        one(schema::FMAX, &[], &[&x, &y], |a| a[0].where_(&a[0].ge(&a[1]).bitwise_or(a[1].ne(&a[1])), &a[1]))
+        one(schema::FMAX, &[], &[&x, &y], |a| known(&a[0], &a[1], &a[0].maximum(&a[1])))
     }
 
-    /// The smaller; the other one where one is NaN. A tie is the first operand's.
+    /// The smaller; the other one where one is NaN. Ties share the derivative.
     #[track_caller]
     fn fmin(&self, other: impl IntoOperand) -> Tensor {
         let (x, y) = attempt!(pair(at!("fmin", 1), self.tensor(), other));
-        one(schema::FMIN, &[], &[&x, &y], |a| a[0].where_(&a[0].le(&a[1]).bitwise_or(a[1].ne(&a[1])), &a[1]))
+        one(schema::FMIN, &[], &[&x, &y], |a| known(&a[0], &a[1], &a[0].minimum(&a[1])))
     }
 
     /// 0 below zero, `values` at zero, 1 above; 0 at NaN. Derivative 0.
@@ -321,6 +321,13 @@ impl Pointwise for Tensor {}
 #[track_caller]
 pub(crate) fn scaled(x: &Tensor, value: Scalar) -> Tensor {
     if value.to_f64() == 1.0 { x.clone() } else { x * Operand::Scalar(value) }
+}
+
+/// `both`, or the other one where one of the operands is NaN.
+#[track_caller]
+fn known(x: &Tensor, y: &Tensor, both: &Tensor) -> Tensor {
+    let second = y.where_(&x.ne(x), both);
+    x.where_(&y.ne(y), &second)
 }
 
 /// The largest finite number of a float dtype.

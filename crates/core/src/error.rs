@@ -171,7 +171,7 @@ pub enum Error {
         /// The user's line.
         loc: Loc,
         /// The transforms around it.
-        stack: Stack,
+        stack: Box<Stack>,
         /// The operands.
         args: Vec<Aval>,
         /// What is wrong.
@@ -221,7 +221,7 @@ pub enum Error {
         /// The user's line.
         loc: Loc,
         /// The transforms around it.
-        stack: Stack,
+        stack: Box<Stack>,
         /// The tensor.
         aval: Aval,
         /// The call.

@@ -145,12 +145,13 @@ pub trait Activations: AsTensor {
         x - x.tanh()
     }
 
-    /// `min(max(x / 6 + ½, 0), 1)`; derivative 0 at ±3.
+    /// `min(max(x / 6 + ½, 0), 1)`; derivative 0 at ±3 and at NaN.
     #[track_caller]
     fn hardsigmoid(&self) -> Tensor {
         of_float(at!("hardsigmoid", 1), schema::HARDSIGMOID, &[], self.tensor(), |x| {
-            let high = x.ones_like().where_(&x.ge(3.0), (x + 3.0) / 6.0);
-            x.zeros_like().where_(&x.le(-3.0), high)
+            let inside = x.gt(-3.0).bitwise_and(x.lt(3.0));
+            let bounded = ((x.detach() + 3.0) / 6.0).maximum(0.0).minimum(1.0);
+            ((x + 3.0) / 6.0).where_(&inside, bounded)
         })
     }
 
@@ -158,7 +159,9 @@ pub trait Activations: AsTensor {
     #[track_caller]
     fn hardswish(&self) -> Tensor {
         of_float(at!("hardswish", 1), schema::HARDSWISH, &[], self.tensor(), |x| {
-            let high = x.where_(&x.ge(3.0), x * ((x + 3.0) / 6.0));
+            let middle = x.lt(3.0);
+            let inside = x.where_(&middle, x.zeros_like());
+            let high = (&inside * ((&inside + 3.0) / 6.0)).where_(&middle, x);
             x.zeros_like().where_(&x.le(-3.0), high)
         })
     }
@@ -176,8 +179,8 @@ pub trait Activations: AsTensor {
     #[track_caller]
     fn softshrink(&self, lambd: f64) -> Tensor {
         of_float(at!("softshrink", 1), schema::SOFTSHRINK, &[("lambd", num(lambd))], self.tensor(), |x| {
-            let low = (x + lambd).where_(&x.lt(-lambd), x * 0.0);
-            (x - lambd).where_(&x.gt(lambd), low)
+            let moved = (x - lambd).where_(&x.gt(0.0), x + lambd);
+            x.zeros_like().where_(&x.ge(-lambd).bitwise_and(x.le(lambd)), moved)
         })
     }
 
@@ -209,12 +212,12 @@ pub trait Activations: AsTensor {
 
 impl Activations for Tensor {}
 
-/// `f(x)` where `x` is not above 0, without its overflow elsewhere.
+/// `f(x)` where `x` is at most 0, without its overflow elsewhere; NaN stays with derivative 1.
 #[track_caller]
 fn below(x: &Tensor, f: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
-    let positive = x.gt(0.0);
-    let inside = x.zeros_like().where_(&positive, x);
-    x.where_(&positive, f(&inside))
+    let negative = x.le(0.0);
+    let inside = x.where_(&negative, x.zeros_like());
+    f(&inside).where_(&negative, x)
 }
 
 #[track_caller]

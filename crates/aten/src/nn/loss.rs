@@ -380,15 +380,18 @@ fn of_probabilities(log_p: &Tensor, target: &Tensor, class: usize, options: Cros
     reduction.apply(&-weighted.sum_over(&[class]))
 }
 
+/// The least `x (1 - x)` in the derivative of the cross entropy: PyTorch's constant, which is of single precision.
+const ROOM: f64 = 1e-12f32 as f64;
+
 /// Near 0 and 1 the derivative is that of a line, since there the logarithms are bounded but PyTorch's derivative is not 0.
 #[track_caller]
 fn binary_losses(x: &Tensor, t: &Tensor) -> Tensor {
     let fixed = x.detach();
     let room = &fixed * (1.0 - &fixed);
-    let edge = room.lt(1e-12);
+    let edge = room.lt(ROOM);
     let inside = x.full_like(0.5).where_(&edge, x);
     let smooth = -(t * inside.log() + (1.0 - t) * (-&inside).log1p());
     let bounded = -(t * fixed.log().maximum(-100.0) + (1.0 - t) * (-&fixed).log1p().maximum(-100.0));
-    let line = bounded + (x - &fixed) * ((&fixed - t) / 1e-12);
+    let line = bounded + (x - &fixed) * ((&fixed - t) / ROOM);
     line.where_(&edge, smooth)
 }

@@ -1,0 +1,67 @@
+//! Elementwise composites against PyTorch.
+
+use cotangent_aten::prelude::*;
+use cotangent_tests::oracle::{Except, check, row, row_except};
+
+#[test]
+fn pointwise() {
+    check(
+        "pointwise",
+        &[
+            row("square", |a| vec![a[0].square()]),
+            row("rsub", |a| vec![a[0].rsub(2.0)]),
+            row("addcmul", |a| vec![a[0].addcmul(&a[1], &a[2], 0.5)]),
+            row("addcdiv", |a| vec![a[0].addcdiv(&a[1], &a[2], 2.0)]),
+            row("lerp_scalar", |a| vec![a[0].lerp(&a[1], 0.25)]),
+            row("lerp_high", |a| vec![a[0].lerp(&a[1], 0.75)]),
+            row("lerp_tensor", |a| vec![a[0].lerp(&a[1], &a[2])]),
+            row("frac", |a| vec![a[0].frac()]),
+            row("deg2rad", |a| vec![a[0].deg2rad()]),
+            row("rad2deg", |a| vec![a[0].rad2deg()]),
+            row("round_decimals", |a| vec![a[0].round_decimals(1)]),
+            row("logit", |a| vec![a[0].logit(None)]),
+            row("logit_eps", |a| vec![a[0].logit(0.1)]),
+            row("hypot", |a| vec![a[0].hypot(&a[1])]),
+            row("logaddexp", |a| vec![a[0].logaddexp(&a[1])]),
+            row("logaddexp2", |a| vec![a[0].logaddexp2(&a[1])]),
+            // The derivative in y at (0, 0) is 0, not NaN.
+            row_except("xlogy", Except::Gradients, |a| vec![a[0].xlogy(&a[1])]),
+            row("sinc", |a| vec![a[0].sinc()]),
+            row("fmax", |a| vec![a[0].fmax(&a[1])]),
+            row("fmin", |a| vec![a[0].fmin(&a[1])]),
+            row("heaviside", |a| vec![a[0].heaviside(0.5)]),
+            row("nan_to_num", |a| vec![a[0].nan_to_num(0.0, None, None)]),
+            row("nan_to_num_given", |a| vec![a[0].nan_to_num(1.0, 2.0, -3.0)]),
+            row("entr", |a| vec![a[0].entr()]),
+            row("ndtr", |a| vec![a[0].ndtr()]),
+            row("mvlgamma", |a| vec![a[0].mvlgamma(3)]),
+            row("float_power", |a| vec![a[0].float_power(3.0)]),
+        ],
+    );
+}
+
+#[test]
+fn comparisons() {
+    check(
+        "compare",
+        &[
+            row("isnan", |a| vec![a[0].isnan()]),
+            row("isinf", |a| vec![a[0].isinf()]),
+            row("isposinf", |a| vec![a[0].isposinf()]),
+            row("isneginf", |a| vec![a[0].isneginf()]),
+            row("isfinite", |a| vec![a[0].isfinite()]),
+            row("isclose", |a| vec![a[0].isclose(&a[1], 1e-5, 1e-8)]),
+            row("logical_not", |a| vec![a[0].logical_not()]),
+            row("logical_and", |a| vec![a[0].logical_and(&a[1])]),
+            row("logical_or", |a| vec![a[0].logical_or(&a[1])]),
+            row("logical_xor", |a| vec![a[0].logical_xor(&a[1])]),
+            row("clamp", |a| vec![a[0].clamp(-1.0, 1.0)]),
+            row("clamp_crossed", |a| vec![a[0].clamp(2.0, 1.0)]),
+            row("clamp_min", |a| vec![a[0].clamp_min(0.0)]),
+            row("clamp_max", |a| vec![a[0].clamp_max(0.5)]),
+            row("clamp_tensor", |a| vec![a[0].clamp(&a[1], &a[2])]),
+            row("masked_fill", |a| vec![a[0].masked_fill(&a[1], 3.0)]),
+            row("masked_fill_tensor", |a| vec![a[0].masked_fill(&a[1], &a[2])]),
+        ],
+    );
+}

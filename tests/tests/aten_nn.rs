@@ -1,0 +1,134 @@
+//! `nn.functional` against PyTorch.
+
+use cotangent_aten::prelude::*;
+use cotangent_core::Tensor;
+use cotangent_tests::oracle::{Except, check, row, row_except};
+
+fn triple((a, b, c): (Tensor, Tensor, Tensor)) -> Vec<Tensor> {
+    vec![a, b, c]
+}
+
+#[test]
+fn activations() {
+    check(
+        "activation",
+        &[
+            row("relu", |a| vec![a[0].relu()]),
+            row("relu6", |a| vec![a[0].relu6()]),
+            row("hardtanh", |a| vec![a[0].hardtanh(-1.0, 1.0)]),
+            row("leaky_relu", |a| vec![a[0].leaky_relu(0.01)]),
+            row("rrelu", |a| vec![a[0].rrelu(1.0 / 8.0, 1.0 / 3.0)]),
+            row("elu", |a| vec![a[0].elu(1.0)]),
+            row("selu", |a| vec![a[0].selu()]),
+            row("celu", |a| vec![a[0].celu(0.5)]),
+            row("gelu", |a| vec![a[0].gelu()]),
+            row("gelu_tanh", |a| vec![a[0].gelu_tanh()]),
+            row("silu", |a| vec![a[0].silu()]),
+            row("mish", |a| vec![a[0].mish()]),
+            row("softplus", |a| vec![a[0].softplus(2.0, 5.0)]),
+            row("softsign", |a| vec![a[0].softsign()]),
+            row("tanhshrink", |a| vec![a[0].tanhshrink()]),
+            row_except("hardsigmoid", Except::Digits, |a| vec![a[0].hardsigmoid()]),
+            row("hardswish", |a| vec![a[0].hardswish()]),
+            row("hardshrink", |a| vec![a[0].hardshrink(0.5)]),
+            row("softshrink", |a| vec![a[0].softshrink(0.5)]),
+            row("threshold", |a| vec![a[0].threshold(0.5, -1.0)]),
+            row("logsigmoid", |a| vec![a[0].logsigmoid()]),
+            row("prelu", |a| vec![a[0].prelu(&a[1])]),
+            row("softmax", |a| vec![a[0].softmax(-1)]),
+            row("softmax_first", |a| vec![a[0].softmax(0)]),
+            row("log_softmax", |a| vec![a[0].log_softmax(1)]),
+            row("softmin", |a| vec![a[0].softmin(1)]),
+            row("glu", |a| vec![a[0].glu(0)]),
+        ],
+    );
+}
+
+#[test]
+fn normalizations() {
+    check(
+        "norm",
+        &[
+            row("layer_norm", |a| vec![a[0].layer_norm(3, &a[1], &a[2], 1e-5)]),
+            row("layer_norm_plain", |a| vec![a[0].layer_norm([2, 3], None, None, 0.1)]),
+            row("rms_norm", |a| vec![a[0].rms_norm(3, &a[1], 1e-5)]),
+            row("rms_norm_default", |a| vec![a[0].rms_norm(3, None, None)]),
+            row("group_norm", |a| vec![a[0].group_norm(2, &a[1], &a[2], 1e-5)]),
+            row("instance_norm", |a| vec![a[0].instance_norm(None, None, 1e-5)]),
+            row("batch_norm", |a| vec![a[0].batch_norm(&a[1], &a[2], &a[3], &a[4], 1e-5)]),
+            row("batch_norm_train", |a| {
+                triple(a[0].batch_norm_train(&a[1].detach(), &a[2].detach(), &a[3], &a[4], 0.1, 1e-5))
+            }),
+            row("batch_norm_of_batch", |a| vec![a[0].batch_norm_of_batch(None, None, 1e-5)]),
+            row("normalize", |a| vec![a[0].normalize(2.0, -1, 1e-12)]),
+            row("local_response_norm", |a| vec![a[0].local_response_norm(3, 0.1, 0.75, 1.0)]),
+        ],
+    );
+}
+
+#[test]
+fn losses() {
+    check(
+        "loss",
+        &[
+            row("cross_entropy", |a| vec![a[0].cross_entropy(&a[1])]),
+            row("cross_entropy_weight", |a| {
+                let options = CrossEntropy { weight: Some(&a[2]), ignore_index: 1, ..Default::default() };
+                vec![a[0].cross_entropy_with(&a[1], options)]
+            }),
+            row("cross_entropy_smooth", |a| {
+                let options = CrossEntropy { label_smoothing: 0.1, ignore_index: 0, ..Default::default() };
+                vec![a[0].cross_entropy_with(&a[1], options)]
+            }),
+            row("cross_entropy_smooth_weight", |a| {
+                let options = CrossEntropy { weight: Some(&a[2]), label_smoothing: 0.1, ..Default::default() };
+                vec![a[0].cross_entropy_with(&a[1], options)]
+            }),
+            row("cross_entropy_none", |a| {
+                let options = CrossEntropy { reduction: Reduction::None, ..Default::default() };
+                vec![a[0].cross_entropy_with(&a[1], options)]
+            }),
+            row("cross_entropy_sum", |a| {
+                let options = CrossEntropy { reduction: Reduction::Sum, ..Default::default() };
+                vec![a[0].cross_entropy_with(&a[1], options)]
+            }),
+            row("cross_entropy_probs", |a| {
+                let options = CrossEntropy { weight: Some(&a[2]), label_smoothing: 0.2, ..Default::default() };
+                vec![a[0].cross_entropy_with(&a[1], options)]
+            }),
+            row("nll_loss", |a| vec![a[0].nll_loss(&a[1], None, -100, Reduction::Mean)]),
+            row("mse_loss", |a| vec![a[0].mse_loss(&a[1], Reduction::Mean)]),
+            row("l1_loss", |a| vec![a[0].l1_loss(&a[1], Reduction::Mean)]),
+            row("smooth_l1_loss", |a| vec![a[0].smooth_l1_loss(&a[1], Reduction::Mean, 0.5)]),
+            row("huber_loss", |a| vec![a[0].huber_loss(&a[1], Reduction::Mean, 0.5)]),
+            row("binary_cross_entropy", |a| vec![a[0].binary_cross_entropy(&a[1], None, Reduction::Mean)]),
+            row("binary_cross_entropy_weight", |a| vec![a[0].binary_cross_entropy(&a[1], &a[2], Reduction::Sum)]),
+            row("bce_with_logits", |a| vec![a[0].binary_cross_entropy_with_logits(&a[1], None, None, Reduction::Mean)]),
+            row("bce_with_logits_weights", |a| {
+                vec![a[0].binary_cross_entropy_with_logits(&a[1], &a[2], &a[3], Reduction::Mean)]
+            }),
+            row("kl_div", |a| vec![a[0].kl_div(&a[1], Reduction::Sum)]),
+            row("kl_div_log_target", |a| vec![a[0].kl_div_log_target(&a[1], Reduction::None)]),
+            row("soft_margin_loss", |a| vec![a[0].soft_margin_loss(&a[1], Reduction::Mean)]),
+            row("poisson_nll_loss", |a| vec![a[0].poisson_nll_loss(&a[1], Reduction::Mean)]),
+            row("poisson_nll_loss_of_rates", |a| vec![a[0].poisson_nll_loss_of_rates(&a[1], Reduction::Mean, 1e-8)]),
+            row("gaussian_nll_loss", |a| vec![a[0].gaussian_nll_loss(&a[1], &a[2], Reduction::Mean, 1e-6)]),
+        ],
+    );
+}
+
+#[test]
+fn embeddings() {
+    check(
+        "embedding",
+        &[
+            row("one_hot", |a| vec![a[0].one_hot(4)]),
+            row("embedding", |a| vec![embedding(&a[0], &a[1], None)]),
+            row("embedding_padding", |a| vec![embedding(&a[0], &a[1], -2)]),
+            row("embedding_bag_sum", |a| vec![embedding_bag(&a[0], &a[1], BagMode::Sum, Some(&a[2]), None)]),
+            row("embedding_bag_mean", |a| vec![embedding_bag(&a[0], &a[1], BagMode::Mean, None, Some(1))]),
+            row("embedding_bag_max", |a| vec![embedding_bag(&a[0], &a[1], BagMode::Max, None, None)]),
+            row("embedding_bag_at", |a| vec![embedding_bag_at(&a[0], &a[1], &a[2], BagMode::Mean, None, None)]),
+        ],
+    );
+}
