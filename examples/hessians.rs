@@ -4,7 +4,7 @@ use cotangent::prelude::*;
 
 /// The sum of sines: its Hessian is a diagonal of negative sines.
 pub fn f(x: Tensor) -> Tensor {
-    x.sin().sum(())
+    x.sin().sum()
 }
 
 /// The Hessian of `f` at `x` in three ways.

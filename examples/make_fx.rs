@@ -4,7 +4,7 @@ use cotangent::prelude::*;
 
 /// The sum of sines.
 pub fn f(x: Tensor) -> Tensor {
-    x.sin().sum(())
+    x.sin().sum()
 }
 
 /// `make_fx(grad(f))` as traced.
@@ -18,7 +18,7 @@ pub fn simplified() -> Result<Graph, Error> {
 }
 
 fn main() -> Result<(), Error> {
-    println!("as traced, spelled as in 2021:{}", raw()?.code_with(CodeStyle::Functorch2021));
+    println!("as traced, spelled as in 2021:{}", raw()?.code_in(CodeStyle::Functorch2021));
     println!("as traced:{}", raw()?.code());
     println!("simplified:{}", simplified()?.code());
     Ok(())

@@ -153,7 +153,7 @@ fn every_op_has_every_rule_samples_and_a_spec_section() {
         writeln!(table, "{}", line.trim_end()).expect("to a string");
     }
     assert!(holes.is_empty(), "holes:\n{}", holes.join("\n"));
-    cotangent_tests::snapshot("coverage", "matrix", &table);
+    cotangent_tests::snapshot::snapshot("coverage", "matrix", &table);
 }
 
 /// Every constraint label that an error carries stands in the spec, and every one that the spec states is used.

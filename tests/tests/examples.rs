@@ -21,7 +21,7 @@ mod vjp;
 mod vmap_linear_model;
 
 use cotangent::prelude::*;
-use cotangent_tests::snapshot;
+use cotangent_tests::snapshot::snapshot;
 
 fn values(t: &Tensor) -> Vec<f32> {
     t.to_vec::<f32>().expect("f32 values")
@@ -122,6 +122,6 @@ fn make_fx_prints_the_gradient() {
     assert_eq!(graph.len(), 1);
     code("make_fx.simplified", graph);
     let raw = make_fx::raw().expect("a graph");
-    snapshot("examples", "make_fx.raw_2021", &raw.code_with(CodeStyle::Functorch2021));
+    snapshot("examples", "make_fx.raw_2021", &raw.code_in(CodeStyle::Functorch2021));
     code("make_fx.raw", raw);
 }

@@ -5,7 +5,6 @@ pub(crate) const _LOG_SOFTMAX: &str = "aten::_log_softmax(Tensor self, int dim, 
 pub(crate) const GELU: &str = "aten::gelu(Tensor self, *, str approximate=\"none\") -> Tensor";
 pub(crate) const NATIVE_LAYER_NORM: &str = "aten::native_layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> (Tensor, Tensor, Tensor)";
 pub(crate) const NATIVE_GROUP_NORM: &str = "aten::native_group_norm(Tensor input, Tensor? weight, Tensor? bias, SymInt N, SymInt C, SymInt HxW, int group, float eps) -> (Tensor, Tensor, Tensor)";
-pub(crate) const NATIVE_BATCH_NORM: &str = "aten::native_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, float momentum, float eps) -> (Tensor, Tensor, Tensor)";
 pub(crate) const _NATIVE_BATCH_NORM_LEGIT: &str = "aten::_native_batch_norm_legit(Tensor input, Tensor? weight, Tensor? bias, Tensor(a!) running_mean, Tensor(b!) running_var, bool training, float momentum, float eps) -> (Tensor, Tensor, Tensor)";
 pub(crate) const _NATIVE_BATCH_NORM_LEGIT_NO_STATS: &str = "aten::_native_batch_norm_legit.no_stats(Tensor input, Tensor? weight, Tensor? bias, bool training, float momentum, float eps) -> (Tensor, Tensor, Tensor)";
 pub(crate) const _NATIVE_BATCH_NORM_LEGIT_NO_TRAINING: &str = "aten::_native_batch_norm_legit_no_training(Tensor input, Tensor? weight, Tensor? bias, Tensor running_mean, Tensor running_var, float momentum, float eps) -> (Tensor, Tensor, Tensor)";
@@ -23,21 +22,11 @@ pub(crate) const LOGSUMEXP: &str = "aten::logsumexp(Tensor self, int[1] dim, boo
 pub(crate) const MEDIAN: &str = "aten::median(Tensor self) -> Tensor";
 pub(crate) const MEDIAN_DIM: &str =
     "aten::median.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)";
-pub(crate) const NANMEDIAN_DIM: &str =
-    "aten::nanmedian.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)";
 pub(crate) const MAX_DIM: &str =
     "aten::max.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)";
 pub(crate) const MIN_DIM: &str =
     "aten::min.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)";
-pub(crate) const MAX: &str = "aten::max(Tensor self) -> Tensor";
-pub(crate) const MIN: &str = "aten::min(Tensor self) -> Tensor";
-pub(crate) const AMINMAX: &str =
-    "aten::aminmax(Tensor self, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)";
-pub(crate) const ALL: &str = "aten::all(Tensor self) -> Tensor";
-pub(crate) const ALL_DIM: &str = "aten::all.dim(Tensor self, int dim, bool keepdim=False) -> Tensor";
 pub(crate) const ALL_DIMS: &str = "aten::all.dims(Tensor self, int[]? dim=None, bool keepdim=False) -> Tensor";
-pub(crate) const ANY: &str = "aten::any(Tensor self) -> Tensor";
-pub(crate) const ANY_DIM: &str = "aten::any.dim(Tensor self, int dim, bool keepdim=False) -> Tensor";
 pub(crate) const ANY_DIMS: &str = "aten::any.dims(Tensor self, int[]? dim=None, bool keepdim=False) -> Tensor";
 pub(crate) const COUNT_NONZERO_DIM_INTLIST: &str = "aten::count_nonzero.dim_IntList(Tensor self, int[] dim) -> Tensor";
 pub(crate) const RELU: &str = "aten::relu(Tensor self) -> Tensor";
@@ -120,7 +109,6 @@ pub(crate) const CLAMP_MIN: &str = "aten::clamp_min(Tensor self, Scalar min) -> 
 pub(crate) const CLAMP_MAX: &str = "aten::clamp_max(Tensor self, Scalar max) -> Tensor";
 pub(crate) const CLAMP_MIN_TENSOR: &str = "aten::clamp_min.Tensor(Tensor self, Tensor min) -> Tensor";
 pub(crate) const CLAMP_MAX_TENSOR: &str = "aten::clamp_max.Tensor(Tensor self, Tensor max) -> Tensor";
-pub(crate) const RSUB_SCALAR: &str = "aten::rsub.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor";
 pub(crate) const LOGIT: &str = "aten::logit(Tensor self, float? eps=None) -> Tensor";
 pub(crate) const NAN_TO_NUM: &str =
     "aten::nan_to_num(Tensor self, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor";
@@ -132,7 +120,6 @@ pub(crate) const LOGADDEXP: &str = "aten::logaddexp(Tensor self, Tensor other) -
 pub(crate) const LOGADDEXP2: &str = "aten::logaddexp2(Tensor self, Tensor other) -> Tensor";
 pub(crate) const XLOGY_TENSOR: &str = "aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor";
 pub(crate) const SINC: &str = "aten::sinc(Tensor self) -> Tensor";
-pub(crate) const COPYSIGN_TENSOR: &str = "aten::copysign.Tensor(Tensor self, Tensor other) -> Tensor";
 pub(crate) const FMAX: &str = "aten::fmax(Tensor self, Tensor other) -> Tensor";
 pub(crate) const FMIN: &str = "aten::fmin(Tensor self, Tensor other) -> Tensor";
 pub(crate) const LERP_SCALAR: &str = "aten::lerp.Scalar(Tensor self, Tensor end, Scalar weight) -> Tensor";
@@ -142,9 +129,6 @@ pub(crate) const ADDCMUL: &str =
 pub(crate) const ADDCDIV: &str =
     "aten::addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor";
 pub(crate) const HEAVISIDE: &str = "aten::heaviside(Tensor self, Tensor values) -> Tensor";
-pub(crate) const FLOOR_DIVIDE: &str = "aten::floor_divide(Tensor self, Tensor other) -> Tensor";
-pub(crate) const DIV_TENSOR_MODE: &str =
-    "aten::div.Tensor_mode(Tensor self, Tensor other, *, str? rounding_mode) -> Tensor";
 pub(crate) const ISNAN: &str = "aten::isnan(Tensor self) -> Tensor";
 pub(crate) const ISINF: &str = "aten::isinf(Tensor self) -> Tensor";
 pub(crate) const ISPOSINF: &str = "aten::isposinf(Tensor self) -> Tensor";
@@ -155,23 +139,10 @@ pub(crate) const LOGICAL_XOR: &str = "aten::logical_xor(Tensor self, Tensor othe
 pub(crate) const LOGICAL_NOT: &str = "aten::logical_not(Tensor self) -> Tensor";
 pub(crate) const ROLL: &str = "aten::roll(Tensor self, SymInt[1] shifts, int[1] dims=[]) -> Tensor";
 pub(crate) const ROT90: &str = "aten::rot90(Tensor self, int k=1, int[] dims=[0, 1]) -> Tensor";
-pub(crate) const REPEAT: &str = "aten::repeat(Tensor self, SymInt[] repeats) -> Tensor";
 pub(crate) const TRIL: &str = "aten::tril(Tensor self, SymInt diagonal=0) -> Tensor";
 pub(crate) const TRIU: &str = "aten::triu(Tensor self, SymInt diagonal=0) -> Tensor";
-pub(crate) const STACK: &str = "aten::stack(Tensor[] tensors, int dim=0) -> Tensor";
-pub(crate) const SPLIT_TENSOR: &str =
-    "aten::split.Tensor(Tensor(a -> *) self, SymInt split_size, int dim=0) -> Tensor(a)[]";
-pub(crate) const SPLIT_WITH_SIZES: &str =
-    "aten::split_with_sizes(Tensor(a -> *) self, SymInt[] split_sizes, int dim=0) -> Tensor(a)[]";
-pub(crate) const UNBIND_INT: &str = "aten::unbind.int(Tensor(a -> *) self, int dim=0) -> Tensor(a)[]";
-pub(crate) const SELECT_INT: &str = "aten::select.int(Tensor(a) self, int dim, SymInt index) -> Tensor(a)";
-pub(crate) const SELECT_SCATTER: &str =
-    "aten::select_scatter(Tensor self, Tensor src, int dim, SymInt index) -> Tensor";
-pub(crate) const SLICE_SCATTER: &str = "aten::slice_scatter(Tensor self, Tensor src, int dim=0, SymInt? start=None, SymInt? end=None, SymInt step=1) -> Tensor";
 pub(crate) const DIAGONAL_SCATTER: &str =
     "aten::diagonal_scatter(Tensor self, Tensor src, int offset=0, int dim1=0, int dim2=1) -> Tensor";
-pub(crate) const PIXEL_SHUFFLE: &str = "aten::pixel_shuffle(Tensor self, int upscale_factor) -> Tensor";
-pub(crate) const PIXEL_UNSHUFFLE: &str = "aten::pixel_unshuffle(Tensor self, int downscale_factor) -> Tensor";
 pub(crate) const REFLECTION_PAD1D: &str = "aten::reflection_pad1d(Tensor self, SymInt[2] padding) -> Tensor";
 pub(crate) const REFLECTION_PAD2D: &str = "aten::reflection_pad2d(Tensor self, SymInt[4] padding) -> Tensor";
 pub(crate) const REFLECTION_PAD3D: &str = "aten::reflection_pad3d(Tensor self, SymInt[6] padding) -> Tensor";
@@ -181,8 +152,6 @@ pub(crate) const REPLICATION_PAD3D: &str = "aten::replication_pad3d(Tensor self,
 pub(crate) const INDEX_TENSOR: &str = "aten::index.Tensor(Tensor self, Tensor?[] indices) -> Tensor";
 pub(crate) const INDEX_PUT: &str =
     "aten::index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor";
-pub(crate) const INDEX_ADD: &str =
-    "aten::index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor";
 pub(crate) const INDEX_FILL_INT_SCALAR: &str =
     "aten::index_fill.int_Scalar(Tensor self, int dim, Tensor index, Scalar value) -> Tensor";
 pub(crate) const INDEX_COPY: &str = "aten::index_copy(Tensor self, int dim, Tensor index, Tensor source) -> Tensor";
@@ -198,37 +167,12 @@ pub(crate) const KTHVALUE: &str =
 pub(crate) const MODE: &str =
     "aten::mode(Tensor self, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)";
 pub(crate) const TOPK: &str = "aten::topk(Tensor self, SymInt k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)";
-pub(crate) const SEARCHSORTED_TENSOR: &str = "aten::searchsorted.Tensor(Tensor sorted_sequence, Tensor self, *, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None) -> Tensor";
-pub(crate) const BUCKETIZE_TENSOR: &str =
-    "aten::bucketize.Tensor(Tensor self, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor";
 pub(crate) const LINALG_CROSS: &str = "aten::linalg_cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor";
 pub(crate) const _TRILINEAR: &str = "aten::_trilinear(Tensor i1, Tensor i2, Tensor i3, int[] expand1, int[] expand2, int[] expand3, int[] sumdim, int unroll_dim=1) -> Tensor";
-pub(crate) const PROD: &str = "aten::prod(Tensor self, *, ScalarType? dtype=None) -> Tensor";
-pub(crate) const HINGE_EMBEDDING_LOSS: &str =
-    "aten::hinge_embedding_loss(Tensor self, Tensor target, float margin=1., int reduction=1) -> Tensor";
-pub(crate) const REPEAT_INTERLEAVE_SELF_INT: &str = "aten::repeat_interleave.self_int(Tensor self, SymInt repeats, int? dim=None, *, SymInt? output_size=None) -> Tensor";
-pub(crate) const RRELU: &str = "aten::rrelu(Tensor self, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, Generator? generator=None) -> Tensor";
 pub(crate) const ONE_HOT: &str = "aten::one_hot(Tensor self, int num_classes=-1) -> Tensor";
-pub(crate) const EXPAND_AS: &str = "aten::expand_as(Tensor(a) self, Tensor other) -> Tensor(a)";
-pub(crate) const T: &str = "aten::t(Tensor(a) self) -> Tensor(a)";
-pub(crate) const SQUEEZE: &str = "aten::squeeze(Tensor(a) self) -> Tensor(a)";
-pub(crate) const SQUEEZE_DIMS: &str = "aten::squeeze.dims(Tensor(a) self, int[] dim) -> Tensor(a)";
-pub(crate) const TRANSPOSE_INT: &str = "aten::transpose.int(Tensor(a) self, int dim0, int dim1) -> Tensor(a)";
-pub(crate) const STD: &str = "aten::std(Tensor self, bool unbiased=True) -> Tensor";
-pub(crate) const AMAX: &str = "aten::amax(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor";
-pub(crate) const CUMSUM: &str = "aten::cumsum(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor";
-pub(crate) const CUMPROD: &str = "aten::cumprod(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor";
-pub(crate) const ARGMAX: &str = "aten::argmax(Tensor self, int? dim=None, bool keepdim=False) -> Tensor";
 pub(crate) const _WEIGHT_NORM_INTERFACE: &str =
     "aten::_weight_norm_interface(Tensor v, Tensor g, int dim=0) -> (Tensor, Tensor)";
-pub(crate) const NANSUM: &str =
-    "aten::nansum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor";
 pub(crate) const ROUND_DECIMALS: &str = "aten::round.decimals(Tensor self, *, int decimals) -> Tensor";
-pub(crate) const SIGN: &str = "aten::sign(Tensor self) -> Tensor";
-pub(crate) const SQUARE: &str = "aten::square(Tensor self) -> Tensor";
-pub(crate) const POLAR: &str = "aten::polar(Tensor abs, Tensor angle) -> Tensor";
-pub(crate) const FLOAT_POWER_TENSOR_SCALAR: &str =
-    "aten::float_power.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor";
 pub(crate) const POW_TENSOR_SCALAR: &str = "aten::pow.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor";
 pub(crate) const _FUSED_RMS_NORM: &str =
     "aten::_fused_rms_norm(Tensor input, int[] normalized_shape, Tensor? weight, float? eps) -> (Tensor, Tensor)";
@@ -238,3 +182,36 @@ pub(crate) const NATIVE_DROPOUT: &str = "aten::native_dropout(Tensor input, floa
 pub(crate) const LOGCUMSUMEXP: &str = "aten::logcumsumexp(Tensor self, int dim) -> Tensor";
 pub(crate) const TRACE: &str = "aten::trace(Tensor self) -> Tensor";
 pub(crate) const RENORM: &str = "aten::renorm(Tensor self, Scalar p, int dim, Scalar maxnorm) -> Tensor";
+pub(crate) const LINALG_CHOLESKY_EX: &str =
+    "aten::linalg_cholesky_ex(Tensor self, *, bool upper=False, bool check_errors=False) -> (Tensor L, Tensor info)";
+pub(crate) const CHOLESKY_SOLVE: &str = "aten::cholesky_solve(Tensor self, Tensor input2, bool upper=False) -> Tensor";
+pub(crate) const CHOLESKY_INVERSE: &str = "aten::cholesky_inverse(Tensor self, bool upper=False) -> Tensor";
+pub(crate) const LINALG_LU: &str = "aten::linalg_lu(Tensor A, *, bool pivot=True) -> (Tensor P, Tensor L, Tensor U)";
+pub(crate) const LINALG_EIGVALSH: &str = "aten::linalg_eigvalsh(Tensor self, str UPLO=\"L\") -> Tensor";
+pub(crate) const LINALG_SVD: &str =
+    "aten::linalg_svd(Tensor A, bool full_matrices=True, *, str? driver=None) -> (Tensor U, Tensor S, Tensor Vh)";
+pub(crate) const LINALG_SVDVALS: &str = "aten::linalg_svdvals(Tensor A, *, str? driver=None) -> Tensor";
+pub(crate) const LINALG_INV_EX: &str =
+    "aten::linalg_inv_ex(Tensor A, *, bool check_errors=False) -> (Tensor inverse, Tensor info)";
+pub(crate) const _LINALG_SOLVE_EX: &str = "aten::_linalg_solve_ex(Tensor A, Tensor B, *, bool left=True, bool check_errors=False) -> (Tensor result, Tensor LU, Tensor pivots, Tensor info)";
+pub(crate) const LINALG_LU_SOLVE: &str =
+    "aten::linalg_lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=True, bool adjoint=False) -> Tensor";
+pub(crate) const LINALG_DET: &str = "aten::linalg_det(Tensor A) -> Tensor";
+pub(crate) const _LINALG_DET: &str = "aten::_linalg_det(Tensor A) -> (Tensor result, Tensor LU, Tensor pivots)";
+pub(crate) const _LINALG_SLOGDET: &str =
+    "aten::_linalg_slogdet(Tensor A) -> (Tensor sign, Tensor logabsdet, Tensor LU, Tensor pivots)";
+pub(crate) const LOGDET: &str = "aten::logdet(Tensor self) -> Tensor";
+pub(crate) const LINALG_HOUSEHOLDER_PRODUCT: &str =
+    "aten::linalg_householder_product(Tensor input, Tensor tau) -> Tensor";
+pub(crate) const ORMQR: &str =
+    "aten::ormqr(Tensor self, Tensor input2, Tensor input3, bool left=True, bool transpose=False) -> Tensor";
+pub(crate) const LINALG_MATRIX_NORM: &str = "aten::linalg_matrix_norm(Tensor self, Scalar ord, int[] dim=[-2, -1], bool keepdim=False, *, ScalarType? dtype=None) -> Tensor";
+pub(crate) const LINALG_MATRIX_NORM_STR_ORD: &str = "aten::linalg_matrix_norm.str_ord(Tensor self, str ord=\"fro\", int[] dim=[-2, -1], bool keepdim=False, *, ScalarType? dtype=None) -> Tensor";
+pub(crate) const LINALG_PINV_ATOL_RTOL_TENSOR: &str = "aten::linalg_pinv.atol_rtol_tensor(Tensor self, *, Tensor? atol=None, Tensor? rtol=None, bool hermitian=False) -> Tensor";
+pub(crate) const LINALG_MATRIX_RANK_ATOL_RTOL_TENSOR: &str = "aten::linalg_matrix_rank.atol_rtol_tensor(Tensor input, *, Tensor? atol=None, Tensor? rtol=None, bool hermitian=False) -> Tensor";
+pub(crate) const LINALG_MATRIX_EXP: &str = "aten::linalg_matrix_exp(Tensor self) -> Tensor";
+pub(crate) const LINALG_MATRIX_SQRTH: &str = "aten::linalg_matrix_sqrth(Tensor self) -> Tensor";
+pub(crate) const LINALG_POLAR: &str = "aten::linalg_polar(Tensor A) -> (Tensor U, Tensor H)";
+pub(crate) const LINALG_COND: &str = "aten::linalg_cond(Tensor self, Scalar? p=None) -> Tensor";
+pub(crate) const LINALG_COND_P_STR: &str = "aten::linalg_cond.p_str(Tensor self, str p) -> Tensor";
+pub(crate) const CONVOLUTION: &str = "aten::convolution(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool transposed, SymInt[] output_padding, SymInt groups) -> Tensor";

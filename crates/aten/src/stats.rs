@@ -178,9 +178,3 @@ pub(crate) fn norm_over(x: &Tensor, ord: f64, axes: &Axes) -> Tensor {
         sum.zeros_like().where_(&flat, inside.pow(1.0 / ord))
     }
 }
-
-/// The `p`-norm over the last dim of the squared or absolute difference: what distances are made of.
-#[track_caller]
-pub(crate) fn last_norm(x: &Tensor, p: f64) -> Tensor {
-    norm_over(x, p, &Axes { dims: vec![x.rank() - 1], keep: false })
-}

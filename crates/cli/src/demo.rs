@@ -6,7 +6,7 @@ use miette::{Report, Result};
 /// Traces the gradient of `sum(sin x)` on 100 elements, prints it before and after simplification, and compares its values with
 /// `cos x`.
 pub fn run() -> Result<()> {
-    let f = |x: Tensor| x.sin().sum_all();
+    let f = |x: Tensor| x.sin().sum();
     let x = Tensor::from_vec((0..100).map(|i| i as f32 / 10.0).collect::<Vec<f32>>(), [100]);
 
     let raw = make_fx_with(CaptureOptions::raw(), grad(f), (x.clone(),)).map_err(Report::new)?;

@@ -17,9 +17,9 @@ pub fn run(args: &PrintArgs) -> Result<()> {
         None => program,
     };
     if !args.raw {
-        let (simplified, report) = simplify::simplify_with(&graph, &simplify::Options::default());
+        let (simplified, report) = simplify::simplify_with(&graph, simplify::Options::default());
         if args.explain {
-            eprint!("{report}");
+            eprint!("{}", report.explain());
         }
         graph = simplified;
     }
@@ -34,10 +34,10 @@ pub fn run(args: &PrintArgs) -> Result<()> {
 fn form(graph: &Graph, form: Form) -> String {
     let mut text = match form {
         Form::Code => graph.code(),
-        Form::Code2021 => graph.code_with(CodeStyle::Functorch2021),
+        Form::Code2021 => graph.code_in(CodeStyle::Functorch2021),
         Form::Python => graph.python_module(),
         Form::Ir => graph.to_string(),
-        Form::Json => graph.to_json(),
+        Form::Json => cotangent::text::json::to_json(graph),
         Form::Readable if stdout().is_terminal() => graph.readable_colored(),
         Form::Readable => graph.readable(),
         Form::Dot => graph.dot(),

@@ -123,6 +123,13 @@ pub enum EvalError {
     #[error("{0}")]
     #[diagnostic(code(cotangent::eval::linalg))]
     Linalg(String),
+    /// Data that a composite's condition refuses.
+    #[error("{message}")]
+    #[diagnostic(code(cotangent::eval::assertion))]
+    Assertion {
+        /// The condition's own words.
+        message: String,
+    },
 }
 
 /// The transforms and composites around a call, for messages: `softmax in vmap(grad(loss))`.

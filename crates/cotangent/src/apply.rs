@@ -6,15 +6,10 @@ use cotangent_core::Tensor;
 use cotangent_core::array::Array;
 use cotangent_core::error::Error;
 use cotangent_core::ir::Graph;
+use cotangent_core::simplify::simplify;
 use cotangent_core::transform::eval::eval;
 use cotangent_core::transform::lazy::replay_results_first;
-use cotangent_core::transform::prune::prune;
 use cotangent_core::transform::replay::try_replay;
-
-/// The graph without what its results do not need.
-pub(crate) fn cleaned(graph: &Graph) -> Graph {
-    prune(graph)
-}
 
 /// The results of `graph` at tensors of its parameters' avals.
 pub(crate) fn apply(graph: &Graph, args: &[Tensor]) -> Result<Vec<Tensor>, Error> {
@@ -24,7 +19,7 @@ pub(crate) fn apply(graph: &Graph, args: &[Tensor]) -> Result<Vec<Tensor>, Error
     let arrays: Option<Vec<Arc<Array>>> = args.iter().map(|a| a.as_array().cloned()).collect();
     match arrays {
         Some(arrays) => {
-            let results = eval(&cleaned(graph), &arrays)?;
+            let results = eval(&simplify(graph), &arrays)?;
             Ok(results.into_iter().map(Tensor::from_array).collect())
         }
         // Some are abstract, and so are all results, also those that depend on no argument.

@@ -129,6 +129,6 @@ pub mod vmap;
 
 pub use cotangent_aten as aten;
 pub use cotangent_core as core;
-pub use cotangent_core::{Error, Tensor};
+pub use cotangent_core::{Error, Tensor, array, ir, simplify, text, transform};
 pub use cotangent_derive::Tree;
 pub use tree::Tree;

@@ -5,7 +5,6 @@ use cotangent_core::ir::{Graph, Signature, default_names};
 use cotangent_core::tensor::trace::Level;
 use cotangent_core::transform::inline::inline_composites;
 
-use crate::apply::cleaned;
 use crate::capture::capture;
 use crate::function::{Arguments, Function};
 
@@ -48,7 +47,7 @@ pub fn make_fx_with<Args: Arguments, F: Function<Args>>(
     if options.decompose {
         graph = inline_composites(&graph)?;
     }
-    Ok(if options.simplify { cleaned(&graph) } else { graph })
+    Ok(if options.simplify { cotangent_core::simplify::simplify(&graph) } else { graph })
 }
 
 /// What [`make_fx_with`] does to a captured graph.

@@ -23,5 +23,6 @@ pub use cotangent_aten::prelude::*;
 pub use cotangent_core::error::Error;
 pub use cotangent_core::ir::{DType, Graph};
 pub use cotangent_core::tensor::trace::Randomness;
+pub use cotangent_core::text::CodeStyle;
 pub use cotangent_core::{Tensor, ir::Shape};
 pub use cotangent_derive::Tree;

@@ -1,16 +1,26 @@
 //! `torch.nn.functional`.
 
 pub mod activation;
+pub mod attention;
+pub mod conv;
+pub mod distance;
 pub mod embedding;
+pub mod interpolate;
 pub mod loss;
 pub mod norm;
+pub mod pool;
 pub mod softmax;
 
 /// The traits and free functions of this theme.
 pub mod prelude {
     pub use super::activation::Activations;
+    pub use super::attention::{Attention, Attentions, MultiHead};
+    pub use super::conv::{Conv, ConvTranspose, Convolutions, Padding, PerDim};
+    pub use super::distance::Distances;
     pub use super::embedding::{BagMode, Embeddings, embedding, embedding_bag, embedding_bag_at};
+    pub use super::interpolate::{GridCorners, Interpolation, Outside, Resampling, Resize, Sampling, affine_grid};
     pub use super::loss::{CrossEntropy, Losses, Reduction};
     pub use super::norm::Normalizations;
+    pub use super::pool::{Pool, Pooling};
     pub use super::softmax::Softmaxes;
 }

@@ -3,6 +3,7 @@
 //! They are a subset of ATen, restricted and never altered in meaning: operands are already broadcast and of one
 //! dtype, dims are non-negative, everything is functional. Everything else is a composite over them.
 
+mod assert_async;
 mod axis;
 mod binary;
 mod call;
@@ -40,6 +41,7 @@ mod unfold;
 mod view;
 mod where_;
 
+pub use assert_async::AssertAsync;
 pub use binary::Binary;
 pub use call::{Call, Rule};
 pub use cat::Cat;
@@ -54,7 +56,7 @@ pub use extreme::{Amax, Amin, Argmax, Argmin};
 pub use flip::Flip;
 pub use gather::{Gather, ScatterAdd};
 pub use index_select::{IndexAdd, IndexSelect};
-pub use linalg::{Cholesky, Eigh, Lu, Qr, QrMode, SolveTriangular, Svd, Triangle};
+pub use linalg::{Cholesky, Eigh, LuFactor, LuUnpack, Qr, QrMode, SolveTriangular, Svd, Triangle};
 pub use loop_form::{
     Access, Generate, Indexing, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm, Windows,
 };
@@ -136,7 +138,7 @@ define_ops! {
     Gather, Scatter, ScatterAdd, ScatterReduce, IndexSelect, IndexAdd,
     Diagonal, DiagEmbed, Unfold, UnfoldBackward,
     Convolution,
-    Cholesky, SolveTriangular, Lu, Qr, Eigh, Svd,
+    Cholesky, SolveTriangular, LuFactor, LuUnpack, Qr, Eigh, Svd, AssertAsync,
     Call,
 }
 

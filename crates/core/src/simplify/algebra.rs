@@ -1,7 +1,6 @@
 //! Identities of elementwise functions.
 //!
-//! `0`, `1` and `c` stand for uniform tensors. Negations move towards the results, where they meet sums, differences
-//! and each other.
+//! `0`, `1` and `c` stand for uniform tensors.
 
 use super::edit::{Editor, NodeId};
 use super::{Apply, Class, Rule};
@@ -80,7 +79,7 @@ pub(super) fn beside(e: &Editor, id: NodeId, op: Binary, which: impl Fn(&Editor,
 pub(super) const DEEP: usize = 4;
 
 pub(super) fn float_result(e: &Editor, id: NodeId) -> bool {
-    e.out(id).dtype.is_float()
+    e.out_dtype(id).is_float()
 }
 
 fn add_neg_zero(e: &mut Editor, id: NodeId) -> Option<Value> {

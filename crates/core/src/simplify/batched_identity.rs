@@ -145,7 +145,7 @@ fn permute_diagonal(e: &mut Editor, id: NodeId) -> Option<Value> {
 fn mul_diagonal(e: &mut Editor, id: NodeId) -> Option<Value> {
     let Op::Binary(op @ (Binary::Mul | Binary::Div)) = e.op(id) else { return None };
     let op = *op;
-    if !e.out(id).dtype.is_float() {
+    if !e.out_dtype(id).is_float() {
         return None;
     }
     let (a, b) = (e.arg(id, 0), e.arg(id, 1));

@@ -100,7 +100,7 @@ fn move_full(e: &mut Editor, id: NodeId) -> Option<Value> {
         | Op::Diagonal(_)
         | Op::Unfold(_) => None,
         Op::Pad(p) => Some(p.value),
-        Op::DiagEmbed(_) => Some(Scalar::Int(0).cast(e.out(id).dtype)),
+        Op::DiagEmbed(_) => Some(Scalar::Int(0).cast(e.out_dtype(id))),
         _ => return None,
     };
     let mut values = e.args(id).iter().map(|v| e.as_full(*v)).chain(border.map(Some));

@@ -25,6 +25,11 @@ impl Editor {
         self.aval(self.results(id)[0]).clone()
     }
 
+    /// The dtype of the result of `id`.
+    pub fn out_dtype(&self, id: NodeId) -> DType {
+        self.dtype(self.results(id)[0])
+    }
+
     /// The operation that defines `v`, with its node.
     pub fn def_op(&self, v: Value) -> Option<(&Op, NodeId)> {
         self.def(v).map(|id| (self.op(id), id))

@@ -13,7 +13,7 @@ macro_rules! rule {
 }
 
 pub(super) static RULES: &[Rule] = &[
-    rule!(sum_nothing, "sum-nothing", Finite, "sum(x) over no dim -> x"),
+    rule!(sum_nothing, "sum-nothing", Finite, "sum(x) over no dim -> x (of a scalar)"),
     rule!(sum_empty, "sum-empty", Exact, "sum(x) over a dim of size 0 -> 0"),
     rule!(sum_ones, "sum-ones", Finite, "sum(x) over dims of size 1 -> reshape(x)"),
     rule!(sum_full, "sum-full", Rounding, "sum(full(c)) over n elements -> full(c * n)"),

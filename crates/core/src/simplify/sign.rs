@@ -50,7 +50,7 @@ fn without_neg(e: &mut Editor, v: Value, deep: usize) -> Option<Value> {
 }
 
 fn mul_minus_one(e: &mut Editor, id: NodeId) -> Option<Value> {
-    let signed = !matches!(e.out(id).dtype, DType::Bool | DType::U8);
+    let signed = !matches!(e.out_dtype(id), DType::Bool | DType::U8);
     let minus_one = |e: &Editor, v: Value| signed && e.is_full(v, -1.0);
     let x = beside(e, id, Binary::Mul, minus_one)
         .or_else(|| operands(e, id, Binary::Div).filter(|(_, b)| minus_one(e, *b)).map(|(a, _)| a))?;

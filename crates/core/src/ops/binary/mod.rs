@@ -45,6 +45,22 @@ impl Binary {
             Fns::Compare { f64, .. } => f64::from(u8::from(f64(&a, &b))),
         }
     }
+
+    /// The function on `f32`, comparisons giving 0 and 1.
+    pub fn eval_f32(self, a: f32, b: f32) -> f32 {
+        match self.row().f {
+            Fns::Same { f32, .. } => f32(a, b),
+            Fns::Compare { .. } => self.eval_f64(f64::from(a), f64::from(b)) as f32,
+        }
+    }
+
+    /// The function on integers, before the result wraps to the dtype; `None` is a division by zero.
+    pub fn eval_i64(self, a: i64, b: i64) -> Option<i64> {
+        match self.row().f {
+            Fns::Same { i64, .. } => i64(a, b),
+            Fns::Compare { i64, .. } => Some(i64::from(i64(&a, &b))),
+        }
+    }
 }
 
 impl Primitive for Binary {

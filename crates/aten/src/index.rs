@@ -1,0 +1,333 @@
+//! Indexing as in Python: `x.i((.., 1, 2..5, NEW_AXIS, &rows))`.
+
+use std::ops::{Range, RangeFrom, RangeFull, RangeTo};
+
+use cotangent_core::Tensor;
+use cotangent_core::ir::{Attr, DType, Dim, Shape};
+
+use crate::arg::{AsTensor, at, attempt, bad, bad_operand, bad_pair, live};
+use crate::call::{num, one};
+use crate::gather::wrapped;
+use crate::piece::{Parts, bounds};
+use crate::schema;
+use crate::shape::{Shapes, broadcast_tensors};
+
+/// What stands in one place of an index.
+#[derive(Clone, Debug)]
+pub enum Index {
+    /// `:`, a whole dim; written `..`.
+    All,
+    /// `...`, as many whole dims as are left.
+    Ellipsis,
+    /// `None`, a new dim of size 1.
+    NewAxis,
+    /// One element, from the end if negative; the dim disappears.
+    At(i64),
+    /// The elements from the first number before the second, by steps.
+    Range(Option<i64>, Option<i64>, usize),
+    /// Positions; several such tensors broadcast together.
+    Tensor(Tensor),
+}
+
+/// As many whole dims as are left: Python's `...`.
+pub const ELLIPSIS: Index = Index::Ellipsis;
+/// A new dim of size 1: Python's `None`.
+pub const NEW_AXIS: Index = Index::NewAxis;
+
+impl From<RangeFull> for Index {
+    fn from(_: RangeFull) -> Self {
+        Index::All
+    }
+}
+
+impl From<&Tensor> for Index {
+    fn from(t: &Tensor) -> Self {
+        Index::Tensor(t.clone())
+    }
+}
+
+impl From<Tensor> for Index {
+    fn from(t: Tensor) -> Self {
+        Index::Tensor(t)
+    }
+}
+
+macro_rules! index_from { ($($t:ty),*) => { $(
+    impl From<$t> for Index {
+        fn from(i: $t) -> Self {
+            Index::At(i as i64)
+        }
+    }
+    impl From<Range<$t>> for Index {
+        fn from(r: Range<$t>) -> Self {
+            Index::Range(Some(r.start as i64), Some(r.end as i64), 1)
+        }
+    }
+    impl From<RangeFrom<$t>> for Index {
+        fn from(r: RangeFrom<$t>) -> Self {
+            Index::Range(Some(r.start as i64), None, 1)
+        }
+    }
+    impl From<RangeTo<$t>> for Index {
+        fn from(r: RangeTo<$t>) -> Self {
+            Index::Range(None, Some(r.end as i64), 1)
+        }
+    }
+)* } }
+index_from!(i64, i32, usize);
+
+/// One index or a tuple of up to six.
+pub trait IntoIndices {
+    /// The indices in order.
+    fn into_indices(self) -> Vec<Index>;
+}
+
+impl<T: Into<Index>> IntoIndices for T {
+    fn into_indices(self) -> Vec<Index> {
+        vec![self.into()]
+    }
+}
+
+impl IntoIndices for Vec<Index> {
+    fn into_indices(self) -> Vec<Index> {
+        self
+    }
+}
+
+macro_rules! tuples { ($(($($T:ident $i:tt),*)),*) => { $(
+    impl<$($T: Into<Index>),*> IntoIndices for ($($T,)*) {
+        fn into_indices(self) -> Vec<Index> {
+            vec![$(self.$i.into()),*]
+        }
+    }
+)* } }
+tuples!((A 0), (A 0, B 1), (A 0, B 1, C 2), (A 0, B 1, C 2, D 3), (A 0, B 1, C 2, D 3, E 4), (A 0, B 1, C 2, D 3, E 4, F 5));
+
+/// Reading and writing through indices as in Python.
+pub trait Indexing: AsTensor {
+    /// `x[…]`: numbers, ranges, [`ELLIPSIS`], [`NEW_AXIS`] and tensors of positions.
+    ///
+    /// *Errors*: `index_c1` more indices than dims, or two ellipses; `select_c2` a number out of range; `index_c2` a
+    /// mask, whose result would depend on data; `index_c3` tensors that do not broadcast; a position out of range when
+    /// evaluated.
+    #[track_caller]
+    fn i(&self, index: impl IntoIndices) -> Tensor {
+        let x = self.tensor();
+        let indices = index.into_indices();
+        attempt!(live(&[x]));
+        let taken = indices.iter().filter(|i| !matches!(i, Index::NewAxis | Index::Ellipsis)).count();
+        let dots = indices.iter().filter(|i| matches!(i, Index::Ellipsis)).count();
+        if taken > x.rank() || dots > 1 {
+            let expected = format!("at most {} indices and one ellipsis", x.rank());
+            return bad(at!("index", 1), &[x], "indices", &expected, &format!("{taken} and {dots}"));
+        }
+        let mut y = x.clone();
+        let mut tensors: Vec<Option<Tensor>> = Vec::new();
+        let mut d = 0;
+        for index in indices {
+            match index {
+                Index::All => d += 1,
+                Index::Ellipsis => d += x.rank() - taken,
+                Index::NewAxis => {
+                    y = y.unsqueeze(d as i64);
+                    d += 1;
+                }
+                Index::At(i) => y = y.select(d as i64, i),
+                Index::Range(a, b, step) => {
+                    if step == 0 {
+                        return bad(at!("slice", 2), &[x], "step", "at least 1", "0");
+                    }
+                    let (a, b) = bounds(&y, d, a, b);
+                    y = y.slice_dim(d, a, b, step);
+                    d += 1;
+                }
+                Index::Tensor(t) => {
+                    tensors.resize(d, None);
+                    tensors.push(Some(t));
+                    d += 1;
+                }
+            }
+            attempt!(live(&[&y]));
+        }
+        if tensors.is_empty() {
+            return y;
+        }
+        let refs: Vec<Option<&Tensor>> = tensors.iter().map(Option::as_ref).collect();
+        y.index(&refs)
+    }
+
+    /// The elements at tensors of positions, one for each dim or `None` for a whole dim: `x[:, rows]`.
+    ///
+    /// *Shape*: the tensors broadcast together; their dims stand where they are, or in front where whole dims are in
+    /// between.
+    /// *Errors*: see [`Indexing::i`].
+    #[track_caller]
+    fn index(&self, indices: &[Option<&Tensor>]) -> Tensor {
+        let x = self.tensor();
+        let plan = attempt!(Plan::new(x, indices));
+        let mut args = vec![x];
+        args.extend(indices.iter().flatten());
+        one(schema::INDEX_TENSOR, &[("indices", plan.attr.clone())], &args, |a| plan.read(&a[0], &a[1..]))
+    }
+
+    /// The tensor with `values`, which broadcast to what [`Indexing::index`] gives, written there. Of several writes to
+    /// one place the last stays; every one of them gets the derivative.
+    ///
+    /// *Errors*: see [`Indexing::i`]; `index_put_c1` values of another dtype or a shape that does not expand.
+    #[track_caller]
+    fn index_put(&self, indices: &[Option<&Tensor>], values: &Tensor) -> Tensor {
+        put(self.tensor(), indices, values, false)
+    }
+
+    /// As [`Indexing::index_put`], adding.
+    #[track_caller]
+    fn index_put_accumulate(&self, indices: &[Option<&Tensor>], values: &Tensor) -> Tensor {
+        put(self.tensor(), indices, values, true)
+    }
+}
+
+impl Indexing for Tensor {}
+
+#[track_caller]
+fn put(x: &Tensor, indices: &[Option<&Tensor>], values: &Tensor, accumulate: bool) -> Tensor {
+    attempt!(live(&[values]));
+    let plan = attempt!(Plan::new(x, indices));
+    if values.dtype() != x.dtype() || !cotangent_core::ops::Expand::fits(values.shape(), &plan.shape) {
+        return bad_pair(
+            at!("index_put", 1),
+            x,
+            values,
+            &format!("values of the same dtype that expand to {}", plan.shape),
+        );
+    }
+    let mut args = vec![x];
+    args.extend(indices.iter().flatten());
+    args.push(values);
+    let params = [("indices", plan.attr.clone()), ("accumulate", num(accumulate))];
+    one(schema::INDEX_PUT, &params, &args, |a| {
+        let (last, given) = a[1..].split_last().expect("values are an operand");
+        plan.write(&a[0], given, last, accumulate)
+    })
+}
+
+/// How a read or write through tensors of positions goes: the indexed dims as one dim in front, the others as one behind.
+struct Plan {
+    /// The indexed dims, then the others.
+    order: Vec<usize>,
+    /// The sizes of the indexed dims.
+    sizes: Vec<usize>,
+    /// The shape to which the tensors broadcast.
+    positions: Shape,
+    /// The sizes of the other dims.
+    rest: Shape,
+    /// Where the positions' dims stand in the result.
+    front: usize,
+    /// The shape of the result.
+    shape: Shape,
+    attr: Attr,
+}
+
+impl Plan {
+    #[track_caller]
+    fn new(x: &Tensor, indices: &[Option<&Tensor>]) -> Result<Plan, Tensor> {
+        live(&[x])?;
+        let given: Vec<&Tensor> = indices.iter().flatten().copied().collect();
+        live(&given)?;
+        if indices.len() > x.rank() || given.is_empty() {
+            let expected = format!("at least one tensor for at most {} dims", x.rank());
+            return Err(bad(at!("index", 1), &[x], "indices", &expected, &indices.len().to_string()));
+        }
+        if let Some(t) = given.iter().find(|t| !matches!(t.dtype(), DType::I64 | DType::I32)) {
+            let what = "positions of i64 or i32 (a mask selects a number of elements that depends on data: use `where_` or `masked_fill`)";
+            return Err(bad_operand(at!("index", 2), t, what));
+        }
+        let mut positions = Shape::scalar();
+        for t in &given {
+            match cotangent_core::tensor::broadcast_shapes(&positions, t.shape()) {
+                Some(s) => positions = s,
+                None => return Err(bad_pair(at!("index", 3), given[0], t, "tensors that broadcast")),
+            }
+        }
+        let dims: Vec<usize> = (0..indices.len()).filter(|d| indices[*d].is_some()).collect();
+        let others: Vec<usize> = (0..x.rank()).filter(|d| !dims.contains(d)).collect();
+        let adjacent = dims.windows(2).all(|w| w[1] == w[0] + 1);
+        let front = if adjacent { dims[0] } else { 0 };
+        let rest: Shape = others.iter().map(|d| x.shape()[*d]).collect();
+        let shape = rest.slice(0, front).concat(&positions).concat(&rest.slice(front, rest.rank()));
+        let sizes = dims.iter().map(|d| x.shape()[*d].get()).collect();
+        let mark = |t: &Option<&Tensor>| t.map_or(Attr::None, |_| num(true));
+        let attr = Attr::List(indices.iter().map(mark).collect());
+        let order = [dims, others].concat();
+        Ok(Plan { order, sizes, positions, rest, front, shape, attr })
+    }
+
+    /// One position for each place, in row-major order of the indexed dims; out of range if any of them is.
+    #[track_caller]
+    fn flat(&self, given: &[Tensor]) -> Tensor {
+        let wide = broadcast_tensors(given);
+        let total: usize = self.sizes.iter().product();
+        let (mut flat, mut outside): (Option<Tensor>, Option<Tensor>) = (None, None);
+        for (t, n) in wide.iter().zip(&self.sizes) {
+            let at = wrapped(&t.convert(DType::I64), *n);
+            if self.sizes.len() > 1 {
+                let bad = at.lt(0i64).bitwise_or(at.ge(*n as i64));
+                outside = Some(outside.map_or(bad.clone(), |o| o.bitwise_or(bad)));
+            }
+            flat = Some(flat.map_or(at.clone(), |f| f * *n as i64 + at));
+        }
+        let flat = flat.expect("index_c1: at least one tensor");
+        let flat = match outside {
+            Some(outside) => flat.full_like(total as i64).where_(&outside, flat),
+            None => flat,
+        };
+        flat.view_to(&[self.positions.numel()].into())
+    }
+
+    /// The operand with the indexed dims as dim 0 and the others as they are.
+    #[track_caller]
+    fn gathered(&self, x: &Tensor) -> Tensor {
+        let n: usize = self.sizes.iter().product();
+        x.permute_to(&self.order).view_to(&self.rest.inserted(0, Dim::new(n)))
+    }
+
+    #[track_caller]
+    fn read(&self, x: &Tensor, given: &[Tensor]) -> Tensor {
+        let rows = self.gathered(x).index_select_along(0, &self.flat(given));
+        let y = rows.view_to(&self.positions.concat(&self.rest));
+        y.permute_to(&self.behind())
+    }
+
+    #[track_caller]
+    fn write(&self, x: &Tensor, given: &[Tensor], values: &Tensor, accumulate: bool) -> Tensor {
+        let (flat, rows) = (self.flat(given), self.gathered(x));
+        let m = flat.numel();
+        let back = inverse(&self.behind());
+        let source = values.expand_to(&self.shape).permute_to(&back).view_to(&self.rest.inserted(0, Dim::new(m)));
+        let written = if accumulate {
+            rows.index_add_along(0, &flat, &source)
+        } else {
+            let k = self.rest.numel();
+            let index = flat.view_to(&[m, 1].into()).expand_to(&[m, k].into());
+            let n: usize = self.sizes.iter().product();
+            let table = rows.view_to(&[n, k].into()).scatter_along(0, &index, &source.view_to(&[m, k].into()));
+            table.view_to(rows.shape())
+        };
+        let sizes: Shape = self.sizes.iter().copied().collect();
+        written.view_to(&sizes.concat(&self.rest)).permute_to(&inverse(&self.order))
+    }
+
+    /// The permutation that moves the positions' dims from the front to their place.
+    fn behind(&self) -> Vec<usize> {
+        let p = self.positions.rank();
+        let rest = |i: usize| p + i;
+        (0..self.front).map(rest).chain(0..p).chain((self.front..self.rest.rank()).map(rest)).collect()
+    }
+}
+
+fn inverse(order: &[usize]) -> Vec<usize> {
+    let mut out = vec![0; order.len()];
+    for (i, d) in order.iter().enumerate() {
+        out[*d] = i;
+    }
+    out
+}

@@ -1,0 +1,153 @@
+//! Attention.
+
+use cotangent_core::Tensor;
+use cotangent_core::ir::DType;
+
+use crate::arg::{AsTensor, Axes, at, attempt, bad_operand, bad_pair, float, live, widen};
+use crate::call::{num, opt, optional};
+use crate::matmul::Products;
+use crate::schema;
+use crate::shape::Shapes;
+
+/// The options of an attention.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Attention<'a> {
+    /// What is added to the scores; or truth values, where `false` forbids a place.
+    pub attn_mask: Option<&'a Tensor>,
+    /// Whether a query sees only keys at its own place and before.
+    pub is_causal: bool,
+    /// What scores are multiplied by; `1 / √d` by default.
+    pub scale: Option<f64>,
+}
+
+/// The parameters of an attention of several heads.
+#[derive(Clone, Copy, Debug)]
+pub struct MultiHead<'a> {
+    /// The number of heads.
+    pub num_heads: usize,
+    /// `[3 e, e]`: the projections of queries, keys and values.
+    pub in_proj_weight: &'a Tensor,
+    /// `[3 e]`.
+    pub in_proj_bias: Option<&'a Tensor>,
+    /// `[e, e]`.
+    pub out_proj_weight: &'a Tensor,
+    /// `[e]`.
+    pub out_proj_bias: Option<&'a Tensor>,
+}
+
+/// Attention under PyTorch's names; the receiver is the query.
+pub trait Attentions: AsTensor {
+    /// `softmax(scale · q kᵀ + mask) v` for `q` `[…, l, d]`, `k` `[…, s, d]`, `v` `[…, s, e]`; rows in which every place
+    /// is forbidden are 0.
+    ///
+    /// *Errors*: `attention_c1` operands that do not fit; `attention_c2` a mask that is neither `bool` nor of the query's
+    /// dtype, or beside `is_causal`.
+    #[track_caller]
+    fn scaled_dot_product_attention(&self, key: &Tensor, value: &Tensor, options: Attention) -> Tensor {
+        let (q, k, v) = (self.tensor(), key, value);
+        attempt!(float(at!("attention", 1), q));
+        attempt!(live(&[k, v]));
+        let small = q.rank() < 2 || k.rank() < 2 || v.rank() < 2;
+        if small
+            || q.size(-1) != k.size(-1)
+            || k.size(-2) != v.size(-2)
+            || q.dtype() != k.dtype()
+            || q.dtype() != v.dtype()
+        {
+            return bad_pair(
+                at!("attention", 1),
+                q,
+                k,
+                "queries […, l, d], keys […, s, d] and values […, s, e] of one dtype",
+            );
+        }
+        let Attention { attn_mask, is_causal, scale } = options;
+        if let Some(m) = attn_mask {
+            attempt!(live(&[m]));
+            if is_causal || (m.dtype() != DType::Bool && m.dtype() != q.dtype()) {
+                return bad_operand(
+                    at!("attention", 2),
+                    m,
+                    "a mask of bool or of the query's dtype, without `is_causal`",
+                );
+            }
+        }
+        let factor = scale.unwrap_or(1.0 / (q.size(-1) as f64).sqrt());
+        let params =
+            [("dropout_p", num(0.0)), ("is_causal", num(is_causal)), ("scale", opt(scale)), ("enable_gqa", num(false))];
+        let args = [("query", Some(q)), ("key", Some(k)), ("value", Some(v)), ("attn_mask", attn_mask)];
+        let [y] = optional(schema::SCALED_DOT_PRODUCT_ATTENTION, &params, args, |[q, k, v, m]| {
+            let (q, k, v) = (q.expect("always there"), k.expect("always there"), v.expect("always there"));
+            let scores = (q * factor).matmul(&k.mT());
+            let scores = match m {
+                Some(m) if m.dtype() == DType::Bool => scores.where_(m, f64::NEG_INFINITY),
+                Some(m) => scores + m,
+                None if is_causal => {
+                    let all = q.full_of(&cotangent_core::ir::Aval::new(DType::Bool, [q.size(-2), k.size(-2)]), true);
+                    scores.where_(&all.lower(0), f64::NEG_INFINITY)
+                }
+                None => scores,
+            };
+            [softmax_or_zero(&scores).matmul(v)]
+        });
+        y
+    }
+
+    /// The attention of several heads for `[n, l, e]` or `[l, e]`: projections, attention of each head, projection.
+    ///
+    /// *Errors*: `multi_head_attention_c1` shapes that do not fit, or heads that do not divide `e`; as
+    /// [`Attentions::scaled_dot_product_attention`].
+    #[track_caller]
+    fn multi_head_attention(&self, key: &Tensor, value: &Tensor, parameters: MultiHead, options: Attention) -> Tensor {
+        let q = self.tensor();
+        attempt!(live(&[q, key, value, parameters.in_proj_weight, parameters.out_proj_weight]));
+        let MultiHead { num_heads: h, in_proj_weight: w, in_proj_bias: b, .. } = parameters;
+        let e = if q.rank() == 0 { 0 } else { q.size(-1) };
+        if q.rank() < 2 || h == 0 || e % h != 0 || w.shape().sizes().as_slice() != [3 * e, e] {
+            let expected = format!("queries […, l, e] with e divided by {h} heads, and a weight [3 e, e]");
+            return bad_pair(at!("multi_head_attention", 1), q, w, &expected);
+        }
+        let projected = |x: &Tensor, i: usize| {
+            let bias = b.map(|b| b.slice_dim(0, i * e, (i + 1) * e, 1));
+            let y = x.linear(&w.slice_dim(0, i * e, (i + 1) * e, 1), bias.as_ref());
+            y.unflatten(-1, [h, e / h]).transpose(-2, -3)
+        };
+        let (q, k, v) = (projected(q, 0), projected(key, 1), projected(value, 2));
+        let heads = q.scaled_dot_product_attention(&k, &v, options);
+        heads.transpose(-2, -3).flatten(-2, -1).linear(parameters.out_proj_weight, parameters.out_proj_bias)
+    }
+
+    /// The elements where `mask` is true, divided by `1 - p`, and 0 elsewhere; 0 everywhere for `p` 1.
+    ///
+    /// *Errors*: `dropout_c1` a mask that is not `bool` or does not broadcast.
+    #[track_caller]
+    fn dropout_with(&self, mask: &Tensor, p: f64) -> Tensor {
+        let x = self.tensor();
+        attempt!(crate::pointwise::pair(at!("dropout", 1), x, mask));
+        if mask.dtype() != DType::Bool {
+            return bad_operand(at!("dropout", 1), mask, "a bool mask");
+        }
+        if p >= 1.0 {
+            return x.zeros_like();
+        }
+        (x * (1.0 / (1.0 - p))).where_(mask, 0.0)
+    }
+}
+
+impl Attentions for Tensor {}
+
+/// The softmax over the last dim, and 0 where all scores are -inf.
+#[track_caller]
+fn softmax_or_zero(scores: &Tensor) -> Tensor {
+    if scores.numel() == 0 {
+        return scores.clone();
+    }
+    let x = widen(scores);
+    let last = Axes { dims: vec![x.rank() - 1], keep: true };
+    let largest = last.keep_all(&x, &x.amax_over(&last.dims)).detach();
+    let shift = largest.zeros_like().where_(&largest.eq(f64::NEG_INFINITY), &largest);
+    let e = (&x - shift).exp();
+    let sum = last.keep_all(&e, &e.sum_over(&last.dims));
+    let sum = sum.ones_like().where_(&sum.eq(0.0), &sum);
+    (e / sum).convert(scores.dtype())
+}

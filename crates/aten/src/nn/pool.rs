@@ -1,0 +1,623 @@
+//! Pooling, and windows as columns.
+
+use cotangent_core::Tensor;
+use cotangent_core::array::Array;
+use cotangent_core::ir::{Attr, Aval, DType, Dim, Shape};
+
+use super::conv::PerDim;
+use crate::arg::{AsTensor, At, at, attempt, attempt_pair, bad, bad_operand, float, live};
+use crate::call::{int, ints, many, num, one};
+use crate::pointwise::sqrt_flat_at_zero;
+use crate::schema;
+
+/// The options of pooling.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// Distance of windows; the window's size by default.
+    pub stride: Option<PerDim>,
+    /// Places around the input that do not count (maxima) or count as zeros (means); at most half a window.
+    pub padding: PerDim,
+    /// Distance of a window's elements; maxima only.
+    pub dilation: PerDim,
+    /// Whether windows may reach over the end.
+    pub ceil_mode: bool,
+    /// Whether means count zeros of the padding.
+    pub count_include_pad: bool,
+    /// What means divide by instead.
+    pub divisor_override: Option<usize>,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Pool {
+            stride: None,
+            padding: 0.into(),
+            dilation: 1.into(),
+            ceil_mode: false,
+            count_include_pad: true,
+            divisor_override: None,
+        }
+    }
+}
+
+impl Pool {
+    /// The default with this distance of windows.
+    pub fn stride(stride: impl Into<PerDim>) -> Self {
+        Pool { stride: Some(stride.into()), ..Pool::default() }
+    }
+}
+
+/// The checked geometry of windows over the last `n` dims.
+#[derive(Clone)]
+struct Windows {
+    kernel: Vec<usize>,
+    stride: Vec<usize>,
+    padding: Vec<usize>,
+    dilation: Vec<usize>,
+    out: Vec<usize>,
+    input: Vec<usize>,
+}
+
+impl Windows {
+    #[track_caller]
+    fn new(x: &Tensor, kernel: &PerDim, options: &Pool, n: usize) -> Result<Windows, Tensor> {
+        float(at!("pool", 1), x)?;
+        if x.rank() != n + 1 && x.rank() != n + 2 {
+            return Err(bad_operand(
+                at!("pool", 1),
+                x,
+                &format!("an input of {} dims, or {} without batch", n + 2, n + 1),
+            ));
+        }
+        let wrong =
+            |attr, p: &PerDim| bad(at!("pool", 2), &[x], attr, &format!("one number, or {n}"), &format!("{:?}", p.0));
+        let kernel = kernel.of(n).ok_or_else(|| wrong("kernel_size", kernel))?;
+        let stride = match &options.stride {
+            Some(s) => s.of(n).ok_or_else(|| wrong("stride", s))?,
+            None => kernel.clone(),
+        };
+        let padding = options.padding.of(n).ok_or_else(|| wrong("padding", &options.padding))?;
+        let dilation = options.dilation.of(n).ok_or_else(|| wrong("dilation", &options.dilation))?;
+        let input = x.shape().sizes()[x.rank() - n..].to_vec();
+        let mut out = Vec::with_capacity(n);
+        for i in 0..n {
+            let (k, s, p, d, l) = (kernel[i], stride[i], padding[i], dilation[i], input[i]);
+            let positive = k > 0 && s > 0 && d > 0 && p <= k / 2;
+            let reach = d.checked_mul(k.saturating_sub(1)).and_then(|r| r.checked_add(1));
+            let room = reach.and_then(|r| (l + 2 * p).checked_sub(r));
+            let Some(room) = room.filter(|_| positive) else {
+                let found = format!("kernel {k}, stride {s}, padding {p}, dilation {d}");
+                let expected = format!("a window that fits into size {l}, with padding at most half of it");
+                return Err(bad(at!("pool", 3), &[x], "kernel_size", &expected, &found));
+            };
+            let mut o = if options.ceil_mode { room.div_ceil(s) } else { room / s } + 1;
+            // No window starts in the padding at the end.
+            if options.ceil_mode && (o - 1) * s >= l + p {
+                o -= 1;
+            }
+            out.push(o);
+        }
+        Ok(Windows { kernel, stride, padding, dilation, out, input })
+    }
+
+    fn n(&self) -> usize {
+        self.kernel.len()
+    }
+
+    fn size(&self) -> usize {
+        self.kernel.iter().product()
+    }
+
+    /// The windows: `[…, o…, k…]`, with `fill` around the input.
+    #[track_caller]
+    fn of(&self, x: &Tensor, fill: f64) -> Tensor {
+        let lead = x.rank() - self.n();
+        let mut amounts = vec![(0, 0); x.rank()];
+        for i in 0..self.n() {
+            let end = (self.out[i] - 1) * self.stride[i] + self.dilation[i] * (self.kernel[i] - 1) + 1;
+            let (low, size) = (self.padding[i] as i64, self.input[i] as i64);
+            amounts[lead + i] = (low, end as i64 - size - low);
+        }
+        let mut y = x.pad_dims(&amounts, fill);
+        for i in 0..self.n() {
+            let reach = self.dilation[i] * (self.kernel[i] - 1) + 1;
+            y = y.unfold_dim(lead + i, reach, self.stride[i]);
+            y = y.slice_dim(y.rank() - 1, 0, reach, self.dilation[i]);
+        }
+        y
+    }
+
+    /// The windows with their elements as one dim: `[…, o…, k]`.
+    #[track_caller]
+    fn flat(&self, x: &Tensor, fill: f64) -> Tensor {
+        let y = self.of(x, fill);
+        y.view_to(&y.shape().slice(0, y.rank() - self.n()).concat(&[self.size()].into()))
+    }
+
+    /// The largest element of each window, the first of several, and its place in the input in row-major order.
+    #[track_caller]
+    fn max(&self, x: &Tensor) -> [Tensor; 2] {
+        let flat = self.flat(x, f64::NEG_INFINITY);
+        let strides: Vec<usize> = (0..self.n()).map(|i| self.input[i + 1..].iter().product()).collect();
+        let corner = |o: &[usize]| -> i64 {
+            let at = |i: usize| (o[i] * self.stride[i]) as i64 - self.padding[i] as i64;
+            (0..self.n()).map(|i| at(i) * strides[i] as i64).sum()
+        };
+        let within = |k: &[usize]| (0..self.n()).map(|i| (k[i] * self.dilation[i] * strides[i]) as i64).sum();
+        let corners = table(&self.out, corner);
+        let steps = table(&self.kernel, within).view_to(&[self.size()].into());
+        chosen(&flat, |at| {
+            let offset = steps.index_select_along(0, &at.view_to(&[at.numel()].into())).view_to(at.shape());
+            offset + &corners
+        })
+    }
+
+    /// What the mean of each window divides by.
+    fn divisors(&self, options: &Pool) -> Tensor {
+        let count = |o: &[usize]| {
+            let along = |i: usize| {
+                let (start, pad) = (o[i] * self.stride[i], self.padding[i]);
+                let end = (start + self.kernel[i]).min(self.input[i] + 2 * pad);
+                if options.count_include_pad {
+                    end - start
+                } else {
+                    end.min(self.input[i] + pad).saturating_sub(start.max(pad))
+                }
+            };
+            (0..self.n()).map(along).product::<usize>() as i64
+        };
+        table(&self.out, count)
+    }
+
+    fn attrs(&self, options: &Pool) -> Vec<(&'static str, Attr)> {
+        vec![
+            ("kernel_size", ints(&self.kernel)),
+            ("stride", ints(&self.stride)),
+            ("padding", ints(&self.padding)),
+            ("dilation", ints(&self.dilation)),
+            ("ceil_mode", num(options.ceil_mode)),
+        ]
+    }
+}
+
+/// The first largest element along the last dim, and its place as `place` gives it.
+#[track_caller]
+fn chosen(flat: &Tensor, place: impl FnOnce(&Tensor) -> Tensor) -> [Tensor; 2] {
+    let last = flat.rank() - 1;
+    if flat.shape().removed(last).numel() == 0 {
+        let shape = flat.shape().removed(last);
+        return [flat.sum_over(&[last]), flat.full_of(&Aval::new(DType::I64, shape), 0i64)];
+    }
+    let at = flat.argmax_along(last);
+    let values = flat.gather_along(last, &at.view_to(&at.shape().inserted(last, 1))).view_to(at.shape());
+    [values, place(&at)]
+}
+
+/// The stored array of `shape` with elements by their indices.
+fn table(shape: &[usize], f: impl Fn(&[usize]) -> i64) -> Tensor {
+    let n: usize = shape.iter().product();
+    let element = |mut i: usize| {
+        let mut at = vec![0; shape.len()];
+        for d in (0..shape.len()).rev() {
+            at[d] = i % shape[d];
+            i /= shape[d];
+        }
+        f(&at)
+    };
+    Tensor::from_array(Array::new(shape, (0..n).map(element).collect()))
+}
+
+/// Pooling under PyTorch's names, over the last dims of `[n, c, …]` or `[c, …]`.
+///
+/// *Errors*: `pool_c1` an input of another rank or of integers; `pool_c2` another number of sizes; `pool_c3` a window that
+/// does not fit.
+pub trait Pooling: AsTensor {
+    /// The largest elements of windows of one dim; the first of several gets the derivative.
+    #[track_caller]
+    fn max_pool1d(&self, kernel_size: impl Into<PerDim>, options: &Pool) -> Tensor {
+        max_pool(self.tensor(), &kernel_size.into(), options, 1).0
+    }
+
+    /// The largest elements of windows of two dims; the first of several gets the derivative.
+    #[track_caller]
+    fn max_pool2d(&self, kernel_size: impl Into<PerDim>, options: &Pool) -> Tensor {
+        max_pool(self.tensor(), &kernel_size.into(), options, 2).0
+    }
+
+    /// The largest elements of windows of three dims; the first of several gets the derivative.
+    #[track_caller]
+    fn max_pool3d(&self, kernel_size: impl Into<PerDim>, options: &Pool) -> Tensor {
+        max_pool(self.tensor(), &kernel_size.into(), options, 3).0
+    }
+
+    /// As [`Pooling::max_pool1d`] with the places in the input.
+    #[track_caller]
+    fn max_pool1d_with_indices(&self, kernel_size: impl Into<PerDim>, options: &Pool) -> (Tensor, Tensor) {
+        max_pool(self.tensor(), &kernel_size.into(), options, 1)
+    }
+
+    /// As [`Pooling::max_pool2d`] with the places in the input, in row-major order.
+    #[track_caller]
+    fn max_pool2d_with_indices(&self, kernel_size: impl Into<PerDim>, options: &Pool) -> (Tensor, Tensor) {
+        max_pool(self.tensor(), &kernel_size.into(), options, 2)
+    }
+
+    /// As [`Pooling::max_pool3d`] with the places in the input, in row-major order.
+    #[track_caller]
+    fn max_pool3d_with_indices(&self, kernel_size: impl Into<PerDim>, options: &Pool) -> (Tensor, Tensor) {
+        max_pool(self.tensor(), &kernel_size.into(), options, 3)
+    }
+
+    /// The means of windows of one dim.
+    #[track_caller]
+    fn avg_pool1d(&self, kernel_size: impl Into<PerDim>, options: &Pool) -> Tensor {
+        avg_pool(self.tensor(), &kernel_size.into(), options, 1)
+    }
+
+    /// The means of windows of two dims.
+    #[track_caller]
+    fn avg_pool2d(&self, kernel_size: impl Into<PerDim>, options: &Pool) -> Tensor {
+        avg_pool(self.tensor(), &kernel_size.into(), options, 2)
+    }
+
+    /// The means of windows of three dims.
+    #[track_caller]
+    fn avg_pool3d(&self, kernel_size: impl Into<PerDim>, options: &Pool) -> Tensor {
+        avg_pool(self.tensor(), &kernel_size.into(), options, 3)
+    }
+
+    /// The `p`-norms of windows of as many dims as `kernel_size` has; derivative 0 at 0.
+    #[track_caller]
+    fn lp_pool(&self, norm_type: f64, kernel_size: impl Into<PerDim>, options: &Pool) -> Tensor {
+        let (x, kernel) = (self.tensor(), kernel_size.into());
+        let n = kernel.0.len();
+        let w = attempt!(Windows::new(x, &kernel, options, n));
+        let last = x.rank();
+        let sum =
+            if norm_type == 2.0 { w.flat(&(x * x), 0.0) } else { w.flat(&x.pow(norm_type), 0.0) }.sum_over(&[last]);
+        if norm_type == 2.0 {
+            return sqrt_flat_at_zero(&sum);
+        }
+        // As PyTorch: the sign goes around the root, and negative sums give 0.
+        let magnitude = sum.zeros_like().where_(&sum.le(0.0), &sum);
+        magnitude.pow(1.0 / norm_type)
+    }
+
+    /// The means of `output_size` ranges of one dim, which overlap where they do not divide it.
+    #[track_caller]
+    fn adaptive_avg_pool1d(&self, output_size: usize) -> Tensor {
+        adaptive_avg(self.tensor(), &[output_size])
+    }
+
+    /// The means of ranges of two dims.
+    #[track_caller]
+    fn adaptive_avg_pool2d(&self, output_size: [usize; 2]) -> Tensor {
+        adaptive_avg(self.tensor(), &output_size)
+    }
+
+    /// The means of ranges of three dims.
+    #[track_caller]
+    fn adaptive_avg_pool3d(&self, output_size: [usize; 3]) -> Tensor {
+        adaptive_avg(self.tensor(), &output_size)
+    }
+
+    /// The largest elements of ranges of one dim, and their places in the input.
+    #[track_caller]
+    fn adaptive_max_pool1d(&self, output_size: usize) -> (Tensor, Tensor) {
+        adaptive_max(self.tensor(), &[output_size])
+    }
+
+    /// The largest elements of ranges of two dims, and their places in the input.
+    #[track_caller]
+    fn adaptive_max_pool2d(&self, output_size: [usize; 2]) -> (Tensor, Tensor) {
+        adaptive_max(self.tensor(), &output_size)
+    }
+
+    /// The largest elements of ranges of three dims, and their places in the input.
+    #[track_caller]
+    fn adaptive_max_pool3d(&self, output_size: [usize; 3]) -> (Tensor, Tensor) {
+        adaptive_max(self.tensor(), &output_size)
+    }
+
+    /// The inverse of a maximum pooling: elements at their `indices` among the last `output_size.len()` dims, and zeros.
+    ///
+    /// *Errors*: `max_unpool_c1` indices of another shape, or of other than `i64`; an index out of range when evaluated.
+    #[track_caller]
+    fn max_unpool(&self, indices: &Tensor, output_size: &[usize]) -> Tensor {
+        let x = self.tensor();
+        attempt!(live(&[x, indices]));
+        let Some(lead) = x.rank().checked_sub(output_size.len()).filter(|_| x.shape() == indices.shape()) else {
+            return crate::arg::bad_pair(at!("max_unpool", 1), x, indices, "an index for each element");
+        };
+        let batch = x.shape().slice(0, lead);
+        let (n, total) = (x.shape().slice(lead, x.rank()).numel(), output_size.iter().product::<usize>());
+        let (flat, at) = (x.view_to(&batch.concat(&[n].into())), indices.view_to(&batch.concat(&[n].into())));
+        let zeros = x.full_of(&Aval::new(x.dtype(), batch.concat(&[total].into())), 0.0);
+        zeros.scatter_along(lead, &at, &flat).view_to(&batch.concat(&output_size.into()))
+    }
+
+    /// Windows of two dims as columns: `[n, c k₁ k₂, windows]`.
+    #[track_caller]
+    fn im2col(&self, kernel_size: impl Into<PerDim>, options: &Pool) -> Tensor {
+        let (x, kernel) = (self.tensor(), kernel_size.into());
+        let options = Pool { stride: Some(options.stride.clone().unwrap_or(1.into())), ..options.clone() };
+        let w = attempt!(columns(x, &kernel, &options));
+        one(schema::IM2COL, &column_attrs(&w), &[x], |a| {
+            let batched = if a[0].rank() == 3 { a[0].view_to(&a[0].shape().inserted(0, 1)) } else { a[0].clone() };
+            let y = w.of(&batched, 0.0).permute_to(&[0, 1, 4, 5, 2, 3]);
+            let (n, c) = (y.shape()[0].get(), y.shape()[1].get());
+            let rows = y.view_to(&[n, c * w.size(), w.out.iter().product()].into());
+            if a[0].rank() == 3 { rows.view_to(&rows.shape().removed(0)) } else { rows }
+        })
+    }
+
+    /// The transpose of [`Pooling::im2col`]: columns added up to images of `output_size`.
+    ///
+    /// *Errors*: `col2im_c1` columns that are not those of such windows.
+    #[track_caller]
+    fn col2im(&self, output_size: [usize; 2], kernel_size: impl Into<PerDim>, options: &Pool) -> Tensor {
+        let (x, kernel) = (self.tensor(), kernel_size.into());
+        attempt!(live(&[x]));
+        let options = Pool { stride: Some(options.stride.clone().unwrap_or(1.into())), ..options.clone() };
+        let k = kernel.of(2).map_or(0, |k| k.iter().product::<usize>());
+        let shape = x.shape().sizes();
+        let (n, rows, cols) = match shape.as_slice() {
+            [r, l] => (1, *r, *l),
+            [n, r, l] => (*n, *r, *l),
+            _ => return bad_operand(at!("col2im", 1), x, "columns [n, c k, windows] or [c k, windows]"),
+        };
+        if k == 0 || rows % k != 0 {
+            return bad_operand(at!("col2im", 1), x, &format!("rows that {k}, the size of a window, divides"));
+        }
+        let image = Aval::new(x.dtype(), [n, rows / k, output_size[0], output_size[1]]);
+        let like = x.full_of(&image, 0.0);
+        let w = attempt!(columns(&like, &kernel, &options));
+        if w.out.iter().product::<usize>() != cols {
+            return bad_operand(at!("col2im", 1), x, &format!("{} windows", w.out.iter().product::<usize>()));
+        }
+        let mut params = vec![("output_size", ints(&output_size))];
+        params.extend(column_attrs(&w));
+        one(schema::COL2IM, &params, &[x], |a| {
+            let split = [n, rows / k, w.kernel[0], w.kernel[1], w.out[0], w.out[1]];
+            let y = folded(&a[0].view_to(&split.into()).permute_to(&[0, 1, 4, 5, 2, 3]), &w, &image.shape);
+            if a[0].rank() == 2 { y.view_to(&y.shape().removed(0)) } else { y }
+        })
+    }
+}
+
+impl Pooling for Tensor {}
+
+#[track_caller]
+fn columns(x: &Tensor, kernel: &PerDim, options: &Pool) -> Result<Windows, Tensor> {
+    // Padding beyond half a window is legal here, unlike in pooling.
+    live(&[x])?;
+    let padding = options.padding.of(2).unwrap_or_default();
+    let zero = Pool { padding: 0.into(), ceil_mode: false, ..options.clone() };
+    if padding.len() != 2 || x.rank() < 3 {
+        return Err(bad_operand(at!("pool", 1), x, "[n, c, h, w] or [c, h, w], and two numbers of padding"));
+    }
+    let mut amounts = vec![(0, 0); x.rank()];
+    for i in 0..2 {
+        amounts[x.rank() - 2 + i] = (padding[i] as i64, padding[i] as i64);
+    }
+    let padded = Windows::new(&x.pad_dims(&amounts, 0.0), kernel, &zero, 2)?;
+    let input = x.shape().sizes()[x.rank() - 2..].to_vec();
+    Ok(Windows { padding, input, ..padded })
+}
+
+fn column_attrs(w: &Windows) -> Vec<(&'static str, Attr)> {
+    vec![
+        ("kernel_size", ints(&w.kernel)),
+        ("dilation", ints(&w.dilation)),
+        ("padding", ints(&w.padding)),
+        ("stride", ints(&w.stride)),
+    ]
+}
+
+/// The transpose of [`Windows::of`] for two dims.
+#[track_caller]
+fn folded(y: &Tensor, w: &Windows, shape: &Shape) -> Tensor {
+    let lead = shape.rank() - 2;
+    let end = |i: usize| (w.out[i] - 1) * w.stride[i] + w.dilation[i] * (w.kernel[i] - 1) + 1;
+    let mut y = y.clone();
+    for i in (0..2).rev() {
+        let reach = w.dilation[i] * (w.kernel[i] - 1) + 1;
+        let last = y.rank() - 1;
+        if w.dilation[i] > 1 {
+            let zeros = y.full_of(&Aval::new(y.dtype(), y.shape().with(last, reach)), 0.0);
+            y = zeros.slice_scatter_dim(&y, last, 0, reach, w.dilation[i]);
+        }
+        let target = y.shape().removed(last).with(lead + i, end(i));
+        y = y.fold_dim(&target, lead + i, reach, w.stride[i]);
+    }
+    let mut amounts = vec![(0, 0); shape.rank()];
+    for i in 0..2 {
+        let low = -(w.padding[i] as i64);
+        amounts[lead + i] = (low, w.input[i] as i64 - (end(i) as i64 + low));
+    }
+    y.pad_dims(&amounts, 0.0)
+}
+
+#[track_caller]
+fn max_pool(x: &Tensor, kernel: &PerDim, options: &Pool, n: usize) -> (Tensor, Tensor) {
+    let w = attempt_pair!(Windows::new(x, kernel, options, n));
+    if n == 1 {
+        return as_two_dims(x, |x| max_pool_of(x, &w.with_unit_dim(), options));
+    }
+    max_pool_of(x, &w, options)
+}
+
+#[track_caller]
+fn max_pool_of(x: &Tensor, w: &Windows, options: &Pool) -> (Tensor, Tensor) {
+    let schema = if w.n() == 2 { schema::MAX_POOL2D_WITH_INDICES } else { schema::MAX_POOL3D_WITH_INDICES };
+    let [values, indices] = many(schema, &w.attrs(options), &[x], |a| w.max(&a[0]));
+    (values, indices)
+}
+
+#[track_caller]
+fn avg_pool(x: &Tensor, kernel: &PerDim, options: &Pool, n: usize) -> Tensor {
+    let w = attempt!(Windows::new(x, kernel, &Pool { dilation: 1.into(), ..options.clone() }, n));
+    if n == 1 {
+        return as_two_dims(x, |x| (avg_pool_of(x, &w.with_unit_dim(), options), x.clone())).0;
+    }
+    avg_pool_of(x, &w, options)
+}
+
+#[track_caller]
+fn avg_pool_of(x: &Tensor, w: &Windows, options: &Pool) -> Tensor {
+    let schema = if w.n() == 2 { schema::AVG_POOL2D } else { schema::AVG_POOL3D };
+    let mut params = w.attrs(options);
+    params.retain(|(name, _)| *name != "dilation");
+    params.push(("count_include_pad", num(options.count_include_pad)));
+    params.push(("divisor_override", options.divisor_override.map_or(Attr::None, int)));
+    one(schema, &params, &[x], |a| {
+        let sum = w.flat(&a[0], 0.0).sum_over(&[a[0].rank()]);
+        match options.divisor_override {
+            Some(d) => sum / d as f64,
+            None => {
+                let divisors = w.divisors(options).convert(sum.dtype());
+                sum / divisors
+            }
+        }
+    })
+}
+
+impl Windows {
+    /// The same windows with a leading dim of size 1.
+    fn with_unit_dim(&self) -> Windows {
+        let with = |v: &[usize], n: usize| [&[n], v].concat();
+        Windows {
+            kernel: with(&self.kernel, 1),
+            stride: with(&self.stride, 1),
+            padding: with(&self.padding, 0),
+            dilation: with(&self.dilation, 1),
+            out: with(&self.out, 1),
+            input: with(&self.input, 1),
+        }
+    }
+}
+
+/// A pooling of one dim as one of two, as PyTorch has it.
+#[track_caller]
+fn as_two_dims(x: &Tensor, f: impl FnOnce(&Tensor) -> (Tensor, Tensor)) -> (Tensor, Tensor) {
+    let wide = x.view_to(&x.shape().inserted(x.rank() - 1, 1));
+    let (a, b) = f(&wide);
+    let narrow = |y: &Tensor| y.view_to(&y.shape().removed(y.rank() - 2));
+    (narrow(&a), narrow(&b))
+}
+
+/// Checks the input of an adaptive pooling; the number of leading dims.
+#[track_caller]
+fn adaptive(at: At, x: &Tensor, out: &[usize]) -> Result<usize, Tensor> {
+    float(at, x)?;
+    let n = out.len();
+    if x.rank() != n + 1 && x.rank() != n + 2 {
+        return Err(bad_operand(at, x, &format!("an input of {} dims, or {} without batch", n + 2, n + 1)));
+    }
+    let lead = x.rank() - n;
+    if (lead..x.rank()).any(|d| x.shape()[d] == 0) {
+        return Err(bad_operand(at, x, "sizes that are not 0"));
+    }
+    Ok(lead)
+}
+
+/// The range of output `i` of `o` over `l` elements.
+fn range(i: usize, o: usize, l: usize) -> (usize, usize) {
+    (i * l / o, ((i + 1) * l).div_ceil(o))
+}
+
+#[track_caller]
+fn adaptive_avg(x: &Tensor, out: &[usize]) -> Tensor {
+    let lead = attempt!(adaptive(at!("adaptive_avg_pool", 1), x, out));
+    if let [o] = out {
+        let o = *o;
+        return as_two_dims(x, |x| (adaptive_avg_of(x, &[1, o], lead), x.clone())).0;
+    }
+    adaptive_avg_of(x, out, lead)
+}
+
+#[track_caller]
+fn adaptive_avg_of(x: &Tensor, out: &[usize], lead: usize) -> Tensor {
+    let schema = if out.len() == 2 { schema::_ADAPTIVE_AVG_POOL2D } else { schema::_ADAPTIVE_AVG_POOL3D };
+    one(schema, &[("output_size", ints(out))], &[x], |a| {
+        out.iter().enumerate().fold(a[0].clone(), |y, (i, o)| means(&y, lead + i, *o))
+    })
+}
+
+/// The means of `o` ranges along `d`.
+#[track_caller]
+fn means(x: &Tensor, d: usize, o: usize) -> Tensor {
+    let l = x.shape()[d].get();
+    if o > 0 && l % o == 0 {
+        let split = x.shape().with(d, l / o).inserted(d, o);
+        return x.view_to(&split).sum_over(&[d + 1]) / (l / o) as f64;
+    }
+    let most = (0..o).map(|i| range(i, o, l)).map(|(a, b)| b - a).max().unwrap_or(0);
+    let at = table(&[o * most], |i| {
+        let (a, b) = range(i[0] / most.max(1), o, l);
+        (a + i[0] % most.max(1)).min(b.max(1) - 1) as i64
+    });
+    let ragged = x.index_select_along(d, &at).view_to(&x.shape().with(d, most).inserted(d, o));
+    let count = |i: usize| range(i, o, l).1 - range(i, o, l).0;
+    let beside = |t: Tensor, dims: usize| {
+        let ones = std::iter::repeat_n(Dim::new(1), ragged.rank() - d - dims);
+        t.view_to(&t.shape().dims().iter().copied().chain(ones).collect())
+    };
+    let inside = table(&[o, most], |i| i64::from(i[1] < count(i[0]))).convert(DType::Bool);
+    let sum = ragged.where_(&beside(inside, 2), 0.0).sum_over(&[d + 1]);
+    sum / beside(table(&[o], |i| count(i[0]) as i64), 2).convert(x.dtype())
+}
+
+#[track_caller]
+fn adaptive_max(x: &Tensor, out: &[usize]) -> (Tensor, Tensor) {
+    let lead = attempt_pair!(adaptive(at!("adaptive_max_pool", 1), x, out));
+    if let [o] = out {
+        let o = *o;
+        return as_two_dims(x, |x| adaptive_max_of(x, &[1, o], lead));
+    }
+    adaptive_max_of(x, out, lead)
+}
+
+#[track_caller]
+fn adaptive_max_of(x: &Tensor, out: &[usize], lead: usize) -> (Tensor, Tensor) {
+    let schema = if out.len() == 2 { schema::ADAPTIVE_MAX_POOL2D } else { schema::ADAPTIVE_MAX_POOL3D };
+    let sizes = x.shape().sizes()[lead..].to_vec();
+    let n = out.len();
+    let most: Vec<usize> = (0..n)
+        .map(|d| (0..out[d]).map(|i| range(i, out[d], sizes[d])).map(|(a, b)| b - a).max().unwrap_or(0))
+        .collect();
+    let k: usize = most.iter().product();
+    // For each output and each place in the largest range: the place in the input, or -1 outside of its own range.
+    let place = |at: &[usize]| -> i64 {
+        let mut rest = at[n];
+        let mut flat = 0i64;
+        let mut stride = 1i64;
+        for d in (0..n).rev() {
+            let step = rest % most[d];
+            rest /= most[d];
+            let (a, b) = range(at[d], out[d], sizes[d]);
+            if a + step >= b {
+                return -1;
+            }
+            flat += (a + step) as i64 * stride;
+            stride *= sizes[d] as i64;
+        }
+        flat
+    };
+    let [values, indices] = many(schema, &[("output_size", ints(out))], &[x], |a| {
+        let x = &a[0];
+        let places = table(&[out, &[k]].concat(), place);
+        let batch = x.shape().slice(0, lead);
+        let o: usize = out.iter().product();
+        let flat = x.view_to(&batch.concat(&[sizes.iter().product()].into()));
+        let at = places.maximum(0i64).view_to(&[o * k].into());
+        let all = flat.index_select_along(lead, &at).view_to(&batch.concat(places.shape()));
+        let masked = all.where_(&places.ge(0i64), f64::NEG_INFINITY);
+        chosen(&masked, |at| {
+            let wide = places.expand_to(&batch.concat(places.shape()));
+            let last = wide.rank() - 1;
+            wide.gather_along(last, &at.view_to(&at.shape().inserted(last, 1))).view_to(at.shape())
+        })
+    });
+    (values, indices)
+}

@@ -1,0 +1,179 @@
+//! Convolutions, pooling, resampling, attention and distances against PyTorch.
+
+use cotangent_aten::prelude::*;
+use cotangent_core::Tensor;
+use cotangent_tests::oracle::{check, row};
+
+fn pair((a, b): (Tensor, Tensor)) -> Vec<Tensor> {
+    vec![a, b]
+}
+
+#[test]
+fn windows() {
+    check(
+        "window",
+        &[
+            row("conv1d", |a| {
+                let options = Conv { stride: 2.into(), padding: 1.into(), ..Default::default() };
+                vec![a[0].conv1d(&a[1], &a[2], &options)]
+            }),
+            row("conv2d", |a| {
+                let options = Conv { dilation: [1, 2].into(), groups: 2, ..Default::default() };
+                vec![a[0].conv2d(&a[1], None, &options)]
+            }),
+            row("conv2d_same", |a| {
+                vec![a[0].conv2d(&a[1], &a[2], &Conv { padding: Padding::Same, ..Default::default() })]
+            }),
+            row("conv3d", |a| vec![a[0].conv3d(&a[1], None, &Conv::default())]),
+            row("conv_transpose2d", |a| {
+                let (stride, one) = (2.into(), PerDim::from(1));
+                let options =
+                    ConvTranspose { stride, padding: one.clone(), output_padding: one, groups: 2, ..Default::default() };
+                vec![a[0].conv_transpose2d(&a[1], &a[2], &options)]
+            }),
+            row("max_pool1d", |a| {
+                pair(a[0].max_pool1d_with_indices(2, &Pool { padding: 1.into(), ..Pool::stride(2) }))
+            }),
+            row("max_pool2d", |a| pair(a[0].max_pool2d_with_indices(2, &Pool::default()))),
+            row("max_pool2d_all", |a| {
+                let (padding, dilation) = ([1, 0].into(), [1, 2].into());
+                let options = Pool { padding, dilation, ceil_mode: true, ..Pool::stride([2, 1]) };
+                pair(a[0].max_pool2d_with_indices([3, 2], &options))
+            }),
+            row("max_pool3d", |a| pair(a[0].max_pool3d_with_indices(2, &Pool::stride(1)))),
+            row("avg_pool1d", |a| {
+                vec![a[0].avg_pool1d(3, &Pool { padding: 1.into(), ceil_mode: true, ..Pool::stride(2) })]
+            }),
+            row("avg_pool2d", |a| {
+                let options = Pool { padding: 1.into(), ceil_mode: true, count_include_pad: false, ..Pool::stride(2) };
+                vec![a[0].avg_pool2d([2, 3], &options)]
+            }),
+            row("avg_pool2d_divisor", |a| {
+                vec![a[0].avg_pool2d(2, &Pool { divisor_override: Some(3), ..Default::default() })]
+            }),
+            row("avg_pool3d", |a| vec![a[0].avg_pool3d(2, &Pool::stride(1))]),
+            row("lp_pool2d", |a| vec![a[0].lp_pool(2.0, [2, 2], &Pool::default())]),
+            row("adaptive_avg_pool1d", |a| vec![a[0].adaptive_avg_pool1d(3)]),
+            row("adaptive_avg_pool2d", |a| vec![a[0].adaptive_avg_pool2d([2, 3])]),
+            row("adaptive_avg_pool3d", |a| vec![a[0].adaptive_avg_pool3d([1, 2, 2])]),
+            row("adaptive_max_pool1d", |a| pair(a[0].adaptive_max_pool1d(3))),
+            row("adaptive_max_pool2d", |a| pair(a[0].adaptive_max_pool2d([2, 3]))),
+            row("max_unpool", |a| vec![a[0].max_unpool(&a[1], &[4])]),
+            row("im2col", |a| {
+                let (padding, dilation) = ([1, 0].into(), [1, 2].into());
+                vec![a[0].im2col([2, 2], &Pool { padding, dilation, ..Pool::stride([1, 2]) })]
+            }),
+            row("col2im", |a| {
+                let (padding, dilation) = ([1, 0].into(), [1, 2].into());
+                vec![a[0].col2im([3, 4], [2, 2], &Pool { padding, dilation, ..Pool::stride([2, 1]) })]
+            }),
+        ],
+    );
+}
+
+#[test]
+fn resampling() {
+    const BILINEAR: Sampling = Sampling::Bilinear;
+    const NEAREST: Sampling = Sampling::Nearest;
+    const EDGES: GridCorners = GridCorners::Edges;
+    const CENTRES: GridCorners = GridCorners::Centres;
+    const LINEAR: Interpolation = Interpolation::Linear { align_corners: false };
+    fn to<const N: usize>(n: [usize; N]) -> Resize {
+        Resize::Size(n.to_vec())
+    }
+    check(
+        "resample",
+        &[
+            row("nearest 1", |a| vec![a[0].interpolate(&to([5]), Interpolation::Nearest)]),
+            row("nearest 2", |a| vec![a[0].interpolate(&to([5, 5]), Interpolation::Nearest)]),
+            row("nearest 3", |a| vec![a[0].interpolate(&to([3, 3, 3]), Interpolation::Nearest)]),
+            row("linear 1", |a| vec![a[0].interpolate(&Resize::Scale(vec![1.6]), LINEAR)]),
+            row("linear 2", |a| vec![a[0].interpolate(&Resize::Scale(vec![1.6; 2]), LINEAR)]),
+            row("linear 3", |a| vec![a[0].interpolate(&Resize::Scale(vec![1.6; 3]), LINEAR)]),
+            row("nearest_exact", |a| vec![a[0].interpolate(&to([3, 2]), Interpolation::NearestExact)]),
+            row("linear_aligned", |a| {
+                vec![a[0].interpolate(&to([3, 5]), Interpolation::Linear { align_corners: true })]
+            }),
+            row("bicubic", |a| vec![a[0].interpolate(&to([3, 5]), Interpolation::Bicubic { align_corners: false })]),
+            row("bicubic_aligned", |a| {
+                let mode = Interpolation::Bicubic { align_corners: true };
+                vec![a[0].interpolate(&Resize::Scale(vec![1.5; 2]), mode)]
+            }),
+            row("area", |a| vec![a[0].interpolate(&to([2, 2]), Interpolation::Area)]),
+            row("grid_sample bilinear zeros", |a| vec![a[0].grid_sample(&a[1], BILINEAR, Outside::Zeros, EDGES)]),
+            row("grid_sample bilinear border", |a| vec![a[0].grid_sample(&a[1], BILINEAR, Outside::Border, EDGES)]),
+            row("grid_sample bilinear reflection", |a| {
+                vec![a[0].grid_sample(&a[1], BILINEAR, Outside::Reflection, EDGES)]
+            }),
+            row("grid_sample nearest zeros", |a| vec![a[0].grid_sample(&a[1], NEAREST, Outside::Zeros, EDGES)]),
+            row("grid_sample nearest border", |a| vec![a[0].grid_sample(&a[1], NEAREST, Outside::Border, EDGES)]),
+            row("grid_sample nearest reflection", |a| {
+                vec![a[0].grid_sample(&a[1], NEAREST, Outside::Reflection, EDGES)]
+            }),
+            row("grid_sample aligned", |a| vec![a[0].grid_sample(&a[1], BILINEAR, Outside::Reflection, CENTRES)]),
+            row("grid_sample 3d", |a| vec![a[0].grid_sample(&a[1], BILINEAR, Outside::Zeros, CENTRES)]),
+            row("affine_grid", |a| vec![affine_grid(&a[0], &[1, 1, 2, 3], EDGES)]),
+            row("affine_grid_aligned", |a| vec![affine_grid(&a[0], &[1, 1, 2, 2, 3], CENTRES)]),
+        ],
+    );
+}
+
+#[test]
+fn attention() {
+    check(
+        "attention",
+        &[
+            row("sdpa", |a| vec![a[0].scaled_dot_product_attention(&a[1], &a[2], Attention::default())]),
+            row("sdpa_causal", |a| {
+                let options = Attention { is_causal: true, scale: Some(0.3), ..Default::default() };
+                vec![a[0].scaled_dot_product_attention(&a[1], &a[2], options)]
+            }),
+            row("sdpa_mask", |a| {
+                let options = Attention { attn_mask: Some(&a[3]), ..Default::default() };
+                vec![a[0].scaled_dot_product_attention(&a[1], &a[2], options)]
+            }),
+            row("sdpa_bias", |a| {
+                let options = Attention { attn_mask: Some(&a[3]), ..Default::default() };
+                vec![a[0].scaled_dot_product_attention(&a[1], &a[2], options)]
+            }),
+            row("multi_head", |a| {
+                let parameters = MultiHead {
+                    num_heads: 2,
+                    in_proj_weight: &a[3],
+                    in_proj_bias: Some(&a[4]),
+                    out_proj_weight: &a[5],
+                    out_proj_bias: Some(&a[6]),
+                };
+                vec![a[0].multi_head_attention(&a[1], &a[2], parameters, Attention::default())]
+            }),
+        ],
+    );
+}
+
+#[test]
+fn distances() {
+    const MEAN: Reduction = Reduction::Mean;
+    check(
+        "distance",
+        &[
+            row("cdist", |a| vec![a[0].cdist(&a[1], 2.0)]),
+            row("cdist_1", |a| vec![a[0].cdist(&a[1], 1.0)]),
+            row("cdist_3", |a| vec![a[0].cdist(&a[1], 3.0)]),
+            row("cdist_batch", |a| vec![a[0].cdist(&a[1], 2.0)]),
+            row("pdist", |a| vec![a[0].pdist(2.0)]),
+            row("pairwise_distance", |a| vec![a[0].pairwise_distance(&a[1], 2.0, 1e-6)]),
+            row("cosine_similarity", |a| vec![a[0].cosine_similarity(&a[1], 1, 1e-8)]),
+            row("margin_ranking_loss", |a| vec![a[0].margin_ranking_loss(&a[1], &a[2], 0.5, MEAN)]),
+            row("hinge_embedding_loss", |a| vec![a[0].hinge_embedding_loss(&a[1], 1.0, MEAN)]),
+            row("cosine_embedding_loss", |a| vec![a[0].cosine_embedding_loss(&a[1], &a[2], 0.1, MEAN)]),
+            row("triplet_margin_loss", |a| vec![a[0].triplet_margin_loss(&a[1], &a[2], 1.0, 2.0, 1e-6, MEAN)]),
+            row("triplet_margin_loss_swap", |a| {
+                vec![a[0].triplet_margin_loss_swap(&a[1], &a[2], 1.0, 2.0, 1e-6, MEAN)]
+            }),
+            row("multi_margin_loss", |a| vec![a[0].multi_margin_loss(&a[1], 1, 1.0, None, MEAN)]),
+            row("multi_margin_loss_weight", |a| vec![a[0].multi_margin_loss(&a[1], 2, 0.5, Some(&a[2]), MEAN)]),
+            row("multilabel_margin_loss", |a| vec![a[0].multilabel_margin_loss(&a[1], MEAN)]),
+            row("multilabel_soft_margin_loss", |a| vec![a[0].multilabel_soft_margin_loss(&a[1], None, MEAN)]),
+        ],
+    );
+}
