@@ -206,52 +206,8 @@ unary_methods! {
     erf = float_method(Erf),
     /// The complementary error function.
     erfc = float_method(Erfc),
-    /// Whether the sign bit is set, of zeros and NaN too.
-    signbit = unary(Signbit),
-    /// The inverse of the error function.
-    erfinv = float_method(Erfinv),
-    /// `e^(x²) erfc(x)`.
-    erfcx = float_method(Erfcx),
-    /// The inverse of the normal distribution function.
-    ndtri = float_method(Ndtri),
-    /// The logarithm of the normal distribution function.
-    log_ndtr = float_method(LogNdtr),
     /// The logarithm of the absolute value of the gamma function.
     lgamma = float_method(Lgamma),
-    /// The logarithmic derivative of the gamma function.
-    digamma = float_method(Digamma),
-    /// The modified Bessel function of the first kind of order 0.
-    i0 = float_method(I0),
-    /// `e^-|x| I0(x)`.
-    i0e = float_method(I0e),
-    /// The modified Bessel function of the first kind of order 1.
-    i1 = float_method(I1),
-    /// `e^-|x| I1(x)`.
-    i1e = float_method(I1e),
-    /// The Bessel function of the first kind of order 0.
-    bessel_j0 = float_method(BesselJ0),
-    /// The Bessel function of the first kind of order 1.
-    bessel_j1 = float_method(BesselJ1),
-    /// The Bessel function of the second kind of order 0.
-    bessel_y0 = float_method(BesselY0),
-    /// The Bessel function of the second kind of order 1.
-    bessel_y1 = float_method(BesselY1),
-    /// The modified Bessel function of the first kind of order 0, under its other name.
-    modified_bessel_i0 = float_method(ModifiedBesselI0),
-    /// The modified Bessel function of the first kind of order 1, under its other name.
-    modified_bessel_i1 = float_method(ModifiedBesselI1),
-    /// The modified Bessel function of the second kind of order 0.
-    modified_bessel_k0 = float_method(ModifiedBesselK0),
-    /// The modified Bessel function of the second kind of order 1.
-    modified_bessel_k1 = float_method(ModifiedBesselK1),
-    /// `e^x K0(x)`.
-    scaled_modified_bessel_k0 = float_method(ScaledModifiedBesselK0),
-    /// `e^x K1(x)`.
-    scaled_modified_bessel_k1 = float_method(ScaledModifiedBesselK1),
-    /// `sin(x) / x`, 1 at 0.
-    spherical_bessel_j0 = float_method(SphericalBesselJ0),
-    /// The Airy function of the first kind; it has no derivative here.
-    airy_ai = float_method(AiryAi),
 }
 
 macro_rules! binary_methods {
@@ -275,10 +231,6 @@ binary_methods! {
     mul = Mul, same,
     /// The true quotient; integers are divided in `f32`.
     div = Div, float_of,
-    /// The quotient rounded down, as Python's `//`.
-    div_floor = DivFloor, no_bool,
-    /// The quotient rounded towards zero.
-    div_trunc = DivTrunc, no_bool,
     /// The remainder with the dividend's sign.
     fmod = Fmod, no_bool,
     /// The remainder with the divisor's sign; also `%`.
@@ -295,22 +247,6 @@ binary_methods! {
     bitwise_or = BitwiseOr, same,
     /// Bitwise exclusive or; logical on `bool`.
     bitwise_xor = BitwiseXor, same,
-    /// Bits moved up by `other`.
-    bitwise_left_shift = BitwiseLeftShift, same,
-    /// Bits moved down by `other`, filled with the sign.
-    bitwise_right_shift = BitwiseRightShift, same,
-    /// The greatest common divisor of integers.
-    gcd = Gcd, same,
-    /// The least common multiple of integers.
-    lcm = Lcm, same,
-    /// The neighbouring float towards `other`.
-    nextafter = Nextafter, same,
-    /// The regularized lower incomplete gamma function; differentiable in `other` alone.
-    igamma = Igamma, float_of,
-    /// The regularized upper incomplete gamma function; differentiable in `other` alone.
-    igammac = Igammac, float_of,
-    /// Hurwitz's zeta function; differentiable in `other` alone.
-    zeta = Zeta, float_of,
     /// Equality, element by element.
     eq = Eq, same,
     /// Inequality, element by element.
