@@ -271,7 +271,7 @@ fn operands_that_do_not_fit_are_labelled_errors() {
         (wide.matrix_power(2), "matrix_power_c1"),
         (wide.tensorinv(0), "tensorinv_c1"),
         (vector.vander(1), "vander_c2"),
-        (multi_dot(&[wide.clone()]), "multi_dot_c1"),
+        (multi_dot(std::slice::from_ref(&wide)), "multi_dot_c1"),
     ] {
         let found = label(&t);
         assert!(found.ends_with(&format!("({expected})")), "{expected}: {found}");

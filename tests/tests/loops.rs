@@ -333,7 +333,7 @@ fn time_is_linear() {
                     1 => z + &x,
                     2 => z.tanh(),
                     3 => z.permute_to(&[1, 0]),
-                    _ => z.sum_over(&[0]).expand_to(&x.shape()),
+                    _ => z.sum_over(&[0]).expand_to(x.shape()),
                 })
             },
             (f32s(&[8, 8]), f32s(&[8, 8])),
@@ -399,7 +399,7 @@ fn wide_program(seed: u64) -> Graph {
                     let mut kept = sizes.clone();
                     kept[dim] = 1;
                     let mean = x.sum_over(&[dim]) / sizes[dim] as f64;
-                    &x - mean.view_to(&Shape::from(&kept)).expand_to(&x.shape())
+                    &x - mean.view_to(&Shape::from(&kept)).expand_to(x.shape())
                 }
                 8 if rank > 0 => x.softmax(dim as i64),
                 9 if rank > 0 => x.sum_over(&[dim]),

@@ -79,7 +79,7 @@ fn a_structure_of_another_type_is_refused() {
     assert!(<[Tensor; 2]>::from_leaves(&spec, &mut leaves.clone().into_iter()).is_none());
     assert!(<(Tensor, Tensor, Tensor)>::from_leaves(&spec, &mut leaves.clone().into_iter()).is_none());
     assert!(Linear::from_leaves(&spec, &mut leaves.clone().into_iter()).is_none());
-    assert!(<(Tensor, Tensor)>::from_leaves(&spec, &mut leaves[..1].to_vec().into_iter()).is_none());
+    assert!(<(Tensor, Tensor)>::from_leaves(&spec, &mut leaves[..1].iter().cloned()).is_none());
     let (leaves, spec) = vec![s(1.0)].to_leaves();
     assert!(<[Tensor; 2]>::from_leaves(&spec, &mut leaves.into_iter()).is_none());
 }

@@ -178,10 +178,6 @@ pub(crate) const _FUSED_RMS_NORM: &str =
     "aten::_fused_rms_norm(Tensor input, int[] normalized_shape, Tensor? weight, float? eps) -> (Tensor, Tensor)";
 pub(crate) const RMS_NORM: &str =
     "aten::rms_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor";
-pub(crate) const NATIVE_DROPOUT: &str = "aten::native_dropout(Tensor input, float p, bool? train) -> (Tensor, Tensor)";
-pub(crate) const LOGCUMSUMEXP: &str = "aten::logcumsumexp(Tensor self, int dim) -> Tensor";
-pub(crate) const TRACE: &str = "aten::trace(Tensor self) -> Tensor";
-pub(crate) const RENORM: &str = "aten::renorm(Tensor self, Scalar p, int dim, Scalar maxnorm) -> Tensor";
 pub(crate) const LINALG_CHOLESKY_EX: &str =
     "aten::linalg_cholesky_ex(Tensor self, *, bool upper=False, bool check_errors=False) -> (Tensor L, Tensor info)";
 pub(crate) const CHOLESKY_SOLVE: &str = "aten::cholesky_solve(Tensor self, Tensor input2, bool upper=False) -> Tensor";

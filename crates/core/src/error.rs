@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 pub use vmap::VmapError;
 
-use crate::ir::{AttrError, Aval, DType, Loc, Shape};
+use crate::ir::{AttrError, Aval, Loc, Shape};
 
 /// The arguments or attributes of one op break a constraint of its spec section.
 ///
@@ -430,11 +430,6 @@ impl Error {
     pub fn user(error: impl fmt::Display) -> Self {
         Error::User(error.to_string().into())
     }
-}
-
-/// The dtypes that an op takes, for messages.
-pub(crate) fn dtype_list(dtypes: &[DType]) -> String {
-    dtypes.iter().map(|d| d.name()).collect::<Vec<_>>().join(", ")
 }
 
 impl From<AttrError> for Error {

@@ -7,7 +7,7 @@ use crate::error::TorchError;
 
 /// A value of the program: what stands behind a name.
 #[derive(Clone, Debug)]
-pub(crate) enum Value {
+pub enum Value {
     /// A tensor.
     Tensor(Tensor),
     /// A list of tensors.
@@ -20,19 +20,32 @@ pub(crate) enum Value {
 
 /// One argument with its names resolved.
 #[derive(Clone, Debug)]
-pub(crate) enum Arg {
+pub enum Arg {
+    /// Nothing.
     None,
+    /// A tensor.
     Tensor(Tensor),
+    /// A list of tensors.
     Tensors(Vec<Tensor>),
+    /// A list of tensors some of which are absent.
     OptionalTensors(Vec<Option<Tensor>>),
+    /// An integer.
     Int(i64),
+    /// A list of integers.
     Ints(Vec<i64>),
+    /// A float.
     Float(f64),
+    /// A list of floats.
     Floats(Vec<f64>),
+    /// A truth value.
     Bool(bool),
+    /// A list of truth values.
     Bools(Vec<bool>),
+    /// A string.
     Str(String),
+    /// A dtype.
     DType(DType),
+    /// A device, layout or memory format.
     Meaningless,
 }
 
@@ -57,7 +70,7 @@ impl Arg {
 }
 
 /// The call of an operator's overload.
-pub(crate) struct Call<'a> {
+pub struct Call<'a> {
     /// `aten.add.Tensor`.
     pub target: &'a str,
     /// The node's name, for messages.
@@ -66,7 +79,8 @@ pub(crate) struct Call<'a> {
     pub args: Vec<(&'a str, Arg)>,
 }
 
-type Read<T> = Result<T, TorchError>;
+/// An argument that was read, or why it could not be.
+pub type Read<T> = Result<T, TorchError>;
 
 impl Call<'_> {
     /// The argument `name`, if it is given.

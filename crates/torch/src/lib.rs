@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod archive;
-mod args;
+pub mod args;
 pub mod corpus;
 mod error;
 mod overloads;

@@ -307,7 +307,7 @@ impl Env {
                 Arg::DType(schema::dtype(*code).ok_or_else(|| malformed(format!("unsupported scalar type {code}")))?)
             }
             Argument::Operator(name) => Arg::Str(name.clone()),
-            Argument::Graph(_) | Argument::Meaningless(_) => Arg::Meaningless,
+            Argument::Graph(_) | Argument::Meaningless => Arg::Meaningless,
             Argument::Unknown(kind) => return Err(malformed(format!("unsupported kind of argument `{kind}`"))),
         })
     }

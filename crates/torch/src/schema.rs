@@ -76,7 +76,7 @@ pub(crate) enum Argument {
     Operator(String),
     Graph(Box<GraphJson>),
     /// A device, layout, memory format and the like, which have no meaning for values.
-    Meaningless(String),
+    Meaningless,
     /// A kind that is not known; an error only where it is used.
     Unknown(String),
 }
@@ -164,7 +164,7 @@ impl<'de> Deserialize<'de> for Argument {
             "as_scalar_type" => Argument::ScalarType(read(value)?),
             "as_operator" => Argument::Operator(read(value)?),
             "as_graph" => Argument::Graph(Box::new(read::<SubGraph, D::Error>(value)?.graph)),
-            "as_device" | "as_layout" | "as_memory_format" => Argument::Meaningless(kind),
+            "as_device" | "as_layout" | "as_memory_format" => Argument::Meaningless,
             _ => Argument::Unknown(kind),
         })
     }

@@ -548,7 +548,7 @@ fn adaptive_avg_of(x: &Tensor, out: &[usize], lead: usize) -> Tensor {
 #[track_caller]
 fn means(x: &Tensor, d: usize, o: usize) -> Tensor {
     let l = x.shape()[d].get();
-    if o > 0 && l % o == 0 {
+    if o > 0 && l.is_multiple_of(o) {
         let split = x.shape().with(d, l / o).inserted(d, o);
         return x.view_to(&split).sum_over(&[d + 1]) / (l / o) as f64;
     }

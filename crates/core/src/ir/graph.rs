@@ -242,6 +242,7 @@ impl Graph {
     }
 
     /// The table of locations.
+    #[cfg(test)]
     pub(crate) fn locs(&self) -> &[Loc] {
         &self.locs
     }

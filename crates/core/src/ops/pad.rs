@@ -73,7 +73,7 @@ impl Primitive for Pad {
 
     fn infer(&self, args: &[&Aval]) -> Result<Avals, InferError> {
         let [x] = arity(args)?;
-        if self.pad.len() % 2 != 0 || self.pad.len() / 2 > x.rank() {
+        if !self.pad.len().is_multiple_of(2) || self.pad.len() / 2 > x.rank() {
             let expected = format!("pairs for at most {} dims", x.rank());
             return Err(Self::attribute("constant_pad_nd_c1", "pad", expected, format!("{:?}", self.pad)));
         }

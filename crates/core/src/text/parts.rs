@@ -9,6 +9,9 @@ use crate::ir::verify::violations;
 use crate::ir::{Aval, Graph, Loc, LocId, Node, Signature, Value};
 use crate::ops::Op;
 
+/// The value for each number in a text, and the avals by value.
+type Definitions = (FxHashMap<u32, Value>, Vec<Aval>);
+
 /// A node as it stands in the text; values are the text's own numbers.
 pub(crate) struct RawNode {
     pub op: Op,
@@ -73,7 +76,7 @@ impl Parts {
     }
 
     /// The value for each number in the text, and the avals by value.
-    fn definitions(&self) -> Result<(FxHashMap<u32, Value>, Vec<Aval>), Vec<Problem>> {
+    fn definitions(&self) -> Result<Definitions, Vec<Problem>> {
         let mut all: Vec<&(u32, Aval, Range<usize>)> =
             self.params.iter().chain(self.nodes.iter().flat_map(|n| &n.results)).collect();
         // Stable, so that the second of two definitions in the text is the guilty one.

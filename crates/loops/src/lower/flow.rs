@@ -227,7 +227,7 @@ impl Flow {
             x = self.make(Kind::Point(Point::Convert), &[x], wide, &sizes, i);
         }
         let (outer, inner): (usize, usize) = (kept.iter().product(), n);
-        let chunks = dims.first().and_then(|d| (2..=64).rev().find(|c| sizes[*d] % c == 0));
+        let chunks = dims.first().and_then(|d| (2..=64).rev().find(|c| sizes[*d].is_multiple_of(*c)));
         let mut r = match chunks {
             _ if n == 1 => {
                 let mut result = 0..;

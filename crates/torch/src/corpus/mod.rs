@@ -8,4 +8,4 @@ mod run;
 
 pub use case::{Case, Suite, find_suites};
 pub use compare::difference;
-pub use run::{Outcome, Status, case_graph, run_case};
+pub use run::{Engine, Outcome, Status, case_graph, run_case};

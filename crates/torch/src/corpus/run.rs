@@ -52,8 +52,11 @@ pub struct Outcome {
     pub outputs: Vec<Array>,
 }
 
+/// What evaluates a graph at arguments.
+pub type Engine = dyn Fn(&Graph, &[Array]) -> Result<Vec<Array>, Error>;
+
 /// Runs `case` with `engine`, which evaluates a graph. Never panics: a panic inside is an error of the case.
-pub fn run_case(suite: &Suite, case: &Case, engine: &dyn Fn(&Graph, &[Array]) -> Result<Vec<Array>, Error>) -> Outcome {
+pub fn run_case(suite: &Suite, case: &Case, engine: &Engine) -> Outcome {
     let end = |status, message: String| Outcome { status, max_abs_err: f64::INFINITY, message, outputs: Vec::new() };
     match catch_unwind(AssertUnwindSafe(|| compute(suite, case, engine))) {
         Ok(Ok((outputs, expected))) => judge(case, outputs, &expected),
@@ -93,11 +96,7 @@ fn judge(case: &Case, outputs: Vec<Array>, expected: &[Array]) -> Outcome {
 
 type Computed = (Vec<Array>, Vec<Array>);
 
-fn compute(
-    suite: &Suite,
-    case: &Case,
-    engine: &dyn Fn(&Graph, &[Array]) -> Result<Vec<Array>, Error>,
-) -> Result<Computed, TorchError> {
+fn compute(suite: &Suite, case: &Case, engine: &Engine) -> Result<Computed, TorchError> {
     let program = Program::read(&suite.dir.join(&case.program))?;
     let find = |name: &String| -> Result<Array, TorchError> {
         let found = match name.strip_prefix("weight:") {

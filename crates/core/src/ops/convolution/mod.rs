@@ -161,7 +161,9 @@ impl Convolution {
             Err(InferError::Mismatch { label: "convolution_c6", expected, lhs: x.clone(), rhs: w.clone() })
         };
         match self.channels(&w.shape) {
-            Some([from, to]) if from == x.shape[1] && from != 0 && to != 0 && w.shape[0].get() % self.groups == 0 => {
+            Some([from, to])
+                if from == x.shape[1] && from != 0 && to != 0 && w.shape[0].get().is_multiple_of(self.groups) =>
+            {
                 Ok(())
             }
             Some(_) | None => {
