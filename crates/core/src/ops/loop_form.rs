@@ -15,8 +15,6 @@ pub enum ScalarFn {
     Select,
     /// A cast.
     Convert(DType),
-    /// Philox on key and counter.
-    RandomBits,
     /// The polygamma function of this order.
     Polygamma(i64),
 }

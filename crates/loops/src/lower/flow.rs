@@ -192,7 +192,7 @@ impl Flow {
             LoopForm::Reduce { dims, monoid } => return Ok(Some(self.reduce(args[0], &dims, monoid, y, i))),
             LoopForm::Piecewise(p) => return Ok(Some(self.pieces(&p, args, y, i))),
             LoopForm::Contract { batch_dims } => return Ok(Some(self.product(batch_dims, args, y, i))),
-            LoopForm::Pointwise(ScalarFn::RandomBits | ScalarFn::Polygamma(_))
+            LoopForm::Pointwise(ScalarFn::Polygamma(_))
             | LoopForm::ArgReduce { .. }
             | LoopForm::Scan { .. }
             | LoopForm::Convolution(_)
