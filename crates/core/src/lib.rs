@@ -2,7 +2,7 @@
 //!
 //! The life of a program: a function over [`tensor::Tensor`]s is traced ([`tensor::trace`]) into an [`ir::Graph`];
 //! passes of [`transform`] make other graphs of it by calling the rules of [`ops`]; [`simplify`] cleans the result;
-//! [`text`] shows it; [`transform::eval`] computes it on host arrays ([`array`]).
+//! [`text`] shows it; [`transform::eval`] computes it on host arrays ([`mod@array`]).
 
 #![forbid(unsafe_code)]
 

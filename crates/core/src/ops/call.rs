@@ -85,7 +85,7 @@ crate::ir::attr_struct! {
     /// A function applied as one node.
     ///
     /// *Derivative*: by `rule`.
-    /// *Errors*: `call_c1` operands that are not the body's parameters.
+    /// *Errors*: `call_c1` operands that are not the body's parameters; `call_c2` a rule that does not fit the body.
     /// *Source*: composites carry the schema of the ATen op that they are.
     pub struct Call {
         /// PyTorch's schema of the composite, or `cotangent::name(…)` for a user's function.
@@ -140,6 +140,36 @@ impl Call {
         out
     }
 
+    /// Checks that the graphs of the rule fit the body: files from outside may say anything.
+    fn check_rule(&self) -> Result<(), InferError> {
+        let (x, y) = (self.body.param_avals(), self.body.result_avals());
+        let fits = match &self.rule {
+            Rule::Inline | Rule::Checkpoint => true,
+            Rule::Jvp(g) => g.param_avals() == [x.clone(), x].concat() && alike(&g.result_avals(), &y),
+            Rule::Vjp { fwd, bwd } => {
+                let results = fwd.result_avals();
+                fwd.param_avals() == x
+                    && results.starts_with(&y)
+                    && bwd.param_avals() == [&results[y.len()..], &y].concat()
+                    && alike(&bwd.result_avals(), &x)
+            }
+            Rule::VjpTangent { bwd, residuals } => {
+                *residuals <= x.len()
+                    && bwd.param_avals() == [&x[..*residuals], &y].concat()
+                    && alike(&bwd.result_avals(), &x[*residuals..])
+            }
+        };
+        if fits {
+            return Ok(());
+        }
+        Err(InferError::Attribute {
+            label: "call_c2",
+            attr: "rule",
+            expected: "graphs that fit the body's parameters and results".to_owned(),
+            found: format!("a rule `{}` that does not", self.rule.name()),
+        })
+    }
+
     fn batched_body(&self, size: Dim) -> Arc<Graph> {
         Arc::new(transform::vmap::vmap_all(&self.body, size))
     }
@@ -157,6 +187,11 @@ impl Call {
         let target = format!("cotangent::vmap_{}(...)", self.function().replace('.', "_"));
         Call { target, params: Vec::new(), body: self.batched_body(size), rule }
     }
+}
+
+/// Whether tangents or cotangents are as many as primals, and of the primals' avals where these are floats.
+fn alike(found: &[Aval], primals: &[Aval]) -> bool {
+    found.len() == primals.len() && found.iter().zip(primals).all(|(f, p)| f == p || !p.dtype.is_float())
 }
 
 impl Primitive for Call {
@@ -177,10 +212,11 @@ impl Primitive for Call {
         if params.len() != args.len() {
             return Err(InferError::Arity { expected: params.len(), found: args.len() });
         }
-        match params.iter().zip(args).find(|(p, a)| p != *a) {
-            Some((p, a)) => Err(InferError::Operand { label: "call_c1", expected: p.to_string(), found: (*a).clone() }),
-            None => Ok(self.body.result_avals().into_iter().collect()),
+        if let Some((p, a)) = params.iter().zip(args).find(|(p, a)| p != *a) {
+            return Err(InferError::Operand { label: "call_c1", expected: p.to_string(), found: (*a).clone() });
         }
+        self.check_rule()?;
+        Ok(self.body.result_avals().into_iter().collect())
     }
 
     fn eval(&self, args: &[&Array]) -> Result<Vec<Array>, EvalError> {

@@ -236,7 +236,7 @@ binary_ops! {
     BitwiseOr = row!("bitwise_or", ".Tensor", Domain::Bits, |a, _| a, |a, _| a, |a, b| Some(a | b), D::Zero, &[(1.0, 1.0)], (0.0, 9.0)),
     /// Bitwise exclusive or; logical on `bool`.
     BitwiseXor = row!("bitwise_xor", ".Tensor", Domain::Bits, |a, _| a, |a, _| a, |a, b| Some(a ^ b), D::Zero, &[(1.0, 1.0)], (0.0, 9.0)),
-    /// 64 random bits for a key and a counter: see [`philox::philox`].
+    /// 64 random bits for a key and a counter: Philox4x32-10.
     Philox = Row { name: "philox", schema: "cotangent::philox(Tensor self, Tensor other) -> Tensor", domain: Domain::I64,
         f: Fns::Same { f64: |a, _| a, f32: |a, _| a, i64: |key, counter| Some(philox::philox(key, counter)) },
         derivative: D::Zero, kinks: &[(-1.0, -1.0)], interval: (0.0, 99.0) },

@@ -16,8 +16,8 @@ attr_struct! {
     /// `self = V diag(w) Vᵀ` for symmetric matrices.
     ///
     /// *Shape*: `[.., n, n] → [.., n], [.., n, n]`.
-    /// *Numerics*: `w` ascends; reads one triangle only. Eigenvectors have unit length; of the two signs, the one that
-    /// [`super::pin_signs`] chooses.
+    /// *Numerics*: `w` ascends; reads one triangle only. Eigenvectors have unit length; of the two signs, the one with
+    /// which the element of largest magnitude is positive.
     /// *Errors*: `linalg_c1`–`linalg_c3`; no convergence. Elements that are not finite give NaN.
     /// *Derivative*: that of a function of symmetric matrices: tangents are symmetrised, cotangents are symmetric. That of the vectors is
     /// infinite or NaN at repeated eigenvalues; that of the values is not.

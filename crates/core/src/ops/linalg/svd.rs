@@ -14,7 +14,8 @@ attr_struct! {
     /// `A = U diag(S) Vh` with orthonormal columns of `U` and rows of `Vh`.
     ///
     /// *Shape*: `[.., m, n] → [.., m, k], [.., k], [.., k, n]` with `k = min(m, n)`.
-    /// *Numerics*: `S` descends and is not negative; signs of the pairs of vectors as [`super::pin_signs`] chooses for `U`.
+    /// *Numerics*: `S` descends and is not negative; in each column of `U` the
+    /// element of largest magnitude is positive, and the row of `Vh` follows.
     /// *Errors*: `linalg_c1`, `linalg_c2`; `svd_c1` full matrices, which a composite adds to the thin ones; no
     /// convergence, which non-finite elements cause.
     /// *Derivative*: that of the vectors is infinite or NaN at repeated singular values, and at zero for matrices that are not
