@@ -62,7 +62,12 @@ struct Case {
 
 /// Compares every row of the theme with every case recorded for it; a name on one side only is a failure.
 pub fn check(theme: &str, rows: &[Row]) {
-    let mut recorded = load(theme);
+    check_in("aten", theme, rows);
+}
+
+/// As [`check`] for a theme of `tests/fixtures/<file>.json`.
+pub fn check_in(file: &str, theme: &str, rows: &[Row]) {
+    let mut recorded = load(file, theme);
     let mut failures = Vec::new();
     for row in rows {
         let Some(cases) = recorded.remove(row.name) else {
@@ -191,8 +196,9 @@ fn compare(what: &str, got: &[Array], expected: &[Array]) -> Result<(), String> 
     Err(format!("{what}: got {got:?}, expected {expected:?}"))
 }
 
-fn load(theme: &str) -> BTreeMap<String, Vec<Case>> {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/aten.json")).expect("the fixture");
+fn load(file: &str, theme: &str) -> BTreeMap<String, Vec<Case>> {
+    let path = format!("{}/fixtures/{file}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).expect("the fixture");
     let all: Value = serde_json::from_str(&text).expect("the fixture is JSON");
     let rows = all[theme].as_object().unwrap_or_else(|| panic!("theme {theme} is not recorded"));
     let arrays = |v: &Value| v.as_array().expect("a list").iter().map(array).collect();
@@ -208,7 +214,8 @@ fn load(theme: &str) -> BTreeMap<String, Vec<Case>> {
 
 fn array(v: &Value) -> Array {
     let dtype: DType = v[0].as_str().expect("a dtype").parse().expect("a dtype");
-    let shape: Vec<usize> = v[1].as_array().expect("a shape").iter().map(|n| n.as_u64().expect("a size") as usize).collect();
+    let shape: Vec<usize> =
+        v[1].as_array().expect("a shape").iter().map(|n| n.as_u64().expect("a size") as usize).collect();
     let data: Vec<f64> = v[2].as_array().expect("elements").iter().map(number).collect();
     Array::from_f64_fn(&Aval::new(dtype, shape), |i| data[i])
 }

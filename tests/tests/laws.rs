@@ -1,6 +1,8 @@
 //! Numeric laws of every primitive: each rule against numbers, alone and composed.
 
+use cotangent_core::Error;
 use cotangent_core::array::Array;
+use cotangent_core::error::InferError;
 use cotangent_core::ir::verify::verify;
 use cotangent_core::ir::{Aval, DType, Graph};
 use cotangent_core::ops::{Op, Sample};
@@ -42,7 +44,7 @@ fn for_each_sample(law: fn(&Sample) -> Result<(), String>) {
 
 /// The positions of float arguments: those with derivatives.
 fn floats(s: &Sample) -> Vec<usize> {
-    (0..s.args.len()).filter(|i| s.args[*i].dtype().is_float()).collect()
+    (0..s.args.len()).filter(|i| s.args[*i].dtype().is_float() && !s.no_derivative.contains(i)).collect()
 }
 
 fn tangents(s: &Sample, rng: &mut Rng) -> Vec<Array> {
@@ -181,6 +183,24 @@ fn jacobians_of_both_modes_agree() {
                             return Err(format!("d result {l}[{j}] / d argument {k}[{i}]: forward {f}, reverse {r}"));
                         }
                     }
+                }
+            }
+        }
+        Ok(())
+    });
+}
+
+/// A tangent or cotangent of an operand without derivative is a typed error, never a zero.
+#[test]
+fn missing_derivatives_are_errors() {
+    for_each_sample(|s| {
+        let g = sample_graph(s);
+        for k in s.no_derivative {
+            for (mode, result) in [("jvp", jvp(&g, &[*k])), ("vjp", vjp(&g, &[*k]))] {
+                match result {
+                    Err(Error::Infer { source: InferError::NotDifferentiable { .. }, .. }) => {}
+                    Err(e) => return Err(format!("{mode}: {e}")),
+                    Ok(_) => return Err(format!("{mode} of argument {k} was accepted")),
                 }
             }
         }

@@ -46,3 +46,77 @@ fn hessians_in_both_orders() {
         assert_eq!(h.to_vec::<f64>().unwrap(), [6.0, 0.0, 0.0, 12.0]);
     }
 }
+
+/// Every transform that keeps `scalar → scalar`, as a function of a closure.
+#[test]
+fn all_orders_of_three_transforms_give_the_third_derivative() {
+    type Boxed = Box<dyn Fn(Tensor) -> Result<Tensor, Error>>;
+    fn by_grad(f: Boxed) -> Boxed {
+        Box::new(move |x| grad(&f).call((x,)))
+    }
+    fn by_jvp(f: Boxed) -> Boxed {
+        Box::new(move |x| Ok(jvp(&f, (x.clone(),), (x.ones_like(),))?.1))
+    }
+    fn by_vjp(f: Boxed) -> Boxed {
+        Box::new(move |x| {
+            let (y, pullback) = vjp(&f, (x,))?;
+            Ok(pullback.call((y.ones_like(),))?.0)
+        })
+    }
+    fn by_linearize(f: Boxed) -> Boxed {
+        Box::new(move |x| linearize(&f, (x.clone(),))?.1.call((x.ones_like(),)))
+    }
+    fn by_jacrev(f: Boxed) -> Boxed {
+        Box::new(move |x| jacrev(&f).call((x,)))
+    }
+    fn by_jacfwd(f: Boxed) -> Boxed {
+        Box::new(move |x| jacfwd(&f).call((x,)))
+    }
+    fn mapped(f: Boxed) -> Boxed {
+        // Over a batch of one, which is a detour.
+        Box::new(move |x| Ok(vmap(&f).call((x.unsqueeze(0),))?.squeeze(0)))
+    }
+    let derivatives: [fn(Boxed) -> Boxed; 6] = [by_grad, by_jvp, by_vjp, by_linearize, by_jacrev, by_jacfwd];
+    // (sin x · x)''' = -cos(x) x - 3 sin(x)
+    let at = 0.7f64;
+    let expected = -at.cos() * at - 3.0 * at.sin();
+    for a in derivatives {
+        for b in derivatives {
+            for c in derivatives {
+                let f: Boxed = Box::new(|x| Ok(x.sin() * &x));
+                let d = a(mapped(b(c(mapped(f)))));
+                let y = d(Tensor::from(at)).unwrap().item::<f64>().unwrap();
+                assert!((y - expected).abs() < 1e-12, "{y} {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn vmap_of_vjp_of_vmap() {
+    let x = Tensor::from([[0.1f64, 0.2], [0.3, 0.4], [0.5, 0.6]]);
+    let f = |x: Tensor| {
+        let (y, pullback) = vjp(vmap(|x: Tensor| x.sin()), (x,))?;
+        Ok::<_, Error>(pullback.call((y,))?.0)
+    };
+    let y = vmap(f).call((x.clone(),)).unwrap();
+    let expected = x.sin() * x.cos();
+    assert_eq!(y.to_vec::<f64>().unwrap(), expected.to_vec::<f64>().unwrap());
+}
+
+#[test]
+fn hessian_vector_products_in_both_ways() {
+    let x = Tensor::from([0.3f64, 0.7]);
+    let v = Tensor::from([2.0f64, -1.0]);
+    let f = |x: Tensor| (x.sin() * x.cos()).sum();
+    let (_, forward) = jvp(grad(f), (x.clone(),), (v.clone(),)).unwrap();
+    let (_, pullback) = vjp(grad(f), (x.clone(),)).unwrap();
+    let (reverse,) = pullback.call((v.clone(),)).unwrap();
+    let dense = hessian(f).call((x,)).unwrap().mv(&v);
+    for (a, b) in forward.to_vec::<f64>().unwrap().iter().zip(dense.to_vec::<f64>().unwrap()) {
+        assert!((a - b).abs() < 1e-12);
+    }
+    for (a, b) in reverse.to_vec::<f64>().unwrap().iter().zip(dense.to_vec::<f64>().unwrap()) {
+        assert!((a - b).abs() < 1e-12);
+    }
+}

@@ -1,13 +1,17 @@
 //! Round trips: what is written reads back as the same graph, and canonical text is written again byte for byte.
 
 use cotangent_core::array::{Array, Data};
+use cotangent_core::ir::verify::verify;
 use cotangent_core::ir::{Graph, Signature, TreeSpec};
 use cotangent_core::ops::{Constant, Op};
 use cotangent_core::text::ir::{Options, parse, parse_all, print, print_with};
+use cotangent_core::text::json::{from_json, to_json};
 use cotangent_core::transform::build;
 use cotangent_core::transform::grad::{grad_and_value, vjp};
 use cotangent_tests::numeric::{graph_of, sample_graph};
+use cotangent_tests::random_graph::{Config, random_graph};
 use half::{bf16, f16};
+use proptest::prelude::*;
 
 /// Both directions, with and without locations.
 fn text_round_trip(g: &Graph) {
@@ -18,6 +22,45 @@ fn text_round_trip(g: &Graph) {
         assert_eq!(print_with(&read, options), text);
         for (a, b) in g.nodes().iter().zip(read.nodes()) {
             assert!(!options.locations || g.loc(a) == read.loc(b), "locations are kept");
+        }
+    }
+    json_round_trip(g);
+}
+
+fn json_round_trip(g: &Graph) {
+    let json = to_json(g);
+    let read = from_json("round_trip.json", &json).unwrap_or_else(|e| panic!("{:?}\n{json}", e.problems));
+    assert_eq!(read, *g, "{json}");
+    assert_eq!(to_json(&read), json);
+    assert_eq!(print_with(&read, Options::with_locations()), print_with(g, Options::with_locations()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_graphs(seed: u64) {
+        let g = random_graph(seed, Config::ALL);
+        verify(&g).expect("random graphs keep the invariants");
+        text_round_trip(&g);
+    }
+
+    /// Changes to a text never make a reader panic.
+    #[test]
+    fn damaged_texts(seed in 0u64..50, at: prop::sample::Index, what in 0usize..4, c in prop::sample::select(vec!['0', '%', '(', ')', '{', '"', '9', 'n', '[', ',', 'λ', '-'])) {
+        let g = random_graph(seed, Config { steps: 6, ..Config::ALL });
+        for text in [print(&g), to_json(&g)] {
+            let mut chars: Vec<char> = text.chars().collect();
+            let i = at.index(chars.len());
+            match what {
+                0 => chars[i] = c,
+                1 => chars.insert(i, c),
+                2 => drop(chars.remove(i)),
+                _ => chars.truncate(i),
+            }
+            let damaged: String = chars.into_iter().collect();
+            let _ = parse("damaged.cot", &damaged);
+            let _ = from_json("damaged.json", &damaged);
         }
     }
 }

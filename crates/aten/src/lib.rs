@@ -27,6 +27,7 @@ pub mod einsum;
 pub mod gather;
 pub mod index;
 pub mod join;
+pub mod linalg;
 pub mod matmul;
 pub mod nn;
 pub mod order;
@@ -48,6 +49,7 @@ pub mod prelude {
     pub use crate::gather::Gathers;
     pub use crate::index::{ELLIPSIS, Index, Indexing, IntoIndices, NEW_AXIS};
     pub use crate::join::*;
+    pub use crate::linalg::prelude::*;
     pub use crate::matmul::{Products, chain_matmul};
     pub use crate::nn::prelude::*;
     pub use crate::order::Orders;

@@ -179,3 +179,35 @@ pub(crate) const _FUSED_RMS_NORM: &str =
 pub(crate) const RMS_NORM: &str =
     "aten::rms_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor";
 pub(crate) const CONVOLUTION: &str = "aten::convolution(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool transposed, SymInt[] output_padding, SymInt groups) -> Tensor";
+pub(crate) const LINALG_CHOLESKY_EX: &str =
+    "aten::linalg_cholesky_ex(Tensor self, *, bool upper=False, bool check_errors=False) -> (Tensor L, Tensor info)";
+pub(crate) const CHOLESKY_SOLVE: &str = "aten::cholesky_solve(Tensor self, Tensor input2, bool upper=False) -> Tensor";
+pub(crate) const CHOLESKY_INVERSE: &str = "aten::cholesky_inverse(Tensor self, bool upper=False) -> Tensor";
+pub(crate) const LINALG_LU: &str = "aten::linalg_lu(Tensor A, *, bool pivot=True) -> (Tensor P, Tensor L, Tensor U)";
+pub(crate) const LINALG_EIGVALSH: &str = "aten::linalg_eigvalsh(Tensor self, str UPLO=\"L\") -> Tensor";
+pub(crate) const LINALG_SVD: &str =
+    "aten::linalg_svd(Tensor A, bool full_matrices=True, *, str? driver=None) -> (Tensor U, Tensor S, Tensor Vh)";
+pub(crate) const LINALG_SVDVALS: &str = "aten::linalg_svdvals(Tensor A, *, str? driver=None) -> Tensor";
+pub(crate) const LINALG_INV_EX: &str =
+    "aten::linalg_inv_ex(Tensor A, *, bool check_errors=False) -> (Tensor inverse, Tensor info)";
+pub(crate) const _LINALG_SOLVE_EX: &str = "aten::_linalg_solve_ex(Tensor A, Tensor B, *, bool left=True, bool check_errors=False) -> (Tensor result, Tensor LU, Tensor pivots, Tensor info)";
+pub(crate) const LINALG_LU_SOLVE: &str =
+    "aten::linalg_lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=True, bool adjoint=False) -> Tensor";
+pub(crate) const LINALG_DET: &str = "aten::linalg_det(Tensor A) -> Tensor";
+pub(crate) const _LINALG_DET: &str = "aten::_linalg_det(Tensor A) -> (Tensor result, Tensor LU, Tensor pivots)";
+pub(crate) const _LINALG_SLOGDET: &str =
+    "aten::_linalg_slogdet(Tensor A) -> (Tensor sign, Tensor logabsdet, Tensor LU, Tensor pivots)";
+pub(crate) const LOGDET: &str = "aten::logdet(Tensor self) -> Tensor";
+pub(crate) const LINALG_HOUSEHOLDER_PRODUCT: &str =
+    "aten::linalg_householder_product(Tensor input, Tensor tau) -> Tensor";
+pub(crate) const ORMQR: &str =
+    "aten::ormqr(Tensor self, Tensor input2, Tensor input3, bool left=True, bool transpose=False) -> Tensor";
+pub(crate) const LINALG_MATRIX_NORM: &str = "aten::linalg_matrix_norm(Tensor self, Scalar ord, int[] dim=[-2, -1], bool keepdim=False, *, ScalarType? dtype=None) -> Tensor";
+pub(crate) const LINALG_MATRIX_NORM_STR_ORD: &str = "aten::linalg_matrix_norm.str_ord(Tensor self, str ord=\"fro\", int[] dim=[-2, -1], bool keepdim=False, *, ScalarType? dtype=None) -> Tensor";
+pub(crate) const LINALG_PINV_ATOL_RTOL_TENSOR: &str = "aten::linalg_pinv.atol_rtol_tensor(Tensor self, *, Tensor? atol=None, Tensor? rtol=None, bool hermitian=False) -> Tensor";
+pub(crate) const LINALG_MATRIX_RANK_ATOL_RTOL_TENSOR: &str = "aten::linalg_matrix_rank.atol_rtol_tensor(Tensor input, *, Tensor? atol=None, Tensor? rtol=None, bool hermitian=False) -> Tensor";
+pub(crate) const LINALG_MATRIX_EXP: &str = "aten::linalg_matrix_exp(Tensor self) -> Tensor";
+pub(crate) const LINALG_MATRIX_SQRTH: &str = "aten::linalg_matrix_sqrth(Tensor self) -> Tensor";
+pub(crate) const LINALG_POLAR: &str = "aten::linalg_polar(Tensor A) -> (Tensor U, Tensor H)";
+pub(crate) const LINALG_COND: &str = "aten::linalg_cond(Tensor self, Scalar? p=None) -> Tensor";
+pub(crate) const LINALG_COND_P_STR: &str = "aten::linalg_cond.p_str(Tensor self, str p) -> Tensor";

@@ -1,2 +1,106 @@
-//! cmd
-fn main() {}
+//! The `cotangent` command.
+
+mod check;
+mod demo;
+mod input;
+mod print;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Function transforms on array programs: print, differentiate, batch and check graphs.
+///
+/// Without a command, a small program is traced, differentiated, printed and evaluated.
+#[derive(Parser)]
+#[command(name = "cotangent", version, max_term_width = 110, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cotangent                                                  trace grad(sum(sin x)), print it, compare it with cos x
+  cotangent print f.ir                                       the program as PyTorch code
+  cotangent print f.ir --transform grad                      its gradient, simplified
+  cotangent print f.ir --transform \"vmap(grad, in_dims=(None, 0), size=8)\" --form ir
+  cotangent print f.ir --transform hessian --raw --form readable
+  cotangent print f.json --form svg > f.svg                  a drawing
+  cotangent check-ir f.ir                                    verify the invariants of every graph in a file
+  cotangent check corpus --filter 'ops/*/vjp'                run PyTorch programs against PyTorch's values";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print a program, under transforms if any are given.
+    Print(PrintArgs),
+    /// Check that a file holds well-formed graphs.
+    CheckIr {
+        /// IR text, or JSON if the name ends in `.json`; `-` for standard input.
+        file: PathBuf,
+    },
+    /// Run a corpus of PyTorch programs under transforms and compare with PyTorch's values.
+    Check(check::CheckArgs),
+}
+
+/// What to print, and how.
+#[derive(clap::Args)]
+struct PrintArgs {
+    /// IR text, or JSON if the name ends in `.json`; `-` for standard input.
+    file: PathBuf,
+    /// The form to print.
+    #[arg(long, value_enum, default_value_t = Form::Code)]
+    form: Form,
+    /// Transforms of the program, outermost first: `grad`, `vmap(grad, in_dims=(None, 0), size=8)`, `jvp`, `vjp`, `jacrev`,
+    /// `jacfwd`, `hessian`.
+    #[arg(long, value_name = "TRANSFORMS")]
+    transform: Option<String>,
+    /// Print the result as the transforms left it, not simplified.
+    #[arg(long)]
+    raw: bool,
+    /// List on standard error which simplifications were made.
+    #[arg(long, conflicts_with = "raw")]
+    explain: bool,
+    /// The graph of the file to print, where it holds several.
+    #[arg(long, value_name = "NAME")]
+    graph: Option<String>,
+}
+
+/// A form of a graph.
+#[derive(Clone, Copy, ValueEnum)]
+enum Form {
+    /// Code that runs in PyTorch, as functorch's make_fx prints it today.
+    Code,
+    /// The same in the spelling of 2021.
+    Code2021,
+    /// A self-contained Python module.
+    Python,
+    /// Typed IR text, which reads back.
+    Ir,
+    /// JSON, which reads back.
+    Json,
+    /// Statements with shapes, dtypes and source lines.
+    Readable,
+    /// A Graphviz drawing.
+    Dot,
+    /// A drawing.
+    Svg,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match &cli.command {
+        None => demo::run(),
+        Some(Command::Print(args)) => print::run(args),
+        Some(Command::CheckIr { file }) => input::check(file),
+        Some(Command::Check(args)) => check::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(report) => {
+            eprintln!("{report:?}");
+            ExitCode::FAILURE
+        }
+    }
+}

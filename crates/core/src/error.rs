@@ -71,6 +71,15 @@ pub enum InferError {
         /// Its value.
         found: String,
     },
+    /// A derivative that the op does not have.
+    #[error("there is no derivative in `{operand}` ({label})")]
+    #[diagnostic(code(cotangent::infer::derivative))]
+    NotDifferentiable {
+        /// The constraint.
+        label: &'static str,
+        /// The operand.
+        operand: &'static str,
+    },
     /// A result that has too many elements to exist.
     #[error("expected at most 2^47 elements, found shape {shape}")]
     #[diagnostic(code(cotangent::infer::size))]
@@ -114,6 +123,13 @@ pub enum EvalError {
     #[error("{0}")]
     #[diagnostic(code(cotangent::eval::linalg))]
     Linalg(String),
+    /// Data that a composite's condition refuses.
+    #[error("{message}")]
+    #[diagnostic(code(cotangent::eval::assertion))]
+    Assertion {
+        /// The condition's own words.
+        message: String,
+    },
 }
 
 /// The transforms and composites around a call, for messages: `softmax in vmap(grad(loss))`.
@@ -162,7 +178,7 @@ pub enum Error {
         /// The user's line.
         loc: Loc,
         /// The transforms around it.
-        stack: Stack,
+        stack: Box<Stack>,
         /// The operands.
         args: Vec<Aval>,
         /// What is wrong.
@@ -212,7 +228,7 @@ pub enum Error {
         /// The user's line.
         loc: Loc,
         /// The transforms around it.
-        stack: Stack,
+        stack: Box<Stack>,
         /// The tensor.
         aval: Aval,
         /// The call.

@@ -10,6 +10,7 @@ pub mod array;
 pub mod error;
 pub mod ir;
 pub mod ops;
+pub mod simplify;
 pub mod tensor;
 pub mod text;
 pub mod transform;

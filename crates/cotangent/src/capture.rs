@@ -73,7 +73,7 @@ pub(crate) fn capture_leaves<Args: Arguments, F: Function<Args>>(
         trace.param(a);
     }
     let out = run(&trace, || f.call(assemble(spec, params)))?;
-    let (results, out_spec) = out.flatten();
+    let (results, out_spec) = out.to_leaves();
     let traced = trace.finish(name, &results)?;
     let arg_specs = match spec {
         TreeSpec::Tuple(items) => items.clone(),

@@ -19,7 +19,7 @@ pub trait Arguments: Tree {
 
     /// The structure of each argument.
     fn specs(&self) -> Vec<TreeSpec> {
-        match self.spec() {
+        match self.tree_spec() {
             TreeSpec::Tuple(items) => items,
             other => {
                 debug_assert_eq!(other, TreeSpec::None, "arguments are a tuple");

@@ -12,6 +12,7 @@ use crate::apply::apply;
 use crate::argnums::{At, Select, selected_leaves};
 use crate::auxiliary::{AuxMode, HasAux, NoAux};
 use crate::capture::capture;
+use crate::check::differentiable;
 use crate::function::{Arguments, Function, by_reference};
 use crate::tree::{Tree, assemble};
 
@@ -25,10 +26,8 @@ use crate::tree::{Tree, assemble};
 ///
 /// # fn main() -> Result<(), Error> {
 /// let x = Tensor::from([0.0f32, 1.0]);
-/// let g = grad(|x: Tensor| x.square_sum()).call((x.clone(),));
-/// # trait SquareSum { fn square_sum(&self) -> Tensor; }
-/// # impl SquareSum for Tensor { fn square_sum(&self) -> Tensor { (self * self).sum_over(&[0]) } }
-/// assert_eq!(g?.to_vec::<f32>()?, [0.0, 2.0]);
+/// let g = grad(|x: Tensor| x.square().sum()).call((x,))?;
+/// assert_eq!(g.to_vec::<f32>()?, [0.0, 2.0]);
 /// # Ok(())
 /// # }
 /// ```
@@ -50,7 +49,7 @@ pub fn value_and_grad<F>(f: F) -> Grad<F, At<0>, NoAux, ValueFirst> {
 #[derive(Debug)]
 pub struct Grad<F, W = At<0>, A = NoAux, V = GradOnly> {
     f: F,
-    mode: PhantomData<fn() -> (W, A, V)>,
+    mode: PhantomData<(W, A, V)>,
 }
 
 impl<F: Clone, W, A, V> Clone for Grad<F, W, A, V> {
@@ -140,6 +139,8 @@ where
     fn call(&self, args: Args) -> Result<V::Result, Error> {
         let captured = capture(V::NAME, Level::Wrapper, &self.f, &args)?;
         let wrt = selected_leaves::<Args, W>(V::NAME, &captured.arg_specs)?;
+        let avals = captured.graph.param_avals();
+        differentiable(V::NAME, "the arguments", &wrt.iter().map(|i| avals[*i].clone()).collect::<Vec<_>>())?;
         let (main, aux) = A::split(&captured.out_spec);
         single(&captured.graph.result_avals()[..main.num_leaves()])?;
         let graph = grad_graph(&captured.graph, &wrt)?;

@@ -19,7 +19,7 @@ use crate::tree::Tree;
 /// use cotangent::prelude::*;
 ///
 /// # fn main() -> Result<(), Error> {
-/// let h = hessian(|x: Tensor| (&x * &x * &x).sum_over(&[0])).call((Tensor::from([1.0f32, 2.0]),))?;
+/// let h = hessian(|x: Tensor| (&x * &x * &x).sum()).call((Tensor::from([1.0f32, 2.0]),))?;
 /// assert_eq!(h.to_vec::<f32>()?, [6.0, 0.0, 0.0, 12.0]);
 /// # Ok(())
 /// # }

@@ -157,12 +157,15 @@ where
 
 by_reference!(JacFwd<F, W, A>);
 
+/// The result of `A::Main`'s structure with a `X` in place of each tensor, beside the auxiliary part.
+type Jacobian<A, Out, X> = <A as AuxMode<Out>>::With<<<A as AuxMode<Out>>::Main as Tree>::Map<X>>;
+
 fn jacobian<Args, F, W, A>(
     transform: &'static str,
     f: &F,
     args: &Args,
     make: impl FnOnce(&Captured, &[usize], usize) -> Result<Graph, Error>,
-) -> Result<A::With<<A::Main as Tree>::Map<W::Selected>>, Error>
+) -> Result<Jacobian<A, F::Output, W::Selected>, Error>
 where
     Args: Arguments,
     F: Function<Args>,

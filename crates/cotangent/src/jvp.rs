@@ -82,7 +82,7 @@ where
     let avals = captured.graph.param_avals();
     differentiable("jvp", "primals", &avals[..n])?;
     let trees = ("tangents", "primals");
-    let tangents = leaves_like("jvp", trees, "tangent", tangents, &primals.spec(), &avals)?;
+    let tangents = leaves_like("jvp", trees, "tangent", tangents, &primals.tree_spec(), &avals)?;
     let wrt: Vec<usize> = (0..n).collect();
     let (main, aux) = A::split(&captured.out_spec);
     match dependence {

@@ -55,7 +55,7 @@ where
         out: captured.graph.result_avals(),
         out_spec: captured.out_spec.clone(),
         avals,
-        arg_spec: primals.spec(),
+        arg_spec: primals.tree_spec(),
         types: PhantomData,
     };
     Ok((assemble(&captured.out_spec, y), pushforward))

@@ -4,7 +4,6 @@ use cotangent_core::error::Error;
 use cotangent_core::ir::{Graph, Signature, default_names};
 use cotangent_core::tensor::trace::Level;
 use cotangent_core::transform::inline::inline_composites;
-use cotangent_core::transform::prune::prune;
 
 use crate::capture::capture;
 use crate::function::{Arguments, Function};
@@ -21,7 +20,7 @@ use crate::function::{Arguments, Function};
 /// use cotangent::prelude::*;
 ///
 /// # fn main() -> Result<(), Error> {
-/// let g = make_fx(grad(|x: Tensor| x.sin().sum_over(&[0])), (Tensor::abstract_(DType::F32, [100]),))?;
+/// let g = make_fx(grad(|x: Tensor| x.sin().sum()), (Tensor::abstract_(DType::F32, [100]),))?;
 /// let x = Tensor::from(vec![0.0f32; 100]);
 /// assert_eq!(g.call((x,))?[0].to_vec::<f32>()?, [1.0; 100]);
 /// # Ok(())
@@ -48,7 +47,7 @@ pub fn make_fx_with<Args: Arguments, F: Function<Args>>(
     if options.decompose {
         graph = inline_composites(&graph)?;
     }
-    Ok(if options.simplify { prune(&graph) } else { graph })
+    Ok(if options.simplify { cotangent_core::simplify::simplify(&graph) } else { graph })
 }
 
 /// What [`make_fx_with`] does to a captured graph.

@@ -8,6 +8,36 @@ use cotangent_core::ir::TreeSpec;
 /// struct with `#[derive(Tree)]`.
 ///
 /// A tree is taken apart into its tensors, the *leaves*, and a [`TreeSpec`], and put together again.
+///
+/// ```
+/// use cotangent::prelude::*;
+///
+/// #[derive(Tree)]
+/// struct Layer {
+///     w: Tensor,
+///     b: Option<Tensor>,
+/// }
+/// let layer = Layer { w: Tensor::from(1.0f32), b: None };
+/// assert_eq!(layer.tree_spec().to_string(), "Layer{w: *, b: none}");
+/// ```
+///
+/// An enum is no tree, because its structure depends on its value; nor is a struct with a field that is none:
+///
+/// ```compile_fail
+/// # use cotangent::prelude::*;
+/// #[derive(Tree)]
+/// enum Layer {
+///     Linear(Tensor),
+/// }
+/// ```
+///
+/// ```compile_fail
+/// # use cotangent::prelude::*;
+/// #[derive(Tree)]
+/// struct Layer {
+///     name: String,
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a tree of tensors",
     label = "not a tree of tensors",
@@ -19,39 +49,39 @@ pub trait Tree: Sized {
     type Map<T: Tree>: Tree;
 
     /// Appends the leaves in order and returns the structure.
-    fn flatten_into(&self, leaves: &mut Vec<Tensor>) -> TreeSpec;
+    fn push_leaves(&self, leaves: &mut Vec<Tensor>) -> TreeSpec;
 
     /// The tree of this structure with the next of `leaves`; `None` if the structure is of another type or the
     /// leaves run out.
-    fn unflatten(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self>;
+    fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self>;
 
     /// The leaves in order, and the structure.
-    fn flatten(&self) -> (Vec<Tensor>, TreeSpec) {
+    fn to_leaves(&self) -> (Vec<Tensor>, TreeSpec) {
         let mut leaves = Vec::new();
-        let spec = self.flatten_into(&mut leaves);
+        let spec = self.push_leaves(&mut leaves);
         (leaves, spec)
     }
 
     /// The structure.
-    fn spec(&self) -> TreeSpec {
-        self.flatten().1
+    fn tree_spec(&self) -> TreeSpec {
+        self.to_leaves().1
     }
 
     /// The same tree with `f` applied to each leaf.
     fn map_leaves(&self, f: impl FnMut(&Tensor) -> Tensor) -> Self {
-        let (leaves, spec) = self.flatten();
+        let (leaves, spec) = self.to_leaves();
         assemble(&spec, leaves.iter().map(f))
     }
 }
 
 /// Puts a tree together whose structure is known to be of type `T`.
 pub(crate) fn assemble<T: Tree>(spec: &TreeSpec, leaves: impl IntoIterator<Item = Tensor>) -> T {
-    T::unflatten(spec, &mut leaves.into_iter()).expect("the structure comes from a tree of this type")
+    T::from_leaves(spec, &mut leaves.into_iter()).expect("the structure comes from a tree of this type")
 }
 
 /// The leaves, or the first error that one of them stands for.
 pub(crate) fn checked_leaves<T: Tree>(tree: &T) -> Result<(Vec<Tensor>, TreeSpec), Error> {
-    let (leaves, spec) = tree.flatten();
+    let (leaves, spec) = tree.to_leaves();
     match leaves.iter().find_map(Tensor::error) {
         Some(e) => Err(e.clone()),
         None => Ok((leaves, spec)),

@@ -10,12 +10,12 @@ use crate::tree::Tree;
 impl Tree for Tensor {
     type Map<T: Tree> = T;
 
-    fn flatten_into(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
+    fn push_leaves(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
         leaves.push(self.clone());
         TreeSpec::Leaf
     }
 
-    fn unflatten(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
+    fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
         matches!(spec, TreeSpec::Leaf).then(|| leaves.next())?
     }
 }
@@ -23,11 +23,11 @@ impl Tree for Tensor {
 impl Tree for () {
     type Map<T: Tree> = ();
 
-    fn flatten_into(&self, _: &mut Vec<Tensor>) -> TreeSpec {
+    fn push_leaves(&self, _: &mut Vec<Tensor>) -> TreeSpec {
         TreeSpec::None
     }
 
-    fn unflatten(spec: &TreeSpec, _: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
+    fn from_leaves(spec: &TreeSpec, _: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
         matches!(spec, TreeSpec::None).then_some(())
     }
 }
@@ -35,12 +35,12 @@ impl Tree for () {
 impl<A: Tree> Tree for Box<A> {
     type Map<T: Tree> = Box<A::Map<T>>;
 
-    fn flatten_into(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
-        self.as_ref().flatten_into(leaves)
+    fn push_leaves(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
+        self.as_ref().push_leaves(leaves)
     }
 
-    fn unflatten(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
-        A::unflatten(spec, leaves).map(Box::new)
+    fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
+        A::from_leaves(spec, leaves).map(Box::new)
     }
 }
 
@@ -48,14 +48,14 @@ impl<A: Tree> Tree for Box<A> {
 impl<A: Tree> Tree for Option<A> {
     type Map<T: Tree> = Option<A::Map<T>>;
 
-    fn flatten_into(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
-        self.as_ref().map_or(TreeSpec::None, |a| a.flatten_into(leaves))
+    fn push_leaves(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
+        self.as_ref().map_or(TreeSpec::None, |a| a.push_leaves(leaves))
     }
 
-    fn unflatten(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
+    fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
         match spec {
             TreeSpec::None => Some(None),
-            spec => A::unflatten(spec, leaves).map(Some),
+            spec => A::from_leaves(spec, leaves).map(Some),
         }
     }
 }
@@ -63,38 +63,38 @@ impl<A: Tree> Tree for Option<A> {
 impl<A: Tree> Tree for Vec<A> {
     type Map<T: Tree> = Vec<A::Map<T>>;
 
-    fn flatten_into(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
-        TreeSpec::List(self.iter().map(|a| a.flatten_into(leaves)).collect())
+    fn push_leaves(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
+        TreeSpec::List(self.iter().map(|a| a.push_leaves(leaves)).collect())
     }
 
-    fn unflatten(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
+    fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
         let TreeSpec::List(items) = spec else { return None };
-        items.iter().map(|s| A::unflatten(s, leaves)).collect()
+        items.iter().map(|s| A::from_leaves(s, leaves)).collect()
     }
 }
 
 impl<A: Tree, const N: usize> Tree for [A; N] {
     type Map<T: Tree> = [A::Map<T>; N];
 
-    fn flatten_into(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
-        TreeSpec::List(self.iter().map(|a| a.flatten_into(leaves)).collect())
+    fn push_leaves(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
+        TreeSpec::List(self.iter().map(|a| a.push_leaves(leaves)).collect())
     }
 
-    fn unflatten(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
-        Vec::<A>::unflatten(spec, leaves)?.try_into().ok()
+    fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
+        Vec::<A>::from_leaves(spec, leaves)?.try_into().ok()
     }
 }
 
 impl<A: Tree> Tree for BTreeMap<String, A> {
     type Map<T: Tree> = BTreeMap<String, A::Map<T>>;
 
-    fn flatten_into(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
-        TreeSpec::Dict(self.iter().map(|(k, a)| (k.clone(), a.flatten_into(leaves))).collect())
+    fn push_leaves(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
+        TreeSpec::Dict(self.iter().map(|(k, a)| (k.clone(), a.push_leaves(leaves))).collect())
     }
 
-    fn unflatten(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
+    fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
         let TreeSpec::Dict(items) = spec else { return None };
-        items.iter().map(|(k, s)| Some((k.clone(), A::unflatten(s, leaves)?))).collect()
+        items.iter().map(|(k, s)| Some((k.clone(), A::from_leaves(s, leaves)?))).collect()
     }
 }
 
@@ -103,13 +103,13 @@ macro_rules! tuple_tree {
         impl<$($A: Tree),+> Tree for ($($A,)+) {
             type Map<Leaf: Tree> = ($($A::Map<Leaf>,)+);
 
-            fn flatten_into(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
-                TreeSpec::Tuple(vec![$(self.$i.flatten_into(leaves)),+])
+            fn push_leaves(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
+                TreeSpec::Tuple(vec![$(self.$i.push_leaves(leaves)),+])
             }
 
-            fn unflatten(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
+            fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
                 let TreeSpec::Tuple(items) = spec else { return None };
-                Some(($($A::unflatten(items.get($i)?, leaves)?,)+))
+                Some(($($A::from_leaves(items.get($i)?, leaves)?,)+))
             }
         }
     };

@@ -82,7 +82,7 @@ where
         moving: linear.moving()[..main.num_leaves()].to_vec(),
         out,
         out_spec: main.clone(),
-        arg_spec: primals.spec(),
+        arg_spec: primals.tree_spec(),
         types: PhantomData,
     };
     Ok((assemble(&main, y), pullback, assemble(&aux, rest)))

@@ -106,14 +106,14 @@ fn implement(generics: &Generics, own: &TokenStream, map: &TokenStream, label: &
     let build = if unit_companion {
         quote!(Self(::std::marker::PhantomData))
     } else {
-        quote!(Self { #(#members: ::cotangent::tree::Tree::unflatten(&items.get(#indices)?.1, leaves)?),* })
+        quote!(Self { #(#members: ::cotangent::tree::Tree::from_leaves(&items.get(#indices)?.1, leaves)?),* })
     };
     quote! {
         #[automatically_derived]
         impl #impl_generics ::cotangent::tree::Tree for #own #where_clause {
             type Map<CotangentInner: ::cotangent::tree::Tree> = #map;
 
-            fn flatten_into(
+            fn push_leaves(
                 &self,
                 leaves: &mut ::std::vec::Vec<::cotangent::Tensor>,
             ) -> ::cotangent::core::ir::TreeSpec {
@@ -122,12 +122,12 @@ fn implement(generics: &Generics, own: &TokenStream, map: &TokenStream, label: &
                     ::std::string::String::from(#label),
                     ::std::vec![#((
                         ::std::string::String::from(#names),
-                        ::cotangent::tree::Tree::flatten_into(&self.#members, leaves),
+                        ::cotangent::tree::Tree::push_leaves(&self.#members, leaves),
                     )),*],
                 )
             }
 
-            fn unflatten(
+            fn from_leaves(
                 spec: &::cotangent::core::ir::TreeSpec,
                 leaves: &mut dyn ::std::iter::Iterator<Item = ::cotangent::Tensor>,
             ) -> ::std::option::Option<Self> {

@@ -27,7 +27,7 @@ pub fn interpret(program: &LoopProgram, args: &[Array]) -> Result<Vec<Array>, Ev
     }
     for step in &program.steps {
         match step {
-            Step::Nest(nest) => run_nest(nest, &mut memory),
+            Step::Nest(nest) => run_nest(nest, &mut memory)?,
             Step::Routine(r) => run_routine(r, program, &mut memory)?,
         }
     }
@@ -67,19 +67,20 @@ struct Row {
     scalars: Vec<Scalar>,
 }
 
-fn run_nest(nest: &Nest, memory: &mut [Vec<Scalar>]) {
+fn run_nest(nest: &Nest, memory: &mut [Vec<Scalar>]) -> Result<(), EvalError> {
     for outer in indices(&nest.outer) {
         let mut row = Row {
             scratch: nest.scratch.iter().map(|(d, n)| vec![Scalar::Int(0).cast(*d); *n]).collect(),
             scalars: nest.scalars.iter().map(|d| Scalar::Int(0).cast(*d)).collect(),
         };
         for stage in &nest.stages {
-            run_stage(stage, &outer, &mut row, memory);
+            run_stage(stage, &outer, &mut row, memory)?;
         }
     }
+    Ok(())
 }
 
-fn run_stage(stage: &Stage, outer: &[usize], row: &mut Row, memory: &mut [Vec<Scalar>]) {
+fn run_stage(stage: &Stage, outer: &[usize], row: &mut Row, memory: &mut [Vec<Scalar>]) -> Result<(), EvalError> {
     let mut columns: Vec<Vec<Scalar>> = stage.columns.iter().map(|(m, d)| vec![neutral(*m, *d); stage.lanes]).collect();
     // Every reduction over lanes starts from its neutral element.
     for (op, dtype) in &stage.body.ops {
@@ -90,14 +91,15 @@ fn run_stage(stage: &Stage, outer: &[usize], row: &mut Row, memory: &mut [Vec<Sc
     for serial in indices(&stage.serial) {
         for lane in 0..stage.lanes {
             let point = Point { outer, serial: &serial, lane };
-            run_body(&stage.body, stage, &point, row, &mut columns, memory);
+            run_body(&stage.body, stage, &point, row, &mut columns, memory)?;
         }
     }
     let zeros = vec![0; stage.serial.len()];
     for lane in 0..stage.lanes {
         let point = Point { outer, serial: &zeros, lane };
-        run_body(&stage.after, stage, &point, row, &mut columns, memory);
+        run_body(&stage.after, stage, &point, row, &mut columns, memory)?;
     }
+    Ok(())
 }
 
 fn place(a: &Access, p: &Point) -> usize {
@@ -112,7 +114,7 @@ fn run_body(
     row: &mut Row,
     columns: &mut [Vec<Scalar>],
     memory: &mut [Vec<Scalar>],
-) {
+) -> Result<(), EvalError> {
     let mut values: Vec<Scalar> = Vec::with_capacity(body.ops.len());
     for (op, dtype) in &body.ops {
         let v = |b: &crate::ir::BodyValue| values[b.0 as usize];
@@ -135,8 +137,8 @@ fn run_body(
             }
             BodyOp::RowScalar(i) => row.scalars[*i as usize],
             BodyOp::Column(i) => columns[*i as usize][p.lane],
-            BodyOp::Unary(f, a) => apply(&(*f).into(), &[(v(a), dtype_of(body, a))]),
-            BodyOp::Binary(f, a, b) => apply(&(*f).into(), &[(v(a), dtype_of(body, a)), (v(b), dtype_of(body, b))]),
+            BodyOp::Unary(f, a) => apply(&(*f).into(), &[(v(a), dtype_of(body, a))])?,
+            BodyOp::Binary(f, a, b) => apply(&(*f).into(), &[(v(a), dtype_of(body, a)), (v(b), dtype_of(body, b))])?,
             BodyOp::Select(c, a, b) => {
                 if v(c).to_bool() {
                     v(a)
@@ -167,6 +169,7 @@ fn run_body(
         };
         values.push(value);
     }
+    Ok(())
 }
 
 fn dtype_of(body: &Body, v: &crate::ir::BodyValue) -> DType {
@@ -174,10 +177,12 @@ fn dtype_of(body: &Body, v: &crate::ir::BodyValue) -> DType {
 }
 
 /// Applies an elementwise op of the graph to numbers, through its reference on arrays of one element.
-fn apply(op: &Op, args: &[(Scalar, DType)]) -> Scalar {
+///
+/// *Errors*: an integer division by zero, at element 0 of the one that is computed.
+fn apply(op: &Op, args: &[(Scalar, DType)]) -> Result<Scalar, EvalError> {
     let arrays: Vec<Array> = args.iter().map(|(s, d)| Array::full(&Aval::new(*d, ()), *s)).collect();
     let refs: Vec<&Array> = arrays.iter().collect();
-    op.prim().eval(&refs).map_or(Scalar::Float(f64::NAN), |y| y[0].get(0))
+    Ok(op.prim().eval(&refs)?[0].get(0))
 }
 
 /// The neutral element of a monoid.
@@ -216,7 +221,7 @@ pub fn combine(m: Monoid, a: Scalar, b: Scalar, dtype: DType) -> Scalar {
             return Scalar::Float(sum).cast(dtype);
         }
     };
-    apply(&op.into(), &[(a, dtype), (b, dtype)])
+    apply(&op.into(), &[(a, dtype), (b, dtype)]).expect("sums, products and extremes are defined everywhere")
 }
 
 fn run_routine(r: &Routine, program: &LoopProgram, memory: &mut [Vec<Scalar>]) -> Result<(), EvalError> {
@@ -233,7 +238,7 @@ fn run_routine(r: &Routine, program: &LoopProgram, memory: &mut [Vec<Scalar>]) -
                     for j in 0..*n {
                         let product = |p: usize| (a[at(lhs, z, i, p)], b[at(rhs, z, p, j)]);
                         out.push(if dtype.is_float() {
-                            let sum: f64 = (0..*k).map(|p| product(p)).map(|(x, y)| x.to_f64() * y.to_f64()).sum();
+                            let sum: f64 = (0..*k).map(&product).map(|(x, y)| x.to_f64() * y.to_f64()).sum();
                             Scalar::Float(sum).cast(dtype)
                         } else {
                             let add =

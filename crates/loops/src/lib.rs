@@ -2,5 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+mod affine;
 pub mod interp;
 pub mod ir;
+pub mod lower;
+pub mod plan;
+pub mod text;
+pub mod verify;
+
+pub use lower::{LowerError, explain, lower, lower_as_is, lower_explained};

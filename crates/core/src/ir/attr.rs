@@ -180,6 +180,11 @@ impl AttrReader {
         AttrReader { attrs }
     }
 
+    /// Whether the attribute `name` is there and not taken.
+    pub fn has(&self, name: &str) -> bool {
+        self.attrs.iter().any(|(n, _)| n == name)
+    }
+
     /// Takes the attribute `name`.
     pub fn take<T: AttrField>(&mut self, name: &'static str) -> Result<T, AttrError> {
         let at = self.attrs.iter().position(|(n, _)| n == name).ok_or(AttrError::Missing { name })?;

@@ -165,9 +165,13 @@ pub enum Kernel {
     Search {
         right: bool,
     },
+    /// Passes the second operand on, or stops with the op's message where the first is false.
+    Assert,
     Cholesky,
     SolveTriangular,
     Lu,
+    /// The factors of a packed LU.
+    LuUnpack,
     Qr,
     Eigh,
     Svd,

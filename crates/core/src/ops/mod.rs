@@ -3,6 +3,7 @@
 //! They are a subset of ATen, restricted and never altered in meaning: operands are already broadcast and of one
 //! dtype, dims are non-negative, everything is functional. Everything else is a composite over them.
 
+mod assert_async;
 mod axis;
 mod binary;
 mod call;
@@ -12,6 +13,7 @@ mod convert;
 mod convolution;
 mod cum_extreme;
 mod diagonal;
+mod domain;
 mod expand;
 mod extreme;
 mod flip;
@@ -23,7 +25,7 @@ mod loop_form;
 mod matmul;
 mod pad;
 mod permute;
-mod philox;
+mod polygamma;
 mod primitive;
 mod prod;
 mod products;
@@ -32,12 +34,14 @@ mod scatter;
 mod scatter_reduce;
 mod slice;
 mod sort;
+mod special;
 mod sum;
 mod unary;
 mod unfold;
 mod view;
 mod where_;
 
+pub use assert_async::AssertAsync;
 pub use binary::Binary;
 pub use call::{Call, Rule};
 pub use cat::Cat;
@@ -46,20 +50,22 @@ pub use convert::Convert;
 pub use convolution::Convolution;
 pub use cum_extreme::{Cummax, Cummin};
 pub use diagonal::{DiagEmbed, Diagonal};
+pub use domain::Domain;
 pub use expand::Expand;
 pub use extreme::{Amax, Amin, Argmax, Argmin};
 pub use flip::Flip;
 pub use gather::{Gather, ScatterAdd};
 pub use index_select::{IndexAdd, IndexSelect};
-pub use linalg::{Cholesky, Eigh, Lu, Qr, QrMode, SolveTriangular, Svd, Triangle};
+pub use linalg::{Cholesky, Eigh, LuFactor, LuUnpack, Qr, QrMode, SolveTriangular, Svd, Triangle};
 pub use loop_form::{
     Access, Generate, Indexing, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm, Windows,
 };
 pub use matmul::{Bmm, Mm};
 pub use pad::Pad;
 pub use permute::Permute;
+pub use polygamma::Polygamma;
 pub use primitive::{Avals, Batched, Cotangent, LinArg, Primitive, Sample, Samples, Tangent, nonlinear};
-pub(crate) use primitive::{arity, one, transpose_unary};
+pub(crate) use primitive::{arity, no_derivative, one, transpose_unary};
 pub use prod::Prod;
 pub use scan::{Cumprod, Cumsum, Logcumsumexp};
 pub use scatter::Scatter;
@@ -123,7 +129,7 @@ macro_rules! define_ops {
 
 define_ops! {
     Constant, Full, Arange, Eye,
-    Unary, Binary, Where, Convert,
+    Unary, Binary, Polygamma, Where, Convert,
     Expand, View, Permute,
     Slice, SliceScatter, Cat, Pad, Flip,
     Sum, Mm, Bmm,
@@ -132,7 +138,7 @@ define_ops! {
     Gather, Scatter, ScatterAdd, ScatterReduce, IndexSelect, IndexAdd,
     Diagonal, DiagEmbed, Unfold, UnfoldBackward,
     Convolution,
-    Cholesky, SolveTriangular, Lu, Qr, Eigh, Svd,
+    Cholesky, SolveTriangular, LuFactor, LuUnpack, Qr, Eigh, Svd, AssertAsync,
     Call,
 }
 

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use crate::array::Array;
 use crate::error::{EvalError, InferError};
 use crate::ir::{Attrs, Aval, Dim};
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, reject};
 
 use super::LoopForm;
 
@@ -130,6 +130,14 @@ pub fn nonlinear(op: &str) -> Vec<Cotangent> {
     panic!("L2: `{op}` is not linear; a jvp rule applied it to a tangent")
 }
 
+/// The tangent through an operand in which an op has no derivative: a typed error in the trace.
+#[track_caller]
+pub(crate) fn no_derivative(op: &str, operand: &'static str, x_dot: &Tensor) -> Tensor {
+    let e = InferError::NotDifferentiable { label: "elementwise_c3", operand };
+    let help = format!("keep `{operand}` out of the derivative with `detach`, if it should count as a constant");
+    reject(op, &[x_dot], e, help)
+}
+
 /// An op with operands on which its rules are tested.
 #[derive(Clone, Debug)]
 pub struct Sample {
@@ -141,6 +149,8 @@ pub struct Sample {
     pub note: &'static str,
     /// Whether the first operand stands for a symmetric matrix, so that its tangents are symmetric.
     pub symmetric: bool,
+    /// The operands in which the op has no derivative: a tangent there is a typed error.
+    pub no_derivative: &'static [usize],
     /// Whether the op has the derivative that differences show: not at kinks, ties and poles.
     smooth: bool,
 }
@@ -148,7 +158,14 @@ pub struct Sample {
 impl Sample {
     /// A sample of `op` at `args`.
     pub fn new(note: &'static str, op: impl Into<super::Op>, args: impl IntoIterator<Item = Array>) -> Self {
-        Sample { op: op.into(), args: args.into_iter().collect(), note, symmetric: false, smooth: true }
+        Sample {
+            op: op.into(),
+            args: args.into_iter().collect(),
+            note,
+            symmetric: false,
+            no_derivative: &[],
+            smooth: true,
+        }
     }
 
     /// A sample at a kink, tie or pole, where derivatives are a matter of convention.

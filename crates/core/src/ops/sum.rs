@@ -134,6 +134,10 @@ impl Primitive for Sum {
     fn transpose(&self, y_bar: &[Cotangent], args: &[LinArg]) -> Vec<Cotangent> {
         transpose_unary(y_bar, args, |y_bar, x| {
             let dims = self.dims(x.rank());
+            // Leading dims are what an expansion adds by itself.
+            if dims.iter().copied().eq(0..dims.len()) && dims.len() + y_bar.rank() == x.rank() {
+                return y_bar.expand_to(&x.shape);
+            }
             y_bar.view_to(&with_ones(&x.shape, &dims)).expand_to(&x.shape)
         })
     }

@@ -3,7 +3,7 @@
 
 use super::{Tensor, emit, emit_all};
 use crate::ir::{DType, Dim, Shape};
-use crate::ops::{Binary, Cholesky, Eigh, Eye, Lu, Qr, QrMode, SolveTriangular, Svd, Triangle};
+use crate::ops::{AssertAsync, Binary, Cholesky, Eigh, LuFactor, LuUnpack, Qr, QrMode, SolveTriangular, Svd, Triangle};
 
 /// The results of an op that has `N` of them.
 #[track_caller]
@@ -24,10 +24,16 @@ impl Tensor {
         emit(op, &[self, b])
     }
 
-    /// `P`, `L`, `U`.
+    /// The packed `LU`, the exchanged rows and the place of a zero pivot.
     #[track_caller]
-    pub fn lu_exact(&self, op: Lu) -> [Tensor; 3] {
-        emit_array(op, &[self])
+    pub fn lu_factor_exact(&self) -> [Tensor; 3] {
+        emit_array(LuFactor { pivot: true, check_errors: false }, &[self])
+    }
+
+    /// `P`, `L` and `U` of a packed `LU`.
+    #[track_caller]
+    pub fn lu_unpack_exact(&self, pivots: &Tensor) -> [Tensor; 3] {
+        emit_array(LuUnpack { unpack_data: true, unpack_pivots: true }, &[self, pivots])
     }
 
     /// `Q`, `R`.
@@ -46,6 +52,12 @@ impl Tensor {
     #[track_caller]
     pub fn svd_exact(&self) -> [Tensor; 3] {
         emit_array(Svd { full_matrices: false }, &[self])
+    }
+
+    /// The tensor itself, or an evaluation error with `message` unless the one element of `condition` is true.
+    #[track_caller]
+    pub fn assert_that(&self, condition: &Tensor, message: &str) -> Tensor {
+        emit(AssertAsync { assert_msg: message.to_owned() }, &[condition, self])
     }
 
     /// The products of matrices under equal leading dims: `mm` for two matrices, else one `bmm`.
@@ -103,11 +115,10 @@ impl Tensor {
         j.binary(compare, &i.expand_to(&matrix)).expand_to(self.shape())
     }
 
-    /// The main diagonal of square matrices.
+    /// The main diagonals.
     #[track_caller]
-    pub(crate) fn diagonal_exact(&self) -> Tensor {
-        let diagonal = self.where_exact(&self.band(Binary::Eq, 0), &self.zeros_like());
-        diagonal.sum_over(&[self.rank() - 1])
+    pub fn main_diagonal(&self) -> Tensor {
+        self.diagonal_of(0, self.rank() - 2, self.rank() - 1)
     }
 
     /// Vectors as matrices of one row.
@@ -128,27 +139,34 @@ impl Tensor {
         (self + self.mt()) * 0.5
     }
 
-    /// The identity `[n, m]` under this tensor's batch dims.
-    fn eye_beside(&self, n: Dim, m: Dim) -> Tensor {
-        let eye = Tensor::generate(Eye { n, m, dtype: self.dtype() }, Some(self));
-        eye.expand_to(&self.shape().slice(0, self.rank() - 2).concat(&Shape::from_iter([n, m])))
-    }
-
     /// The first `k` columns.
-    pub(crate) fn first_cols(&self, k: Dim) -> Tensor {
-        let cols = self.shape()[self.rank() - 1];
-        if cols == k { self.clone() } else { self.matmul_exact(&self.eye_beside(cols, k)) }
+    #[track_caller]
+    pub fn first_cols(&self, k: Dim) -> Tensor {
+        self.slice_dim(self.rank() - 1, 0, k.get(), 1)
     }
 
     /// The first `k` rows.
-    pub(crate) fn first_rows(&self, k: Dim) -> Tensor {
-        let rows = self.shape()[self.rank() - 2];
-        if rows == k { self.clone() } else { self.eye_beside(k, rows).matmul_exact(self) }
+    #[track_caller]
+    pub fn first_rows(&self, k: Dim) -> Tensor {
+        self.slice_dim(self.rank() - 2, 0, k.get(), 1)
     }
 
     /// Rows of zeros appended, to `k` rows.
-    pub(crate) fn padded_rows(&self, k: Dim) -> Tensor {
-        self.first_rows(k)
+    #[track_caller]
+    pub fn padded_rows(&self, k: Dim) -> Tensor {
+        self.padded(self.rank() - 2, k)
+    }
+
+    /// Columns of zeros appended, to `k` columns.
+    #[track_caller]
+    pub fn padded_cols(&self, k: Dim) -> Tensor {
+        self.padded(self.rank() - 1, k)
+    }
+
+    fn padded(&self, dim: usize, k: Dim) -> Tensor {
+        let missing = k.get() as i64 - self.shape()[dim].get() as i64;
+        let border = |d: usize| if d == dim { (0, missing) } else { (0, 0) };
+        self.pad_dims(&(0..self.rank()).map(border).collect::<Vec<_>>(), 0.0)
     }
 
     /// `l⁻¹ self`.

@@ -108,8 +108,8 @@ pub(crate) fn current() -> Option<Arc<Trace>> {
 }
 
 /// The active transforms and composites, outermost first.
-pub(crate) fn stack() -> Stack {
-    ACTIVE.with_borrow(|active| {
+pub(crate) fn stack() -> Box<Stack> {
+    Box::new(ACTIVE.with_borrow(|active| {
         let mut stack = Stack::default();
         for t in active.iter().filter(|t| !t.name.is_empty()) {
             match t.level {
@@ -122,7 +122,7 @@ pub(crate) fn stack() -> Stack {
             }
         }
         stack
-    })
+    }))
 }
 
 /// The location for the next node: the one set by a pass, or the caller's.

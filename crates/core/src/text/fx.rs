@@ -32,6 +32,7 @@ pub(crate) struct Stmt {
 /// The statements of a graph.
 pub(crate) struct Fx<'g> {
     pub graph: &'g Graph,
+    pub style: CodeStyle,
     /// All names; the placeholders come first.
     pub names: Vec<String>,
     /// For each name, the value of the graph that it stands for.
@@ -53,6 +54,7 @@ impl<'g> Fx<'g> {
     pub fn new(graph: &'g Graph, style: CodeStyle) -> Self {
         let fx = Fx {
             graph,
+            style,
             names: Vec::new(),
             values: Vec::new(),
             placeholders: 0,
@@ -64,7 +66,6 @@ impl<'g> Fx<'g> {
         };
         let mut ctx = Ctx {
             fx,
-            style,
             names: Namespace::default(),
             defs: vec![None; graph.num_values()],
             constant_index: FxHashMap::default(),
@@ -79,7 +80,7 @@ impl<'g> Fx<'g> {
         ctx.fx
     }
 
-    /// For each statement, the names that are used there for the last time, or never.
+    /// For each statement, the names that are used there for the last time; today also its own, if it is never used.
     ///
     /// *Source*: `torch.fx.graph.CodeGen._gen_python_code`, `delete_unused_values`.
     pub fn last_uses(&self) -> Vec<SmallVec<[Id; 4]>> {
@@ -89,7 +90,7 @@ impl<'g> Fx<'g> {
         }
         let mut out = vec![SmallVec::new(); self.stmts.len()];
         for (s, dead) in self.stmts.iter().zip(&mut out).rev() {
-            let unused = !used[s.id];
+            let unused = self.style == CodeStyle::Today && !used[s.id];
             for id in &s.inputs {
                 if !std::mem::replace(&mut used[*id], true) {
                     dead.push(*id);
@@ -112,7 +113,6 @@ enum Def {
 
 struct Ctx<'g> {
     fx: Fx<'g>,
-    style: CodeStyle,
     names: Namespace,
     defs: Vec<Option<Def>>,
     /// By the address of the array.
@@ -159,7 +159,7 @@ impl<'g> Ctx<'g> {
             self.defs[n.results[0].index()] = Some(Def::Constant(c.value.clone()));
             return;
         }
-        if self.style == CodeStyle::Functorch2021 && self.execute(n) {
+        if self.fx.style == CodeStyle::Functorch2021 && self.execute(n) {
             return;
         }
         let mut operands = SmallVec::new();
@@ -316,7 +316,7 @@ impl<'g> Ctx<'g> {
         let said = schema.args.iter().zip(&texts);
         let positional: Vec<&(String, bool)> = said.clone().filter(|(a, _)| !a.keyword_only).map(|(_, t)| t).collect();
         let keywords = said.filter(|(a, t)| a.keyword_only && !t.1).map(|(a, t)| format!("{} = {}", a.name, t.0));
-        let (kept, target) = match self.style {
+        let (kept, target) = match self.fx.style {
             CodeStyle::Today => {
                 let kept = positional.iter().rposition(|t| !t.1).map_or(0, |i| i + 1);
                 (kept, format!("torch.ops.{}.{}.{}", schema.namespace, schema.name, schema.overload))
@@ -324,7 +324,7 @@ impl<'g> Ctx<'g> {
             CodeStyle::Functorch2021 => (positional.len(), format!("torch.ops.{}.{}", schema.namespace, schema.name)),
         };
         let mut parts: Vec<String> = positional[..kept].iter().map(|t| t.0.clone()).collect();
-        if self.style == CodeStyle::Functorch2021 {
+        if self.fx.style == CodeStyle::Functorch2021 {
             // An overload without this argument is the one where it is absent: `sum(sin, None)`.
             let absent = attrs.iter().filter(|(k, a)| **a == Attr::None && schema.args.iter().all(|s| s.name != *k));
             parts.extend(absent.map(|_| "None".to_owned()));

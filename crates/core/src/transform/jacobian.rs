@@ -100,7 +100,7 @@ fn some_rows(like: &Tensor, n: usize, start: usize, len: usize) -> Tensor {
     let shape = Shape::from(vec![len, n]);
     let row = like.arange_like(len.into(), DType::I64) + start as i64;
     let column = like.arange_like(n.into(), DType::I64);
-    row.view_to(&vec![len, 1].into()).expand_to(&shape).eq(&column.expand_to(&shape)).convert(like.dtype())
+    row.view_to(&vec![len, 1].into()).expand_to(&shape).eq(column.expand_to(&shape)).convert(like.dtype())
 }
 
 /// The Jacobians of the float results in the params `wrt`, by forward mode: `vmap` of the pushforward.

@@ -180,12 +180,12 @@ impl Key {
 impl Tree for Key {
     type Map<T: Tree> = T;
 
-    fn flatten_into(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
-        self.0.flatten_into(leaves)
+    fn push_leaves(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
+        self.0.push_leaves(leaves)
     }
 
-    fn unflatten(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
-        Tensor::unflatten(spec, leaves).map(Key)
+    fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
+        Tensor::from_leaves(spec, leaves).map(Key)
     }
 }
 

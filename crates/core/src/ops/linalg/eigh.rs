@@ -18,7 +18,7 @@ attr_struct! {
     /// *Shape*: `[.., n, n] → [.., n], [.., n, n]`.
     /// *Numerics*: `w` ascends; reads one triangle only. Eigenvectors have unit length; of the two signs, the one that
     /// [`super::pin_signs`] chooses.
-    /// *Errors*: `linalg_c1`–`linalg_c3`; no convergence, which non-finite elements cause.
+    /// *Errors*: `linalg_c1`–`linalg_c3`; no convergence. Elements that are not finite give NaN.
     /// *Derivative*: that of a function of symmetric matrices: tangents are symmetrised, cotangents are symmetric. That of the vectors is
     /// infinite or NaN at repeated eigenvalues; that of the values is not.
     /// *Source*: `torch.linalg.eigh`.
@@ -60,16 +60,18 @@ impl Primitive for Eigh {
             if a.rows == 0 {
                 return Ok([Vec::new(), Vec::new()]);
             }
-            let failed = || {
-                "the algorithm failed to converge because the input matrix is ill-conditioned, has too many repeated \
-                 eigenvalues or contains non-finite values"
+            if !a.is_finite() {
+                return Ok([vec![f64::NAN; a.rows], vec![f64::NAN; a.rows * a.rows]]);
+            }
+            let eigen = a.faer().self_adjoint_eigen(side).map_err(|_| {
+                "the algorithm failed to converge because the input matrix is ill-conditioned or has too many repeated \
+                 eigenvalues"
                     .to_owned()
-            };
-            let eigen = a.faer().self_adjoint_eigen(side).map_err(|_| failed())?;
+            })?;
             let w: Vec<f64> = eigen.S().column_vector().iter().copied().collect();
             let mut v = row_major(eigen.U());
             super::pin_signs(&mut v, a.rows, a.rows, &mut []);
-            if w.iter().chain(&v).all(|x| x.is_finite()) { Ok([w, v]) } else { Err(failed()) }
+            Ok([w, v])
         })
     }
 
@@ -80,7 +82,7 @@ impl Primitive for Eigh {
         // The diagonal of the gaps is set to one before dividing, so that no derivative meets 0 / 0 there.
         let gaps = (w.row() - w.column()).with_diagonal(1.0);
         let v_dot = v.matmul_exact(&(p.with_diagonal(0.0) / gaps));
-        vec![Tangent::Is(p.diagonal_exact()), Tangent::Is(v_dot)]
+        vec![Tangent::Is(p.main_diagonal()), Tangent::Is(v_dot)]
     }
 
     fn transpose(&self, _: &[Cotangent], _: &[LinArg]) -> Vec<Cotangent> {

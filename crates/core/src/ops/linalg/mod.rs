@@ -6,14 +6,16 @@
 
 mod cholesky;
 mod eigh;
-mod lu;
+mod lu_factor;
+mod lu_unpack;
 mod qr;
 mod solve_triangular;
 mod svd;
 
 pub use cholesky::Cholesky;
 pub use eigh::Eigh;
-pub use lu::Lu;
+pub use lu_factor::LuFactor;
+pub use lu_unpack::LuUnpack;
 pub use qr::{Qr, QrMode};
 pub use solve_triangular::SolveTriangular;
 pub use svd::Svd;
@@ -93,6 +95,12 @@ impl Matrices {
         self.rows.min(self.cols)
     }
 
+    /// Each matrix of the row-major `data`.
+    fn each<'a>(&self, data: &'a [f64]) -> impl Iterator<Item = Matrix<'a>> {
+        let (rows, cols) = (self.rows.get(), self.cols.get());
+        (0..self.batch.numel()).map(move |b| Matrix { rows, cols, data: &data[b * rows * cols..][..rows * cols] })
+    }
+
     /// The aval of these batch dims followed by `dims`.
     fn with(&self, dtype: DType, dims: &[Dim]) -> Aval {
         Aval::new(dtype, self.batch.concat(&dims.iter().copied().collect()))
@@ -129,12 +137,10 @@ fn each_matrix<const N: usize>(
     f: impl Fn(Matrix<'_>) -> Result<[Vec<f64>; N], String>,
 ) -> Result<Vec<Array>, EvalError> {
     let m = Matrices::of(&x.aval()).expect("I3: inferred");
-    let (rows, cols, data) = (m.rows.get(), m.cols.get(), x.to_f64_vec());
+    let data = x.to_f64_vec();
     let mut out: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
-    for b in 0..m.batch.numel() {
-        let data = &data[b * rows * cols..][..rows * cols];
-        let parts =
-            f(Matrix { rows, cols, data }).map_err(|problem| EvalError::Linalg(in_batch(&m.batch, b, &problem)))?;
+    for (b, matrix) in m.each(&data).enumerate() {
+        let parts = f(matrix).map_err(|problem| EvalError::Linalg(in_batch(&m.batch, b, &problem)))?;
         out.iter_mut().zip(parts).for_each(|(out, part)| out.extend(part));
     }
     Ok(results.iter().zip(out).map(|(aval, out)| Array::from_f64_fn(aval, |i| out[i])).collect())

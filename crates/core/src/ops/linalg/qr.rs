@@ -154,7 +154,8 @@ fn completed_jvp(q: &Tensor, q_dot: &Tensor, m: Dim, n: Dim) -> Tensor {
     let eye = Tensor::generate(Eye { n: m, m: n, dtype: q.dtype() }, Some(q));
     let w = q - &eye.expand_to(q.shape());
     let (w1, wt) = (w.first_rows(n), w.mt());
-    let [p, l, u] = w1.lu_exact(super::Lu { pivot: true });
+    let [lu, pivots, _] = w1.lu_factor_exact();
+    let [p, l, u] = lu.lu_unpack_exact(&pivots);
     // W₁ = P L U, so that W₁⁻¹ Wᵀ = U⁻¹ L⁻¹ Pᵀ Wᵀ and W₁⁻ᵀ Wᵀ = P L⁻ᵀ U⁻ᵀ Wᵀ.
     let n_t = p.mt().matmul_exact(&wt).solve_unit_lower(&l).solve_upper(&u);
     let k = p.matmul_exact(&wt.solve_lower(&u.mt()).solve_unit_upper(&l.mt()));

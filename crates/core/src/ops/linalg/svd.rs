@@ -100,7 +100,7 @@ impl Primitive for Svd {
             let outside = u.mt().matmul_exact(a_dot) - p.matmul_exact(vh);
             vh_dot = vh_dot + outside / &column;
         }
-        vec![Tangent::Is(u_dot), Tangent::Is(p.diagonal_exact()), Tangent::Is(vh_dot)]
+        vec![Tangent::Is(u_dot), Tangent::Is(p.main_diagonal()), Tangent::Is(vh_dot)]
     }
 
     fn transpose(&self, _: &[Cotangent], _: &[LinArg]) -> Vec<Cotangent> {

@@ -1,0 +1,140 @@
+//! Determinants.
+
+use cotangent_core::Tensor;
+use cotangent_core::ir::DType;
+
+use super::factor::attempt_all;
+use super::solve::{Side, solve_factored};
+use super::{eye_like, square, with_jvp};
+use crate::arg::{AsTensor, attempt};
+use crate::call::{many, one};
+use crate::schema;
+
+/// Determinants.
+pub trait Determinants: AsTensor {
+    /// The determinant; 1 for matrices without elements.
+    ///
+    /// *Derivative*: the cofactors, exact at singular matrices too: zero at ranks below `n - 1`. Second derivatives there
+    /// come from a singular value decomposition, and need distinct singular values.
+    /// *Errors*: `linalg_c1`–`linalg_c3`.
+    #[track_caller]
+    fn det(&self) -> Tensor {
+        let x = self.tensor();
+        attempt!(square("linalg_det", x));
+        with_jvp(
+            schema::LINALG_DET,
+            &[],
+            &[x],
+            |a| plain_det(&a[0]),
+            |a, a_dot| {
+                let r = a[0].rank();
+                (cofactors(&a[0]) * &a_dot[0]).sum_over(&[r - 2, r - 1])
+            },
+        )
+    }
+
+    /// The determinant with the factors from which PyTorch computes it: those of the transposed matrix, without a
+    /// derivative.
+    ///
+    /// *Errors*: as [`Determinants::det`].
+    #[track_caller]
+    fn det_factors(&self) -> [Tensor; 3] {
+        let x = self.tensor();
+        attempt_all!(square("linalg_det", x));
+        many(schema::_LINALG_DET, &[], &[x], |a| {
+            let [lu, pivots, _] = a[0].mt().lu_factor_exact();
+            [a[0].det(), lu.detach(), pivots]
+        })
+    }
+
+    /// The sign of the determinant and the logarithm of its absolute value: 0 and -inf at singular matrices.
+    ///
+    /// *Derivative*: that of the logarithm is the transposed inverse, infinite or NaN at singular matrices (PyTorch
+    /// raises an error there); that of the sign is zero.
+    /// *Errors*: `linalg_c1`–`linalg_c3`.
+    #[track_caller]
+    fn slogdet(&self) -> [Tensor; 2] {
+        let [sign, log, _, _] = self.slogdet_factors();
+        [sign, log]
+    }
+
+    /// As [`Determinants::slogdet`], with the factors from which PyTorch computes it.
+    #[track_caller]
+    fn slogdet_factors(&self) -> [Tensor; 4] {
+        let x = self.tensor();
+        attempt_all!(square("linalg_slogdet", x));
+        many(schema::_LINALG_SLOGDET, &[], &[x], |a| {
+            let [lu, pivots, _] = a[0].mt().lu_factor_exact();
+            let d = lu.main_diagonal();
+            let last = d.rank() - 1;
+            let sign = parity(&pivots, d.dtype()) * d.sign().prod_over(last);
+            [sign, d.abs().log().sum_over(&[last]), lu.detach(), pivots]
+        })
+    }
+
+    /// The logarithm of the determinant: NaN where it is negative, -inf where it is 0.
+    ///
+    /// *Errors*: `linalg_c1`–`linalg_c3`.
+    #[track_caller]
+    fn logdet(&self) -> Tensor {
+        let x = self.tensor();
+        attempt!(square("logdet", x));
+        one(schema::LOGDET, &[], &[x], |a| {
+            let [sign, log] = a[0].slogdet();
+            log.full_like(f64::NAN).where_(&sign.eq(-1.0), &log)
+        })
+    }
+}
+
+impl Determinants for Tensor {}
+
+/// Whether an even number of rows was exchanged (1) or an odd one (-1).
+fn parity(pivots: &Tensor, dtype: DType) -> Tensor {
+    let last = pivots.rank() - 1;
+    let own = pivots.arange_like(pivots.shape()[last], DType::I32) + 1i64;
+    let exchanges = pivots.ne(&own).convert(DType::I64).sum_over(&[last]);
+    (1i64 - (exchanges % 2i64) * 2i64).convert(dtype)
+}
+
+/// The determinant as the product of pivots.
+fn plain_det(a: &Tensor) -> Tensor {
+    let [lu, pivots, _] = a.lu_factor_exact();
+    let d = lu.main_diagonal();
+    parity(&pivots, a.dtype()) * d.prod_over(d.rank() - 1)
+}
+
+/// The derivative of the determinant by each element.
+///
+/// Regular matrices have `det(A) A⁻ᵀ`. Numerically singular ones have `det(U) det(Vh) U diag(γ) Vh`, where `γᵢ` is the product of
+/// the singular values other than the `i`-th, and needs no division. Each formula sees a harmless matrix in place of
+/// those that belong to the other, so that no infinity meets its derivative.
+fn cofactors(a: &Tensor) -> Tensor {
+    let n = a.shape()[a.rank() - 1];
+    if n == 0 {
+        return a.clone();
+    }
+    let [lu, _, _] = a.detach().lu_factor_exact();
+    let pivots = lu.main_diagonal().abs();
+    let last = pivots.rank() - 1;
+    let eps = if a.dtype() == DType::F64 { f64::EPSILON } else { f64::from(f32::EPSILON) };
+    let bound = pivots.amax_over(&[last]) * (100.0 * eps);
+    let singular = pivots.amin_over(&[last]).le(&bound);
+    let singular = singular.column().column().expand_to(a.shape());
+
+    let regular = eye_like(a).where_exact(&singular, a);
+    let [lu, pivots, _] = regular.lu_factor_exact();
+    let inverse_t = solve_factored(&lu, &pivots, &eye_like(a), Side::Left, true);
+    let of_regular = plain_det(&regular).column().column() * inverse_t;
+
+    // Singular values 1, 2, … are distinct, so that the decomposition is smooth.
+    let distinct = (a.arange_like(n, a.dtype()) + 1.0).expand_to(&a.shape().removed(a.rank() - 1));
+    let distinct = distinct.diag_embed_at(0, a.rank() - 2, a.rank() - 1);
+    let [u, s, vh] = a.where_exact(&singular, &distinct).svd_exact();
+    let others = s.row().expand_to(a.shape());
+    let others = others.ones_like().where_exact(&eye_like(a).ne(0.0), &others);
+    let gamma = others.prod_over(a.rank() - 1);
+    let sign = (plain_det(&u.detach()) * plain_det(&vh.detach())).round();
+    let of_singular = sign.column().column() * (u * gamma.row()).matmul_exact(&vh);
+
+    of_singular.where_exact(&singular, &of_regular)
+}

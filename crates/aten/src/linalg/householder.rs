@@ -1,0 +1,92 @@
+//! Products of Householder reflections.
+
+use cotangent_core::Tensor;
+use cotangent_core::ir::Dim;
+use cotangent_core::ops::{Eye, SolveTriangular};
+
+use super::{batch, matrices};
+use crate::arg::{AsTensor, At, at, attempt, bad_pair, live};
+use crate::call::{num, one};
+use crate::linalg::solve::{Adjoint, Side};
+use crate::schema;
+
+/// Products of reflections `I - τᵢ vᵢ vᵢᵀ`, as LAPACK's `geqrf` stores them: `vᵢ` below the diagonal of column `i`.
+pub trait Reflections: AsTensor {
+    /// The first columns of the product, as many as `self` has.
+    ///
+    /// *Shape*: `[.., m, n], [.., k] → [.., m, n]` with `m ≥ n ≥ k`.
+    /// *Derivative*: of what is read, the elements below the diagonal of the first `k` columns.
+    /// *Errors*: `linalg_c1`, `linalg_c2`; `householder_product_c1` shapes or dtypes that do not fit.
+    #[track_caller]
+    fn householder_product(&self, tau: &Tensor) -> Tensor {
+        let a = self.tensor();
+        attempt!(reflectors(at!("householder_product", 1), a, tau));
+        one(schema::LINALG_HOUSEHOLDER_PRODUCT, &[], &[a, tau], |t| {
+            let (rows, cols) = (t[0].rank() - 2, t[0].rank() - 1);
+            let [n, m] = [t[0].shape()[rows], t[0].shape()[cols]];
+            let eye = Tensor::generate(Eye { n, m, dtype: t[0].dtype() }, Some(&t[0])).expand_to(t[0].shape());
+            reflected(&t[0], &t[1], &eye, false)
+        })
+    }
+
+    /// The product `Q` of the reflections of `self`, all `m` columns of it, times `other`.
+    ///
+    /// *Shape*: `other` is `[.., m, n]`, or `[.., n, m]` on the left of `Q`; `Qᵀ` in place of `Q` if `adjoint`.
+    /// *Errors*: as [`Reflections::householder_product`]; `ormqr_c1` another matrix that does not fit.
+    #[track_caller]
+    fn ormqr(&self, tau: &Tensor, other: &Tensor, side: Side, adjoint: Adjoint) -> Tensor {
+        let a = self.tensor();
+        attempt!(reflectors(at!("ormqr", 1), a, tau));
+        let [m, n] = attempt!(matrices("ormqr", other));
+        let inner = if side == Side::Left { m } else { n };
+        if a.shape()[a.rank() - 2] != inner || batch(a) != batch(other) || a.dtype() != other.dtype() {
+            return bad_pair(at!("ormqr", 1), a, other, "matrices whose product exists, of one batch and dtype");
+        }
+        let (left, transpose) = (side == Side::Left, adjoint == Adjoint::Yes);
+        let params = [("left", num(left)), ("transpose", num(transpose))];
+        one(schema::ORMQR, &params, &[a, tau, other], |t| {
+            if left {
+                reflected(&t[0], &t[1], &t[2], transpose)
+            } else {
+                reflected(&t[0], &t[1], &t[2].mt(), !transpose).mt()
+            }
+        })
+    }
+}
+
+impl Reflections for Tensor {}
+
+#[track_caller]
+fn reflectors(at: At, a: &Tensor, tau: &Tensor) -> Result<(), Tensor> {
+    let [m, n] = matrices(at.op, a)?;
+    live(&[tau])?;
+    let k = if tau.rank() + 1 == a.rank() { tau.shape()[tau.rank() - 1].get() } else { usize::MAX };
+    if m < n || n < k || tau.shape().slice(0, tau.rank() - 1) != batch(a) || tau.dtype() != a.dtype() {
+        return Err(bad_pair(at, a, tau, "[.., m, n] and [.., k] of one dtype, with m ≥ n ≥ k"));
+    }
+    Ok(())
+}
+
+/// The product of the reflections, or its transpose, times `x`.
+///
+/// In compact form the product is `I - V T Vᵀ`, where `T⁻¹ = diag(1 / τ) + S` with the strictly upper part `S` of `Vᵀ V`. As τ may
+/// be zero, `T = D (I + S D)⁻¹` with `D = diag(τ)`: the matrix to be inverted is unit upper triangular.
+#[track_caller]
+fn reflected(a: &Tensor, tau: &Tensor, x: &Tensor, transposed: bool) -> Tensor {
+    let k: Dim = tau.shape()[tau.rank() - 1];
+    let v = a.first_cols(k);
+    let eye = Tensor::generate(Eye { n: a.shape()[a.rank() - 2], m: k, dtype: a.dtype() }, Some(a));
+    let v = v.lower(-1) + eye;
+    let sd = v.mt().matmul_exact(&v).upper(1) * tau.row();
+    let vx = v.mt().matmul_exact(x);
+    // Only the strict triangle is read: the ones of I + S D are implied.
+    let y = if transposed {
+        // Tᵀ = (I + S D)⁻ᵀ D.
+        let op = SolveTriangular { upper: false, left: true, unitriangular: true };
+        sd.mt().solve_triangular_exact(op, &(tau.column() * vx))
+    } else {
+        let op = SolveTriangular { upper: true, left: true, unitriangular: true };
+        tau.column() * sd.solve_triangular_exact(op, &vx)
+    };
+    x - v.matmul_exact(&y)
+}

@@ -1,0 +1,179 @@
+//! Systems of equations and inverses.
+
+use cotangent_core::Tensor;
+use cotangent_core::ops::SolveTriangular;
+
+use super::factor::attempt_all;
+use super::{checked, eye_like, matrices, square, under_one_batch};
+use crate::arg::{AsTensor, At, at, attempt, bad_pair, live};
+use crate::call::{many, num, one};
+use crate::schema;
+
+/// On which side of the unknown the matrix stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// `A X = B`.
+    Left,
+    /// `X A = B`.
+    Right,
+}
+
+const SINGULAR: &str = "torch.linalg.solve: the solver failed because the input matrix is singular";
+
+/// Systems of equations and inverses.
+pub trait Systems: AsTensor {
+    /// The inverse and the place (from 1) of the first zero pivot, or 0; at singular matrices infinite or NaN.
+    ///
+    /// *Errors*: `linalg_c1`–`linalg_c3`.
+    #[track_caller]
+    fn inv_ex(&self) -> [Tensor; 2] {
+        let x = self.tensor();
+        attempt_all!(square("linalg_inv", x));
+        many(schema::LINALG_INV_EX, &[("check_errors", num(false))], &[x], |a| {
+            let [lu, pivots, info] = a[0].lu_factor_exact();
+            [solve_factored(&lu, &pivots, &eye_like(&a[0]), Side::Left, false), info]
+        })
+    }
+
+    /// The inverse.
+    ///
+    /// *Errors*: `linalg_c1`–`linalg_c3`; in evaluation, a singular matrix.
+    #[track_caller]
+    fn inv(&self) -> Tensor {
+        let [inverse, info] = self.inv_ex();
+        attempt!(live(&[&inverse]));
+        let message = "linalg.inv: the inversion could not be completed because the input matrix is singular";
+        checked(&inverse, &info, message)
+    }
+
+    /// The solution of `A X = B`, with the factors of `A` (which have no derivative here, as in PyTorch) and the place (from 1) of the first zero pivot, or 0.
+    ///
+    /// *Shape*: `B` is a batch of vectors if it has one dim, or one less than `A` and `A`'s shape without the last.
+    /// *Errors*: `linalg_c1`–`linalg_c3`; `linalg_solve_c1` sizes, dtypes or batches that do not fit; `linalg_solve_c2`
+    /// vectors on the left of the matrix.
+    #[track_caller]
+    fn solve_ex(&self, b: &Tensor, side: Side) -> [Tensor; 4] {
+        let a = self.tensor();
+        attempt_all!(square("linalg_solve", a));
+        attempt_all!(live(&[b]));
+        let vector = b.rank() == 1 || (b.rank() + 1 == a.rank() && *b.shape() == a.shape().removed(a.rank() - 1));
+        if vector && side == Side::Right {
+            let expected = "matrices for `X A = B` (vectors stand right of the matrix)";
+            return std::array::from_fn(|_| bad_pair(at!("linalg_solve", 2), a, b, expected));
+        }
+        let matrix = if vector { b.column() } else { b.clone() };
+        let (wide, matrix) = attempt_all!(fitting(at!("linalg_solve", 1), a, &matrix, side));
+        let params = [("left", num(side == Side::Left)), ("check_errors", num(false))];
+        let b = if vector { matrix.view_to(&matrix.shape().removed(matrix.rank() - 1)) } else { matrix };
+        many(schema::_LINALG_SOLVE_EX, &params, &[a, &b], |t| {
+            let [lu, pivots, info] = t[0].lu_factor_exact();
+            let b = if vector { t[1].column() } else { t[1].clone() };
+            let lead = super::batch(&wide);
+            let factors = lu.expand_to(wide.shape());
+            let rows = pivots.expand_to(&lead.inserted(lead.rank(), pivots.shape()[pivots.rank() - 1]));
+            let x = solve_factored(&factors, &rows, &b, side, false);
+            let x = if vector { x.view_to(&x.shape().removed(x.rank() - 1)) } else { x };
+            [x, lu.detach(), pivots, info]
+        })
+    }
+
+    /// The solution of `A X = B`.
+    ///
+    /// *Errors*: as [`Systems::solve_ex`]; in evaluation, a singular matrix.
+    #[track_caller]
+    fn solve(&self, b: &Tensor) -> Tensor {
+        self.solve_on(b, Side::Left)
+    }
+
+    /// The solution of `A X = B` or `X A = B`.
+    ///
+    /// *Errors*: as [`Systems::solve`].
+    #[track_caller]
+    fn solve_on(&self, b: &Tensor, side: Side) -> Tensor {
+        let [x, _, _, info] = self.solve_ex(b, side);
+        attempt!(live(&[&x]));
+        checked(&x, &info, SINGULAR)
+    }
+
+    /// The solution of a triangular system, whose batches broadcast.
+    ///
+    /// *Numerics*: a zero on the diagonal divides; that is no error.
+    /// *Errors*: `linalg_c1`–`linalg_c3`; `solve_triangular_c1` sizes, dtypes or batches that do not fit.
+    #[track_caller]
+    fn solve_triangular(&self, b: &Tensor, op: SolveTriangular) -> Tensor {
+        let a = self.tensor();
+        attempt!(square("linalg_solve_triangular", a));
+        let side = if op.left { Side::Left } else { Side::Right };
+        let (a, b) = attempt!(fitting(at!("solve_triangular", 1), a, b, side));
+        a.solve_triangular_exact(op, &b)
+    }
+
+    /// The solution of a system given the factors (`self`, `pivots`) of its matrix, or of the transposed matrix if `adjoint`.
+    ///
+    /// *Errors*: `linalg_c1`–`linalg_c3`; `lu_solve_c1` sizes, dtypes or batches that do not fit.
+    #[track_caller]
+    fn lu_solve(&self, pivots: &Tensor, b: &Tensor, side: Side, adjoint: Adjoint) -> Tensor {
+        let lu = self.tensor();
+        let n = attempt!(square("linalg_lu_solve", lu));
+        attempt!(live(&[pivots]));
+        let lead = super::batch(lu);
+        if *pivots.shape() != lead.inserted(lead.rank(), n) {
+            return bad_pair(at!("lu_solve", 1), lu, pivots, "[.., n, n] and pivots [.., n]");
+        }
+        let (lu, b) = attempt!(fitting(at!("lu_solve", 1), lu, b, side));
+        let lead = super::batch(&lu);
+        let pivots = pivots.expand_to(&lead.inserted(lead.rank(), n));
+        let transposed = adjoint == Adjoint::Yes;
+        let params = [("left", num(side == Side::Left)), ("adjoint", num(transposed))];
+        one(schema::LINALG_LU_SOLVE, &params, &[&lu, &pivots, &b], |t| {
+            solve_factored(&t[0], &t[1], &t[2], side, transposed)
+        })
+    }
+}
+
+impl Systems for Tensor {}
+
+/// Whether a system is that of the transposed matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adjoint {
+    /// The matrix itself.
+    No,
+    /// The transposed matrix.
+    Yes,
+}
+
+/// Matrix and right-hand side under one batch, if their sizes and dtypes fit.
+#[track_caller]
+fn fitting(at: At, a: &Tensor, b: &Tensor, side: Side) -> Result<(Tensor, Tensor), Tensor> {
+    let [rows, cols] = matrices(at.op, b)?;
+    let inner = match side {
+        Side::Left => rows,
+        Side::Right => cols,
+    };
+    if a.shape()[a.rank() - 1] != inner || a.dtype() != b.dtype() {
+        let expected = match side {
+            Side::Left => "[.., n, n] and [.., n, k] of one dtype, for `A X = B`",
+            Side::Right => "[.., n, n] and [.., k, n] of one dtype, for `X A = B`",
+        };
+        return Err(bad_pair(at, a, b, expected));
+    }
+    under_one_batch(at, a, b)
+}
+
+/// The solution of a system of one batch, given the factors of its matrix.
+#[track_caller]
+pub(super) fn solve_factored(lu: &Tensor, pivots: &Tensor, b: &Tensor, side: Side, adjoint: bool) -> Tensor {
+    if side == Side::Right {
+        // X A = B is Aᵀ Xᵀ = Bᵀ.
+        return solve_factored(lu, pivots, &b.mt(), Side::Left, !adjoint).mt();
+    }
+    let [p, l, u] = lu.lu_unpack_exact(pivots);
+    let op = |upper, unitriangular| SolveTriangular { upper, left: true, unitriangular };
+    if adjoint {
+        let y = u.mt().solve_triangular_exact(op(false, false), b);
+        p.matmul_exact(&l.mt().solve_triangular_exact(op(true, true), &y))
+    } else {
+        let y = l.solve_triangular_exact(op(false, true), &p.mt().matmul_exact(b));
+        u.solve_triangular_exact(op(true, false), &y)
+    }
+}

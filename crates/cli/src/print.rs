@@ -1,0 +1,50 @@
+//! `cotangent print`.
+
+use std::io::{IsTerminal, Write, stdout};
+
+use cotangent::ir::Graph;
+use cotangent::text::CodeStyle;
+use cotangent::{pipeline, simplify};
+use miette::{IntoDiagnostic, Report, Result};
+
+use crate::{Form, PrintArgs, input};
+
+/// Reads, transforms, simplifies and prints a program.
+pub fn run(args: &PrintArgs) -> Result<()> {
+    let program = input::graph(&args.file, args.graph.as_deref())?;
+    let mut graph = match &args.transform {
+        Some(text) => pipeline::transform(&program, text).map_err(Report::new)?,
+        None => program,
+    };
+    if !args.raw {
+        let (simplified, report) = simplify::simplify_with(&graph, simplify::Options::default());
+        if args.explain {
+            eprint!("{}", report.explain());
+        }
+        graph = simplified;
+    }
+    let mut out = stdout().lock();
+    // A closed pipe is the reader's choice, not a failure.
+    match out.write_all(form(&graph, args.form).as_bytes()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.into_diagnostic(),
+    }
+}
+
+fn form(graph: &Graph, form: Form) -> String {
+    let mut text = match form {
+        Form::Code => graph.code(),
+        Form::Code2021 => graph.code_in(CodeStyle::Functorch2021),
+        Form::Python => graph.python_module(),
+        Form::Ir => graph.to_string(),
+        Form::Json => cotangent::text::json::to_json(graph),
+        Form::Readable if stdout().is_terminal() => graph.readable_colored(),
+        Form::Readable => graph.readable(),
+        Form::Dot => graph.dot(),
+        Form::Svg => graph.svg(),
+    };
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,124 @@
+//! The digamma and polygamma functions and Hurwitz's zeta function.
+
+use std::f64::consts::PI;
+
+use super::polynomial;
+use super::tables::DIGAMMA;
+
+/// The positive root of the digamma function, in two parts.
+const ROOT: (f64, f64) = (1.461_632_144_968_362_3, 9.549_995_429_965_697e-17);
+
+/// `B_2k / 2k` for k = 1, 2, …: the asymptotic series of the digamma function.
+const DIGAMMA_TAIL: [f64; 7] =
+    [1.0 / 12.0, -1.0 / 120.0, 1.0 / 252.0, -1.0 / 240.0, 1.0 / 132.0, -691.0 / 32760.0, 1.0 / 12.0];
+
+/// `(2k)! / B_2k` for k = 1, 2, …: the Euler-Maclaurin series.
+const EULER_MACLAURIN: [f64; 12] = [
+    12.0,
+    -720.0,
+    30240.0,
+    -1_209_600.0,
+    47_900_160.0,
+    -1_892_437_580.318_379_3,
+    7.472_421_496e10,
+    -2.950_130_727_918_164e12,
+    1.164_678_281_435_006_4e14,
+    -4.597_978_722_407_472_6e15,
+    1.815_210_540_194_354_5e17,
+    -7.166_165_256_175_667e18,
+];
+
+/// The logarithmic derivative of the gamma function: ∓inf at ±0, NaN at the negative integers.
+pub(crate) fn digamma(x: f64) -> f64 {
+    if x == 0.0 {
+        return f64::INFINITY.copysign(-x);
+    }
+    if x < 0.0 {
+        // Reflection; the tangent's period makes the fraction enough. Poles are NaN.
+        let fraction = x - x.trunc();
+        return if fraction == 0.0 { f64::NAN } else { digamma(1.0 - x) - PI / (PI * fraction).tan() };
+    }
+    if x == f64::INFINITY {
+        return x;
+    }
+    let from_root = (x - ROOT.0) - ROOT.1;
+    if from_root.abs() < 0.3 {
+        return from_root * polynomial(&DIGAMMA, from_root);
+    }
+    let (mut x, mut shift) = (x, 0.0);
+    while x < 10.0 {
+        shift += 1.0 / x;
+        x += 1.0;
+    }
+    let square = 1.0 / (x * x);
+    x.ln() - 0.5 / x - square * polynomial(&DIGAMMA_TAIL, square) - shift
+}
+
+/// The derivative of order `n` of the digamma function; +inf or NaN at its poles.
+pub(crate) fn polygamma(n: i64, x: f64) -> f64 {
+    if n == 0 {
+        return digamma(x);
+    }
+    let sign = if n % 2 == 0 { -1.0 } else { 1.0 };
+    // n! is infinite from 171 on, where the order is beyond any use.
+    let factorial: f64 = (2..=n.min(171)).map(|k| k as f64).product();
+    sign * factorial * zeta(n as f64 + 1.0, x)
+}
+
+/// Hurwitz's zeta function, the sum of `(q + k)^-x`: +inf at `x = 1`, NaN below; +inf at the poles `q = 0, -1, …`,
+/// and NaN at other negative `q` unless `x` is an integer.
+pub(crate) fn zeta(x: f64, q: f64) -> f64 {
+    if x == 1.0 {
+        return f64::INFINITY;
+    }
+    if x < 1.0 || x.is_nan() || q.is_nan() {
+        return f64::NAN;
+    }
+    if q > 0.0 {
+        return zeta_of_positive(x, q);
+    }
+    if q == q.floor() {
+        return f64::INFINITY;
+    }
+    if x != x.floor() {
+        return f64::NAN;
+    }
+    // The terms below zero are, up to sign, the first ones of the series that starts at `1 - fraction`.
+    let fraction = q - q.floor();
+    let below = zeta_of_positive(x, 1.0 - fraction) - zeta_of_positive(x, 1.0 - q);
+    zeta_of_positive(x, fraction) + if x % 2.0 == 0.0 { below } else { -below }
+}
+
+/// Some terms, then the Euler-Maclaurin formula.
+fn zeta_of_positive(x: f64, q: f64) -> f64 {
+    if q == f64::INFINITY {
+        return 0.0;
+    }
+    let mut sum = q.powf(-x);
+    let (mut a, mut term) = (q, sum);
+    let mut terms = 0;
+    while terms < 9 || a <= 9.0 {
+        terms += 1;
+        a += 1.0;
+        term = a.powf(-x);
+        sum += term;
+        if term < f64::EPSILON / 2.0 * sum {
+            return sum;
+        }
+    }
+    sum += term * a / (x - 1.0) - 0.5 * term;
+    let (mut factor, mut k) = (1.0, 0.0);
+    for c in EULER_MACLAURIN {
+        factor *= x + k;
+        term /= a;
+        let t = factor * term / c;
+        sum += t;
+        if (t / sum).abs() < f64::EPSILON / 2.0 {
+            return sum;
+        }
+        factor *= x + k + 1.0;
+        term /= a;
+        k += 2.0;
+    }
+    sum
+}

@@ -1,0 +1,33 @@
+//! Special functions on `f64`, for the reference evaluator; `f32` is computed through them.
+//!
+//! They are accurate to a few units in the last place, except near the zeros of oscillating functions, where the error
+//! is relative to the amplitude. What `libm` has (`erf`, `erfc`, `lgamma`, `j0`, `j1`, `y0`, `y1`) is taken from there.
+
+mod airy;
+mod bessel;
+mod erf;
+mod gamma;
+mod igamma;
+// The tables keep their four columns.
+#[rustfmt::skip]
+mod tables;
+
+pub(crate) use airy::airy_ai;
+pub(crate) use bessel::{i0, i0e, i1, i1e, k0, k0e, k1, k1e, spherical_j0};
+pub(crate) use erf::{erfcx, erfinv, log_ndtr, ndtri};
+pub(crate) use gamma::{digamma, polygamma, zeta};
+pub(crate) use igamma::{igamma, igammac};
+
+/// The Chebyshev series `c` at `t` in [-1, 1], by Clenshaw's recurrence.
+fn chebyshev(c: &[f64], t: f64) -> f64 {
+    let (mut b1, mut b2) = (0.0, 0.0);
+    for c in c[1..].iter().rev() {
+        (b1, b2) = (2.0 * t * b1 - b2 + c, b1);
+    }
+    t * b1 - b2 + c[0]
+}
+
+/// The polynomial with ascending coefficients `c`, by Horner's scheme.
+fn polynomial(c: &[f64], x: f64) -> f64 {
+    c.iter().rev().fold(0.0, |y, c| y * x + c)
+}

@@ -1,0 +1,55 @@
+//! Conversions of dtype that do nothing or lose nothing.
+
+use super::edit::{Editor, NodeId};
+use super::{Apply, Class, Rule};
+use crate::ir::{DType, Value};
+use crate::ops::Op;
+
+pub(super) static RULES: &[Rule] = &[
+    Rule {
+        name: "convert-same",
+        class: Class::Exact,
+        law: "convert(x, dtype of x) -> x",
+        apply: Apply::Node(convert_same),
+    },
+    Rule {
+        name: "convert-convert",
+        class: Class::Exact,
+        law: "convert(convert(x, wide), d) -> convert(x, d), if `wide` holds every value of x",
+        apply: Apply::Node(convert_convert),
+    },
+];
+
+/// Whether `wide` has every value of `narrow`.
+fn holds(wide: DType, narrow: DType) -> bool {
+    use DType::{BF16, Bool, F16, F32, F64, I8, I16, I32, I64, U8};
+    match narrow {
+        Bool => true,
+        // Both half formats have the 8 bits of significand that these need.
+        U8 => !matches!(wide, Bool | I8),
+        I8 => !matches!(wide, Bool | U8),
+        I16 => matches!(wide, I16 | I32 | I64 | F32 | F64),
+        I32 => matches!(wide, I32 | I64 | F64),
+        I64 => wide == I64,
+        F16 => matches!(wide, F16 | F32 | F64),
+        BF16 => matches!(wide, BF16 | F32 | F64),
+        F32 => matches!(wide, F32 | F64),
+        F64 => wide == F64,
+    }
+}
+
+fn convert_same(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let Op::Convert(c) = e.op(id) else { return None };
+    let x = e.arg(id, 0);
+    (e.dtype(x) == c.dtype).then_some(x)
+}
+
+fn convert_convert(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let Op::Convert(c) = e.op(id) else { return None };
+    let (to, wide) = (c.dtype, e.arg(id, 0));
+    let x = e.as_convert(wide)?;
+    if !holds(e.dtype(wide), e.dtype(x)) {
+        return None;
+    }
+    e.convert(x, to)
+}

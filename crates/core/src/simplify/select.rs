@@ -1,0 +1,120 @@
+//! Choices.
+
+use super::edit::{Editor, NodeId};
+use super::{Apply, Class, Rule};
+use crate::ir::{DType, Scalar, Value};
+use crate::ops::{Binary, Op, Unary};
+
+pub(super) static RULES: &[Rule] = &[
+    Rule {
+        name: "where-constant",
+        class: Class::Exact,
+        law: "where(true, a, b) -> a; where(false, a, b) -> b",
+        apply: Apply::Node(where_constant),
+    },
+    Rule { name: "where-same", class: Class::Exact, law: "where(p, a, a) -> a", apply: Apply::Node(where_same) },
+    Rule {
+        name: "where-not",
+        class: Class::Exact,
+        law: "where(not p, a, b) -> where(p, b, a)",
+        apply: Apply::Node(where_not),
+    },
+    Rule {
+        name: "where-where",
+        class: Class::Exact,
+        law: "where(p, where(p, a, b), c) -> where(p, a, c), and so in the other branch",
+        apply: Apply::Node(where_where),
+    },
+    Rule {
+        name: "where-bool",
+        class: Class::Exact,
+        law: "where(p, true, false) -> p; where(p, false, true) -> not p",
+        apply: Apply::Node(where_bool),
+    },
+    Rule {
+        name: "where-zero-add",
+        class: Class::Finite,
+        law: "where(p, a, 0) + where(p, 0, b) -> where(p, a, b)",
+        apply: Apply::Node(where_zero_add),
+    },
+    Rule {
+        name: "where-unit-mul",
+        class: Class::Finite,
+        law: "where(p, 1, 0) * x -> where(p, x, 0)",
+        apply: Apply::Node(where_unit_mul),
+    },
+];
+
+fn parts(e: &Editor, id: NodeId) -> Option<(Value, Value, Value)> {
+    match e.op(id) {
+        Op::Where(_) => e.as_where(e.results(id)[0]),
+        _ => None,
+    }
+}
+
+fn where_constant(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let (p, a, b) = parts(e, id)?;
+    e.as_full(p).map(|p| if p.to_bool() { a } else { b })
+}
+
+fn where_same(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let (_, a, b) = parts(e, id)?;
+    (a == b).then_some(a)
+}
+
+fn where_not(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let (p, a, b) = parts(e, id)?;
+    let q = e.as_unary(p, Unary::BitwiseNot)?;
+    e.select(q, b, a)
+}
+
+fn where_where(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let (p, a, b) = parts(e, id)?;
+    let first = e.as_where(a).filter(|(q, _, _)| *q == p).map(|(_, x, _)| x);
+    let second = e.as_where(b).filter(|(q, _, _)| *q == p).map(|(_, _, x)| x);
+    if first.is_none() && second.is_none() {
+        return None;
+    }
+    e.select(p, first.unwrap_or(a), second.unwrap_or(b))
+}
+
+fn where_bool(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let (p, a, b) = parts(e, id)?;
+    if e.dtype(a) != DType::Bool {
+        return None;
+    }
+    match (e.as_full(a)?, e.as_full(b)?) {
+        (Scalar::Bool(true), Scalar::Bool(false)) => Some(p),
+        (Scalar::Bool(false), Scalar::Bool(true)) => e.unary(Unary::BitwiseNot, p),
+        _ => None,
+    }
+}
+
+fn where_zero_add(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let (l, r) = e.as_binary(e.results(id)[0], Binary::Add)?;
+    let ((p, a, z), (q, y, b)) = (e.as_where(l)?, e.as_where(r)?);
+    if p != q {
+        return None;
+    }
+    if e.is_zero(z) && e.is_zero(y) {
+        return e.select(p, a, b);
+    }
+    if e.is_zero(a) && e.is_zero(b) {
+        return e.select(p, y, z);
+    }
+    None
+}
+
+fn where_unit_mul(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let (l, r) = e.as_binary(e.results(id)[0], Binary::Mul)?;
+    for (mask, x) in [(l, r), (r, l)] {
+        let Some((p, a, b)) = e.as_where(mask) else { continue };
+        if e.is_full(a, 1.0) && e.is_zero(b) {
+            return e.select(p, x, b);
+        }
+        if e.is_zero(a) && e.is_full(b, 1.0) {
+            return e.select(p, a, x);
+        }
+    }
+    None
+}

@@ -1,0 +1,90 @@
+//! What can go wrong in compiling a loop program and in calling it.
+
+use cotangent_core::error::EvalError;
+use cotangent_core::ir::Loc;
+
+/// A loop program that does not become machine code.
+#[derive(Clone, PartialEq, Debug, thiserror::Error, miette::Diagnostic)]
+pub enum JitError {
+    /// The program breaks an invariant of [`cotangent_loops::ir`]: a bug of whoever made it.
+    #[error("a loop program breaks {invariant}: {what}")]
+    #[diagnostic(code(cotangent::jit::invariant))]
+    Invariant {
+        /// `P1` to `P5`.
+        invariant: &'static str,
+        /// What was found.
+        what: String,
+    },
+    /// The operating system gives no memory for code.
+    #[error("expected {bytes} bytes of executable memory, found: {reason}")]
+    #[diagnostic(code(cotangent::jit::code_memory))]
+    CodeMemory {
+        /// How much was asked for.
+        bytes: usize,
+        /// The system's answer.
+        reason: String,
+    },
+    /// A path that this machine does not have.
+    #[error("this machine cannot run the path {path}")]
+    #[diagnostic(code(cotangent::jit::path), help("`Path::Auto` takes the best one that it has"))]
+    NoSuchPath {
+        /// The path.
+        path: &'static str,
+    },
+}
+
+/// A call that gives no results.
+#[derive(Clone, PartialEq, Debug, thiserror::Error, miette::Diagnostic)]
+pub enum CallError {
+    /// Another number of arguments.
+    #[error("expected {expected} arguments, found {found}")]
+    #[diagnostic(code(cotangent::call::arity))]
+    Arity {
+        /// What the program takes.
+        expected: usize,
+        /// What was given.
+        found: usize,
+    },
+    /// An argument of another size.
+    #[error("expected {expected} bytes for argument {arg}, found {found}")]
+    #[diagnostic(code(cotangent::call::length))]
+    Length {
+        /// Which argument.
+        arg: usize,
+        /// The bytes of its buffer.
+        expected: usize,
+        /// The bytes given.
+        found: usize,
+    },
+    /// An argument whose address is no multiple of its element's size.
+    #[error("expected argument {arg} aligned to {align} bytes")]
+    #[diagnostic(code(cotangent::call::alignment))]
+    Alignment {
+        /// Which argument.
+        arg: usize,
+        /// The size of an element.
+        align: usize,
+    },
+    /// Data that an op cannot compute with.
+    #[error("at {loc}: `{op}`: {source}")]
+    #[diagnostic(code(cotangent::call::data))]
+    Data {
+        /// The user's line.
+        loc: Loc,
+        /// The op.
+        op: String,
+        /// What is wrong.
+        source: EvalError,
+    },
+    /// A routine of ours failed: a bug.
+    #[error("at {loc}: `{op}` panicked: {message}")]
+    #[diagnostic(code(cotangent::call::panic))]
+    Panic {
+        /// The user's line.
+        loc: Loc,
+        /// The op.
+        op: String,
+        /// The panic's message.
+        message: String,
+    },
+}

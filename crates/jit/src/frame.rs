@@ -1,0 +1,126 @@
+//! The frame of a nest: what a stage is told at each row, as 64-bit words, the same for every executor.
+//!
+//! | word | what |
+//! |---|---|
+//! | 0 | the number of lanes |
+//! | 1 | the index of the first lane |
+//! | 2 | not 0 after an integer division by zero |
+//! | 3 | the lane of it, and the machine code's own use |
+//! | 4 | the address of the partial reductions |
+//! | 5 | the index in [`crate::lane::scalar`] calls, for machine code |
+//! | 6… | outer indices, row scalars, serial indices, pointers |
+
+use std::cell::RefCell;
+
+use crate::kernel::{Layout, StageKernel};
+
+/// Words before the outer indices.
+pub const HEADER: usize = 6;
+/// The words of partial results of one accumulator: up to four vectors of 32 bytes.
+pub const PARTIAL_WORDS: usize = 16;
+
+/// The frame's address; all of its words are written before a stage runs.
+#[derive(Clone, Copy)]
+pub struct Frame(*mut u64);
+
+impl Frame {
+    /// A frame at the start of `words`.
+    ///
+    /// The layout is that of the nest whose stages will run on it, and `words` is as long as that layout says; the accessors below rely on it.
+    pub fn new(words: &mut [u64], layout: &Layout) -> Self {
+        assert!(words.len() >= layout.words, "a frame of {} words", layout.words);
+        Frame(words.as_mut_ptr())
+    }
+
+    /// The frame that machine code runs on.
+    ///
+    /// # Safety
+    /// The address came from [`Frame::as_ptr`] of a frame that is still in use.
+    pub unsafe fn running(at: *mut u64) -> Self {
+        Frame(at)
+    }
+
+    /// The address, for machine code.
+    pub fn as_ptr(self) -> *mut u64 {
+        self.0
+    }
+
+    fn get(self, i: usize) -> u64 {
+        // SAFETY: `i` is below the layout's length, which `new` has checked; frames are used by one thread.
+        unsafe { self.0.add(i).read() }
+    }
+
+    pub(crate) fn set(self, i: usize, x: u64) {
+        // SAFETY: as in `get`.
+        unsafe { self.0.add(i).write(x) }
+    }
+
+    pub(crate) fn lanes(self) -> usize {
+        self.get(0) as usize
+    }
+
+    pub(crate) fn base(self) -> u64 {
+        self.get(1)
+    }
+
+    /// Notes a division by zero at a lane of this call.
+    pub(crate) fn fail(self, lane: usize) {
+        if self.get(2) == 0 {
+            self.set(2, 1);
+            self.set(3, self.base() + lane as u64);
+        }
+    }
+
+    /// The lane of a division by zero.
+    pub(crate) fn failure(self) -> Option<usize> {
+        (self.get(2) != 0).then(|| self.get(3) as usize)
+    }
+
+    pub(crate) fn partials(self) -> *mut u64 {
+        self.get(4) as *mut u64
+    }
+
+    pub(crate) fn outer(self, i: u32) -> u64 {
+        self.get(HEADER + i as usize)
+    }
+
+    pub(crate) fn scalar(self, kernel: &StageKernel, i: u32) -> u64 {
+        self.get(kernel.layout.scalars + i as usize)
+    }
+
+    pub(crate) fn set_scalar(self, kernel: &StageKernel, i: u32, x: u64) {
+        self.set(kernel.layout.scalars + i as usize, x);
+    }
+
+    pub(crate) fn serial(self, kernel: &StageKernel, i: usize) -> u64 {
+        self.get(kernel.layout.serial + i)
+    }
+
+    pub(crate) fn set_serial(self, kernel: &StageKernel, i: usize, x: u64) {
+        self.set(kernel.layout.serial + i, x);
+    }
+
+    pub(crate) fn pointer(self, kernel: &StageKernel, i: usize) -> *mut u8 {
+        self.get(kernel.layout.pointers + i) as *mut u8
+    }
+
+    pub(crate) fn set_pointer(self, kernel: &StageKernel, i: usize, p: *mut u8) {
+        self.set(kernel.layout.pointers + i, p as u64);
+    }
+}
+
+thread_local! {
+    /// Memory of frames and tiles, kept by each thread.
+    static WORDS: RefCell<Vec<Vec<u64>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `f` with `n` words of unspecified contents; nested uses get memory of their own.
+pub fn with_words<R>(n: usize, f: impl FnOnce(&mut [u64]) -> R) -> R {
+    let mut words = WORDS.with_borrow_mut(Vec::pop).unwrap_or_default();
+    if words.len() < n {
+        words.resize(n, 0);
+    }
+    let result = f(&mut words[..n]);
+    WORDS.with_borrow_mut(|kept| kept.push(words));
+    result
+}

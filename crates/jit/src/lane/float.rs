@@ -1,0 +1,93 @@
+//! Floats: which functions become vector instructions, which a scalar call.
+
+use cotangent_core::ir::DType;
+use cotangent_core::ops::{Binary, Unary};
+
+use super::{Bin, Builder, Op, RoundTo, ScalarCall, Ty, V};
+
+impl Builder {
+    pub(super) fn float_unary(&mut self, f: Unary, x: V, dtype: DType) -> V {
+        let single = x.ty == Ty::F32;
+        let y = match f {
+            Unary::Neg => {
+                let sign = self.sign_bit(x.ty);
+                return self.xor(x, sign);
+            }
+            Unary::Abs => return self.fabs(x),
+            Unary::Detach => return x,
+            Unary::Sign => {
+                let (zero, one, minus) = (self.f(0.0, x.ty), self.f(1.0, x.ty), self.f(-1.0, x.ty));
+                let (positive, negative) = (self.lt(zero, x), self.lt(x, zero));
+                let y = self.select(positive, one, zero);
+                return self.select(negative, minus, y);
+            }
+            Unary::Floor => return self.round(RoundTo::Down, x),
+            Unary::Ceil => return self.round(RoundTo::Up, x),
+            Unary::Trunc => return self.round(RoundTo::Zero, x),
+            Unary::Round => return self.round(RoundTo::Even, x),
+            Unary::Sqrt => self.push(Op::Sqrt(x), x.ty),
+            Unary::Rsqrt => {
+                let one = self.f(1.0, x.ty);
+                let root = self.push(Op::Sqrt(x), x.ty);
+                self.div(one, root)
+            }
+            Unary::Reciprocal => {
+                let one = self.f(1.0, x.ty);
+                self.div(one, x)
+            }
+            Unary::Exp => self.exp(x),
+            Unary::Exp2 => self.exp2(x),
+            Unary::Expm1 => self.expm1(x),
+            Unary::Log => self.log(x),
+            Unary::Log1p => self.log1p(x),
+            Unary::Log2 => self.log2(x),
+            Unary::Log10 => self.log10(x),
+            Unary::Sin => self.sin_or_cos(x, f, 0),
+            Unary::Cos => self.sin_or_cos(x, f, 1),
+            Unary::Tanh => self.tanh(x),
+            Unary::Sigmoid => self.sigmoid(x),
+            Unary::Cosh => self.cosh(x),
+            Unary::Tan if single => self.tan(x),
+            Unary::Sinh if single => self.sinh(x),
+            Unary::Asin if single => self.asin(x),
+            Unary::Acos if single => self.acos(x),
+            Unary::Atan if single => self.atan(x),
+            Unary::Erf if single => self.erf(x),
+            // Rare functions, and the rarer ones in `f64`, go through the reference's scalar row.
+            _ => self.call(ScalarCall::Unary(f, x.ty), x, x, None),
+        };
+        self.narrow(y, dtype)
+    }
+
+    pub(super) fn float_binary(&mut self, f: Binary, a: V, b: V, dtype: DType) -> V {
+        let y = match f {
+            Binary::Add => self.add(a, b),
+            Binary::Sub => self.sub(a, b),
+            Binary::Mul => self.mul(a, b),
+            Binary::Div => self.div(a, b),
+            Binary::Maximum => return self.float_extreme(a, b, Bin::Max),
+            Binary::Minimum => return self.float_extreme(a, b, Bin::Min),
+            _ => self.call(ScalarCall::Binary(f, dtype), a, b, None),
+        };
+        self.narrow(y, dtype)
+    }
+
+    /// The larger or smaller, NaN if either is. Of two zeros either may be taken, as in PyTorch.
+    pub(super) fn float_extreme(&mut self, a: V, b: V, op: Bin) -> V {
+        // The instruction gives its second operand where either is NaN, so one test is left, and none if the first is a constant.
+        let number = |builder: &Builder, v: V| {
+            builder.is_const(v).is_some_and(|bits| match v.ty {
+                Ty::F32 => !f32::from_bits(bits as u32).is_nan(),
+                Ty::F64 => !f64::from_bits(bits).is_nan(),
+                Ty::I32 | Ty::I64 | Ty::Mask => false,
+            })
+        };
+        let (a, b) = if number(self, b) { (b, a) } else { (a, b) };
+        let y = self.bin(op, a, b);
+        if number(self, a) {
+            return y;
+        }
+        let nan = self.is_nan(a);
+        self.select(nan, a, y)
+    }
+}

@@ -1,0 +1,132 @@
+//! Hyperbolic functions and sigmoids: what is made of one exponential.
+
+use super::super::{Bin, Builder, Ty, V};
+
+impl Builder {
+    pub(in crate::lane) fn tanh(&mut self, x: V) -> V {
+        let a = self.fabs(x);
+        let z = self.mul(a, a);
+        let small = if x.ty == Ty::F32 {
+            let p = self.poly(
+                z,
+                &[
+                    -5.704_988_727_45e-3,
+                    2.063_908_879_54e-2,
+                    -5.373_971_555_31e-2,
+                    1.333_144_220_36e-1,
+                    -3.333_328_194_22e-1,
+                ],
+            );
+            let cube = self.mul(z, a);
+            self.fma(p, cube, a)
+        } else {
+            let p = self.poly(z, &[-9.643_991_794_250_523e-1, -9.928_772_310_019_186e1, -1.614_687_684_417_084_4e3]);
+            let q = self.poly(z, &[1.0, 1.128_116_784_916_329_3e2, 2.235_488_390_601_004_5e3, 4.844_063_053_251_255e3]);
+            let p = self.div(p, q);
+            let cube = self.mul(z, a);
+            self.fma(p, cube, a)
+        };
+        // 1 − 2 / (e^2a + 1)
+        let twice = self.add(a, a);
+        let limit = self.f(if x.ty == Ty::F32 { 20.0 } else { 44.0 }, x.ty);
+        let twice = self.bin(Bin::Min, limit, twice);
+        let e = self.exp_normal(twice);
+        let (one, two) = (self.f(1.0, x.ty), self.f(2.0, x.ty));
+        let d = self.add(e, one);
+        let d = self.div(two, d);
+        let large = self.sub(one, d);
+        let border = self.f(0.625, x.ty);
+        let is_small = self.lt(a, border);
+        let y = self.select(is_small, small, large);
+        self.with_sign(y, x)
+    }
+
+    pub(in crate::lane) fn sigmoid(&mut self, x: V) -> V {
+        // 1 / (1 + e^−|x|), or e^−|x| times that: neither overflows.
+        let sign = self.sign_bit(x.ty);
+        let minus = self.or(x, sign);
+        let e = self.exp(minus);
+        let (one, zero) = (self.f(1.0, x.ty), self.f(0.0, x.ty));
+        let d = self.add(e, one);
+        let back = self.sub(one, d);
+        let lost = self.add(back, e);
+        let negative = self.lt(x, zero);
+        let n = self.select(negative, e, one);
+        let inverse = self.div(one, d);
+        let y = self.mul(n, inverse);
+        // One step of correction for the quotient and for what 1 + e lost.
+        let rest = self.fnma(y, d, n);
+        let rest = self.fnma(y, lost, rest);
+        self.fma(rest, inverse, y)
+    }
+
+    /// `e^|x| / 2`, overflowing only where it must, and `|x|`.
+    pub(super) fn half_exp(&mut self, x: V) -> (V, V) {
+        let a = self.fabs(x);
+        let limit = self.f(if x.ty == Ty::F32 { 90.0 } else { 711.0 }, x.ty);
+        let c = self.bin(Bin::Min, limit, a);
+        let (n, r) = self.exp_reduce(c);
+        let p = self.exp_small(r);
+        let one = self.f(1.0, x.ty);
+        let n = self.sub(n, one);
+        (self.scale(p, n), a)
+    }
+
+    pub(in crate::lane) fn cosh(&mut self, x: V) -> V {
+        let (h, _) = self.half_exp(x);
+        let quarter = self.f(0.25, x.ty);
+        let low = self.div(quarter, h);
+        self.add(h, low)
+    }
+
+    /// `F32`.
+    pub(in crate::lane) fn sinh(&mut self, x: V) -> V {
+        let (h, a) = self.half_exp(x);
+        let quarter = self.f(0.25, x.ty);
+        let low = self.div(quarter, h);
+        let large = self.sub(h, low);
+        let z = self.mul(a, a);
+        let p = self.poly(z, &[2.037_219_129_45e-4, 8.330_283_762_39e-3, 1.666_671_602_11e-1]);
+        let cube = self.mul(z, a);
+        let small = self.fma(p, cube, a);
+        let one = self.f(1.0, x.ty);
+        let is_small = self.lt(a, one);
+        let y = self.select(is_small, small, large);
+        self.with_sign(y, x)
+    }
+
+    /// `F32`.
+    pub(in crate::lane) fn erf(&mut self, x: V) -> V {
+        let a = self.fabs(x);
+        let s = self.mul(x, x);
+        let c = |b: &mut Builder, v| b.f(v, Ty::F32);
+        // Far from 0: 1 − e^(polynomial).
+        let limit = c(self, 4.0);
+        let t = self.bin(Bin::Min, limit, a);
+        let t2 = self.mul(t, t);
+        let (c0, c1, c2, c3) =
+            (c(self, -1.728_534_7e-5), c(self, 3.831_971_3e-4), c(self, -3.883_964_4e-3), c(self, 2.425_462_2e-2));
+        let r = self.fma(c0, t, c1);
+        let u = self.fma(c2, t, c3);
+        let mut r = self.fma(r, t2, u);
+        for k in [-1.067_778_77e-1, -6.348_466_9e-1, -1.287_175_1e-1] {
+            let k = c(self, k);
+            r = self.fma(r, t, k);
+        }
+        let sign = self.sign_bit(x.ty);
+        let minus = self.xor(t, sign);
+        let r = self.fma(r, t, minus);
+        let e = self.exp_normal(r);
+        let one = c(self, 1.0);
+        let far = self.sub(one, e);
+        let p = self.poly(
+            s,
+            &[-5.967_617e-4, 4.991_194_2e-3, -2.676_813_5e-2, 1.128_199_3e-1, -3.761_253_4e-1, 1.283_791_66e-1],
+        );
+        let near = self.fma(p, a, a);
+        let border = c(self, 0.927_734_375);
+        let is_far = self.lt(border, a);
+        let y = self.select(is_far, far, near);
+        self.with_sign(y, x)
+    }
+}

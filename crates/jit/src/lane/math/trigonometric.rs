@@ -1,0 +1,227 @@
+//! Sines, cosines, tangents and their inverses.
+
+use cotangent_core::ops::Unary;
+
+use super::super::{Builder, Op, Pred, ScalarCall, Shift, Ty, V};
+use super::format;
+
+/// π/2 in three parts, each rounded to `f32`.
+const HALF_PI: f64 = std::f32::consts::FRAC_PI_2 as f64;
+const HALF_PI_MID: f64 = -4.371_138_828_673_793e-8;
+const HALF_PI_LOW: f64 = -1.715_124_510_005_882e-15;
+
+impl Builder {
+    /// The quadrant (in the low bits of an integer) and `r` in `[−π/4, π/4]` with `x = q π/2 + r`.
+    pub(super) fn quadrant(&mut self, x: V) -> (V, V) {
+        let f = format(x.ty);
+        let parts: [f64; 3] = if x.ty == Ty::F32 {
+            [HALF_PI, HALF_PI_MID, HALF_PI_LOW]
+        } else {
+            [std::f64::consts::FRAC_PI_2, 6.123_233_995_736_766e-17, -1.497_384_904_859_183_3e-33]
+        };
+        let (scale, magic) = (self.f(std::f64::consts::FRAC_2_PI, x.ty), self.f(f.magic, x.ty));
+        let shifted = self.fma(x, scale, magic);
+        let n = self.sub(shifted, magic);
+        let mut r = x;
+        for part in parts {
+            let part = self.f(part, x.ty);
+            r = self.fnma(n, part, r);
+        }
+        (shifted.bits(f.int), r)
+    }
+
+    /// Sine and cosine of `r` in `[−π/4, π/4]`.
+    pub(super) fn sin_cos_small(&mut self, r: V) -> (V, V) {
+        let z = self.mul(r, r);
+        let (sin, cos): (&[f64], &[f64]) = if r.ty == Ty::F32 {
+            (
+                &[-1.951_529_589_1e-4, 8.332_160_873_6e-3, -1.666_665_461_1e-1],
+                &[2.443_315_711_809_948e-5, -1.388_731_625_493_765e-3, 4.166_664_568_298_827e-2],
+            )
+        } else {
+            (
+                &[
+                    1.589_690_995_211_55e-10,
+                    -2.505_076_025_340_686_3e-8,
+                    2.755_731_370_707_007e-6,
+                    -1.984_126_982_985_795e-4,
+                    8.333_333_333_322_49e-3,
+                    -1.666_666_666_666_663_2e-1,
+                ],
+                &[
+                    -1.135_964_755_778_819_5e-11,
+                    2.087_572_321_298_175e-9,
+                    -2.755_731_435_139_066_3e-7,
+                    2.480_158_728_947_673e-5,
+                    -1.388_888_888_887_411e-3,
+                    4.166_666_666_666_66e-2,
+                ],
+            )
+        };
+        let p = self.poly(z, sin);
+        let cube = self.mul(r, z);
+        let s = self.fma(p, cube, r);
+        let q = self.poly(z, cos);
+        let (one, half) = (self.f(1.0, r.ty), self.f(0.5, r.ty));
+        let q = self.mul(q, z);
+        let q = self.sub(q, half);
+        (s, self.fma(q, z, one))
+    }
+
+    /// Beyond this, three parts of π/2 are too few and the scalar function takes over.
+    pub(super) fn far(&mut self, x: V) -> V {
+        let limit = self.f(if x.ty == Ty::F32 { 30_000.0 } else { 500_000.0 }, x.ty);
+        let size = self.fabs(x);
+        let near = self.cmp(Pred::Le, size, limit);
+        self.not(near)
+    }
+
+    /// The sine, or the cosine where `ahead` is 1.
+    pub(in crate::lane) fn sin_or_cos(&mut self, x: V, f: Unary, ahead: i64) -> V {
+        let int = format(x.ty).int;
+        let (q, r) = self.quadrant(x);
+        let (s, c) = self.sin_cos_small(r);
+        let (one, two, ahead) = (self.i(1, int), self.i(2, int), self.i(ahead, int));
+        let q = if f == Unary::Cos { self.add(q, ahead) } else { q };
+        let odd = self.and(q, one);
+        let odd = self.cmp(Pred::Eq, odd, one);
+        let y = self.select(odd, c, s);
+        let flip = self.and(q, two);
+        let flip = self.shift(Shift::Left, flip, if x.ty == Ty::F32 { 30 } else { 62 });
+        let mut y = self.xor(y, flip.bits(x.ty));
+        if f == Unary::Sin {
+            let zero = self.f(0.0, x.ty);
+            let is_zero = self.cmp(Pred::Eq, x, zero);
+            y = self.select(is_zero, x, y);
+        }
+        let far = self.far(x);
+        self.call(ScalarCall::Unary(f, x.ty), x, x, Some((far, y)))
+    }
+
+    /// `F32`.
+    pub(in crate::lane) fn tan(&mut self, x: V) -> V {
+        let (q, r) = self.quadrant(x);
+        // What the rounding of r lost.
+        let magic = self.f(format(x.ty).magic, x.ty);
+        let n = self.sub(q.bits(x.ty), magic);
+        let [hi, mid, lo] = [HALF_PI, HALF_PI_MID, HALF_PI_LOW];
+        let (hi, mid, lo) = (self.f(hi, x.ty), self.f(mid, x.ty), self.f(lo, x.ty));
+        let first = self.fnma(n, hi, x);
+        let lost = self.sub(first, r);
+        let lost = self.fnma(n, mid, lost);
+        let lost = self.fnma(n, lo, lost);
+        let z = self.mul(r, r);
+        let p = self.poly(
+            z,
+            &[
+                9.385_401_855_43e-3,
+                3.119_922_326_97e-3,
+                2.443_013_545_25e-2,
+                5.341_128_070_05e-2,
+                1.333_879_940_85e-1,
+                3.333_315_685_48e-1,
+            ],
+        );
+        let cube = self.mul(z, r);
+        let t = self.fma(p, cube, lost);
+        let t = self.add(t, r);
+        let minus = self.f(-1.0, x.ty);
+        let inverse = self.div(minus, t);
+        let one = self.i(1, Ty::I32);
+        let odd = self.and(q, one);
+        let odd = self.cmp(Pred::Eq, odd, one);
+        let y = self.select(odd, inverse, t);
+        let zero = self.f(0.0, x.ty);
+        let is_zero = self.cmp(Pred::Eq, x, zero);
+        let y = self.select(is_zero, x, y);
+        let far = self.far(x);
+        self.call(ScalarCall::Unary(Unary::Tan, x.ty), x, x, Some((far, y)))
+    }
+
+    /// `F32`; the polynomial of the arc sine on `[0, ½]` after the reduction `a > ½ → √((1 − a) / 2)`, and whether that was done.
+    pub(super) fn arc_small(&mut self, a: V) -> (V, V) {
+        let (one, half) = (self.f(1.0, a.ty), self.f(0.5, a.ty));
+        let big = self.lt(half, a);
+        let z = self.sub(one, a);
+        let z = self.mul(z, half);
+        let root = self.push(Op::Sqrt(z), a.ty);
+        let square = self.mul(a, a);
+        let z = self.select(big, z, square);
+        let s = self.select(big, root, a);
+        let p = self.poly(
+            z,
+            &[4.216_319_904_8e-2, 2.418_131_104_9e-2, 4.547_002_599_8e-2, 7.495_300_268_6e-2, 1.666_675_242_2e-1],
+        );
+        let cube = self.mul(z, s);
+        // What the rounding of the root lost.
+        let (zero, tiny) = (self.f(0.0, a.ty), self.f(f64::from(f32::MIN_POSITIVE), a.ty));
+        let rest = self.fnma(s, s, z);
+        let twice = self.add(s, s);
+        let twice = self.add(twice, tiny);
+        let lost = self.div(rest, twice);
+        let lost = self.select(big, lost, zero);
+        let p = self.fma(p, cube, lost);
+        (self.add(p, s), big)
+    }
+
+    /// `F32`.
+    pub(in crate::lane) fn asin(&mut self, x: V) -> V {
+        let a = self.fabs(x);
+        let (p, big) = self.arc_small(a);
+        let (quarter, low) = (self.f(HALF_PI, x.ty), self.f(-HALF_PI_MID, x.ty));
+        let two = self.f(2.0, x.ty);
+        let twice = self.fma(two, p, low);
+        let rest = self.sub(quarter, twice);
+        let y = self.select(big, rest, p);
+        self.with_sign(y, x)
+    }
+
+    /// `F32`.
+    pub(in crate::lane) fn acos(&mut self, x: V) -> V {
+        let a = self.fabs(x);
+        let (p, big) = self.arc_small(a);
+        let zero = self.f(0.0, x.ty);
+        let (quarter, low) = (self.f(HALF_PI, x.ty), self.f(HALF_PI_MID, x.ty));
+        let negative = self.lt(x, zero);
+        let sign = self.sign_bit(x.ty);
+        let twice = self.add(p, p);
+        // Near ±1: 2p, or π − 2p on the negative side; else π/2 ∓ p.
+        let half_turn = self.sub(low, p);
+        let half_turn = self.add(half_turn, quarter);
+        let far = self.add(half_turn, half_turn);
+        let near = self.select(negative, far, twice);
+        let x_sign = self.and(x, sign);
+        let signed = self.xor(p, x_sign);
+        let middle = self.sub(low, signed);
+        let middle = self.add(middle, quarter);
+        self.select(big, near, middle)
+    }
+
+    /// `F32`.
+    pub(in crate::lane) fn atan(&mut self, x: V) -> V {
+        let a = self.fabs(x);
+        let (one, minus) = (self.f(1.0, x.ty), self.f(-1.0, x.ty));
+        let (tan1, tan3) = (self.f(0.414_213_562_373_095_03, x.ty), self.f(2.414_213_562_373_095, x.ty));
+        let (mid, big) = (self.lt(tan1, a), self.lt(tan3, a));
+        let (less, more) = (self.sub(a, one), self.add(a, one));
+        let num = self.select(mid, less, a);
+        let num = self.select(big, minus, num);
+        let den = self.select(mid, more, one);
+        let den = self.select(big, a, den);
+        let t = self.div(num, den);
+        let z = self.mul(t, t);
+        let p = self.poly(z, &[8.053_744_495_38e-2, -1.387_768_560_32e-1, 1.997_771_064_78e-1, -3.333_294_915_39e-1]);
+        let cube = self.mul(z, t);
+        let zero = self.f(0.0, x.ty);
+        let (low1, low2) = (self.f(HALF_PI_MID / 2.0, x.ty), self.f(HALF_PI_MID, x.ty));
+        let low = self.select(mid, low1, zero);
+        let low = self.select(big, low2, low);
+        let y = self.fma(p, cube, low);
+        let y = self.add(y, t);
+        let (eighth, quarter) = (self.f(std::f64::consts::FRAC_PI_4, x.ty), self.f(std::f64::consts::FRAC_PI_2, x.ty));
+        let base = self.select(mid, eighth, zero);
+        let base = self.select(big, quarter, base);
+        let y = self.add(y, base);
+        self.with_sign(y, x)
+    }
+}

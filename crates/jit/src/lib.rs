@@ -1,0 +1,25 @@
+//! Machine code for loop programs.
+//!
+//! [`compile`] takes a [`LoopProgram`] and gives a [`Compiled`], which many threads may call at once. Bodies become vector instructions by
+//! an emitter of our own ([`Path::Wide256`]) or run on tiles where the CPU is another one ([`Path::Tiles`]); both execute the same [`lane`] code.
+//! This is the only crate with `unsafe`; what makes it sound are the invariants P1 to P5 of [`cotangent_loops::ir`] and the lengths that
+//! [`Compiled::call`] checks.
+
+mod error;
+mod frame;
+mod kernel;
+mod lane;
+mod memory;
+mod program;
+mod routine;
+mod run;
+pub mod threads;
+mod tile;
+mod wide;
+
+pub use error::{CallError, JitError};
+pub use memory::{Block, kept_bytes, trim};
+pub use program::{CompileOptions, Compiled, Path, compile, compile_with};
+
+#[cfg(doc)]
+use cotangent_loops::ir::LoopProgram;

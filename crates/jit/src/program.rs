@@ -1,0 +1,217 @@
+//! A compiled program: its memory plan and its calls.
+
+use cotangent_loops::ir::{LoopProgram, Role, Routine, Step};
+use cotangent_loops::plan::{Plan, plan};
+
+use crate::error::{CallError, JitError};
+use crate::frame::with_words;
+use crate::kernel::{NestKernel, prepare};
+use crate::memory::{ALIGN, Block};
+use crate::run::Buffers;
+use crate::wide::Assembler;
+
+/// Which executor runs bodies.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Path {
+    /// The best one that the machine has.
+    #[default]
+    Auto,
+    /// Vectors of 256 bits: x86-64 with AVX2 and FMA.
+    Wide256,
+    /// The portable interpreter of tiles.
+    Tiles,
+}
+
+/// How to compile.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct CompileOptions {
+    /// Which executor runs bodies.
+    pub path: Path,
+}
+
+/// Where a buffer is during a call.
+#[derive(Debug)]
+enum Place {
+    Param(usize),
+    Constant(Block),
+    Result(usize),
+    /// An offset in the arena of temporaries.
+    Temp(usize),
+}
+
+#[derive(Debug)]
+enum Action {
+    Nest(NestKernel),
+    Routine(Routine),
+}
+
+/// A loop program ready to be called, by many threads at once.
+#[derive(Debug)]
+pub struct Compiled {
+    program: LoopProgram,
+    places: Vec<Place>,
+    actions: Vec<Action>,
+    arena_bytes: usize,
+    peak_bytes: usize,
+    code: Assembler,
+}
+
+/// Compiles a program for this machine.
+///
+/// *Errors*: see [`JitError`].
+pub fn compile(program: &LoopProgram) -> Result<Compiled, JitError> {
+    compile_with(program, CompileOptions::default())
+}
+
+/// As [`compile`], with options.
+pub fn compile_with(program: &LoopProgram, options: CompileOptions) -> Result<Compiled, JitError> {
+    let available = crate::wide::available();
+    let path = match options.path {
+        Path::Auto if available => Path::Wide256,
+        Path::Auto | Path::Tiles => Path::Tiles,
+        Path::Wide256 if available => Path::Wide256,
+        Path::Wide256 => return Err(JitError::NoSuchPath { path: "Wide256" }),
+    };
+    let mut code = Assembler::default();
+    let mut actions = Vec::with_capacity(program.steps.len());
+    for step in &program.steps {
+        actions.push(match step {
+            Step::Nest(nest) => Action::Nest(prepare(program, nest, path, &mut code)?),
+            Step::Routine(r) => Action::Routine(r.clone()),
+        });
+    }
+    code.finish()?;
+    for action in &mut actions {
+        if let Action::Nest(nest) = action {
+            for wide in nest.stages.iter_mut().filter_map(|s| s.wide.as_mut()) {
+                wide.entry = code.base() + wide.offset;
+            }
+        }
+    }
+    let plan = plan(program);
+    let places = places(program, &plan);
+    let (arena_bytes, peak_bytes) = (plan.arena, plan.peak_bytes());
+    Ok(Compiled { program: program.clone(), places, actions, arena_bytes, peak_bytes, code })
+}
+
+/// Where each buffer is, by the plan of temporaries.
+fn places(program: &LoopProgram, plan: &Plan) -> Vec<Place> {
+    let mut results = 0;
+    let places = program.buffers.iter().enumerate().map(|(i, b)| match &b.role {
+        Role::Param => Place::Param(program.params.iter().position(|p| p.0 as usize == i).unwrap_or(usize::MAX)),
+        Role::Constant(a) => {
+            let bytes = a.to_le_bytes();
+            let mut block = Block::new(bytes.len());
+            block.bytes_mut().copy_from_slice(&bytes);
+            Place::Constant(block)
+        }
+        Role::Result => {
+            results += 1;
+            Place::Result(results - 1)
+        }
+        Role::Temp => Place::Temp(plan.offsets[i].unwrap_or(0)),
+    });
+    places.collect()
+}
+
+impl Compiled {
+    /// The results at `inputs`, each a dense row-major buffer of the parameter's dtype.
+    ///
+    /// *Errors*: [`CallError`]; data that an op cannot compute with name the op and the source line.
+    pub fn call(&self, inputs: &[&[u8]]) -> Result<Vec<Block>, CallError> {
+        let mut outputs = Vec::with_capacity(self.program.results.len());
+        self.call_into(inputs, &mut outputs)?;
+        Ok(outputs)
+    }
+
+    /// As [`Compiled::call`], with the results in `outputs`, whose former contents are dropped.
+    pub fn call_into(&self, inputs: &[&[u8]], outputs: &mut Vec<Block>) -> Result<(), CallError> {
+        self.check(inputs)?;
+        outputs.clear();
+        let size = |b: usize| self.program.buffers[b].len * self.program.buffers[b].dtype.size_bytes();
+        let mut owned: smallvec::SmallVec<[Option<Block>; 8]> = smallvec::SmallVec::new();
+        for (b, place) in self.places.iter().enumerate() {
+            if matches!(place, Place::Result(_)) {
+                owned.push(Some(Block::new(size(b))));
+            }
+        }
+        let arena = (self.arena_bytes > 0).then(|| Block::new(self.arena_bytes));
+        with_words(self.places.len(), |words| {
+            for (word, place) in words.iter_mut().zip(&self.places) {
+                *word = match place {
+                    // An empty slice may have any address; an aligned one that nobody reads is as good.
+                    Place::Param(i) if inputs[*i].is_empty() => ALIGN as u64,
+                    Place::Param(i) => inputs[*i].as_ptr() as u64,
+                    Place::Constant(block) => block.as_ptr() as u64,
+                    Place::Result(i) => owned[*i].as_ref().map_or(0, |b| b.as_ptr() as u64),
+                    Place::Temp(at) => arena.as_ref().map_or(0, |a| a.as_ptr().wrapping_add(*at) as u64),
+                };
+            }
+            // SAFETY: pointers and words have the same size and all bit patterns are valid for both.
+            let pointers = unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<*mut u8>(), words.len()) };
+            for action in &self.actions {
+                // SAFETY: every buffer has its length (`check`, and `Block::new` above); parameters and constants are only read (P1).
+                unsafe {
+                    match action {
+                        Action::Nest(nest) => crate::run::nest(nest, Buffers(pointers))?,
+                        Action::Routine(r) => crate::routine::run(r, &self.program, Buffers(pointers))?,
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        for (i, id) in self.program.results.iter().enumerate() {
+            let again = self.program.results[..i].iter().position(|r| r == id);
+            let block = match (&self.places[id.0 as usize], again) {
+                (_, Some(first)) => outputs[first].clone(),
+                (Place::Result(r), None) => owned[*r].take().expect("P1: each result buffer is handed out once"),
+                (Place::Param(p), None) => copy(inputs[*p]),
+                (Place::Constant(c), None) => c.clone(),
+                (Place::Temp(at), None) => {
+                    let arena = arena.as_ref().map_or(&[][..], Block::bytes);
+                    copy(&arena[*at..][..size(id.0 as usize)])
+                }
+            };
+            outputs.push(block);
+        }
+        Ok(())
+    }
+
+    fn check(&self, inputs: &[&[u8]]) -> Result<(), CallError> {
+        if inputs.len() != self.program.params.len() {
+            return Err(CallError::Arity { expected: self.program.params.len(), found: inputs.len() });
+        }
+        for (arg, (bytes, id)) in inputs.iter().zip(&self.program.params).enumerate() {
+            let buffer = &self.program.buffers[id.0 as usize];
+            let align = buffer.dtype.size_bytes();
+            if bytes.len() != buffer.len * align {
+                return Err(CallError::Length { arg, expected: buffer.len * align, found: bytes.len() });
+            }
+            if !bytes.is_empty() && !(bytes.as_ptr() as usize).is_multiple_of(align) {
+                return Err(CallError::Alignment { arg, align });
+            }
+        }
+        Ok(())
+    }
+
+    /// The program that was compiled.
+    pub fn program(&self) -> &LoopProgram {
+        &self.program
+    }
+
+    /// What one call allocates at most beside its arguments, in bytes: results, temporaries, and one thread's scratch rows.
+    pub fn peak_bytes(&self) -> usize {
+        self.peak_bytes
+    }
+
+    /// The bytes of machine code.
+    pub fn code_bytes(&self) -> usize {
+        self.code.code_bytes()
+    }
+}
+
+fn copy(bytes: &[u8]) -> Block {
+    let mut block = Block::new(bytes.len());
+    block.bytes_mut().copy_from_slice(bytes);
+    block
+}

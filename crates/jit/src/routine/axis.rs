@@ -1,0 +1,322 @@
+//! Kernels along one dim: prefix sums and products, positions of extremes, and reads and additions through an index.
+//!
+//! A tensor is seen as `[outer, n, inner]`.
+
+use cotangent_core::array::Element;
+use cotangent_core::error::EvalError;
+
+use crate::threads;
+
+/// Sizes around a dim.
+#[derive(Clone, Copy)]
+pub struct Axis {
+    /// The product of the dims before.
+    pub outer: usize,
+    /// The dim.
+    pub n: usize,
+    /// The product of the dims behind.
+    pub inner: usize,
+}
+
+impl Axis {
+    /// The sizes around `dim`.
+    pub fn of(shape: &cotangent_core::ir::Shape, dim: usize) -> Self {
+        let product = |r: std::ops::Range<usize>| r.map(|d| shape[d].get()).product();
+        Axis { outer: product(0..dim), n: shape[dim].get(), inner: product(dim + 1..shape.rank()) }
+    }
+
+    fn len(self) -> usize {
+        self.outer * self.n * self.inner
+    }
+}
+
+/// Memory shared by pieces of a loop.
+#[derive(Clone, Copy)]
+pub struct Shared<T>(pub *mut T);
+// SAFETY: pieces write disjoint elements and read what nobody writes.
+unsafe impl<T> Sync for Shared<T> {}
+impl<T> Shared<T> {
+    fn get(&self) -> *mut T {
+        self.0
+    }
+}
+
+/// Rows that are scanned side by side, so that their chains of additions overlap.
+const ROWS: usize = 4;
+
+/// `y[o, k, i]` = the elements up to `k` combined, in a wider type.
+///
+/// # Safety
+/// `x` and `y` have the elements of `axis`.
+pub unsafe fn scan<T: Copy, S: Copy + Sync>(
+    axis: Axis,
+    x: *const T,
+    y: *mut T,
+    neutral: S,
+    add: impl Fn(S, T) -> S + Sync,
+    end: impl Fn(S) -> T + Sync,
+) {
+    let (x, y) = (Shared(x.cast_mut()), Shared(y));
+    let cost = axis.len() as u64;
+    let Axis { outer, n, inner } = axis;
+    // Lines go in groups of neighbours.
+    let lines = outer * inner;
+    let groups = lines.div_ceil(ROWS);
+    let pieces = groups.min(256);
+    if n == 0 || lines == 0 {
+        return;
+    }
+    threads::for_each(pieces, cost, &|piece| {
+        for group in piece * groups / pieces..(piece + 1) * groups / pieces {
+            let start: [usize; ROWS] = std::array::from_fn(|r| {
+                // The last group repeats a line, which computes the same values again.
+                let line = (group * ROWS + r).min(lines - 1);
+                line / inner * n * inner + line % inner
+            });
+            let mut sums = [neutral; ROWS];
+            for k in 0..n {
+                for r in 0..ROWS {
+                    let at = start[r] + k * inner;
+                    // SAFETY: the caller's; each line belongs to one piece.
+                    unsafe {
+                        sums[r] = add(sums[r], *x.get().add(at));
+                        *y.get().add(at) = end(sums[r]);
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// Prefix sums of contiguous lines of `f32`, in `f64`: eight elements at a time, so that only one addition of each block waits for the last.
+///
+/// # Safety
+/// `x` and `y` have `lines · n` elements.
+pub unsafe fn prefix_sums(lines: usize, n: usize, x: *const f32, y: *mut f32) {
+    let (x, y) = (Shared(x.cast_mut()), Shared(y));
+    let pieces = lines.min(256);
+    threads::for_each(pieces, (lines * n) as u64 / 2, &|piece| {
+        for line in piece * lines / pieces..(piece + 1) * lines / pieces {
+            // SAFETY: the caller's; lines are disjoint.
+            let (x, y) = unsafe {
+                (
+                    std::slice::from_raw_parts(x.get().add(line * n).cast_const(), n),
+                    std::slice::from_raw_parts_mut(y.get().add(line * n), n),
+                )
+            };
+            let mut sum = 0.0;
+            let (xs, ys) = (x.chunks_exact(8), y.chunks_exact_mut(8));
+            for (x, y) in xs.zip(ys) {
+                let mut p: [f64; 8] = std::array::from_fn(|i| f64::from(x[i]));
+                for step in [1, 2, 4] {
+                    let q = p;
+                    for i in step..8 {
+                        p[i] += q[i - step];
+                    }
+                }
+                for (y, p) in y.iter_mut().zip(p) {
+                    *y = (sum + p) as f32;
+                }
+                sum += p[7];
+            }
+            let done = n - n % 8;
+            for (x, y) in x[done..].iter().zip(&mut y[done..]) {
+                sum += f64::from(*x);
+                *y = sum as f32;
+            }
+        }
+    });
+}
+
+/// `y[o, i]` = the first position of the largest (or smallest) element, the first NaN if there is one.
+///
+/// # Safety
+/// `x` has the elements of `axis`, whose `n` is not 0, and `y` has `outer · inner`.
+pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync>(axis: Axis, x: *const T, y: *mut i64, largest: bool) {
+    let Axis { outer, n, inner } = axis;
+    let (x, y) = (Shared(x.cast_mut()), Shared(y));
+    let pieces = outer.min(256);
+    threads::for_each(pieces, axis.len() as u64 / 4, &|piece| {
+        for o in piece * outer / pieces..(piece + 1) * outer / pieces {
+            // SAFETY: the caller's; each piece has lines of its own.
+            let (x, y) = unsafe {
+                (
+                    std::slice::from_raw_parts(x.get().add(o * n * inner).cast_const(), n * inner),
+                    std::slice::from_raw_parts_mut(y.get().add(o * inner), inner),
+                )
+            };
+            match (inner, largest) {
+                (1, true) => y[0] = first(x, |a, b| a > b),
+                (1, false) => y[0] = first(x, |a, b| a < b),
+                (_, true) => columns(x, y, |a, b| a > b),
+                (_, false) => columns(x, y, |a, b| a < b),
+            }
+        }
+    });
+}
+
+/// The extreme in lanes, then the first place where it stands: two passes over a line that stays in the cache, both vectorised.
+#[inline(always)]
+fn first<T: Copy + PartialOrd>(x: &[T], better: impl Fn(T, T) -> bool + Copy) -> i64 {
+    #[inline(always)]
+    fn both<T: Copy + PartialOrd>(x: &[T], better: impl Fn(T, T) -> bool) -> i64 {
+        const LANES: usize = 32;
+        let mut best = [x[0]; LANES];
+        let mut nan = [false; LANES];
+        let chunks = x.chunks_exact(LANES);
+        for x in chunks.remainder() {
+            if better(*x, best[0]) {
+                best[0] = *x;
+            }
+            nan[0] |= is_nan(*x);
+        }
+        for chunk in chunks {
+            for j in 0..LANES {
+                best[j] = if better(chunk[j], best[j]) { chunk[j] } else { best[j] };
+                nan[j] |= is_nan(chunk[j]);
+            }
+        }
+        if nan.contains(&true) {
+            return x.iter().position(|x| is_nan(*x)).unwrap_or(0) as i64;
+        }
+        let top = best.into_iter().fold(best[0], |a, b| if better(b, a) { b } else { a });
+        // Blocks first: a search with an exit in each step is not vectorised.
+        let block = x.chunks(LANES).position(|c| c.iter().fold(false, |hit, x| hit | (*x == top))).unwrap_or(0);
+        let within = x[block * LANES..].iter().position(|x| *x == top).unwrap_or(0);
+        (block * LANES + within) as i64
+    }
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2")]
+        fn vector<T: Copy + PartialOrd>(x: &[T], better: impl Fn(T, T) -> bool) -> i64 {
+            both(x, better)
+        }
+        if std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: the CPU has the feature.
+            return unsafe { vector(x, better) };
+        }
+    }
+    both(x, better)
+}
+
+#[inline(always)]
+fn is_nan<T: PartialOrd>(x: T) -> bool {
+    x.partial_cmp(&x).is_none()
+}
+
+fn columns<T: Copy + PartialOrd>(x: &[T], y: &mut [i64], better: impl Fn(T, T) -> bool) {
+    let inner = y.len();
+    y.fill(0);
+    let mut best = x[..inner].to_vec();
+    for (k, row) in x.chunks_exact(inner).enumerate().skip(1) {
+        for ((x, best), y) in row.iter().zip(&mut best).zip(y.iter_mut()) {
+            if better(*x, *best) || (is_nan(*x) && !is_nan(*best)) {
+                (*best, *y) = (*x, k as i64);
+            }
+        }
+    }
+}
+
+/// Checks all indices of a dim.
+fn in_bounds(index: &[i64], dim: usize, size: usize) -> Result<(), EvalError> {
+    match index.iter().position(|i| usize::try_from(*i).map_or(true, |i| i >= size)) {
+        Some(at) => Err(EvalError::Index { dim, index: index[at], size, at }),
+        None => Ok(()),
+    }
+}
+
+/// `y[o, j, i] = x[o, index[j], i]`, of elements of `size` bytes.
+///
+/// # Safety
+/// `x` has the elements of `axis`, `y` has `outer · index.len() · inner`.
+pub unsafe fn select(
+    axis: Axis,
+    dim: usize,
+    x: *const u8,
+    index: &[i64],
+    y: *mut u8,
+    size: usize,
+) -> Result<(), EvalError> {
+    in_bounds(index, dim, axis.n)?;
+    let bytes = axis.inner * size;
+    let rows = axis.outer * index.len();
+    let (x, y) = (Shared(x.cast_mut()), Shared(y));
+    let pieces = rows.min(64);
+    threads::for_each(pieces, (rows * bytes) as u64 / 8, &|piece| {
+        for row in piece * rows / pieces..(piece + 1) * rows / pieces {
+            let (o, j) = (row / index.len(), row % index.len());
+            let from = (o * axis.n + index[j] as usize) * bytes;
+            // SAFETY: the index is in bounds; rows of the result are disjoint.
+            unsafe { std::ptr::copy_nonoverlapping(x.get().add(from), y.get().add(row * bytes), bytes) };
+        }
+    });
+    Ok(())
+}
+
+/// `y = x`, then `y[o, index[j], i] += src[o, j, i]` in the order of `j`, in `f64`, as [`cotangent_core::ops::IndexAdd`] says.
+///
+/// # Safety
+/// `x` and `y` have the elements of `axis`, `src` has `outer · index.len() · inner`.
+pub unsafe fn select_add<T: Element>(
+    axis: Axis,
+    dim: usize,
+    [x, src]: [*const T; 2],
+    index: &[i64],
+    y: *mut T,
+) -> Result<(), EvalError> {
+    in_bounds(index, dim, axis.n)?;
+    let plane = axis.n * axis.inner;
+    for o in 0..axis.outer {
+        // SAFETY: the caller's.
+        let (x, src) = unsafe {
+            (
+                std::slice::from_raw_parts(x.add(o * plane), plane),
+                std::slice::from_raw_parts(src.add(o * index.len() * axis.inner), index.len() * axis.inner),
+            )
+        };
+        let mut sums: Vec<f64> = x.iter().map(|x| x.to_f64()).collect();
+        for (j, k) in index.iter().enumerate() {
+            let to = &mut sums[*k as usize * axis.inner..][..axis.inner];
+            for (s, x) in to.iter_mut().zip(&src[j * axis.inner..]) {
+                *s += x.to_f64();
+            }
+        }
+        for (i, s) in sums.into_iter().enumerate() {
+            // SAFETY: the caller's.
+            unsafe { *y.add(o * plane + i) = T::from_f64(s) };
+        }
+    }
+    Ok(())
+}
+
+/// For each element of an index of shape `own`, its place in an operand of `shape` with the index along `dim`.
+///
+/// *Errors*: the first index out of bounds.
+pub fn places(
+    own: &cotangent_core::ir::Shape,
+    shape: &cotangent_core::ir::Shape,
+    dim: usize,
+    index: &[i64],
+) -> Result<Vec<usize>, EvalError> {
+    in_bounds(index, dim, shape[dim].get())?;
+    let strides = shape.strides();
+    let rank = own.rank();
+    let mut at = vec![0usize; rank];
+    let mut base = 0usize;
+    let mut out = Vec::with_capacity(index.len());
+    for i in index {
+        out.push(base + *i as usize * strides[dim]);
+        // An odometer over all dims; the indexed one adds nothing to the base.
+        for d in (0..rank).rev() {
+            let stride = if d == dim { 0 } else { strides[d] };
+            at[d] += 1;
+            base += stride;
+            if at[d] < own[d].get() {
+                break;
+            }
+            base -= stride * at[d];
+            at[d] = 0;
+        }
+    }
+    Ok(out)
+}

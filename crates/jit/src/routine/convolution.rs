@@ -1,0 +1,271 @@
+//! Convolutions as matrix products on tiles of columns.
+//!
+//! A column is a position of the result in one image; its rows are the input elements that the kernel meets there, one for each input channel
+//! and kernel element. Tiles of columns, and chunks of rows where there are many, keep the gathered matrix in the second-level cache.
+
+use cotangent_core::ir::Shape;
+use cotangent_core::ops::Convolution;
+
+use crate::memory::Block;
+use crate::threads;
+
+/// The bytes that a gathered tile may have.
+const TILE_BYTES: usize = 384 << 10;
+/// The fewest columns worth a product.
+const MIN_COLUMNS: usize = 48;
+
+struct Sizes {
+    images: usize,
+    groups: usize,
+    ci: usize,
+    co: usize,
+    x: Vec<usize>,
+    k: Vec<usize>,
+    y: Vec<usize>,
+}
+
+struct Pointers<T>(*const T, *const T, *mut T);
+// SAFETY: operands are only read; each piece writes columns of its own.
+unsafe impl<T> Sync for Pointers<T> {}
+impl<T> Pointers<T> {
+    fn get(&self) -> (*const T, *const T, *mut T) {
+        (self.0, self.1, self.2)
+    }
+}
+
+/// Computes a convolution of floats.
+///
+/// # Safety
+/// The operands have the shapes `x` and `w`, the result has room for `y`, as inferred; nobody else writes them.
+pub unsafe fn run<T: Copy + 'static + Sync>(
+    op: &Convolution,
+    shapes: [&Shape; 3],
+    x: *const T,
+    w: *const T,
+    y: *mut T,
+    zero: T,
+    one: T,
+) {
+    let dims = |s: &Shape| -> Vec<usize> { (2..s.rank()).map(|d| s[d].get()).collect() };
+    let s = Sizes {
+        images: shapes[0][0].get(),
+        groups: op.groups,
+        ci: shapes[0][1].get() / op.groups,
+        co: shapes[2][1].get() / op.groups,
+        x: dims(shapes[0]),
+        k: dims(shapes[1]),
+        y: dims(shapes[2]),
+    };
+    let kernel: usize = s.k.iter().product();
+    let (rows, plane) = (s.ci * kernel, s.y.iter().product::<usize>());
+    let columns = s.images * plane;
+    if columns == 0 || s.co * s.groups == 0 {
+        return;
+    }
+    let size = size_of::<T>();
+    // The weights as [groups, co, ci · k]: transposed convolutions store them the other way round.
+    let weights = op.transposed.then(|| {
+        let mut block = Block::new(s.groups * s.co * rows * size);
+        let to: *mut T = block.bytes_mut().as_mut_ptr().cast();
+        for (g, o, i) in (0..s.groups).flat_map(|g| (0..s.co).flat_map(move |o| (0..s.ci).map(move |i| (g, o, i)))) {
+            let from = ((g * s.ci + i) * s.co + o) * kernel;
+            // SAFETY: both places have `kernel` elements: `w` is `[groups · ci, co, k…]`.
+            unsafe { std::ptr::copy_nonoverlapping(w.add(from), to.add((g * s.co + o) * rows + i * kernel), kernel) };
+        }
+        block
+    });
+    let w = weights.as_ref().map_or(w, |b| b.as_ptr().cast_const().cast());
+    let channels = (TILE_BYTES / size / MIN_COLUMNS / kernel.max(1)).clamp(1, s.ci.max(1));
+    let width = (TILE_BYTES / size / (channels * kernel).max(1)).clamp(MIN_COLUMNS, 1024).min(columns);
+    let tiles = columns.div_ceil(width);
+    // The longer of the innermost lines is what is copied: that of the result, or (in gradients of weights) that of the kernel.
+    let unit = !op.transposed && op.dilation.last() == Some(&1);
+    let by_kernel = unit && s.k.last() > s.y.last();
+    let cost = (columns * s.groups) as u64 * (rows * s.co) as u64 / 25;
+    let pointers = Pointers(x, w, y);
+    threads::for_each(tiles * s.groups, cost, &|piece| {
+        let (g, tile) = (piece / tiles, piece % tiles);
+        let (from, to) = (tile * width, columns.min((tile + 1) * width));
+        let n = to - from;
+        let (x, w, y) = pointers.get();
+        let gathered = Block::new(channels * kernel * width * size);
+        let sums = Block::new(s.co * width * size);
+        let (gathered, sums): (*mut T, *mut T) = (gathered.as_ptr().cast(), sums.as_ptr().cast());
+        // SAFETY: rows and columns below are inside the blocks; `gather` reads inside `x`; the products read `co · rows` weights of group `g`.
+        unsafe {
+            if rows == 0 {
+                std::slice::from_raw_parts_mut(sums, s.co * n).fill(zero);
+            }
+            let mut first = 0;
+            while first < s.ci && rows > 0 {
+                let count = channels.min(s.ci - first);
+                let chunk = Chunk { group: g, first, count, from, to };
+                if by_kernel {
+                    gather_by_kernel(op, &s, &chunk, x, gathered, zero);
+                } else {
+                    gather_by_columns(op, &s, &chunk, x, gathered, zero);
+                }
+                gemm::gemm::<T>(
+                    s.co,
+                    n,
+                    count * kernel,
+                    sums,
+                    1,
+                    n as isize,
+                    first > 0,
+                    w.add(g * s.co * rows + first * kernel),
+                    1,
+                    rows as isize,
+                    gathered,
+                    if by_kernel { (count * kernel) as isize } else { 1 },
+                    if by_kernel { 1 } else { n as isize },
+                    one,
+                    one,
+                    false,
+                    false,
+                    false,
+                    gemm::Parallelism::None,
+                );
+                first += count;
+            }
+            // Columns of one image are contiguous in the result.
+            let mut at = from;
+            while at < to {
+                let (image, place) = (at / plane, at % plane);
+                let run = (plane - place).min(to - at);
+                for o in 0..s.co {
+                    let out = ((image * s.groups + g) * s.co + o) * plane + place;
+                    std::ptr::copy_nonoverlapping(sums.add(o * n + at - from), y.add(out), run);
+                }
+                at += run;
+            }
+        }
+    });
+}
+
+/// Which part of the gathered matrix is made: channels `first..first + count` of a group, columns `from..to`.
+struct Chunk {
+    group: usize,
+    first: usize,
+    count: usize,
+    from: usize,
+    to: usize,
+}
+
+impl Sizes {
+    /// The input position on dim `d` that kernel element `k` meets at output position `a`.
+    fn meets(&self, op: &Convolution, d: usize, a: usize, k: usize) -> Option<usize> {
+        let at = if op.transposed {
+            let shifted = (a + op.padding[d]).checked_sub(k * op.dilation[d])?;
+            (shifted % op.stride[d] == 0).then_some(shifted / op.stride[d])?
+        } else {
+            (a * op.stride[d] + k * op.dilation[d]).checked_sub(op.padding[d])?
+        };
+        (at < self.x[d]).then_some(at)
+    }
+
+    /// The place in a channel of the line that a line of the result meets through a line of the kernel, if it is not beside the input.
+    fn line(&self, op: &Convolution, mut y_line: usize, mut k_line: usize) -> Option<usize> {
+        let (mut row, mut stride) = (0, self.x.last().copied().unwrap_or(1));
+        for d in (0..self.y.len().saturating_sub(1)).rev() {
+            row += self.meets(op, d, y_line % self.y[d], k_line % self.k[d])? * stride;
+            (y_line, k_line) = (y_line / self.y[d], k_line / self.k[d]);
+            stride *= self.x[d];
+        }
+        Some(row)
+    }
+
+    fn plane(&self) -> usize {
+        self.y.iter().product()
+    }
+
+    fn x_plane(&self) -> usize {
+        self.x.iter().product()
+    }
+}
+
+/// Row-major rows `(channel, kernel element)`: for each line of the result, lines of the input.
+///
+/// # Safety
+/// `x` is the input, and `out` has room for `count · k · (to − from)` elements.
+unsafe fn gather_by_columns<T: Copy>(op: &Convolution, s: &Sizes, chunk: &Chunk, x: *const T, out: *mut T, zero: T) {
+    let (plane, x_plane) = (s.plane(), s.x_plane());
+    let kernel: usize = s.k.iter().product();
+    let (last, k_last) = (s.y.last().copied().unwrap_or(1), s.k.last().copied().unwrap_or(1));
+    let (n, dims) = (chunk.to - chunk.from, s.y.len());
+    for element in 0..kernel {
+        let mut at = chunk.from;
+        while at < chunk.to {
+            let (image, place) = (at / plane, at % plane);
+            let begin = place % last;
+            let run = (last - begin).min(chunk.to - at);
+            let row = s.line(op, place / last, element / k_last);
+            // The part of the line that exists: all positions with stride 1, so that first and length say everything.
+            let meets = |a: usize| if dims == 0 { Some(0) } else { s.meets(op, dims - 1, begin + a, element % k_last) };
+            let unit = dims == 0 || op.stride[dims - 1] == 1;
+            let first = if row.is_some() { (0..run).find(|a| meets(*a).is_some()).unwrap_or(run) } else { run };
+            let start = if first < run { meets(first) } else { None };
+            let x_last = s.x.last().copied().unwrap_or(1);
+            let length = start.map_or(0, |p| (x_last - p).min(run - first));
+            for i in 0..chunk.count {
+                // SAFETY: `out` has room for `count · k` rows of `n`; positions that exist are inside image and channel.
+                unsafe {
+                    let to = std::slice::from_raw_parts_mut(out.add((i * kernel + element) * n + at - chunk.from), run);
+                    let channel = ((image * s.groups + chunk.group) * s.ci + chunk.first + i) * x_plane;
+                    match row {
+                        Some(row) if !unit => {
+                            for (a, y) in to.iter_mut().enumerate() {
+                                *y = meets(a).map_or(zero, |p| *x.add(channel + row + p));
+                            }
+                        }
+                        Some(row) if length > 0 => {
+                            to[..first].fill(zero);
+                            let from = x.add(channel + row + start.unwrap_or(0));
+                            std::ptr::copy_nonoverlapping(from, to.as_mut_ptr().add(first), length);
+                            to[first + length..].fill(zero);
+                        }
+                        Some(_) | None => to.fill(zero),
+                    }
+                }
+            }
+            at += run;
+        }
+    }
+}
+
+/// Column-major columns: for each line of the kernel, a line of the input. The dilation of the last dim is 1.
+///
+/// # Safety
+/// As [`gather_by_columns`].
+unsafe fn gather_by_kernel<T: Copy>(op: &Convolution, s: &Sizes, chunk: &Chunk, x: *const T, out: *mut T, zero: T) {
+    let (plane, x_plane) = (s.plane(), s.x_plane());
+    let kernel: usize = s.k.iter().product();
+    let d = s.y.len() - 1;
+    let (last, k_last, x_last) = (s.y[d], s.k[d], s.x[d]);
+    for at in chunk.from..chunk.to {
+        let (image, place) = (at / plane, at % plane);
+        // Kernel elements `low..high` of a line meet the input, the first at `p`.
+        let begin = (place % last) * op.stride[d];
+        let low = op.padding[d].saturating_sub(begin).min(k_last);
+        let high = (x_last + op.padding[d]).saturating_sub(begin).clamp(low, k_last);
+        let p = (begin + low).saturating_sub(op.padding[d]);
+        for line in 0..kernel / k_last.max(1) {
+            let row = s.line(op, place / last, line);
+            for i in 0..chunk.count {
+                let column = (at - chunk.from) * chunk.count * kernel + i * kernel + line * k_last;
+                // SAFETY: as above.
+                unsafe {
+                    let to = std::slice::from_raw_parts_mut(out.add(column), k_last);
+                    let channel = ((image * s.groups + chunk.group) * s.ci + chunk.first + i) * x_plane;
+                    let Some(row) = row else {
+                        to.fill(zero);
+                        continue;
+                    };
+                    to[..low].fill(zero);
+                    std::ptr::copy_nonoverlapping(x.add(channel + row + p), to.as_mut_ptr().add(low), high - low);
+                    to[high..].fill(zero);
+                }
+            }
+        }
+    }
+}

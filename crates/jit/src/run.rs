@@ -1,0 +1,218 @@
+//! Running a nest: rows on threads, or one row's lanes in chunks on threads.
+//!
+//! How the work is cut depends on shapes only; who computes a piece never changes what is computed.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use cotangent_core::error::EvalError;
+use cotangent_loops::ir::Memory;
+
+use crate::error::CallError;
+use crate::frame::{Frame, HEADER, with_words};
+use crate::kernel::{NestKernel, StageKernel};
+use crate::lane::Accumulator;
+use crate::lane::scalar::combine;
+use crate::memory::Block;
+use crate::threads;
+
+/// Fewer rows than this, and lanes are divided instead.
+const FEW_ROWS: usize = 8;
+/// The estimated time of a chunk of lanes, in ns.
+const CHUNK: u64 = 15_000;
+
+/// The addresses of a program's buffers during one call.
+#[derive(Clone, Copy)]
+pub struct Buffers<'a>(pub &'a [*mut u8]);
+
+// SAFETY: the addresses stay valid for the whole call, and no two pieces write the same element (P4).
+unsafe impl Sync for Buffers<'_> {}
+
+/// Runs a nest.
+///
+/// # Safety
+/// The buffers have the lengths of the program's, and nobody else writes them during the call.
+pub unsafe fn nest(kernel: &NestKernel, buffers: Buffers) -> Result<(), CallError> {
+    let failure = AtomicUsize::new(usize::MAX);
+    let rows = kernel.rows;
+    let total = kernel.cost.saturating_mul(rows as u64);
+    if rows < FEW_ROWS && total > 2 * CHUNK {
+        // SAFETY: the caller's.
+        unsafe { piece(kernel, buffers, 0, rows, true, &failure) };
+    } else {
+        let pieces = if total < threads::WORTH { 1 } else { rows.min((total / CHUNK) as usize + 1).min(256) };
+        threads::for_each(pieces.min(rows), total, &|i| {
+            let at = |i: usize| i * rows / pieces;
+            // SAFETY: the caller's; pieces have rows of their own.
+            unsafe { piece(kernel, buffers, at(i), at(i + 1), false, &failure) }
+        });
+    }
+    match failure.load(Ordering::Relaxed) {
+        usize::MAX => Ok(()),
+        at => Err(CallError::Data {
+            loc: kernel.loc.clone(),
+            op: kernel.stages.iter().find_map(|s| s.fallible).unwrap_or_default().to_owned(),
+            source: EvalError::ZeroDivision { at },
+        }),
+    }
+}
+
+/// Rows `from..to`, on this thread, or with the lanes of each divided.
+///
+/// # Safety
+/// As [`nest`]; the rows are no other piece's.
+unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, divided: bool, failure: &AtomicUsize) {
+    let scratch = (kernel.scratch_bytes > 0).then(|| Block::new(kernel.scratch_bytes));
+    let dims = kernel.outer.len();
+    with_words(kernel.words, |words| {
+        let Some(first) = kernel.stages.first() else { return };
+        let frame = Frame::new(words, &first.layout);
+        frame.set(2, 0);
+        let partials = words[first.layout.partials..].as_mut_ptr();
+        frame.set(4, partials as u64);
+        let mut row = from;
+        while row < to {
+            // A run along the innermost outer loop: full addresses once, then a step for each row.
+            let inner = kernel.outer.last().copied().unwrap_or(1);
+            let mut rest = row;
+            for d in (0..dims).rev() {
+                frame.set(HEADER + d, (rest % kernel.outer[d]) as u64);
+                rest /= kernel.outer[d];
+            }
+            for stage in &kernel.stages {
+                for (i, a) in stage.accesses.iter().enumerate() {
+                    let base = match a.memory {
+                        Memory::Buffer(b) => buffers.0[b.0 as usize],
+                        Memory::Scratch(s) => scratch
+                            .as_ref()
+                            .map_or(std::ptr::null_mut(), |m| m.as_ptr().wrapping_add(kernel.scratch[s as usize])),
+                    };
+                    let outer: i64 = (0..dims).map(|d| a.outer[d] * frame.outer(d as u32) as i64).sum();
+                    frame.set_pointer(stage, i, base.wrapping_offset((a.offset + outer) as isize));
+                }
+            }
+            let end = to.min(row - row % inner + inner);
+            loop {
+                for stage in &kernel.stages {
+                    // SAFETY: the caller's; the pointers are those of this row.
+                    unsafe {
+                        if divided && stage.cost > 2 * CHUNK && stage.lanes >= 256 {
+                            chunks(stage, frame, failure);
+                        } else {
+                            frame.set(0, stage.lanes as u64);
+                            frame.set(1, 0);
+                            run(stage, frame);
+                            for (k, a) in stage.lane.accumulators.iter().take(stage.lane.rows).enumerate() {
+                                frame.set_scalar(stage, a.scalar.unwrap_or(0), partial(stage, frame, k, a));
+                            }
+                        }
+                    }
+                }
+                if let Some(lane) = frame.failure() {
+                    failure.fetch_min(row * first.lanes + lane, Ordering::Relaxed);
+                    return;
+                }
+                row += 1;
+                if row >= end {
+                    break;
+                }
+                frame.set(HEADER + dims - 1, frame.outer(dims as u32 - 1) + 1);
+                for stage in &kernel.stages {
+                    for (i, a) in stage.accesses.iter().enumerate() {
+                        let p = frame.pointer(stage, i);
+                        frame.set_pointer(stage, i, p.wrapping_offset(a.outer[dims - 1] as isize));
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// One stage at the places of the frame.
+///
+/// # Safety
+/// The frame is complete, and its pointers reach what the stage's accesses name.
+unsafe fn run(stage: &StageKernel, frame: Frame) {
+    // SAFETY: the caller's.
+    unsafe {
+        match &stage.wide {
+            Some(wide) => wide.run(frame),
+            None => crate::tile::run(stage, frame),
+        }
+    }
+}
+
+/// The lanes of a stage in chunks, on several threads.
+///
+/// # Safety
+/// As [`run`].
+unsafe fn chunks(stage: &StageKernel, frame: Frame, failure: &AtomicUsize) {
+    let count = ((stage.cost / CHUNK) as usize).clamp(1, 1024).min(stage.lanes / 128);
+    let size = stage.lanes.div_ceil(count).next_multiple_of(128);
+    let count = stage.lanes.div_ceil(size);
+    let rows = stage.lane.rows;
+    with_words(count * rows, |partials| {
+        struct Shared(*mut u64, Frame);
+        // SAFETY: each chunk writes its own words and only reads the frame.
+        unsafe impl Sync for Shared {}
+        impl Shared {
+            fn get(&self) -> (*mut u64, Frame) {
+                (self.0, self.1)
+            }
+        }
+        let shared = Shared(partials.as_mut_ptr(), frame);
+        threads::for_each(count, stage.cost, &|c| {
+            let (out, template) = shared.get();
+            with_words(stage.layout.words, |words| {
+                // SAFETY: the template has as many words; nobody writes it meanwhile.
+                words.copy_from_slice(unsafe { std::slice::from_raw_parts(template.as_ptr(), stage.layout.words) });
+                let frame = Frame::new(words, &stage.layout);
+                let from = c * size;
+                frame.set(0, size.min(stage.lanes - from) as u64);
+                frame.set(1, from as u64);
+                let partials = words[stage.layout.partials..].as_mut_ptr();
+                frame.set(4, partials as u64);
+                for (i, a) in stage.accesses.iter().enumerate() {
+                    let p = frame.pointer(stage, i);
+                    frame.set_pointer(stage, i, p.wrapping_offset(a.lane as isize * from as isize));
+                }
+                // SAFETY: the caller's; chunks have lanes of their own.
+                unsafe {
+                    run(stage, frame);
+                    for (k, a) in stage.lane.accumulators.iter().take(rows).enumerate() {
+                        out.add(k * count + c).write(partial(stage, frame, k, a));
+                    }
+                }
+                if let Some(lane) = frame.failure() {
+                    failure.fetch_min(lane, Ordering::Relaxed);
+                }
+            });
+        });
+        for (k, a) in stage.lane.accumulators.iter().take(rows).enumerate() {
+            let total = tree(&mut partials[k * count..][..count], a);
+            frame.set_scalar(stage, a.scalar.unwrap_or(0), total);
+        }
+    });
+}
+
+/// Values combined in a fixed tree.
+fn tree(xs: &mut [u64], a: &Accumulator) -> u64 {
+    let mut n = xs.len();
+    while n > 1 {
+        let half = n.div_ceil(2);
+        for j in 0..n - half {
+            xs[j] = combine(a.monoid, a.dtype, xs[j], xs[j + half]);
+        }
+        n = half;
+    }
+    xs.first().copied().unwrap_or_else(|| a.neutral())
+}
+
+/// The row reduction `k` that a stage has left in the frame.
+///
+/// # Safety
+/// The stage has run on the frame.
+unsafe fn partial(stage: &StageKernel, frame: Frame, k: usize, _a: &Accumulator) -> u64 {
+    let _ = stage;
+    // SAFETY: every executor leaves one word for each row reduction.
+    unsafe { frame.partials().add(k * crate::frame::PARTIAL_WORDS).read() }
+}

@@ -1,0 +1,221 @@
+//! Our own small pool of threads: pieces of one loop, handed out dynamically.
+//!
+//! Helpers spin for a bounded time after a job and park then, so that the next of a series of calls finds them awake (0.5 µs against 15 to 90 µs
+//! for a wake-up). The caller works as well and never waits for a sleeping helper. One job runs at a time: a caller that finds
+//! the pool busy does its loop alone. What pieces compute does not depend on who runs them.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+/// How long a helper looks for the next job before it parks.
+const SPIN: Duration = Duration::from_micros(150);
+/// Estimated work, in ns, from which the pool is worth asking while helpers are awake.
+pub const WORTH: u64 = 6_000;
+/// Estimated work, in ns, from which a parked helper is worth waking.
+const WORTH_WAKING: u64 = 60_000;
+
+type Job<'a> = dyn Fn(usize) + Sync + 'a;
+
+struct Pool {
+    helpers: OnceLock<Vec<Thread>>,
+    /// Held by the caller whose job runs.
+    busy: AtomicBool,
+    /// Counts jobs; helpers look here.
+    epoch: AtomicU64,
+    /// Whether helpers may enter the job.
+    open: AtomicBool,
+    /// Helpers inside.
+    inside: AtomicUsize,
+    /// The next piece.
+    next: AtomicUsize,
+    total: AtomicUsize,
+    /// The caller's `&Job`, behind one more reference so that the pointer is thin.
+    job: AtomicPtr<()>,
+    parked: AtomicUsize,
+    panicked: AtomicBool,
+    limit: AtomicUsize,
+}
+
+static POOL: Pool = Pool {
+    helpers: OnceLock::new(),
+    busy: AtomicBool::new(false),
+    epoch: AtomicU64::new(0),
+    open: AtomicBool::new(false),
+    inside: AtomicUsize::new(0),
+    next: AtomicUsize::new(0),
+    total: AtomicUsize::new(0),
+    job: AtomicPtr::new(std::ptr::null_mut()),
+    parked: AtomicUsize::new(0),
+    panicked: AtomicBool::new(false),
+    limit: AtomicUsize::new(0),
+};
+static START: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    /// Whether this thread runs a piece: loops inside pieces run alone.
+    static NESTED: Cell<bool> = const { Cell::new(false) };
+}
+
+fn configured() -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::env::var("COTANGENT_NUM_THREADS")
+        .ok()
+        .and_then(|s| s.trim().parse().ok())
+        .filter(|n| *n > 0)
+        .unwrap_or_else(cores)
+}
+
+/// The number of threads that a loop may use, the caller's included: `COTANGENT_NUM_THREADS`, or the number of cores.
+pub fn num_threads() -> usize {
+    match POOL.limit.load(Ordering::Relaxed) {
+        0 => {
+            let n = configured();
+            POOL.limit.store(n, Ordering::Relaxed);
+            n
+        }
+        n => n,
+    }
+}
+
+/// Sets the number of threads for later calls. Helpers that are not needed any more sleep.
+pub fn set_num_threads(n: usize) {
+    POOL.limit.store(n.max(1), Ordering::Relaxed);
+}
+
+fn helpers(wanted: usize) -> &'static [Thread] {
+    POOL.helpers.get_or_init(|| {
+        let _one = START.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let start = |i| std::thread::Builder::new().name(format!("cotangent-{i}")).spawn(move || help(i));
+        // A system that refuses threads gets a smaller pool.
+        (0..wanted.max(configured()).saturating_sub(1))
+            .filter_map(|i| start(i).ok())
+            .map(|h| h.thread().clone())
+            .collect()
+    })
+}
+
+/// The life of helper `i`.
+fn help(i: usize) {
+    NESTED.set(true);
+    let mut seen = 0;
+    loop {
+        let mut since = Instant::now();
+        let mut turns = 0u32;
+        while POOL.epoch.load(Ordering::SeqCst) == seen {
+            std::hint::spin_loop();
+            turns += 1;
+            if turns.is_multiple_of(64) && since.elapsed() > SPIN {
+                POOL.parked.fetch_add(1, Ordering::SeqCst);
+                while POOL.epoch.load(Ordering::SeqCst) == seen {
+                    std::thread::park();
+                }
+                POOL.parked.fetch_sub(1, Ordering::SeqCst);
+                since = Instant::now();
+            }
+        }
+        seen = POOL.epoch.load(Ordering::SeqCst);
+        if i + 1 >= num_threads() {
+            continue;
+        }
+        POOL.inside.fetch_add(1, Ordering::SeqCst);
+        if POOL.open.load(Ordering::SeqCst) {
+            let job = POOL.job.load(Ordering::SeqCst).cast::<&Job<'static>>();
+            // SAFETY: the caller keeps the job alive until `inside` is 0 after it has closed the job; both sides use sequentially
+            // consistent operations, so that a helper that saw it open has been counted before the caller looks.
+            let job = unsafe { *job };
+            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(job))).is_err() {
+                POOL.panicked.store(true, Ordering::SeqCst);
+            }
+        }
+        POOL.inside.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn work(job: &Job) {
+    let total = POOL.total.load(Ordering::SeqCst);
+    loop {
+        let i = POOL.next.fetch_add(1, Ordering::SeqCst);
+        if i >= total {
+            return;
+        }
+        job(i);
+    }
+}
+
+/// Runs `job(0)`, …, `job(pieces - 1)`, each once, in any order, on several threads where the estimated `cost` in ns is worth it.
+///
+/// # Panics
+/// If a piece panics; the others have run or are abandoned, none still runs.
+pub fn for_each(pieces: usize, cost: u64, job: &Job) {
+    let alone = pieces < 2 || cost < WORTH || num_threads() < 2 || NESTED.get();
+    let asleep = |helpers: &[Thread]| POOL.parked.load(Ordering::SeqCst) >= helpers.len().min(num_threads() - 1);
+    if alone
+        || helpers(num_threads()).is_empty()
+        || (cost < WORTH_WAKING && asleep(helpers(0)))
+        || POOL.busy.swap(true, Ordering::Acquire)
+    {
+        (0..pieces).for_each(job);
+        return;
+    }
+    POOL.panicked.store(false, Ordering::SeqCst);
+    POOL.next.store(0, Ordering::SeqCst);
+    POOL.total.store(pieces, Ordering::SeqCst);
+    POOL.job.store(std::ptr::from_ref(&job).cast_mut().cast(), Ordering::SeqCst);
+    POOL.open.store(true, Ordering::SeqCst);
+    POOL.epoch.fetch_add(1, Ordering::SeqCst);
+    if cost >= WORTH_WAKING && POOL.parked.load(Ordering::SeqCst) > 0 {
+        helpers(0).iter().take(num_threads() - 1).for_each(Thread::unpark);
+    }
+    NESTED.set(true);
+    let mine = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(job)));
+    NESTED.set(false);
+    POOL.open.store(false, Ordering::SeqCst);
+    let mut turns = 0u32;
+    while POOL.inside.load(Ordering::SeqCst) != 0 {
+        std::hint::spin_loop();
+        turns = turns.wrapping_add(1);
+        // A helper that has lost its core finishes sooner if it gets this one.
+        if turns.is_multiple_of(4096) {
+            std::thread::yield_now();
+        }
+    }
+    let theirs = POOL.panicked.load(Ordering::SeqCst);
+    POOL.busy.store(false, Ordering::Release);
+    if let Err(panic) = mine {
+        std::panic::resume_unwind(panic);
+    }
+    assert!(!theirs, "a piece of a parallel loop panicked on a helper");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_piece_runs_once_from_many_callers() {
+        set_num_threads(4);
+        std::thread::scope(|s| {
+            for _ in 0..6 {
+                s.spawn(|| {
+                    for round in 1..200 {
+                        let hits: Vec<AtomicUsize> = (0..round).map(|_| AtomicUsize::new(0)).collect();
+                        for_each(round, 1 << 40, &|i| {
+                            hits[i].fetch_add(1, Ordering::Relaxed);
+                        });
+                        assert!(hits.iter().all(|h| h.load(Ordering::Relaxed) == 1));
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller() {
+        let caught = std::panic::catch_unwind(|| for_each(64, 1 << 40, &|i| assert!(i != 63, "piece 63")));
+        assert!(caught.is_err());
+        for_each(3, 1 << 40, &|_| ());
+    }
+}

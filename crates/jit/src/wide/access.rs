@@ -1,0 +1,193 @@
+//! Loads and stores: dense, strided, narrow, masked.
+
+use super::asm::gpr::{R8, RAX, RBX, RCX, RDX, RSP};
+use super::asm::{Cond, Rm};
+use super::emit::{BOUNCE, COUNT, Emit, Lanes, MASK32, MASK64, SCRATCH, SCRATCH2};
+use super::op;
+use crate::lane::{Code, Mem, Ty, V};
+
+impl Emit<'_> {
+    /// The register that holds the pointer of an access.
+    pub(super) fn pointer(&mut self, a: usize) -> u8 {
+        if a < 8 {
+            return R8 + a as u8;
+        }
+        let at = self.kernel.layout.pointers + a;
+        self.asm().mov(RAX, Emit::word(at));
+        RAX
+    }
+
+    /// Copies elements of `size` bytes between memory at `rax` with `stride` and the bounce buffer.
+    pub(super) fn bounce(&mut self, stride: i32, size: usize, first: i32, out: bool) {
+        let scale = size.trailing_zeros() as u8;
+        if let Lanes::Full(_) = self.lanes {
+            for e in 0..self.width as i32 {
+                let (there, here) = (Rm::Mem(RAX, first + e * stride), Rm::Mem(RSP, BOUNCE + e * size as i32));
+                let (from, to) = if out { (here, there) } else { (there, here) };
+                self.asm().mov_from(RCX, from, size, false);
+                self.asm().mov_to(to, RCX, size);
+            }
+            return;
+        }
+        let top = self.asm().label();
+        self.asm().zero(RCX);
+        self.asm().bind(top);
+        let (there, here) = (Rm::Mem(RAX, 0), Rm::Index(RSP, RCX, scale, BOUNCE));
+        // `rsp` is no index: it is the base here.
+        let (from, to) = if out { (here, there) } else { (there, here) };
+        self.asm().mov_from(RBX, from, size, false);
+        self.asm().mov_to(to, RBX, size);
+        self.asm().add_imm(Rm::Reg(RAX), stride);
+        self.asm().add_imm(Rm::Reg(RCX), 1);
+        self.asm().cmp(RCX, Rm::Mem(RSP, COUNT));
+        self.asm().jcc(Cond::Below, top);
+    }
+
+    /// `rax` = the place of this block's first lane of a strided access.
+    pub(super) fn strided(&mut self, a: usize, stride: i32) {
+        self.asm().imul(RAX, Rm::Reg(RDX), stride);
+        let base = if a < 8 { Rm::Reg(R8 + a as u8) } else { Emit::word(self.kernel.layout.pointers + a) };
+        self.asm().add(RAX, base);
+    }
+
+    pub(super) fn load(&mut self, a: u32, mem: Mem, d: u8, c: usize, ty: Ty) {
+        let a = a as usize;
+        let (stride, size) = (self.kernel.accesses[a].lane as i32, mem.size());
+        let wide = mem == Mem::B64;
+        let l = self.l(ty);
+        let tail = self.lanes == Lanes::Tail;
+        let first = (c * self.width) as i32 * stride;
+        if stride == 0 {
+            let at = Rm::Mem(self.pointer(a), 0);
+            return self.load_one(mem, at, d, ty);
+        }
+        let at = if stride as usize == size && stride > 0 {
+            let at = Rm::Index(self.pointer(a), RDX, size.trailing_zeros() as u8, first);
+            if tail && size >= 4 {
+                self.asm().v(op::MOVUPS, 1, SCRATCH, 0, Rm::Mem(RSP, if wide { MASK64 } else { MASK32 }));
+                let load = if wide { op::MASKLOAD64 } else { op::MASKLOAD32 };
+                return self.asm().v(load, l, d, SCRATCH, at);
+            }
+            if tail {
+                self.strided(a, stride);
+                self.bounce(stride, size, 0, false);
+                Rm::Mem(RSP, BOUNCE)
+            } else {
+                at
+            }
+        } else {
+            self.strided(a, stride);
+            self.bounce(stride, size, first, false);
+            Rm::Mem(RSP, BOUNCE)
+        };
+        match mem {
+            Mem::B32 | Mem::B64 => self.asm().v(op::MOVUPS, l, d, 0, at),
+            Mem::U8 => self.asm().v(op::ZX8D, l, d, 0, at),
+            Mem::I8 => self.asm().v(op::SX8D, l, d, 0, at),
+            Mem::U16 => self.asm().v(op::ZX16D, l, d, 0, at),
+            Mem::I16 => self.asm().v(op::SX16D, l, d, 0, at),
+            Mem::F16 => self.asm().v(op::PH2PS, l, d, 0, at),
+            Mem::Bool => {
+                let (extend, greater) = if self.width == 8 { (op::ZX8D, op::PCMPGTD) } else { (op::ZX8Q, op::PCMPGTQ) };
+                self.asm().v(extend, 1, d, 0, at);
+                self.asm().v(op::PXOR, 1, SCRATCH, SCRATCH, Rm::Reg(SCRATCH));
+                self.asm().v(greater, 1, d, d, Rm::Reg(SCRATCH));
+            }
+        }
+    }
+
+    /// One element in all lanes.
+    pub(super) fn load_one(&mut self, mem: Mem, at: Rm, d: u8, ty: Ty) {
+        let l = self.l(ty);
+        let size = mem.size();
+        match mem {
+            Mem::B32 => return self.asm().v(op::BROADCAST32, l, d, 0, at),
+            Mem::B64 => return self.asm().v(op::BROADCAST64, 1, d, 0, at),
+            Mem::U8 | Mem::U16 | Mem::F16 | Mem::Bool => self.asm().mov_from(RAX, at, size, false),
+            Mem::I8 | Mem::I16 => self.asm().mov_from(RAX, at, size, true),
+        }
+        if mem == Mem::Bool {
+            self.asm().neg(RAX);
+        }
+        self.asm().v(op::MOVQ, 0, d, 0, Rm::Reg(RAX));
+        if mem == Mem::F16 {
+            self.asm().v(op::PH2PS, 0, d, 0, Rm::Reg(d));
+        }
+        let spread = if mem == Mem::Bool && self.width == 4 { op::BROADCAST_Q } else { op::BROADCAST_D };
+        self.asm().v(spread, 1, d, 0, Rm::Reg(d));
+    }
+
+    pub(super) fn store(&mut self, code: &Code, a: u32, mem: Mem, v: V, c: usize, i: u32) {
+        let a = a as usize;
+        let (stride, size) = (self.kernel.accesses[a].lane as i32, mem.size());
+        let r = self.reg(code, v, c, i);
+        let wide = mem == Mem::B64;
+        let l = self.l(v.ty);
+        let tail = self.lanes == Lanes::Tail;
+        let dense = stride > 0 && stride as usize == size;
+        let first = (c * self.width) as i32 * stride;
+        if dense && size >= 4 {
+            let at = Rm::Index(self.pointer(a), RDX, size.trailing_zeros() as u8, first);
+            if tail {
+                self.asm().v(op::MOVUPS, 1, SCRATCH, 0, Rm::Mem(RSP, if wide { MASK64 } else { MASK32 }));
+                return self.asm().v(if wide { op::MASKSTORE64 } else { op::MASKSTORE32 }, l, r, SCRATCH, at);
+            }
+            return self.asm().v(op::MOVUPS_TO, l, r, 0, at);
+        }
+        if dense && !tail {
+            // Narrow elements need `rax`: the pointer must not be there.
+            let base = if a < 8 { R8 + a as u8 } else { RCX };
+            if a >= 8 {
+                let at = self.kernel.layout.pointers + a;
+                self.asm().mov(RCX, Emit::word(at));
+            }
+            return self.store_packed(mem, r, Rm::Index(base, RDX, size.trailing_zeros() as u8, first));
+        }
+        self.store_packed(mem, r, Rm::Mem(RSP, BOUNCE));
+        self.strided(a, stride);
+        self.bounce(stride, size, if tail { 0 } else { first }, true);
+    }
+
+    /// A whole vector of elements, one after the other.
+    pub(super) fn store_packed(&mut self, mem: Mem, r: u8, at: Rm) {
+        let full = self.width == 8;
+        let shuffle = |step: u8, size: u8| {
+            let mut bytes = [0x80u8; 32];
+            for half in 0..2 {
+                for e in 0..4u8 {
+                    for b in 0..size {
+                        bytes[(half * 16 + e * size + b) as usize] = e * step + b;
+                    }
+                }
+            }
+            bytes
+        };
+        match mem {
+            Mem::B32 => self.asm().v(op::MOVUPS_TO, u8::from(full), r, 0, at),
+            Mem::B64 => self.asm().v(op::MOVUPS_TO, 1, r, 0, at),
+            Mem::F16 => self.asm().vi(op::PS2PH, u8::from(full), r, 0, at, 0),
+            Mem::Bool => {
+                let ones = self.constant(0x0101_0101_0101_0101, Ty::I64);
+                self.asm().v(if full { op::MOVMSKPS } else { op::MOVMSKPD }, 1, RAX, 0, Rm::Reg(r));
+                self.asm().v(op::PDEP, 0, RAX, RAX, ones);
+                let bytes = self.width;
+                self.asm().mov_to(at, RAX, bytes);
+            }
+            Mem::I8 | Mem::U8 | Mem::I16 | Mem::U16 => {
+                let bytes = mem.size() as u8;
+                let table = self.out.constant(shuffle(4, bytes));
+                self.asm().v(op::PSHUFB, u8::from(full), SCRATCH, r, Rm::Pool(table));
+                if full {
+                    self.asm().vi(op::EXTRACT128, 1, SCRATCH, 0, Rm::Reg(SCRATCH2), 1);
+                    let join = if bytes == 1 { op::UNPACK_LDQ } else { op::UNPACK_LQDQ };
+                    self.asm().v(join, 0, SCRATCH, SCRATCH, Rm::Reg(SCRATCH2));
+                }
+                match self.width as u8 * bytes {
+                    4 => self.asm().v(op::MOVD_TO, 0, SCRATCH, 0, at),
+                    8 => self.asm().v(op::MOVQ_TO, 0, SCRATCH, 0, at),
+                    _ => self.asm().v(op::MOVUPS_TO, 0, SCRATCH, 0, at),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! Instructions of lane code: registers for their values, and the machine instructions.
+
+use super::alloc::{Loc, Move, Value};
+use super::asm::gpr::{RAX, RDX};
+use super::asm::{Rm, Vop};
+use super::emit::{Emit, Lanes, SCRATCH, SCRATCH2};
+use super::{op, thunk};
+use crate::lane::{Code, Conv, Fused, Op, Pred, RoundTo, Shift, Ty, V};
+
+impl Emit<'_> {
+    pub(super) fn take(&mut self, v: Value, at: u32) -> u8 {
+        let (r, moved) = self.alloc.take(v, at);
+        if let Some(Move::Spill(from, slot)) = moved {
+            self.asm().v(op::MOVUPS_TO, 1, from, 0, Emit::slot(slot));
+        }
+        r
+    }
+
+    /// A value as a register operand.
+    pub(super) fn reg(&mut self, code: &Code, v: V, c: usize, at: u32) -> u8 {
+        if let Op::Const(bits) = code.insts[v.id as usize].op {
+            let value = self.constant(bits, code.insts[v.id as usize].ty);
+            let r = if self.scratch_taken { SCRATCH } else { SCRATCH2 };
+            self.scratch_taken = true;
+            self.asm().v(op::MOVUPS, 1, r, 0, value);
+            return r;
+        }
+        let v = (c, v.id);
+        let r = match self.alloc.loc(v) {
+            Loc::Reg(r) => r,
+            Loc::Slot(s) => {
+                let r = self.take(v, at);
+                self.asm().v(op::MOVUPS, 1, r, 0, Emit::slot(s));
+                r
+            }
+            Loc::None => unreachable!("values are defined before they are used"),
+        };
+        self.alloc.locked |= 1 << r;
+        r
+    }
+
+    /// A value as the last operand.
+    pub(super) fn rm(&mut self, code: &Code, v: V, c: usize) -> Rm {
+        if let Op::Const(bits) = code.insts[v.id as usize].op {
+            return self.constant(bits, code.insts[v.id as usize].ty);
+        }
+        match self.alloc.loc((c, v.id)) {
+            Loc::Reg(r) => {
+                self.alloc.locked |= 1 << r;
+                Rm::Reg(r)
+            }
+            Loc::Slot(s) => Emit::slot(s),
+            Loc::None => unreachable!("values are defined before they are used"),
+        }
+    }
+
+    pub(super) fn is_const(code: &Code, v: V) -> bool {
+        matches!(code.insts[v.id as usize].op, Op::Const(_))
+    }
+
+    /// The accumulator's register, if instruction `i` can write its value straight into it.
+    pub(super) fn hint(&self, code: &Code, i: u32, c: usize) -> Option<u8> {
+        let set = (i as usize + 1..code.insts.len())
+            .take(3)
+            .find(|j| matches!(code.insts[*j].op, Op::SetAcc(_, v) if v.id == i))?;
+        let Op::SetAcc(k, _) = code.insts[set].op else { return None };
+        let Loc::Reg(r) = self.accumulators[k as usize] else { return None };
+        let masked = self.lanes == Lanes::Tail && (k as usize) < self.kernel.lane.rows;
+        let read_later =
+            code.insts.iter().enumerate().any(|(j, inst)| {
+                inst.op == Op::Acc(k) && (j > i as usize && j <= set || !self.alloc.dies(j as u32, i))
+            });
+        (!masked && !read_later && self.alloc.only_use(i, set as u32)).then_some(r - c as u8)
+    }
+
+    /// A register for the result, after the registers of operands used last have been freed.
+    pub(super) fn result(&mut self, code: &Code, i: u32, c: usize) -> u8 {
+        let mut dead: [Option<u32>; 4] = [None; 4];
+        let mut n = 0;
+        code.insts[i as usize].op.operands(|v| {
+            dead[n] = Some(v.id);
+            n += 1;
+        });
+        for id in dead.into_iter().flatten() {
+            if self.alloc.dies(id, i) {
+                self.alloc.free_register((c, id));
+            }
+        }
+        if let Some(r) = self.hint(code, i, c) {
+            self.alloc.pin((c, i), r);
+            return r;
+        }
+        self.take((c, i), i)
+    }
+
+    pub(super) fn inst(&mut self, code: &Code, i: u32, c: usize) {
+        let inst = code.insts[i as usize];
+        self.alloc.locked = 0;
+        self.scratch_taken = false;
+        let (ty, l) = (inst.ty, self.l(inst.ty));
+        match inst.op {
+            Op::Const(_) => return,
+            Op::Load(a, mem) => {
+                let d = self.take((c, i), i);
+                self.load(a, mem, d, c, ty);
+            }
+            Op::Store(a, mem, v) => self.store(code, a, mem, v, c, i),
+            Op::Scalar(k) => {
+                let at = self.kernel.layout.scalars + k as usize;
+                self.broadcast(at, ty, c, i);
+            }
+            Op::Outer(k) => self.broadcast(crate::frame::HEADER + k as usize, ty, c, i),
+            Op::Serial(k) => {
+                let at = self.kernel.layout.serial + k as usize;
+                self.broadcast(at, ty, c, i);
+            }
+            Op::Lane => {
+                let d = self.take((c, i), i);
+                let mut bytes = [0u8; 32];
+                for e in 0..self.width {
+                    let x = (e + c * self.width) as u64;
+                    if ty.is_wide() {
+                        bytes[8 * e..][..8].copy_from_slice(&x.to_le_bytes());
+                    } else {
+                        bytes[4 * e..][..4].copy_from_slice(&(x as u32).to_le_bytes());
+                    }
+                }
+                let steps = Rm::Pool(self.out.constant(bytes));
+                self.asm().mov(RAX, Emit::word(1));
+                self.asm().add(RAX, Rm::Reg(RDX));
+                self.asm().v(op::MOVQ, 0, d, 0, Rm::Reg(RAX));
+                let (spread, add) =
+                    if ty.is_wide() { (op::BROADCAST_Q, op::PADDQ) } else { (op::BROADCAST_D, op::PADDD) };
+                self.asm().v(spread, 1, d, 0, Rm::Reg(d));
+                self.asm().v(add, 1, d, d, steps);
+            }
+            Op::Acc(k) => match self.accumulators[k as usize] {
+                Loc::Reg(r) => self.alloc.pin((c, i), r - c as u8),
+                Loc::Slot(_) | Loc::None => {
+                    let d = self.take((c, i), i);
+                    self.accumulator(k as usize, c, d);
+                }
+            },
+            Op::SetAcc(k, v) => self.set_accumulator(code, k as usize, v, c, i),
+            Op::Bin(b, x, y) => {
+                let (x, y) = if op::commutes(b) && Emit::is_const(code, x) { (y, x) } else { (x, y) };
+                let (p, q) = (self.reg(code, x, c, i), self.rm(code, y, c));
+                let d = self.result(code, i, c);
+                self.asm().v(op::bin(b, ty), l, d, p, q);
+            }
+            Op::Fused(kind, x, y, z) => self.fused(code, kind, [x, y, z], c, i, ty),
+            Op::Cmp(p, x, y) => self.compare(code, p, x, y, c, i),
+            Op::Select(m, x, y) => {
+                let mask = self.reg(code, m, c, i);
+                let other = self.reg(code, y, c, i);
+                let one = self.rm(code, x, c);
+                let mask = if l == 0 { self.narrow_mask(mask) } else { mask };
+                let d = self.result(code, i, c);
+                let wide = ty.is_wide() || (ty == Ty::Mask && self.width == 4);
+                self.asm().vi(if wide { op::BLENDPD } else { op::BLENDPS }, l, d, other, one, mask << 4);
+            }
+            Op::Sqrt(x) => {
+                let x = self.rm(code, x, c);
+                let d = self.result(code, i, c);
+                self.asm().v(if ty.is_wide() { op::SQRTPD } else { op::SQRTPS }, l, d, 0, x);
+            }
+            Op::Round(to, x) => {
+                let x = self.rm(code, x, c);
+                let d = self.result(code, i, c);
+                let how = match to {
+                    RoundTo::Even => 8,
+                    RoundTo::Down => 9,
+                    RoundTo::Up => 10,
+                    RoundTo::Zero => 11,
+                };
+                self.asm().vi(if ty.is_wide() { op::ROUNDPD } else { op::ROUNDPS }, l, d, 0, x, how);
+            }
+            Op::Shift(s, x, by) => {
+                let x = self.reg(code, x, c, i);
+                let d = self.result(code, i, c);
+                let digit = match s {
+                    Shift::Left => 6,
+                    Shift::Logical => 2,
+                    Shift::Arithmetic => 4,
+                };
+                self.asm().vi(if ty.is_wide() { op::SHIFT64 } else { op::SHIFT32 }, l, digit, d, Rm::Reg(x), by);
+            }
+            Op::Conv(k, x) => self.convert(code, k, x, c, i),
+            Op::Call(f, x, y, guard) => {
+                let call = thunk::Call {
+                    function: f,
+                    wide: (x.ty.is_wide(), ty.is_wide()),
+                    guarded: guard.is_some(),
+                    wide_mask: self.width == 4,
+                };
+                self.call(code, call, [x, y], guard, c, i);
+            }
+        }
+        // Operands that die here give their slots back; a value that nobody uses gives its register back.
+        let mut dead: [Option<u32>; 5] = [None; 5];
+        let mut n = 0;
+        inst.op.operands(|v| {
+            dead[n] = Some(v.id);
+            n += 1;
+        });
+        let unused = self.alloc.dies(i, i);
+        dead[4] = unused.then_some(i);
+        for id in dead.into_iter().flatten() {
+            let transferred = matches!(self.alloc.loc((c, id)), Loc::Reg(r) if id != i && !self.alloc.owns((c, id), r));
+            if self.alloc.dies(id, i) && !transferred {
+                self.alloc.release((c, id));
+            }
+        }
+    }
+
+    pub(super) fn broadcast(&mut self, word: usize, ty: Ty, c: usize, i: u32) {
+        let d = self.take((c, i), i);
+        let wide = ty.is_wide() || (ty == Ty::Mask && self.width == 4);
+        let l = self.l(ty);
+        self.asm().v(if wide { op::BROADCAST64 } else { op::BROADCAST32 }, l, d, 0, Emit::word(word));
+    }
+
+    /// A mask of 64-bit lanes as one of 32-bit lanes in the scratch register.
+    pub(super) fn narrow_mask(&mut self, mask: u8) -> u8 {
+        self.asm().vi(op::EXTRACT128, 1, mask, 0, Rm::Reg(SCRATCH), 1);
+        self.asm().vi(op::SHUFPS, 0, SCRATCH, mask, Rm::Reg(SCRATCH), 0x88);
+        SCRATCH
+    }
+
+    pub(super) fn compare(&mut self, code: &Code, p: Pred, x: V, y: V, c: usize, i: u32) {
+        let ty = x.ty;
+        let l = self.l(ty);
+        // Integers have "greater" only.
+        let (x, y) = if !ty.is_float() && p == Pred::Lt { (y, x) } else { (x, y) };
+        let (a, b) = (self.reg(code, x, c, i), self.rm(code, y, c));
+        let d = self.result(code, i, c);
+        if ty.is_float() {
+            let how = match p {
+                Pred::Eq => 0,
+                Pred::Unordered => 3,
+                Pred::Ne => 4,
+                Pred::Lt => 17,
+                Pred::Le => 18,
+            };
+            self.asm().vi(if ty == Ty::F64 { op::CMPPD } else { op::CMPPS }, l, d, a, b, how);
+        } else {
+            let what = match (p, ty.is_wide()) {
+                (Pred::Eq, false) => op::PCMPEQD,
+                (Pred::Eq, true) => op::PCMPEQQ,
+                (Pred::Lt, false) => op::PCMPGTD,
+                (Pred::Lt, true) => op::PCMPGTQ,
+                (Pred::Ne | Pred::Le | Pred::Unordered, _) => unreachable!("lane code: {p:?} of integers"),
+            };
+            self.asm().v(what, l, d, a, b);
+        }
+        if l == 0 {
+            self.asm().v(op::SX32Q, 1, d, 0, Rm::Reg(d));
+        }
+    }
+
+    pub(super) fn convert(&mut self, code: &Code, k: Conv, x: V, c: usize, i: u32) {
+        // Where lanes differ in width, `width` is 4: the 64-bit side fills a register.
+        let from = if matches!(k, Conv::I64ToI32) { Rm::Reg(self.reg(code, x, c, i)) } else { self.rm(code, x, c) };
+        let l = u8::from(self.width == 8);
+        let d = self.result(code, i, c);
+        match k {
+            Conv::F32ToF64 => self.asm().v(op::PS2PD, 1, d, 0, from),
+            Conv::F64ToF32 => self.asm().v(op::PD2PS, 1, d, 0, from),
+            Conv::I32ToF32 => self.asm().v(op::DQ2PS, l, d, 0, from),
+            Conv::I32ToF64 => self.asm().v(op::DQ2PD, 1, d, 0, from),
+            Conv::F32ToI32 => self.asm().v(op::TPS2DQ, l, d, 0, from),
+            Conv::F64ToI32 => self.asm().v(op::TPD2DQ, 1, d, 0, from),
+            Conv::I32ToI64 => self.asm().v(op::SX32Q, 1, d, 0, from),
+            Conv::I64ToI32 => {
+                let Rm::Reg(r) = from else { unreachable!("taken as a register above") };
+                self.asm().vi(op::EXTRACT128, 1, r, 0, Rm::Reg(SCRATCH), 1);
+                self.asm().vi(op::SHUFPS, 0, d, r, Rm::Reg(SCRATCH), 0x88);
+            }
+            Conv::RoundF16 => {
+                let r = match from {
+                    Rm::Reg(r) => r,
+                    Rm::Mem(..) | Rm::Index(..) | Rm::Pool(_) => {
+                        self.asm().v(op::MOVUPS, 1, SCRATCH, 0, from);
+                        SCRATCH
+                    }
+                };
+                self.asm().vi(op::PS2PH, l, r, 0, Rm::Reg(SCRATCH), 0);
+                self.asm().v(op::PH2PS, l, d, 0, Rm::Reg(SCRATCH));
+            }
+        }
+    }
+
+    /// The form by which operand dies: its register takes the result.
+    pub(super) fn fused(&mut self, code: &Code, kind: Fused, [x, y, z]: [V; 3], c: usize, i: u32, ty: Ty) {
+        let l = self.l(ty);
+        let base = match kind {
+            Fused::Add => 0x98,
+            Fused::Sub => 0x9A,
+            Fused::NegAdd => 0x9C,
+        };
+        let form = |order: u8| Vop(2, 1, u8::from(ty.is_wide()), base + order);
+        let (f132, f213, f231) = (form(0), form(0x10), form(0x20));
+        let constant = |v: V| Emit::is_const(code, v);
+        let (x, y) = if constant(x) { (y, x) } else { (x, y) };
+        let hint = self.hint(code, i, c);
+        let in_accumulator = hint.is_some_and(|r| self.alloc.loc((c, z.id)) == Loc::Reg(r) && !constant(z));
+        // Operands in registers first, so that what dies is known.
+        let p = self.reg(code, x, c, i);
+        if let Some(d) = hint.filter(|_| in_accumulator) {
+            let q = self.rm(code, y, c);
+            self.alloc.pin((c, i), d);
+            return self.asm().v(f231, l, d, p, q);
+        }
+        let dying = |e: &Emit, v: V| match e.alloc.loc((c, v.id)) {
+            Loc::Reg(r) if e.alloc.owns((c, v.id), r) && e.alloc.dies(v.id, i) => Some(r),
+            Loc::Reg(_) | Loc::Slot(_) | Loc::None => None,
+        };
+        let give = |e: &mut Emit, v: V, r: u8| {
+            e.alloc.free_register((c, v.id));
+            e.alloc.put((c, i), r);
+        };
+        let same = x.id == y.id;
+        if let Some(r) = dying(self, x).filter(|_| !constant(y) && (z.id != x.id)) {
+            let q = if same { r } else { self.reg(code, y, c, i) };
+            let s = self.rm(code, z, c);
+            give(self, x, r);
+            self.asm().v(f213, l, r, q, s);
+        } else if let Some(r) = dying(self, y).filter(|_| !same && z.id != y.id) {
+            let s = self.rm(code, z, c);
+            give(self, y, r);
+            self.asm().v(f213, l, r, p, s);
+        } else if let Some(r) = dying(self, z).filter(|_| z.id != x.id && z.id != y.id) {
+            let q = self.rm(code, y, c);
+            give(self, z, r);
+            self.asm().v(f231, l, r, p, q);
+        } else if let Some(r) = dying(self, x).filter(|_| constant(y) && z.id != x.id) {
+            let s = self.reg(code, z, c, i);
+            let q = self.rm(code, y, c);
+            give(self, x, r);
+            self.asm().v(f132, l, r, s, q);
+        } else {
+            let (q, s) = (self.rm(code, y, c), self.rm(code, z, c));
+            let d = self.take((c, i), i);
+            self.asm().v(op::MOVUPS, 1, d, 0, s);
+            self.asm().v(f231, l, d, p, q);
+        }
+    }
+}

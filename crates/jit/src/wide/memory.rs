@@ -1,0 +1,54 @@
+//! Executable memory: written first, executable afterwards, never both.
+
+use crate::error::JitError;
+
+/// Machine code that can run.
+#[derive(Debug)]
+pub struct CodeMemory {
+    at: *mut libc::c_void,
+    bytes: usize,
+}
+
+// SAFETY: the memory is only read and executed after `new`, and unmapped by its one owner.
+unsafe impl Send for CodeMemory {}
+// SAFETY: as above.
+unsafe impl Sync for CodeMemory {}
+
+impl CodeMemory {
+    /// Maps a copy of `code` as executable.
+    pub fn new(code: &[u8]) -> Result<Self, JitError> {
+        let fail = || JitError::CodeMemory { bytes: code.len(), reason: std::io::Error::last_os_error().to_string() };
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: a fresh anonymous mapping touches no memory of others.
+        let at =
+            unsafe { libc::mmap(std::ptr::null_mut(), code.len(), libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+        if at == libc::MAP_FAILED {
+            return Err(fail());
+        }
+        let memory = CodeMemory { at, bytes: code.len() };
+        // SAFETY: the mapping has `code.len()` writable bytes.
+        unsafe { std::ptr::copy_nonoverlapping(code.as_ptr(), at.cast::<u8>(), code.len()) };
+        // SAFETY: the mapping is ours.
+        if unsafe { libc::mprotect(at, code.len(), libc::PROT_READ | libc::PROT_EXEC) } != 0 {
+            return Err(fail());
+        }
+        Ok(memory)
+    }
+
+    /// The first byte.
+    pub fn base(&self) -> usize {
+        self.at as usize
+    }
+
+    /// The number of bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for CodeMemory {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours and nobody runs it any more: functions are reached only through the program that owns it.
+        unsafe { libc::munmap(self.at, self.bytes) };
+    }
+}

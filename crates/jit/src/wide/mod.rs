@@ -1,0 +1,198 @@
+//! The wide emitter: machine code of 256-bit vectors for stages, on x86-64 with AVX2, FMA and F16C.
+//!
+//! One function for each stage walks serial loops and lanes; its only argument is the address of the frame. Lanes go in blocks of several
+//! interleaved copies of the body, then single vectors, then one masked vector.
+
+mod access;
+mod accumulate;
+mod alloc;
+mod asm;
+mod call;
+mod emit;
+mod inst;
+mod memory;
+mod op;
+mod thunk;
+
+use std::sync::Arc;
+
+use cotangent_core::ops::Monoid;
+use rustc_hash::FxHashMap;
+
+use crate::error::JitError;
+use crate::frame::{Frame, PARTIAL_WORDS};
+use crate::kernel::{Layout, StageKernel};
+use crate::lane::scalar::combine;
+use crate::lane::{Accumulator, Code, Ty};
+use memory::CodeMemory;
+
+/// Makes the machine code of one program.
+#[derive(Debug, Default)]
+pub struct Assembler {
+    asm: asm::Asm,
+    known: FxHashMap<Key, WideStage>,
+    /// What thunks are told; addresses are in the code.
+    calls: Vec<Arc<thunk::Call>>,
+    constants: FxHashMap<[u8; 32], u32>,
+    memory: Option<CodeMemory>,
+}
+
+/// What a function depends on.
+#[derive(PartialEq, Eq, Hash, Debug)]
+struct Key {
+    body: Code,
+    after: Code,
+    wide: bool,
+    rows: usize,
+    neutral: Vec<u64>,
+    strides: Vec<(i64, Vec<i64>)>,
+    serial: Vec<usize>,
+    layout: [usize; 4],
+}
+
+/// The function of a stage.
+#[derive(Clone, Debug)]
+pub struct WideStage {
+    /// Its place in the code.
+    pub offset: usize,
+    /// Lanes of a vector.
+    pub lanes: usize,
+    /// Interleaved copies.
+    pub copies: usize,
+    /// The address, once the code is executable.
+    pub entry: usize,
+    accumulators: Vec<Accumulator>,
+}
+
+/// Whether machine code combines the lanes of an accumulator, because that is an instruction or three.
+fn folds(a: &Accumulator) -> bool {
+    match (Ty::of(a.dtype), a.monoid) {
+        (_, Monoid::LogAddExp) | (Ty::I64, Monoid::Prod | Monoid::Max | Monoid::Min) => false,
+        (_, Monoid::Sum | Monoid::Prod | Monoid::Max | Monoid::Min) => true,
+    }
+}
+
+/// Whether the CPU has what the code needs.
+pub fn available() -> bool {
+    #[cfg(all(target_arch = "x86_64", unix))]
+    {
+        use std::arch::is_x86_feature_detected as has;
+        has!("avx2") && has!("fma") && has!("f16c") && has!("bmi2")
+    }
+    #[cfg(not(all(target_arch = "x86_64", unix)))]
+    {
+        false
+    }
+}
+
+impl Assembler {
+    /// Code for a stage, or `None` where its strides do not fit instructions: such stages run on tiles.
+    pub fn stage(&mut self, kernel: &StageKernel) -> Option<WideStage> {
+        let fits = |s: &i64| s.unsigned_abs() < 1 << 25;
+        let serial: usize = kernel.serial.iter().product();
+        let small = |a: &crate::kernel::Place| {
+            fits(&a.lane)
+                && a.serial.iter().zip(&kernel.serial).all(|(s, n)| i32::try_from(*s as i128 * *n as i128).is_ok())
+        };
+        if !kernel.accesses.iter().all(small) || i32::try_from(serial).is_err() {
+            return None;
+        }
+        let Layout { scalars, serial, pointers, partials, .. } = kernel.layout;
+        let key = Key {
+            body: kernel.lane.body.clone(),
+            after: kernel.lane.after.clone(),
+            wide: kernel.lane.wide,
+            rows: kernel.lane.rows,
+            neutral: kernel.lane.accumulators.iter().map(Accumulator::neutral).collect(),
+            strides: kernel.accesses.iter().map(|a| (a.lane, a.serial.clone())).collect(),
+            serial: kernel.serial.clone(),
+            layout: [scalars, serial, pointers, partials],
+        };
+        if let Some(known) = self.known.get(&key) {
+            return Some(WideStage { accumulators: kernel.lane.accumulators.clone(), ..known.clone() });
+        }
+        self.asm.align(32);
+        let offset = self.asm.code.len();
+        let lanes = if kernel.lane.wide { 4 } else { 8 };
+        let copies = emit::stage(self, kernel, lanes);
+        let stage = WideStage { offset, lanes, copies, entry: 0, accumulators: kernel.lane.accumulators.clone() };
+        self.known.insert(key, stage.clone());
+        Some(stage)
+    }
+
+    /// The place in the pool of 32 bytes.
+    fn constant(&mut self, bytes: [u8; 32]) -> u32 {
+        let pool = &mut self.asm.pool;
+        *self.constants.entry(bytes).or_insert_with(|| {
+            pool.extend_from_slice(&bytes);
+            (pool.len() - 32) as u32
+        })
+    }
+
+    /// Makes the code executable.
+    pub fn finish(&mut self) -> Result<(), JitError> {
+        self.known = FxHashMap::default();
+        self.constants = FxHashMap::default();
+        if !self.asm.code.is_empty() {
+            self.memory = Some(CodeMemory::new(&std::mem::take(&mut self.asm).finish())?);
+        }
+        Ok(())
+    }
+
+    /// The address of the code.
+    pub fn base(&self) -> usize {
+        self.memory.as_ref().map_or(0, CodeMemory::base)
+    }
+
+    /// The bytes of code.
+    pub fn code_bytes(&self) -> usize {
+        self.memory.as_ref().map_or(0, CodeMemory::bytes)
+    }
+}
+
+impl WideStage {
+    /// Runs the stage and leaves each row reduction in the first word of its partials.
+    ///
+    /// # Safety
+    /// The frame is complete, its pointers reach what the stage's accesses name (P2), and the code is executable.
+    pub unsafe fn run(&self, frame: Frame) {
+        // SAFETY: `entry` is the address of a function that was emitted with this signature and convention.
+        let function: extern "sysv64" fn(*mut u64) = unsafe { std::mem::transmute(self.entry) };
+        function(frame.as_ptr());
+        for (k, a) in self.accumulators.iter().enumerate() {
+            if a.scalar.is_none() || folds(a) {
+                continue;
+            }
+            // SAFETY: the function has written `copies` vectors of 32 bytes there.
+            unsafe { self.fold(frame.partials().add(k * PARTIAL_WORDS), a) };
+        }
+    }
+
+    /// Combines lanes and copies in a fixed tree.
+    unsafe fn fold(&self, at: *mut u64, a: &Accumulator) {
+        let wide = Ty::of(a.dtype).is_wide() || (Ty::of(a.dtype) == Ty::Mask && self.lanes == 4);
+        let mut xs = [0u64; 32];
+        let n = self.lanes * self.copies;
+        for (i, x) in xs.iter_mut().enumerate().take(n) {
+            let (copy, lane) = (i / self.lanes, i % self.lanes);
+            // SAFETY: the caller's.
+            *x = unsafe {
+                if wide {
+                    at.add(copy * 4 + lane).read()
+                } else {
+                    u64::from(at.add(copy * 4).cast::<u32>().add(lane).read())
+                }
+            };
+        }
+        let mut n = n;
+        while n > 1 {
+            let half = n.div_ceil(2);
+            for j in 0..n - half {
+                xs[j] = combine(a.monoid, a.dtype, xs[j], xs[j + half]);
+            }
+            n = half;
+        }
+        // SAFETY: the caller's.
+        unsafe { at.write(xs[0]) };
+    }
+}

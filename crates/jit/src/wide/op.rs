@@ -1,0 +1,101 @@
+//! The opcodes of vector instructions: map, prefix, `W`, byte.
+
+#![allow(missing_docs)]
+
+use super::asm::Vop;
+use crate::lane::{Bin, Ty};
+
+pub const MOVUPS: Vop = Vop(1, 0, 0, 0x10);
+pub const MOVUPS_TO: Vop = Vop(1, 0, 0, 0x11);
+pub const MOVAPS: Vop = Vop(1, 0, 0, 0x28);
+pub const MASKLOAD32: Vop = Vop(2, 1, 0, 0x2C);
+pub const MASKLOAD64: Vop = Vop(2, 1, 0, 0x2D);
+pub const MASKSTORE32: Vop = Vop(2, 1, 0, 0x2E);
+pub const MASKSTORE64: Vop = Vop(2, 1, 0, 0x2F);
+pub const BROADCAST32: Vop = Vop(2, 1, 0, 0x18);
+pub const BROADCAST64: Vop = Vop(2, 1, 0, 0x19);
+pub const BROADCAST_D: Vop = Vop(2, 1, 0, 0x58);
+pub const BROADCAST_Q: Vop = Vop(2, 1, 0, 0x59);
+pub const MOVQ: Vop = Vop(1, 1, 1, 0x6E);
+pub const MOVD_TO: Vop = Vop(1, 1, 0, 0x7E);
+pub const MOVQ_TO: Vop = Vop(1, 1, 0, 0xD6);
+pub const ZX8D: Vop = Vop(2, 1, 0, 0x31);
+pub const ZX8Q: Vop = Vop(2, 1, 0, 0x32);
+pub const ZX16D: Vop = Vop(2, 1, 0, 0x33);
+pub const SX8D: Vop = Vop(2, 1, 0, 0x21);
+pub const SX16D: Vop = Vop(2, 1, 0, 0x23);
+pub const SX32Q: Vop = Vop(2, 1, 0, 0x25);
+pub const PH2PS: Vop = Vop(2, 1, 0, 0x13);
+pub const PS2PH: Vop = Vop(3, 1, 0, 0x1D);
+pub const PS2PD: Vop = Vop(1, 0, 0, 0x5A);
+pub const PD2PS: Vop = Vop(1, 1, 0, 0x5A);
+pub const DQ2PS: Vop = Vop(1, 0, 0, 0x5B);
+pub const TPS2DQ: Vop = Vop(1, 2, 0, 0x5B);
+pub const DQ2PD: Vop = Vop(1, 2, 0, 0xE6);
+pub const TPD2DQ: Vop = Vop(1, 1, 0, 0xE6);
+pub const EXTRACT128: Vop = Vop(3, 1, 0, 0x39);
+pub const SHUFPS: Vop = Vop(1, 0, 0, 0xC6);
+pub const PSHUFD: Vop = Vop(1, 1, 0, 0x70);
+pub const PSHUFB: Vop = Vop(2, 1, 0, 0x00);
+pub const UNPACK_LDQ: Vop = Vop(1, 1, 0, 0x62);
+pub const UNPACK_LQDQ: Vop = Vop(1, 1, 0, 0x6C);
+pub const MOVMSKPS: Vop = Vop(1, 0, 0, 0x50);
+pub const MOVMSKPD: Vop = Vop(1, 1, 0, 0x50);
+pub const PDEP: Vop = Vop(2, 3, 1, 0xF5);
+pub const BLENDPS: Vop = Vop(3, 1, 0, 0x4A);
+pub const BLENDPD: Vop = Vop(3, 1, 0, 0x4B);
+pub const PXOR: Vop = Vop(1, 1, 0, 0xEF);
+pub const PADDD: Vop = Vop(1, 1, 0, 0xFE);
+pub const PADDQ: Vop = Vop(1, 1, 0, 0xD4);
+pub const PCMPGTD: Vop = Vop(1, 1, 0, 0x66);
+pub const PCMPGTQ: Vop = Vop(2, 1, 0, 0x37);
+pub const PCMPEQD: Vop = Vop(1, 1, 0, 0x76);
+pub const PCMPEQQ: Vop = Vop(2, 1, 0, 0x29);
+pub const CMPPS: Vop = Vop(1, 0, 0, 0xC2);
+pub const CMPPD: Vop = Vop(1, 1, 0, 0xC2);
+pub const SQRTPS: Vop = Vop(1, 0, 0, 0x51);
+pub const SQRTPD: Vop = Vop(1, 1, 0, 0x51);
+pub const ROUNDPS: Vop = Vop(3, 1, 0, 0x08);
+pub const ROUNDPD: Vop = Vop(3, 1, 0, 0x09);
+/// Shifts of 32-bit lanes by an immediate; `reg` says which.
+pub const SHIFT32: Vop = Vop(1, 1, 0, 0x72);
+pub const SHIFT64: Vop = Vop(1, 1, 0, 0x73);
+
+/// The instruction of an operation of two operands.
+pub fn bin(op: Bin, ty: Ty) -> Vop {
+    let float = |byte| Vop(1, u8::from(ty == Ty::F64), 0, byte);
+    let int = |byte| Vop(1, 1, 0, byte);
+    let single = ty == Ty::I32;
+    match (op, ty.is_float()) {
+        (Bin::Add, true) => float(0x58),
+        (Bin::Mul, true) => float(0x59),
+        (Bin::Sub, true) => float(0x5C),
+        (Bin::Min, true) => float(0x5D),
+        (Bin::Div, _) => float(0x5E),
+        (Bin::Max, true) => float(0x5F),
+        (Bin::And, true) => float(0x54),
+        (Bin::AndNot, true) => float(0x55),
+        (Bin::Or, true) => float(0x56),
+        (Bin::Xor, true) => float(0x57),
+        (Bin::Add, false) => int(if single { 0xFE } else { 0xD4 }),
+        (Bin::Sub, false) => int(if single { 0xFA } else { 0xFB }),
+        (Bin::Mul, false) => Vop(2, 1, 0, 0x40),
+        (Bin::Min, false) => Vop(2, 1, 0, 0x39),
+        (Bin::Max, false) => Vop(2, 1, 0, 0x3D),
+        (Bin::And, false) => int(0xDB),
+        (Bin::AndNot, false) => int(0xDF),
+        (Bin::Or, false) => int(0xEB),
+        (Bin::Xor, false) => int(0xEF),
+        (Bin::MulLow, _) => int(0xF4),
+        (Bin::ShlBy, _) => Vop(2, 1, u8::from(!single), 0x47),
+        (Bin::ShrBy, _) => Vop(2, 1, u8::from(!single), 0x45),
+    }
+}
+
+/// Whether operands may change places.
+pub fn commutes(op: Bin) -> bool {
+    match op {
+        Bin::Add | Bin::Mul | Bin::And | Bin::Or | Bin::Xor | Bin::MulLow => true,
+        Bin::Sub | Bin::Div | Bin::Min | Bin::Max | Bin::AndNot | Bin::ShlBy | Bin::ShrBy => false,
+    }
+}

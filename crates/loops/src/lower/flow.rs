@@ -1,0 +1,472 @@
+//! The graph as lowering sees it: values by loop form, with reductions, products and pieces in a normal form.
+
+use std::sync::Arc;
+
+use cotangent_core::array::Array;
+use cotangent_core::error::EvalError;
+use cotangent_core::ir::{Aval, DType, Graph, Loc, Scalar};
+use cotangent_core::ops::{Binary, Generate, LoopForm, Monoid, Op, Piecewise, ScalarFn, Unary, ViewForm};
+use smallvec::{SmallVec, smallvec};
+
+use crate::affine::Affine;
+
+/// A value of the flow.
+pub(crate) type Id = usize;
+
+/// Reductions of at most this many elements are written out as expressions.
+const UNROLLED: usize = 8;
+
+/// Kept dims of at most this many elements, where they are the last, are too short for lanes: reductions around them are done one by
+/// one.
+const NARROW: usize = 4;
+
+/// Products of at most this many multiplications become nests, which fuse with their neighbours.
+const TINY_PRODUCT: usize = 4096;
+
+/// Reductions of at least this many elements into few results are done in two steps, so that threads share them.
+const SPLIT: usize = 1 << 16;
+
+/// A scalar function that bodies have.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Point {
+    Unary(Unary),
+    Binary(Binary),
+    Select,
+    Convert,
+}
+
+/// How a value is made.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Kind {
+    Param,
+    Stored(Arc<Array>),
+    Fill(Scalar),
+    Iota,
+    Eye,
+    Point(Point),
+    View(ViewForm),
+    /// Operand dim `j` has the index of result dim `pick[j]`, or 0.
+    Pick(Vec<Option<usize>>),
+    /// A reduction that is written out.
+    Unrolled(Vec<usize>, Monoid),
+    Reduce(Vec<usize>, Monoid),
+    /// The operands stored into parts of the result.
+    Pieces(Vec<Piece>),
+    /// `[b, m, k] · [b, k, n]`.
+    Product,
+    /// Result of a routine.
+    Output(usize),
+}
+
+/// Where an operand is stored: a map for each dim of the result over the dims of the operand.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Piece {
+    pub at: Vec<Affine>,
+    /// Overwrites pieces before it.
+    pub over: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Value {
+    pub kind: Kind,
+    pub args: SmallVec<[Id; 2]>,
+    pub dtype: DType,
+    pub sizes: SmallVec<[usize; 4]>,
+    /// The node of the graph; `None` for parameters.
+    pub node: Option<usize>,
+}
+
+impl Value {
+    pub fn numel(&self) -> usize {
+        self.sizes.iter().product()
+    }
+}
+
+/// An op that stays a call.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub op: Op,
+    pub args: Vec<Id>,
+    pub results: Vec<Id>,
+    pub avals: (Vec<Aval>, Vec<Aval>),
+    pub node: usize,
+}
+
+/// The graph by loop forms.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    pub values: Vec<Value>,
+    pub calls: Vec<Call>,
+    pub params: Vec<Id>,
+    pub results: Vec<Id>,
+    /// The source line and name of each node.
+    pub nodes: Vec<(Loc, &'static str)>,
+}
+
+/// The flow of `graph`, which has been inlined.
+pub(crate) fn flow(graph: &Graph) -> Result<Flow, EvalError> {
+    let mut f =
+        Flow { nodes: graph.nodes().iter().map(|n| (graph.loc(n).clone(), n.op.name())).collect(), ..Flow::default() };
+    let mut env: Vec<Option<Id>> = vec![None; graph.num_values()];
+    for p in graph.params() {
+        let id = f.push(Kind::Param, &[], graph.aval(*p), None);
+        env[p.index()] = Some(id);
+        f.params.push(id);
+    }
+    let live = live(graph);
+    for (i, n) in graph.nodes().iter().enumerate().filter(|(i, _)| live[*i]) {
+        let args: SmallVec<[Id; 2]> = n.args.iter().map(|v| env[v.index()].expect("I1: defined before use")).collect();
+        let avals: Vec<&Aval> = n.args.iter().map(|v| graph.aval(*v)).collect();
+        let results: Vec<Aval> = n.results.iter().map(|v| graph.aval(*v).clone()).collect();
+        let form = n.op.prim().loop_form(&avals, &results);
+        match f.node(&n.op, form, &args, &results, i)? {
+            Some(id) => env[n.results[0].index()] = Some(id),
+            None => {
+                let routine = f.calls.len();
+                let ids: Vec<Id> = results.iter().map(|a| f.push(Kind::Output(routine), &args, a, Some(i))).collect();
+                for (v, id) in n.results.iter().zip(&ids) {
+                    env[v.index()] = Some(*id);
+                }
+                let avals = (avals.into_iter().cloned().collect(), results);
+                f.calls.push(Call { op: n.op.clone(), args: args.to_vec(), results: ids, avals, node: i });
+            }
+        }
+    }
+    f.results = graph.results().iter().map(|v| env[v.index()].expect("I1: defined before use")).collect();
+    Ok(f)
+}
+
+/// The nodes on which a result depends.
+fn live(graph: &Graph) -> Vec<bool> {
+    let mut used = vec![false; graph.num_values()];
+    for v in graph.results() {
+        used[v.index()] = true;
+    }
+    let mut live = vec![false; graph.len()];
+    for (i, n) in graph.nodes().iter().enumerate().rev() {
+        live[i] = n.results.iter().any(|v| used[v.index()]);
+        if live[i] {
+            for v in &n.args {
+                used[v.index()] = true;
+            }
+        }
+    }
+    live
+}
+
+impl Flow {
+    fn push(&mut self, kind: Kind, args: &[Id], aval: &Aval, node: Option<usize>) -> Id {
+        let sizes = aval.shape.dims().iter().map(|d| d.get()).collect();
+        self.values.push(Value { kind, args: args.into(), dtype: aval.dtype, sizes, node });
+        self.values.len() - 1
+    }
+
+    fn make(&mut self, kind: Kind, args: &[Id], dtype: DType, sizes: &[usize], node: usize) -> Id {
+        self.values.push(Value { kind, args: args.into(), dtype, sizes: sizes.into(), node: Some(node) });
+        self.values.len() - 1
+    }
+
+    /// The value of a node, or `None` if it is a call of a routine.
+    fn node(
+        &mut self,
+        op: &Op,
+        form: LoopForm,
+        args: &[Id],
+        results: &[Aval],
+        i: usize,
+    ) -> Result<Option<Id>, EvalError> {
+        let y = &results[0];
+        let kind = match form {
+            LoopForm::Pointwise(ScalarFn::Unary(f)) => Kind::Point(Point::Unary(f)),
+            LoopForm::Pointwise(ScalarFn::Binary(f)) => Kind::Point(Point::Binary(f)),
+            LoopForm::Pointwise(ScalarFn::Select) => Kind::Point(Point::Select),
+            LoopForm::Pointwise(ScalarFn::Convert(_)) => Kind::Point(Point::Convert),
+            LoopForm::View(v) => Kind::View(v),
+            LoopForm::Generate(Generate::Fill(s)) => Kind::Fill(s),
+            LoopForm::Generate(Generate::Iota) => Kind::Iota,
+            LoopForm::Generate(Generate::Eye) => Kind::Eye,
+            LoopForm::Generate(Generate::Stored) => match &op.prim().eval(&[])?[0] {
+                a if a.numel() == 1 => Kind::Fill(a.get(0)),
+                a => Kind::Stored(Arc::new(a.clone())),
+            },
+            LoopForm::Reduce { dims, monoid } => return Ok(Some(self.reduce(args[0], &dims, monoid, y, i))),
+            LoopForm::Piecewise(p) => return Ok(Some(self.pieces(&p, args, y, i))),
+            LoopForm::Contract { batch_dims } => return Ok(Some(self.product(batch_dims, args, y, i))),
+            LoopForm::Pointwise(ScalarFn::RandomBits | ScalarFn::Polygamma(_))
+            | LoopForm::ArgReduce { .. }
+            | LoopForm::Scan { .. }
+            | LoopForm::Convolution(_)
+            | LoopForm::WindowAdd { .. }
+            | LoopForm::Access(_)
+            | LoopForm::Kernel(_)
+            | LoopForm::Inline => return Ok(None),
+        };
+        Ok(Some(self.push(kind, args, y, Some(i))))
+    }
+
+    /// A reduction: of halves in `f32`, of few elements written out, of very many into few in two steps.
+    fn reduce(&mut self, x: Id, dims: &[usize], monoid: Monoid, y: &Aval, i: usize) -> Id {
+        let sizes = self.values[x].sizes.clone();
+        let kept: SmallVec<[usize; 4]> = (0..sizes.len()).filter(|d| !dims.contains(d)).map(|d| sizes[d]).collect();
+        let n: usize = dims.iter().map(|d| sizes[*d]).product();
+        if n == 0 {
+            return self.push(Kind::Fill(crate::interp::neutral(monoid, y.dtype)), &[], y, Some(i));
+        }
+        let narrow = |last: usize| !dims.contains(&last) && (2..=NARROW).contains(&sizes[last]);
+        if n > 2 * UNROLLED && sizes.len().checked_sub(1).is_some_and(narrow) {
+            return self.reduce_narrow(x, dims, monoid, y, i);
+        }
+        let wide = match y.dtype {
+            DType::F16 | DType::BF16 => DType::F32,
+            DType::F32 | DType::F64 | DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => {
+                y.dtype
+            }
+        };
+        let mut x = x;
+        if self.values[x].dtype != wide {
+            x = self.make(Kind::Point(Point::Convert), &[x], wide, &sizes, i);
+        }
+        let (outer, inner): (usize, usize) = (kept.iter().product(), n);
+        let chunks = dims.first().and_then(|d| (2..=64).rev().find(|c| sizes[*d] % c == 0));
+        let mut r = match chunks {
+            _ if n == 1 => {
+                let mut result = 0..;
+                let pick = (0..sizes.len()).map(|d| if dims.contains(&d) { None } else { result.next() }).collect();
+                self.make(Kind::Pick(pick), &[x], wide, &kept, i)
+            }
+            _ if n <= UNROLLED => self.make(Kind::Unrolled(dims.to_vec(), monoid), &[x], wide, &kept, i),
+            Some(c) if inner >= SPLIT && outer < 16 => {
+                // The first reduced dim in `c` pieces, which stay for a second reduction.
+                let d0 = dims[0];
+                let mut split: SmallVec<[usize; 6]> = sizes.iter().copied().collect();
+                split[d0] /= c;
+                split.insert(d0, c);
+                let parts = self.make(Kind::View(ViewForm::Reshape), &[x], wide, &split, i);
+                let first: Vec<usize> = dims.iter().map(|d| d + 1).collect();
+                let sums: SmallVec<[usize; 6]> =
+                    (0..split.len()).filter(|d| !first.contains(d)).map(|d| split[d]).collect();
+                let partial = self.make(Kind::Reduce(first, monoid), &[parts], wide, &sums, i);
+                let at = (0..d0).filter(|d| !dims.contains(d)).count();
+                let kind =
+                    if c <= UNROLLED { Kind::Unrolled(vec![at], monoid) } else { Kind::Reduce(vec![at], monoid) };
+                self.make(kind, &[partial], wide, &kept, i)
+            }
+            Some(_) | None => self.make(Kind::Reduce(dims.to_vec(), monoid), &[x], wide, &kept, i),
+        };
+        if wide != y.dtype {
+            r = self.make(Kind::Point(Point::Convert), &[r], y.dtype, &kept, i);
+        }
+        r
+    }
+
+    /// A reduction of which the last dim is kept and narrow: one for each of its elements, so that the lanes are others.
+    fn reduce_narrow(&mut self, x: Id, dims: &[usize], monoid: Monoid, y: &Aval, i: usize) -> Id {
+        let last = self.values[x].sizes.len() - 1;
+        let rank = y.rank();
+        let part = y.with_shape(y.shape.with(rank - 1, 1usize));
+        let (mut ids, mut pieces): (SmallVec<[Id; 2]>, Vec<Piece>) = (SmallVec::new(), Vec::new());
+        for k in 0..self.values[x].sizes[last] {
+            let slice = self.slice(x, last, k, 1, i);
+            ids.push(self.reduce(slice, dims, monoid, &part, i));
+            let mut at: Vec<Affine> = (0..rank).map(Affine::var).collect();
+            at[rank - 1] = Affine::constant(k as i64);
+            pieces.push(Piece { at, over: false });
+        }
+        self.push(Kind::Pieces(pieces), &ids, y, Some(i))
+    }
+
+    fn product(&mut self, batch_dims: usize, args: &[Id], y: &Aval, i: usize) -> Id {
+        let (x, w) = (self.values[args[0]].sizes.clone(), self.values[args[1]].sizes.clone());
+        let b = batch_dims;
+        let (m, k, n) = (x[b], x[b + 1], w[b + 1]);
+        let batch: usize = x[..b].iter().product();
+        let count = batch * m * k * n;
+        let vector = m == 1 || k == 1 || n == 1;
+        if count == 0 && k == 0 {
+            return self.push(Kind::Fill(Scalar::Int(0).cast(y.dtype)), &[], y, Some(i));
+        }
+        if count > TINY_PRODUCT && !vector {
+            return self.push(Kind::Product, args, y, Some(i));
+        }
+        // The product of broadcast operands over `[batch, m, n, k]`, summed over `k`.
+        let mut space: SmallVec<[usize; 4]> = x[..b].into();
+        space.extend([m, n, k]);
+        let batch_pick = || (0..b).map(Some);
+        let lhs = batch_pick().chain([Some(b), Some(b + 2)]).collect();
+        let rhs = batch_pick().chain([Some(b + 2), Some(b + 1)]).collect();
+        let wide = if matches!(y.dtype, DType::F16 | DType::BF16) { DType::F32 } else { y.dtype };
+        let operand = |f: &mut Flow, pick: Vec<Option<usize>>, arg: Id| {
+            let v = f.make(Kind::Pick(pick), &[arg], y.dtype, &space, i);
+            if wide == y.dtype { v } else { f.make(Kind::Point(Point::Convert), &[v], wide, &space, i) }
+        };
+        let (l, r) = (operand(self, lhs, args[0]), operand(self, rhs, args[1]));
+        let product = self.make(Kind::Point(Point::Binary(Binary::Mul)), &[l, r], wide, &space, i);
+        let sum = self.reduce(product, &[b + 2], Monoid::Sum, &y.with_dtype(wide), i);
+        if wide == y.dtype {
+            return sum;
+        }
+        let sizes = self.values[sum].sizes.clone();
+        self.make(Kind::Point(Point::Convert), &[sum], y.dtype, &sizes, i)
+    }
+
+    fn slice(&mut self, x: Id, dim: usize, start: usize, len: usize, i: usize) -> Id {
+        let mut sizes = self.values[x].sizes.clone();
+        if start == 0 && sizes[dim] == len {
+            return x;
+        }
+        sizes[dim] = len;
+        let dtype = self.values[x].dtype;
+        self.make(Kind::View(ViewForm::Slice { dim, start, step: 1 }), &[x], dtype, &sizes, i)
+    }
+
+    fn pieces(&mut self, p: &Piecewise, args: &[Id], y: &Aval, i: usize) -> Id {
+        let sizes: Vec<usize> = y.shape.dims().iter().map(|d| d.get()).collect();
+        let rank = sizes.len();
+        let at = |offsets: &[i64]| offsets.iter().enumerate().map(|(d, o)| Affine::var(d).plus(*o)).collect::<Vec<_>>();
+        let along = |dim: usize, offset: usize| {
+            let mut offsets = vec![0; rank];
+            offsets[dim] = offset as i64;
+            at(&offsets)
+        };
+        let mut ids: SmallVec<[Id; 2]> = SmallVec::new();
+        let mut pieces = Vec::new();
+        match p {
+            Piecewise::Concat { dim } => {
+                let mut offset = 0;
+                for x in args {
+                    ids.push(*x);
+                    pieces.push(Piece { at: along(*dim, offset), over: false });
+                    offset += self.values[*x].sizes[*dim];
+                }
+            }
+            Piecewise::SliceUpdate { dim, start, step } => {
+                let (dim, n, len) = (*dim, sizes[*dim], self.values[args[1]].sizes[*dim]);
+                if *step == 1 {
+                    let end = start + len;
+                    ids.push(self.slice(args[0], dim, 0, *start, i));
+                    ids.push(self.slice(args[0], dim, end, n - end, i));
+                    pieces.push(Piece { at: along(dim, 0), over: false });
+                    pieces.push(Piece { at: along(dim, end), over: false });
+                } else {
+                    ids.push(args[0]);
+                    pieces.push(Piece { at: along(dim, 0), over: false });
+                }
+                let mut target = along(dim, 0);
+                target[dim] = Affine::var(dim).scaled(*step as i64).plus(*start as i64);
+                ids.push(args[1]);
+                pieces.push(Piece { at: target, over: *step != 1 });
+            }
+            Piecewise::Pad { pad, value } => {
+                let mut x = args[0];
+                let mut low = vec![0; rank];
+                let mut high = vec![0; rank];
+                for (k, pair) in pad.chunks_exact(2).enumerate() {
+                    let d = rank - 1 - k;
+                    let n = self.values[x].sizes[d] as i64;
+                    // What is cropped is never read.
+                    let (from, to) = ((-pair[0]).max(0), n - (-pair[1]).max(0));
+                    x = self.slice(x, d, from as usize, (to - from) as usize, i);
+                    (low[d], high[d]) = (pair[0].max(0) as usize, pair[1].max(0) as usize);
+                }
+                // Disjoint slabs: dims before `d` inside, `d` in a border, dims after `d` whole.
+                let inner = self.values[x].sizes.clone();
+                for d in 0..rank {
+                    for (len, place) in [(low[d], 0), (high[d], low[d] + inner[d])] {
+                        if len == 0 {
+                            continue;
+                        }
+                        let mut slab: SmallVec<[usize; 4]> = sizes.iter().copied().collect();
+                        slab[..d].copy_from_slice(&inner[..d]);
+                        slab[d] = len;
+                        let mut offsets: Vec<i64> = vec![0; rank];
+                        for e in 0..d {
+                            offsets[e] = low[e] as i64;
+                        }
+                        offsets[d] = place as i64;
+                        ids.push(self.make(Kind::Fill(*value), &[], y.dtype, &slab, i));
+                        pieces.push(Piece { at: at(&offsets), over: false });
+                    }
+                }
+                ids.push(x);
+                pieces.push(Piece { at: at(&low.iter().map(|l| *l as i64).collect::<Vec<_>>()), over: false });
+            }
+            Piecewise::DiagEmbed { offset, dim1, dim2 } => {
+                ids.push(self.make(Kind::Fill(Scalar::Int(0).cast(y.dtype)), &[], y.dtype, &sizes, i));
+                pieces.push(Piece { at: along(0, 0), over: false });
+                let last = rank - 2;
+                let mut lead = 0..last;
+                let target = (0..rank).map(|d| match d {
+                    d if d == *dim1 => Affine::var(last).plus((-offset).max(0)),
+                    d if d == *dim2 => Affine::var(last).plus((*offset).max(0)),
+                    _ => Affine::var(lead.next().expect("two dims more than the operand's others")),
+                });
+                pieces.push(Piece { at: target.collect(), over: true });
+                ids.push(args[0]);
+            }
+        }
+        // Pieces without elements are none.
+        let kept: Vec<bool> = ids.iter().map(|x| self.values[*x].numel() > 0).collect();
+        let mut k = kept.iter();
+        ids.retain(|_| *k.next().expect("as many"));
+        let mut k = kept.iter();
+        pieces.retain(|_| *k.next().expect("as many"));
+        self.push(Kind::Pieces(pieces), &ids, y, Some(i))
+    }
+}
+
+/// Where the element of `view`'s operand (of `from`) stands for an element of its result at `index` (of `to`).
+pub(crate) fn through(
+    view: &ViewForm,
+    index: &[Affine],
+    to: &[usize],
+    from: &[usize],
+    extents: &crate::affine::Extents,
+) -> Result<crate::affine::Index, crate::affine::NotAffine> {
+    Ok(match view {
+        ViewForm::Broadcast => {
+            let lead = to.len() - from.len();
+            from.iter()
+                .enumerate()
+                .map(|(d, n)| if *n == 1 { Affine::default() } else { index[lead + d].clone() })
+                .collect()
+        }
+        ViewForm::Reshape => return crate::affine::reshape(index, to, from, extents),
+        ViewForm::Permute(dims) => {
+            let mut out: crate::affine::Index = smallvec![Affine::default(); from.len()];
+            for (i, d) in dims.iter().enumerate() {
+                out[*d] = index[i].clone();
+            }
+            out
+        }
+        ViewForm::Slice { dim, start, step } => {
+            let mut out: crate::affine::Index = index.into();
+            out[*dim] = index[*dim].scaled(*step as i64).plus(*start as i64);
+            out
+        }
+        ViewForm::Flip(dims) => {
+            let mut out: crate::affine::Index = index.into();
+            for d in dims {
+                out[*d] = index[*d].scaled(-1).plus(from[*d] as i64 - 1);
+            }
+            out
+        }
+        ViewForm::Diagonal { offset, dim1, dim2 } => {
+            let last = &index[index.len() - 1];
+            let mut lead = index.iter();
+            (0..from.len())
+                .map(|d| match d {
+                    d if d == *dim1 => last.clone().plus((-offset).max(0)),
+                    d if d == *dim2 => last.clone().plus((*offset).max(0)),
+                    _ => lead.next().expect("a dim for each other dim").clone(),
+                })
+                .collect()
+        }
+        ViewForm::Unfold { dim, size: _, step } => {
+            let mut out: crate::affine::Index = index[..from.len()].into();
+            let mut place = index[*dim].scaled(*step as i64);
+            place.add_scaled(&index[from.len()], 1);
+            out[*dim] = place;
+            out
+        }
+    })
+}

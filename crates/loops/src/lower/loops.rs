@@ -1,0 +1,117 @@
+//! Which variables of a group are outer loops, serial loops and lanes.
+
+use super::group::{ExprOp, Group};
+use crate::affine::Affine;
+
+/// Lanes are cut so that at least this many outer iterations can be shared by threads …
+const OUTER: usize = 8;
+
+/// … while pieces are at least this long.
+const MIN_PIECE: usize = 4096;
+
+/// The same for lanes that are columns of a reduction over serial loops.
+const MIN_COLUMNS: usize = 64;
+
+/// Lanes below this are worse than strided ones.
+const SHORT: usize = 8;
+
+/// One loop: `scale` steps of the variable `var` and what lies inside it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Level {
+    pub extent: usize,
+    pub var: usize,
+    pub scale: i64,
+}
+
+impl Level {
+    pub fn stride(&self, a: &Affine) -> i64 {
+        a.coef(self.var) * self.scale
+    }
+}
+
+/// The loops of a nest.
+#[derive(Debug, Default)]
+pub(crate) struct Loops {
+    pub outer: Vec<Level>,
+    pub serial: Vec<Level>,
+    pub lane: Option<Level>,
+    /// Whether the lanes are kept, so that reductions have one accumulator for each.
+    pub columns: bool,
+}
+
+impl Loops {
+    pub fn lanes(&self) -> usize {
+        self.lane.map_or(1, |l| l.extent)
+    }
+
+    pub fn row(&self) -> usize {
+        self.serial.iter().map(|l| l.extent).product::<usize>() * self.lanes()
+    }
+}
+
+/// Chooses the loops.
+pub(crate) fn arrange(g: &Group) -> Loops {
+    let mut affines: Vec<(&Affine, i64)> = Vec::new();
+    let mut indices: Vec<&Affine> = Vec::new();
+    for e in &g.exprs {
+        match &e.op {
+            ExprOp::Load(_, a) => affines.push((a, 1)),
+            ExprOp::Index(a) => indices.push(a),
+            ExprOp::Const(_) | ExprOp::Point(..) | ExprOp::Reduced(_) => {}
+        }
+    }
+    affines.extend(g.stores.iter().map(|s| (&s.at, 2)));
+    // Neighbours that every access walks through as one become one loop.
+    let mut levels: Vec<Level> = Vec::new();
+    for v in &g.order {
+        let inner = Level { extent: g.extents[*v], var: *v, scale: 1 };
+        let merges = levels.last().is_some_and(|outer: &Level| {
+            let one = |a: &Affine| a.coef(outer.var) == a.coef(*v) * inner.extent as i64;
+            g.reduced[outer.var] == g.reduced[*v]
+                && affines.iter().all(|(a, _)| one(a))
+                && indices.iter().all(|a| one(a))
+        });
+        if merges {
+            let outer = levels.pop().expect("just seen");
+            levels.push(Level { extent: outer.extent * inner.extent, ..inner });
+        } else {
+            levels.push(inner);
+        }
+    }
+    // The lanes are the loop along which most accesses are contiguous, the innermost of equals, and not a short one.
+    let score = |l: &Level| -> i64 {
+        let along = affines.iter().map(|(a, w)| match l.stride(a).abs() {
+            1 => 2 * w,
+            0 => *w,
+            _ => 0,
+        });
+        along.sum::<i64>()
+    };
+    let long = |l: &Level| l.extent >= SHORT;
+    let best = (0..levels.len()).max_by_key(|i| (long(&levels[*i]), score(&levels[*i]), *i));
+    let mut loops = Loops::default();
+    for (i, l) in levels.iter().enumerate() {
+        if Some(i) == best {
+            loops.lane = Some(*l);
+        } else if g.reduced[l.var] {
+            loops.serial.push(*l);
+        } else {
+            loops.outer.push(*l);
+        }
+    }
+    let Some(mut lane) = loops.lane else { return loops };
+    loops.columns = g.has_reduces() && !g.reduced[lane.var];
+    // Enough outer iterations for threads; reductions over lanes are never cut, so that their order is one.
+    let outer: usize = loops.outer.iter().map(|l| l.extent).product();
+    if !g.reduced[lane.var] && outer < OUTER {
+        let (shortest, most) = if loops.columns { (MIN_COLUMNS, OUTER) } else { (MIN_PIECE, 64) };
+        let pieces = (2..=(lane.extent / shortest).min(most)).rev().find(|c| lane.extent % c == 0);
+        if let Some(c) = pieces {
+            let extent = lane.extent / c;
+            loops.outer.push(Level { extent: c, var: lane.var, scale: lane.scale * extent as i64 });
+            lane.extent = extent;
+            loops.lane = Some(lane);
+        }
+    }
+    loops
+}

@@ -1,0 +1,381 @@
+//! From a group to a nest: which variables are outer loops, serial loops and lanes, and what each pass computes.
+
+use cotangent_core::ir::{DType, Loc};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use super::flow::{Id, Point};
+use super::group::{Expr, ExprOp, Group, LOAD, cost_of};
+use super::loops::{Level, Loops, arrange};
+use crate::affine::Affine;
+use crate::ir::{Access, Body, BodyOp, BodyValue, BufferId, Loop, Memory, Nest, Stage};
+
+/// An expression at least this dear is kept in a scratch row for later passes; cheaper ones are computed again.
+const KEEP: u32 = 10;
+
+/// The longest scratch row, in elements.
+const MAX_ROW: usize = 1 << 15;
+
+/// The nest of `group`, without stores to what nobody reads.
+pub(crate) fn nest(
+    mut group: Group,
+    is_read: impl Fn(Id) -> bool,
+    buffer: impl Fn(Id) -> BufferId,
+    locs: Vec<Loc>,
+) -> Nest {
+    group.stores.retain(|s| is_read(s.dst));
+    let loops = arrange(&group);
+    let mut b = Builder::new(&group, &loops, &buffer);
+    b.run();
+    b.finish(locs)
+}
+
+/// A body in the making, and the accesses of its stage.
+#[derive(Default)]
+struct Draft {
+    body: Body,
+    memo: FxHashMap<Expr, BodyValue>,
+}
+
+impl Draft {
+    fn push(&mut self, op: BodyOp, dtype: DType) -> BodyValue {
+        self.body.ops.push((op, dtype));
+        BodyValue(self.body.ops.len() as u32 - 1)
+    }
+}
+
+/// The passes of level `i`: what is computed once for each row, then the points of the row.
+#[derive(Default)]
+struct Pass {
+    rows: Draft,
+    points: Draft,
+    row_accesses: Accesses,
+    accesses: Accesses,
+    columns: Vec<u32>,
+}
+
+/// The accesses of a stage, each once.
+#[derive(Default)]
+struct Accesses {
+    list: Vec<Access>,
+    ids: FxHashMap<Access, u32>,
+}
+
+impl Accesses {
+    fn id(&mut self, a: Access) -> u32 {
+        let next = self.list.len() as u32;
+        let id = *self.ids.entry(a.clone()).or_insert(next);
+        if id == next {
+            self.list.push(a);
+        }
+        id
+    }
+}
+
+struct Builder<'a> {
+    g: &'a Group,
+    loops: &'a Loops,
+    buffer: &'a dyn Fn(Id) -> BufferId,
+    /// Whether an expression depends on a reduced variable; all do in a nest without reductions.
+    varies: Vec<bool>,
+    /// What an expression costs at a point; what is the same for a whole row is a read.
+    cost: Vec<u32>,
+    passes: Vec<Pass>,
+    scratch: Vec<(DType, usize)>,
+    /// The scratch of values that are kept: per row or column, and per point.
+    kept: FxHashMap<Expr, u32>,
+    /// The pass in which the points of an expression were first computed.
+    first: FxHashMap<Expr, usize>,
+}
+
+/// Which draft of a pass.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Part {
+    Rows,
+    Points,
+}
+
+impl<'a> Builder<'a> {
+    fn new(g: &'a Group, loops: &'a Loops, buffer: &'a dyn Fn(Id) -> BufferId) -> Self {
+        let mut varies: Vec<bool> = Vec::with_capacity(g.exprs.len());
+        let reduced = |a: &Affine| a.terms().any(|(v, _)| g.reduced[v]);
+        for e in &g.exprs {
+            let v = match &e.op {
+                ExprOp::Load(_, a) | ExprOp::Index(a) => reduced(a),
+                ExprOp::Const(_) | ExprOp::Reduced(_) => false,
+                ExprOp::Point(_, args) => args.iter().any(|a| varies[*a as usize]),
+            };
+            varies.push(v || !g.has_reduces());
+        }
+        let mut cost: Vec<u32> = Vec::with_capacity(g.exprs.len());
+        for (e, varies) in g.exprs.iter().zip(&varies) {
+            cost.push(match &e.op {
+                ExprOp::Point(p, args) if *varies => {
+                    args.iter().fold(cost_of(*p), |c, a| c.saturating_add(cost[*a as usize])).min(1 << 20)
+                }
+                ExprOp::Point(..) | ExprOp::Const(_) | ExprOp::Reduced(_) | ExprOp::Index(_) => 0,
+                ExprOp::Load(..) => LOAD,
+            });
+        }
+        Builder {
+            g,
+            loops,
+            buffer,
+            varies,
+            cost,
+            passes: Vec::new(),
+            scratch: Vec::new(),
+            kept: FxHashMap::default(),
+            first: FxHashMap::default(),
+        }
+    }
+
+    fn run(&mut self) {
+        let g = self.g;
+        let levels = g.reduces.iter().map(|r| r.level + 2).max().unwrap_or(1);
+        self.passes.resize_with(levels as usize, Pass::default);
+        let mut by_level: Vec<(Vec<usize>, Vec<usize>)> = vec![Default::default(); levels as usize];
+        for (i, s) in g.stores.iter().enumerate() {
+            by_level[g.exprs[s.expr as usize].level as usize].0.push(i);
+        }
+        for (i, r) in g.reduces.iter().enumerate() {
+            by_level[r.level as usize].1.push(i);
+        }
+        for (level, (stores, reduces)) in by_level.into_iter().enumerate() {
+            for i in stores {
+                let s = &g.stores[i];
+                // What is stored at every point may be the same for a whole row, and the other way round never.
+                let at_points = !g.has_reduces() || s.at.terms().any(|(v, _)| g.reduced[v]);
+                let part = if at_points { Part::Points } else { Part::Rows };
+                let v = self.value(s.expr, level, part);
+                let access = self.access(Memory::Buffer((self.buffer)(s.dst)), &s.at, part);
+                self.store(level, part, access, v, g.exprs[s.expr as usize].dtype);
+            }
+            for i in reduces {
+                let r = &g.reduces[i];
+                let v = self.value(r.expr, level, Part::Points);
+                let pass = &mut self.passes[level];
+                if self.loops.columns {
+                    pass.columns.push(i as u32);
+                    pass.points.push(BodyOp::ReduceSerial(pass.columns.len() as u32 - 1, v), r.dtype);
+                } else {
+                    pass.points.push(BodyOp::ReduceLanes(i as u32, r.monoid, v), r.dtype);
+                }
+            }
+        }
+    }
+
+    fn access(&self, memory: Memory, a: &Affine, part: Part) -> Access {
+        let outer = self.loops.outer.iter().map(|l| l.stride(a)).collect();
+        let lane = self.loops.lane.filter(|_| part == Part::Points || self.loops.columns).map_or(0, |l| l.stride(a));
+        let serial = match part {
+            Part::Points => self.loops.serial.iter().map(|l| l.stride(a)).collect(),
+            Part::Rows => Vec::new(),
+        };
+        Access { memory, offset: a.base, outer, serial, lane }
+    }
+
+    /// An access to scratch `s`, which has one element for each row (or column) or for each point.
+    fn scratch_access(&self, s: u32, per_point: bool, part: Part) -> Access {
+        let outer = vec![0; self.loops.outer.len()];
+        let mut serial = vec![0; if part == Part::Points { self.loops.serial.len() } else { 0 }];
+        if per_point {
+            let mut stride = self.loops.lanes() as i64;
+            for (slot, l) in serial.iter_mut().zip(&self.loops.serial).rev() {
+                *slot = stride;
+                stride *= l.extent as i64;
+            }
+        }
+        let lane = i64::from(per_point || self.loops.columns);
+        Access { memory: Memory::Scratch(s), offset: 0, outer, serial, lane }
+    }
+
+    /// The pass that holds the accesses and the draft of a part: rows of columns are computed after the pass before.
+    fn draft(&mut self, level: usize, part: Part) -> &mut Draft {
+        match part {
+            Part::Rows => &mut self.passes[level].rows,
+            Part::Points => &mut self.passes[level].points,
+        }
+    }
+
+    fn access_id(&mut self, level: usize, part: Part, access: Access) -> u32 {
+        match part {
+            Part::Rows => self.passes[level].row_accesses.id(access),
+            Part::Points => self.passes[level].accesses.id(access),
+        }
+    }
+
+    fn store(&mut self, level: usize, part: Part, access: Access, v: BodyValue, dtype: DType) {
+        let id = self.access_id(level, part, access);
+        self.draft(level, part).push(BodyOp::Store(id, v), dtype);
+    }
+
+    fn load(&mut self, level: usize, part: Part, access: Access, dtype: DType) -> BodyValue {
+        let id = self.access_id(level, part, access);
+        self.draft(level, part).push(BodyOp::Load(id), dtype)
+    }
+
+    /// The value of `e` in a part of a pass.
+    fn value(&mut self, e: Expr, level: usize, part: Part) -> BodyValue {
+        if let Some(v) = self.draft(level, part).memo.get(&e) {
+            return *v;
+        }
+        let v = self.compute(e, level, part);
+        self.draft(level, part).memo.insert(e, v);
+        v
+    }
+
+    fn compute(&mut self, e: Expr, level: usize, part: Part) -> BodyValue {
+        let g = self.g;
+        let data = &g.exprs[e as usize];
+        let varies = self.varies[e as usize];
+        if let Some(s) = self.kept.get(&e).copied() {
+            let access = self.scratch_access(s, varies, part);
+            return self.load(level, part, access, data.dtype);
+        }
+        match &data.op {
+            ExprOp::Const(s) => self.draft(level, part).push(BodyOp::Const(*s), data.dtype),
+            ExprOp::Load(v, at) => {
+                let access = self.access(Memory::Buffer((self.buffer)(*v)), at, part);
+                self.load(level, part, access, data.dtype)
+            }
+            ExprOp::Reduced(r) => self.reduced(*r, e, level, part),
+            ExprOp::Index(at) => self.index(at, data.dtype, level, part),
+            ExprOp::Point(p, args) => {
+                if part == Part::Points && !varies {
+                    // The same for the whole row: computed once, before its points.
+                    let v = self.value(e, level, Part::Rows);
+                    let s = self.keep(e, self.row_len());
+                    let access = self.scratch_access(s, false, Part::Rows);
+                    self.store(level, Part::Rows, access, v, data.dtype);
+                    let access = self.scratch_access(s, false, Part::Points);
+                    return self.load(level, Part::Points, access, data.dtype);
+                }
+                if part == Part::Points && self.cost[e as usize] >= KEEP && self.loops.row() <= MAX_ROW {
+                    if let Some(before) = self.first.get(&e).copied().filter(|b| *b < level) {
+                        let v = self.passes[before].points.memo[&e];
+                        let s = self.keep(e, self.loops.row());
+                        let access = self.scratch_access(s, true, Part::Points);
+                        self.store(before, Part::Points, access.clone(), v, data.dtype);
+                        return self.load(level, Part::Points, access, data.dtype);
+                    }
+                    self.first.entry(e).or_insert(level);
+                }
+                let args: SmallVec<[BodyValue; 3]> = args.iter().map(|a| self.value(*a, level, part)).collect();
+                let op = match p {
+                    Point::Unary(f) => BodyOp::Unary(*f, args[0]),
+                    Point::Binary(f) => BodyOp::Binary(*f, args[0], args[1]),
+                    Point::Select => BodyOp::Select(args[0], args[1], args[2]),
+                    Point::Convert => BodyOp::Convert(args[0]),
+                };
+                self.draft(level, part).push(op, data.dtype)
+            }
+        }
+    }
+
+    fn row_len(&self) -> usize {
+        if self.loops.columns { self.loops.lanes() } else { 1 }
+    }
+
+    fn keep(&mut self, e: Expr, len: usize) -> u32 {
+        let s = self.scratch.len() as u32;
+        self.scratch.push((self.g.exprs[e as usize].dtype, len));
+        self.kept.insert(e, s);
+        s
+    }
+
+    /// The result of a reduction: a row scalar; or a column accumulator just after its pass and a scratch row later.
+    fn reduced(&mut self, r: u32, e: Expr, level: usize, part: Part) -> BodyValue {
+        let reduction = &self.g.reduces[r as usize];
+        if !self.loops.columns {
+            return self.draft(level, part).push(BodyOp::RowScalar(r), reduction.dtype);
+        }
+        let pass = reduction.level as usize;
+        let column = self.passes[pass].columns.iter().position(|c| *c == r).expect("reduced before it is used") as u32;
+        if part == Part::Rows && level == pass + 1 {
+            return self.draft(level, part).push(BodyOp::Column(column), reduction.dtype);
+        }
+        let v = self.value(e, pass + 1, Part::Rows);
+        let s = self.keep(e, self.row_len());
+        let access = self.scratch_access(s, false, Part::Rows);
+        self.store(pass + 1, Part::Rows, access, v, reduction.dtype);
+        let access = self.scratch_access(s, false, part);
+        self.load(level, part, access, reduction.dtype)
+    }
+
+    fn index(&mut self, at: &Affine, dtype: DType, level: usize, part: Part) -> BodyValue {
+        let mut terms: Vec<(Loop, i64)> = Vec::new();
+        let loops = self.loops;
+        let outer = loops.outer.iter().enumerate().map(|(i, l)| (Loop::Outer(i as u32), l.stride(at)));
+        let serial = loops.serial.iter().enumerate().map(|(i, l)| (Loop::Serial(i as u32), l.stride(at)));
+        let lane = loops.lane.iter().map(|l| (Loop::Lane, l.stride(at)));
+        terms.extend(outer.chain(serial).chain(lane).filter(|t| t.1 != 0));
+        let draft = self.draft(level, part);
+        let Some(((of, scale), rest)) = terms.split_first() else {
+            let s = cotangent_core::ir::Scalar::Int(at.base).cast(dtype);
+            return draft.push(BodyOp::Const(s), dtype);
+        };
+        let first = BodyOp::Index { of: *of, scale: *scale, offset: at.base };
+        if rest.is_empty() {
+            return draft.push(first, dtype);
+        }
+        // Sums of indices are made of integers, so that no float rounds on the way.
+        let mut sum = draft.push(first, DType::I64);
+        for (of, scale) in rest {
+            let term = draft.push(BodyOp::Index { of: *of, scale: *scale, offset: 0 }, DType::I64);
+            sum = draft.push(BodyOp::Binary(cotangent_core::ops::Binary::Add, sum, term), DType::I64);
+        }
+        if dtype == DType::I64 { sum } else { draft.push(BodyOp::Convert(sum), dtype) }
+    }
+
+    fn finish(self, locs: Vec<Loc>) -> Nest {
+        let loops = self.loops;
+        let extents = |l: &[Level]| l.iter().map(|l| l.extent).collect::<Vec<_>>();
+        let mut stages: Vec<Stage> = Vec::new();
+        let serial_len = loops.serial.len();
+        let mut after_of: Option<usize> = None;
+        for pass in self.passes {
+            if !pass.rows.body.ops.is_empty() {
+                match after_of {
+                    // Columns: what is computed once for each of them follows the serial loops.
+                    Some(stage) if loops.columns => {
+                        let shift = stages[stage].accesses.len() as u32;
+                        let padded =
+                            pass.row_accesses.list.into_iter().map(|a| Access { serial: vec![0; serial_len], ..a });
+                        stages[stage].accesses.extend(padded);
+                        let mut body = pass.rows.body;
+                        for (op, _) in &mut body.ops {
+                            if let BodyOp::Load(i) | BodyOp::Store(i, _) = op {
+                                *i += shift;
+                            }
+                        }
+                        stages[stage].after = body;
+                    }
+                    Some(_) | None => stages.push(Stage {
+                        serial: Vec::new(),
+                        lanes: if loops.columns { loops.lanes() } else { 1 },
+                        columns: Vec::new(),
+                        accesses: pass.row_accesses.list,
+                        body: pass.rows.body,
+                        after: Body::default(),
+                    }),
+                }
+            }
+            after_of = None;
+            if !pass.points.body.ops.is_empty() {
+                let reductions = pass.columns.iter().map(|r| &self.g.reduces[*r as usize]);
+                after_of = Some(stages.len());
+                stages.push(Stage {
+                    serial: extents(&loops.serial),
+                    lanes: loops.lanes(),
+                    columns: reductions.map(|r| (r.monoid, r.dtype)).collect(),
+                    accesses: pass.accesses.list,
+                    body: pass.points.body,
+                    after: Body::default(),
+                });
+            }
+        }
+        let scalars = if loops.columns { Vec::new() } else { self.g.reduces.iter().map(|r| r.dtype).collect() };
+        Nest { outer: extents(&loops.outer), scratch: self.scratch, scalars, stages, locs }
+    }
+}

@@ -1,0 +1,191 @@
+//! The static buffer plan: where temporaries stand in one arena.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ir::{BodyOp, BufferId, LoopProgram, Memory, Nest, Role, Step};
+
+/// Offsets are multiples of this: a cache line, and the widest vector.
+pub const ALIGN: usize = 64;
+
+/// Where temporaries stand.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// For each buffer its offset in the arena, in bytes; `None` for what is no temporary.
+    pub offsets: Vec<Option<usize>>,
+    /// The size of the arena, in bytes.
+    pub arena: usize,
+    /// What results take, in bytes.
+    pub results: usize,
+    /// The most that scratch rows of one outer iteration take, in bytes.
+    pub scratch: usize,
+}
+
+impl Plan {
+    /// What one call allocates at most beside its arguments on one thread, in bytes.
+    pub fn peak_bytes(&self) -> usize {
+        self.arena + self.results + self.scratch
+    }
+}
+
+fn padded(bytes: usize) -> usize {
+    bytes.next_multiple_of(ALIGN)
+}
+
+/// The plan of `program`: a temporary has its place from the step that first writes it to the step that last reads it. The smallest
+/// free block that is large enough is taken, the lowest of equals; a nest that reads a dead temporary at the very points
+/// where it writes another of the same size writes in place. Deterministic, and `n log n` in the number of buffers.
+pub fn plan(program: &LoopProgram) -> Plan {
+    let n = program.buffers.len();
+    let mut last = vec![0; n];
+    let mut first = vec![usize::MAX; n];
+    for (i, step) in program.steps.iter().enumerate() {
+        for b in touched(step) {
+            first[b.0 as usize] = first[b.0 as usize].min(i);
+            last[b.0 as usize] = i;
+        }
+    }
+    let mut ends: Vec<Vec<usize>> = vec![Vec::new(); program.steps.len()];
+    let is_temp = |b: usize| program.buffers[b].role == Role::Temp;
+    for b in (0..n).filter(|b| is_temp(*b) && first[*b] != usize::MAX) {
+        ends[last[b]].push(b);
+    }
+    let bytes = |b: usize| padded(program.buffers[b].len * program.buffers[b].dtype.size_bytes());
+    let mut arena = Arena::default();
+    let mut offsets: Vec<Option<usize>> = vec![None; n];
+    let mut passed_on = vec![false; n];
+    for (i, step) in program.steps.iter().enumerate() {
+        let mut begins: Vec<usize> = touched(step).into_iter().map(|b| b.0 as usize).collect();
+        begins.retain(|b| is_temp(*b) && first[*b] == i);
+        begins.sort_unstable();
+        begins.dedup();
+        for b in begins {
+            let reused = match step {
+                Step::Nest(nest) => ends[i].iter().copied().find(|dead| {
+                    !passed_on[*dead]
+                        && first[*dead] < i
+                        && bytes(*dead) == bytes(b)
+                        && in_place(nest, BufferId(*dead as u32), BufferId(b as u32))
+                        && program.buffers[*dead].dtype.size_bytes() == program.buffers[b].dtype.size_bytes()
+                }),
+                Step::Routine(_) => None,
+            };
+            offsets[b] = Some(match reused {
+                Some(dead) => {
+                    passed_on[dead] = true;
+                    offsets[dead].expect("begun before")
+                }
+                None => arena.take(bytes(b)),
+            });
+        }
+        for b in &ends[i] {
+            if !passed_on[*b] {
+                arena.give(offsets[*b].expect("begun before"), bytes(*b));
+            }
+        }
+    }
+    let of_role = |role: &Role| (0..n).filter(|b| program.buffers[*b].role == *role).map(bytes).sum();
+    let scratch = program.steps.iter().map(|s| match s {
+        Step::Nest(nest) => nest.scratch.iter().map(|(d, len)| padded(len * d.size_bytes())).sum(),
+        Step::Routine(_) => 0,
+    });
+    Plan { offsets, arena: arena.end, results: of_role(&Role::Result), scratch: scratch.max().unwrap_or(0) }
+}
+
+/// The buffers that a step reads or writes.
+fn touched(step: &Step) -> Vec<BufferId> {
+    match step {
+        Step::Nest(n) => n
+            .stages
+            .iter()
+            .flat_map(|s| &s.accesses)
+            .filter_map(|a| match a.memory {
+                Memory::Buffer(b) => Some(b),
+                Memory::Scratch(_) => None,
+            })
+            .collect(),
+        Step::Routine(r) => r.inputs.iter().chain(&r.outputs).copied().collect(),
+    }
+}
+
+/// Whether a nest may write `to` over `from`: one stage, one place for both, and every read before the write.
+fn in_place(nest: &Nest, from: BufferId, to: BufferId) -> bool {
+    let [stage] = &nest.stages[..] else { return false };
+    if !stage.after.ops.is_empty() || !stage.serial.is_empty() {
+        return false;
+    }
+    let of = |b: BufferId| stage.accesses.iter().enumerate().filter(move |(_, a)| a.memory == Memory::Buffer(b));
+    let (reads, writes): (Vec<_>, Vec<_>) = (of(from).collect(), of(to).collect());
+    let ([(read, a)], [(write, b)]) = (&reads[..], &writes[..]) else { return false };
+    let same = a.offset == b.offset && a.outer == b.outer && a.lane == b.lane;
+    let at = |which: &dyn Fn(&BodyOp) -> bool| stage.body.ops.iter().position(|(op, _)| which(op));
+    let loaded = at(&|op| matches!(op, BodyOp::Load(i) if *i as usize == *read));
+    let stored = at(&|op| matches!(op, BodyOp::Store(i, _) if *i as usize == *write));
+    let last_load = stage.body.ops.iter().rposition(|(op, _)| matches!(op, BodyOp::Load(i) if *i as usize == *read));
+    same && loaded.is_some() && stored > last_load
+}
+
+/// Free blocks by place, and by size and place.
+#[derive(Default)]
+struct Arena {
+    end: usize,
+    by_place: BTreeMap<usize, usize>,
+    by_size: BTreeSet<(usize, usize)>,
+}
+
+impl Arena {
+    fn take(&mut self, bytes: usize) -> usize {
+        if bytes == 0 {
+            return 0;
+        }
+        let found = self.by_size.range((bytes, 0)..).next().copied();
+        match found {
+            Some((size, at)) => {
+                self.forget(at, size);
+                if size > bytes {
+                    self.keep(at + bytes, size - bytes);
+                }
+                at
+            }
+            None => {
+                // A free block at the end grows.
+                let tail = self.by_place.last_key_value().map(|(at, size)| (*at, *size));
+                let at = match tail.filter(|(at, size)| at + size == self.end) {
+                    Some((at, size)) => {
+                        self.forget(at, size);
+                        at
+                    }
+                    None => self.end,
+                };
+                self.end = at + bytes;
+                at
+            }
+        }
+    }
+
+    fn give(&mut self, mut at: usize, mut bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        if let Some((before, size)) = self.by_place.range(..at).next_back().map(|(a, s)| (*a, *s)) {
+            if before + size == at {
+                self.forget(before, size);
+                (at, bytes) = (before, bytes + size);
+            }
+        }
+        if let Some(size) = self.by_place.get(&(at + bytes)).copied() {
+            self.forget(at + bytes, size);
+            bytes += size;
+        }
+        self.keep(at, bytes);
+    }
+
+    fn keep(&mut self, at: usize, size: usize) {
+        self.by_place.insert(at, size);
+        self.by_size.insert((size, at));
+    }
+
+    fn forget(&mut self, at: usize, size: usize) {
+        self.by_place.remove(&at);
+        self.by_size.remove(&(size, at));
+    }
+}

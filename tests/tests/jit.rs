@@ -1,0 +1,92 @@
+//! Compiled programs against the reference, on every path of the machine.
+
+use cotangent_core::array::Array;
+use cotangent_core::ir::{DType, Graph};
+use cotangent_core::ops::Op;
+use cotangent_core::simplify::simplify;
+use cotangent_core::transform::eval::eval;
+use cotangent_core::transform::inline::inline_all;
+use cotangent_jit::{Block, CompileOptions, JitError, Path, compile_with};
+use cotangent_loops::ir::LoopProgram;
+use cotangent_loops::lower_as_is;
+use cotangent_tests::numeric::{close, sample_graph};
+use cotangent_tests::random_graph::{Config, random_args, random_graph};
+
+const PATHS: [Path; 2] = [Path::Tiles, Path::Wide256];
+
+fn block(a: &Array) -> Block {
+    let bytes = a.to_le_bytes();
+    let mut b = Block::new(bytes.len());
+    b.bytes_mut().copy_from_slice(&bytes);
+    b
+}
+
+/// Lowers, compiles, runs, and compares with the reference; the message says what differs.
+fn check(g: &Graph, args: &[Array]) -> Result<(), String> {
+    let inlined = inline_all(g).map_err(|e| format!("{e}\n{g}"))?;
+    check_program(g, &lower_as_is(&inlined).map_err(|e| format!("{e}\n{g}"))?, args)?;
+    // Simplification is allowed to round; its own tests compare it with the graph as it was.
+    let simple = simplify(&inlined);
+    check_program(&simple, &lower_as_is(&simple).map_err(|e| format!("{e}\n{g}"))?, args)
+}
+
+fn check_program(g: &Graph, program: &LoopProgram, args: &[Array]) -> Result<(), String> {
+    let expected = eval(g, args);
+    let blocks: Vec<Block> = args.iter().map(block).collect();
+    let inputs: Vec<&[u8]> = blocks.iter().map(Block::bytes).collect();
+    for path in PATHS {
+        let compiled = match compile_with(program, CompileOptions { path }) {
+            Ok(c) => c,
+            Err(JitError::NoSuchPath { .. }) => continue,
+            Err(e) => return Err(e.to_string()),
+        };
+        let got = match (compiled.call(&inputs), &expected) {
+            (Ok(got), Ok(_)) => got,
+            (Err(_), Err(_)) => continue,
+            (Ok(_), Err(e)) => return Err(format!("on {path:?}: expected `{e}`\n{g}")),
+            (Err(e), Ok(_)) => return Err(format!("on {path:?}: {e}\n{g}")),
+        };
+        for (i, (a, b)) in got.iter().zip(expected.iter().flatten()).enumerate() {
+            let a = Array::from_le_bytes(&b.aval(), a.bytes()).ok_or("a result of another length")?;
+            let tol = match b.dtype() {
+                DType::F64 => 1e-9,
+                DType::F32 => 1e-4,
+                DType::F16 => 2e-2,
+                DType::BF16 => 1e-1,
+                DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => 0.0,
+            };
+            if !close(&a, b, tol) {
+                return Err(format!("result {i} on {path:?}: got {a:?}, expected {b:?}\n{g}\n{program:#?}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_op_sample() {
+    let only = std::env::var("COTANGENT_OP").ok();
+    let mut failures = Vec::new();
+    for s in Op::all_samples().iter().filter(|s| only.as_deref().is_none_or(|o| o == s.op.name())) {
+        let g = sample_graph(s);
+        match std::panic::catch_unwind(|| check(&g, &s.args)) {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => failures.push(format!("{} ({}): {e}", s.op.name(), s.note)),
+            Err(_) => failures.push(format!("{} ({}): panic", s.op.name(), s.note)),
+        }
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn random_graphs() {
+    for seed in 0..2000 {
+        for config in [Config::ALL, Config::F64] {
+            let g = random_graph(seed, config);
+            let args = random_args(seed, &g);
+            if let Err(e) = check(&g, &args) {
+                panic!("seed {seed}: {e}");
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Each invariant of loop programs is broken once; the text form and `explain` speak of their mistakes.
+
+use cotangent_core::ir::Loc;
+use cotangent_core::transform::build;
+use cotangent_loops::text::{LoopParseError, parse};
+use cotangent_loops::verify::verify;
+use cotangent_loops::{explain, lower_explained};
+
+/// A program that adds one to a row and sums the result.
+const GOOD: &str = r#"loops {
+  b0: f32[12] param
+  b1: f32[12] result
+  b2: f32[3] result
+  params (b0)
+  results (b1, b2)
+  nest [3] scratch (f32[1]) scalars (f32) {
+    at "a.rs":3 via tangent
+    stage [] x 4 {
+      a0 = b0[0 + 4 o0 + 1 l]
+      a1 = b1[0 + 4 o0 + 1 l]
+      %0 = load a0 : f32
+      %1 = const 1.0 : f32
+      %2 = add %0, %1 : f32
+      %3 = store a1 %2 : f32
+      %4 = reduce r0 sum %2 : f32
+    }
+    stage [] x 1 {
+      a0 = s0[0]
+      a1 = b2[0 + 1 o0]
+      %0 = row r0 : f32
+      %1 = store a0 %0 : f32
+      %2 = store a1 %0 : f32
+    }
+  }
+}
+"#;
+
+/// The violated invariants after `from` became `to`.
+fn broken(from: &str, to: &str) -> Vec<&'static str> {
+    assert!(GOOD.contains(from), "{from}");
+    match parse(&GOOD.replace(from, to)) {
+        Ok(_) => Vec::new(),
+        Err(LoopParseError::Invalid(e)) => e.0.iter().map(|v| v.invariant).collect(),
+        Err(e) => panic!("{e}"),
+    }
+}
+
+#[test]
+fn a_valid_program_reads_back() {
+    let program = parse(GOOD).unwrap();
+    assert_eq!(program.to_string(), GOOD);
+    verify(&program).unwrap();
+}
+
+#[test]
+fn p1_names_are_defined() {
+    assert_eq!(broken("results (b1, b2)", "results (b1, b7)"), ["P1"]);
+    assert_eq!(broken("add %0, %1", "add %0, %2"), ["P1"]);
+    assert_eq!(broken("%0 = load a0 : f32\n      %1 = const", "%0 = load a9 : f32\n      %1 = const"), ["P1"]);
+    assert_eq!(broken("reduce r0", "reduce r1"), ["P1", "P1"]);
+    assert_eq!(broken("row r0", "column c0"), ["P1", "P1"]);
+    assert_eq!(broken("a1 = b1[0", "a1 = b0[0"), ["P1", "P5"]);
+    assert_eq!(broken("const 1.0 : f32", "index 0 + 1 i0 : f32"), ["P1"]);
+}
+
+#[test]
+fn p2_accesses_stay_inside() {
+    assert_eq!(broken("b0[0 + 4 o0 + 1 l]", "b0[1 + 4 o0 + 1 l]"), ["P2"]);
+    assert_eq!(broken("b0[0 + 4 o0 + 1 l]", "b0[2 + 4 o0 + -1 l]"), ["P2"]);
+    assert_eq!(broken("s0[0]", "s0[1]"), ["P2"]);
+}
+
+#[test]
+fn p3_dtypes_fit() {
+    assert_eq!(broken("b0: f32[12]", "b0: f64[12]"), ["P3"]);
+    assert_eq!(broken("%1 = const 1.0 : f32", "%1 = const 1.0 : f64"), ["P3"]);
+    assert_eq!(broken("scalars (f32)", "scalars (i64)"), ["P3", "P3"]);
+}
+
+#[test]
+fn p4_outer_iterations_are_independent() {
+    assert_eq!(broken("b1[0 + 4 o0 + 1 l]", "b1[0 + 3 o0 + 1 l]"), ["P4", "P5"]);
+    assert_eq!(broken("b2[0 + 1 o0]", "b2[0]"), ["P4", "P5"]);
+}
+
+#[test]
+fn p5_memory_is_written_before_it_is_read() {
+    assert_eq!(broken("b0: f32[12] param", "b0: f32[12] temp"), ["P5"]);
+    assert_eq!(broken("b1: f32[12]", "b1: f32[13]"), ["P5"]);
+    assert_eq!(broken("%1 = store a0 %0 : f32", "%1 = load a0 : f32"), ["P5"]);
+}
+
+#[test]
+fn text_errors_name_the_line() {
+    let message = |text: &str| parse(text).unwrap_err().to_string();
+    assert_eq!(message("loop {"), "line 1: expected `loops`, found `loop`");
+    assert!(message(&GOOD.replace("add %0", "odd %0")).starts_with("line 14: expected an operation, not `odd`"));
+    assert!(message(&GOOD.replace("b2: f32[3]", "b2: f33[3]")).starts_with("line 4: expected f32, f64"));
+    assert!(message(&GOOD.replace("1.0", "one")).contains("expected a number of f32, found `one`"));
+    assert!(message(&GOOD[..GOOD.len() - 2]).contains("found ``"));
+}
+
+#[test]
+fn explain_lists_nodes_by_step() {
+    let g = build("f", |t| {
+        let x = t.param(&cotangent_core::ir::Aval::new(cotangent_core::ir::DType::F32, [16, 32]));
+        Ok(vec![(&x.exp() + &x).sum_over(&[1])])
+    })
+    .unwrap();
+    let (program, nodes) = lower_explained(&g).unwrap();
+    assert_eq!(nodes.len(), program.steps.len());
+    let names: Vec<&str> = nodes[0].iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["exp", "add", "sum"]);
+    assert!(nodes[0].iter().all(|(_, loc)| *loc != Loc::default()));
+    let table = explain(&program, &nodes);
+    assert!(table.starts_with("step 0: nest of 2 stages\n") && table.contains("exp, add, sum"), "{table}");
+}
