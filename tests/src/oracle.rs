@@ -40,6 +40,8 @@ pub enum Except {
     Gradients,
     /// Digits of gradients: PyTorch computes them with constants of single precision.
     Digits,
+    /// The dtype of results: they are of `f64` whatever the operands are.
+    Dtype,
     /// Batching: the function depends on data, or its integer arguments cannot be batched.
     Batching,
 }
@@ -102,6 +104,9 @@ fn check_case(row: &Row, case: &Case) -> Result<(), String> {
         check_gradients(&graph, case, &wrt, tolerance)?;
     }
     check_modes(&graph, case, &wrt)?;
+    if row.except != Except::Dtype {
+        check_dtypes(row, case)?;
+    }
     if row.except != Except::Batching {
         check_batching(&graph, &case.args)?;
     }
@@ -140,6 +145,30 @@ fn check_modes(graph: &Graph, case: &Case, wrt: &[usize]) -> Result<(), String> 
         return Ok(());
     }
     Err(format!("<y_bar, y_dot> = {a}, <x_bar, x_dot> = {b}"))
+}
+
+/// With operands of another float dtype the results are of that dtype, near those of `f64` where a `f32` can tell.
+fn check_dtypes(row: &Row, case: &Case) -> Result<(), String> {
+    for dtype in [DType::F32, DType::BF16] {
+        let cast = |a: &Array| if a.dtype().is_float() { a.cast(dtype) } else { a.clone() };
+        let args: Vec<Array> = case.args.iter().map(cast).collect();
+        let graph = traced(row.f, &args)?;
+        for (got, y) in graph.result_avals().iter().zip(&case.out) {
+            let expected = if y.dtype().is_float() { y.aval().with_dtype(dtype) } else { y.aval() };
+            if *got != expected {
+                return Err(format!("result of {dtype}: got {got}, expected {expected}"));
+            }
+        }
+        let ordinary = case.args.iter().all(|a| a.to_f64_vec().iter().all(|x| x.abs() < 1e3));
+        if dtype == DType::F32 && ordinary {
+            for (got, y) in run(&graph, &args)?.iter().zip(&case.out) {
+                if !close(got, &y.cast(got.dtype()), 1e-4) {
+                    return Err(format!("values in f32: got {got}, expected {y}"));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The batched function of three examples, and of none, equals the loop; all arguments are mapped.

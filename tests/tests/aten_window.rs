@@ -27,8 +27,13 @@ fn windows() {
             row("conv3d", |a| vec![a[0].conv3d(&a[1], None, &Conv::default())]),
             row("conv_transpose2d", |a| {
                 let (stride, one) = (2.into(), PerDim::from(1));
-                let options =
-                    ConvTranspose { stride, padding: one.clone(), output_padding: one, groups: 2, ..Default::default() };
+                let options = ConvTranspose {
+                    stride,
+                    padding: one.clone(),
+                    output_padding: one,
+                    groups: 2,
+                    ..Default::default()
+                };
                 vec![a[0].conv_transpose2d(&a[1], &a[2], &options)]
             }),
             row("max_pool1d", |a| {

@@ -35,6 +35,7 @@ pub mod piece;
 pub mod pointwise;
 pub mod reduce;
 pub mod shape;
+pub mod special;
 pub mod stats;
 
 pub use arg::{Over, Sizes, keepdim};
@@ -57,5 +58,6 @@ pub mod prelude {
     pub use crate::pointwise::Pointwise;
     pub use crate::reduce::Reductions;
     pub use crate::shape::{Shapes, broadcast_tensors};
+    pub use crate::special::{Rounding, Specials};
     pub use crate::stats::Statistics;
 }
