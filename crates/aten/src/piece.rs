@@ -266,7 +266,7 @@ pub trait Parts: AsTensor {
     fn pad(&self, pad: &[i64], mode: PadMode) -> Tensor {
         let x = self.tensor();
         attempt!(live(&[x]));
-        if pad.len() % 2 != 0 || pad.len() / 2 > x.rank() {
+        if !pad.len().is_multiple_of(2) || pad.len() / 2 > x.rank() {
             let expected = format!("pairs for at most {} dims", x.rank());
             return bad(at!("pad", 1), &[x], "pad", &expected, &format!("{} amounts", pad.len()));
         }

@@ -335,7 +335,7 @@ pub trait Shapes: AsTensor {
     fn channel_shuffle(&self, groups: usize) -> Tensor {
         let x = self.tensor();
         attempt!(live(&[x]));
-        if x.rank() < 3 || groups == 0 || x.shape()[1].get() % groups != 0 {
+        if x.rank() < 3 || groups == 0 || !x.shape()[1].get().is_multiple_of(groups) {
             let expected = format!("at least three dims and channels that {groups} divides");
             return bad_operand(at!("channel_shuffle", 1), x, &expected);
         }
@@ -373,7 +373,7 @@ fn resolved(x: &Tensor, sizes: &Sizes, n: usize) -> Result<Shape, Tensor> {
     let Some(known) = known.filter(|k| unknown == 0 || (unknown == 1 && *k > 0)) else {
         return Err(bad(at!("reshape", 2), &[x], "shape", "sizes, at most one of them -1 and determined", &found));
     };
-    if (unknown == 0 && known != n) || (unknown == 1 && n % known != 0) {
+    if (unknown == 0 && known != n) || (unknown == 1 && !n.is_multiple_of(known)) {
         return Err(bad(at!("reshape", 1), &[x], "shape", &format!("sizes of {n} elements"), &found));
     }
     Ok(sizes.0.iter().map(|s| usize::try_from(*s).unwrap_or_else(|_| n / known)).collect())

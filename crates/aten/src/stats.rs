@@ -109,7 +109,7 @@ pub trait Statistics: AsTensor {
             return bad_operand(at!("cov", 1), x, "at most two dims");
         }
         let rows = if x.rank() == 2 { x.shape()[0].get() } else { 1 };
-        let n = if rows == 0 { 0 } else { x.numel() / rows };
+        let n = x.numel().checked_div(rows).unwrap_or(0);
         let m = x.convert(cotangent_core::tensor::float_of(x.dtype())).view_to(&[rows, n].into());
         let last = Axes { dims: vec![1], keep: true };
         let centered = &m - last.keep_all(&m, &mean_over(&m, &last));
@@ -125,7 +125,9 @@ pub trait Statistics: AsTensor {
         let c = self.cov(1);
         attempt!(live(&[&c]));
         if c.rank() == 0 {
-            return &c / &c;
+            // 1, and NaN without spread.
+            let variance = c.clone();
+            return c / variance;
         }
         let deviation = c.diagonal_of(0, 0, 1).sqrt();
         let n = deviation.numel();

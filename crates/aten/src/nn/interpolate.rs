@@ -4,7 +4,7 @@ use cotangent_core::Tensor;
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Shape};
 
-use super::pool::Pooling;
+use super::adaptive::AdaptivePooling;
 use crate::arg::{AsTensor, at, attempt, bad, bad_operand, bad_pair, float, live};
 use crate::call::{ints, num, one, opt};
 use crate::schema;

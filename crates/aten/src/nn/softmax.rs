@@ -53,7 +53,7 @@ pub trait Softmaxes: AsTensor {
         let x = self.tensor();
         let d = attempt!(crate::arg::real_dim(at!("glu", 1), x, dim));
         let n = x.shape()[d].get();
-        if n % 2 != 0 {
+        if !n.is_multiple_of(2) {
             return crate::arg::bad_operand(at!("glu", 2), x, "an even size along the dim");
         }
         one(schema::GLU, &[("dim", num(dim))], &[x], |a| {
