@@ -3,6 +3,7 @@
 pub mod filetest;
 pub mod numeric;
 pub mod oracle;
+pub mod points;
 pub mod random_graph;
 pub mod random_program;
 pub mod snapshot;

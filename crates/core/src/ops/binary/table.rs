@@ -170,11 +170,11 @@ binary_ops! {
     /// The remainder with the dividend's sign; integers by zero are errors.
     Fmod = row!("fmod", ".Tensor", Domain::Number, |a, b| a % b, |a, b| a % b,
         |a, b| if b == 0 { None } else { Some(a.wrapping_rem(b)) },
-        D::LinearInFirst(|a, b, _, t| -(t * (a / b).trunc())), &[(-3.0, 3.0), (1.0, 0.0)], (0.4, 2.0)),
+        D::LinearInFirst(|a, b, _, t| -(t * a.binary(Binary::DivTrunc, b))), &[(-3.0, 3.0), (1.0, 0.0)], (0.4, 2.0)),
     /// The remainder with the divisor's sign; integers by zero are errors.
     Remainder = row!("remainder", ".Tensor", Domain::Number, remainder64, remainder32,
         |a, b| if b == 0 { None } else { Some(integer::remainder(a, b)) },
-        D::LinearInFirst(|a, b, _, t| -(t * (a / b).floor())), &[(-3.0, 3.0), (1.0, 0.0), (-1.0, f64::INFINITY)], (0.4, 2.0)),
+        D::LinearInFirst(|a, b, _, t| -(t * a.binary(Binary::DivFloor, b))), &[(-3.0, 3.0), (1.0, 0.0), (-1.0, f64::INFINITY)], (0.4, 2.0)),
     /// The power. 0⁰ is 1; see the spec for the derivatives at base 0.
     Pow = Row { name: "pow", schema: "aten::pow.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor",
         domain: Domain::Number, f: Fns::Same { f64: f64::powf, f32: f32::powf, i64: integer::pow },
@@ -189,14 +189,14 @@ binary_ops! {
         kinks: &[(0.0, 0.0), (0.0, -0.0), (-0.0, -0.0), (0.0, -1.0)], interval: (0.4, 2.0) },
     /// The larger; NaN if either is. A tie shares the derivative; with NaN both get it.
     Maximum = Row { name: "maximum", schema: "aten::maximum(Tensor self, Tensor other) -> Tensor",
-        domain: Domain::Any, f: Fns::Same { f64: |a, b| if a.is_nan() || a > b { a } else { b }, f32: |a, b| if a.is_nan() || a > b { a } else { b }, i64: |a, b| Some(a.max(b)) },
+        domain: Domain::Any, f: Fns::Same { f64: |a, b| if a.is_nan() || a >= b { a } else { b }, f32: |a, b| if a.is_nan() || a >= b { a } else { b }, i64: |a, b| Some(a.max(b)) },
         derivative: D::Parts(
             Part::Is(|a, b, _, t| extreme_part(t, &a.eq(b), &a.lt(b))),
             Part::Is(|a, b, _, t| extreme_part(t, &a.eq(b), &a.gt(b)))),
         kinks: &[(1.0, 1.0), (f64::NAN, 1.0), (1.0, f64::NAN)], interval: (-2.0, 2.0) },
     /// The smaller; NaN if either is. A tie shares the derivative; with NaN both get it.
     Minimum = Row { name: "minimum", schema: "aten::minimum(Tensor self, Tensor other) -> Tensor",
-        domain: Domain::Any, f: Fns::Same { f64: |a, b| if a.is_nan() || a < b { a } else { b }, f32: |a, b| if a.is_nan() || a < b { a } else { b }, i64: |a, b| Some(a.min(b)) },
+        domain: Domain::Any, f: Fns::Same { f64: |a, b| if a.is_nan() || a <= b { a } else { b }, f32: |a, b| if a.is_nan() || a <= b { a } else { b }, i64: |a, b| Some(a.min(b)) },
         derivative: D::Parts(
             Part::Is(|a, b, _, t| extreme_part(t, &a.eq(b), &a.gt(b))),
             Part::Is(|a, b, _, t| extreme_part(t, &a.eq(b), &a.lt(b)))),
@@ -205,10 +205,11 @@ binary_ops! {
     DivTrunc = mode_row!(div_trunc, div_trunc32, integer::div_trunc, &[(1.0, 0.0), (-1.0, 2.0)]),
     /// The quotient rounded down, as Python's `//`; integers by zero are errors.
     DivFloor = mode_row!(div_floor, div_floor32, integer::div_floor, &[(1.0, 0.0), (-1.0, 2.0), (1.0, 0.1)]),
-    /// The neighbour of `self` towards `other`, in the operands' own dtype. The derivative is that of `self`.
+    /// The neighbour of `self` towards `other`, in the operands' own dtype. The derivative is
+    /// that of `self`, and 0 where both are equal.
     Nextafter = Row { name: "nextafter", schema: "aten::nextafter(Tensor self, Tensor other) -> Tensor",
         domain: Domain::Float, f: Fns::Same { f64: nextafter64, f32: nextafter32, i64: |_, _| None },
-        derivative: D::Parts(Part::Is(|_, _, _, t| t.clone()), Part::Zero),
+        derivative: D::Parts(Part::Is(|a, b, _, t| t.zeros_like().where_(&a.eq(b), t)), Part::Zero),
         kinks: &[(0.0, 1.0), (-0.0, -1.0), (1.0, 1.0), (f64::NAN, 1.0)], interval: (-2.0, 2.0) },
     /// The greatest common divisor, not negative; 0 for two zeros.
     Gcd = int_row!("gcd", "aten::gcd(Tensor self, Tensor other) -> Tensor", |a, b| Some(integer::gcd(a, b)), &[(0.0, 0.0), (-4.0, 6.0)], (0.0, 99.0)),

@@ -71,7 +71,7 @@ pub(crate) fn zeta(x: f64, q: f64) -> f64 {
     if x == 1.0 {
         return f64::INFINITY;
     }
-    if x < 1.0 || x.is_nan() || q.is_nan() {
+    if x < 1.0 || x.is_nan() || q.is_nan() || q == f64::NEG_INFINITY {
         return f64::NAN;
     }
     if q > 0.0 {

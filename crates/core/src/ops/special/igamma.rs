@@ -150,7 +150,7 @@ fn lgamma1p(a: f64) -> f64 {
     let (mut power, mut sum) = (-a, -EULER_GAMMA * a);
     for k in 2..26 {
         power *= -a;
-        sum -= power * zeta(f64::from(k), 1.0) / f64::from(k);
+        sum += power * zeta(f64::from(k), 1.0) / f64::from(k);
     }
     sum
 }

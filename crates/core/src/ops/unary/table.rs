@@ -215,7 +215,7 @@ unary_ops! {
     BesselY0 = special_row!("special_bessel_y0", libm::y0, D::Is(|x, _, t| t * -x.unary(Unary::BesselY1)), &[0.0, -1.0], (0.5, 6.0)),
     /// The Bessel function of the second kind of order 1; -inf at 0, NaN below.
     BesselY1 = special_row!("special_bessel_y1", libm::y1,
-        D::Is(|x, y, t| t * (x.unary(Unary::BesselY0) - y / x)), &[0.0, -1.0], (0.5, 6.0)),
+        D::Is(|x, y, t| t * away_from_zero(x, f64::INFINITY, |x| x.unary(Unary::BesselY0) - y / x)), &[0.0, -1.0], (0.5, 6.0)),
     /// The modified Bessel function of the first kind of order 0: the same as [`Unary::I0`], under its other name.
     ModifiedBesselI0 = special_row!("special_modified_bessel_i0", special::i0,
         D::Is(|x, _, t| t * x.unary(Unary::ModifiedBesselI1)), &[0.0], (-3.0, 3.0)),
@@ -230,10 +230,10 @@ unary_ops! {
         D::Is(|x, y, t| t * (-x.unary(Unary::ModifiedBesselK0) - y / x)), &[0.0, -1.0], (0.5, 4.0)),
     /// `e^x K0(x)`. PyTorch lets no derivative through; here it has the one that its family gives.
     ScaledModifiedBesselK0 = scaled_row!("special_scaled_modified_bessel_k0", special::k0e,
-        D::Is(|x, y, t| t * (y - x.unary(Unary::ScaledModifiedBesselK1)))),
+        D::Is(|x, y, t| t * away_from_zero(x, f64::NEG_INFINITY, |x| y - x.unary(Unary::ScaledModifiedBesselK1)))),
     /// `e^x K1(x)`. PyTorch lets no derivative through; here it has the one that its family gives.
     ScaledModifiedBesselK1 = scaled_row!("special_scaled_modified_bessel_k1", special::k1e,
-        D::Is(|x, y, t| t * (y - x.unary(Unary::ScaledModifiedBesselK0) - y / x))),
+        D::Is(|x, y, t| t * away_from_zero(x, f64::NEG_INFINITY, |x| y - x.unary(Unary::ScaledModifiedBesselK0) - y / x))),
     /// `sin(x) / x`, 1 at 0. PyTorch lets no derivative through; here it has one.
     SphericalBesselJ0 = Row { schema: "aten::special_spherical_bessel_j0(Tensor x) -> Tensor",
         ..special_row!("special_spherical_bessel_j0", special::spherical_j0,
