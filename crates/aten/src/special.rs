@@ -42,6 +42,11 @@ macro_rules! functions_of_two {
 }
 
 /// Rounded quotients, functions of integers and special functions under PyTorch's names.
+///
+/// *Errors*: `gcd_c1`, `lcm_c1`, `bitwise_left_shift_c1`, `bitwise_right_shift_c1`, `nextafter_c1`, `igamma_c1`,
+/// `igammac_c1`, `zeta_c1`, `ldexp_c1`, `xlog1py_c1` shapes that do not broadcast; `gcd_c2`, `lcm_c2`,
+/// `bitwise_left_shift_c2`, `bitwise_right_shift_c2`, `nextafter_c2`, `igamma_c2`, `igammac_c2`, `zeta_c2` a dtype
+/// that the function does not take.
 pub trait Specials: AsTensor {
     /// The quotient rounded down, as Python's `//`; integers by zero are errors when evaluated. Derivative 0.
     ///

@@ -9,7 +9,8 @@ use crate::arg::{AsTensor, at, attempt, bad_operand, live};
 use crate::call::{ints, one};
 use crate::schema;
 
-/// `unfold` and `fold` of `torch.nn.functional`, under the names of their ATen ops. The options are those of a pooling,
+/// `unfold` and `fold` of `torch.nn.functional`, under the names of their ATen ops. The options are those of a
+/// pooling,
 /// whose stride is 1 by default; padding may be of any size.
 pub trait Columns: AsTensor {
     /// Windows of two dims as columns: `[n, c k₁ k₂, windows]`.

@@ -209,7 +209,8 @@ pub(super) fn table(shape: &[usize], f: impl Fn(&[usize]) -> i64) -> Tensor {
 
 /// Pooling under PyTorch's names, over the last dims of `[n, c, …]` or `[c, …]`.
 ///
-/// *Errors*: `pool_c1` an input of another rank or of integers; `pool_c2` another number of sizes; `pool_c3` a window that
+/// *Errors*: `pool_c1` an input of another rank or of integers; `pool_c2` another number of sizes; `pool_c3` a window
+/// that
 /// does not fit.
 pub trait Pooling: AsTensor {
     /// The largest elements of windows of one dim; the first of several gets the derivative.
@@ -283,9 +284,11 @@ pub trait Pooling: AsTensor {
         magnitude.pow(1.0 / norm_type)
     }
 
-    /// The inverse of a maximum pooling: elements at their `indices` among the last `output_size.len()` dims, and zeros.
+    /// The inverse of a maximum pooling: elements at their `indices` among the last `output_size.len()` dims, and
+    /// zeros.
     ///
-    /// *Errors*: `max_unpool_c1` indices of another shape, or of other than `i64`; an index out of range when evaluated.
+    /// *Errors*: `max_unpool_c1` indices of another shape, or of other than `i64`; an index out of range when
+    /// evaluated.
     #[track_caller]
     fn max_unpool(&self, indices: &Tensor, output_size: &[usize]) -> Tensor {
         let x = self.tensor();
