@@ -51,7 +51,7 @@ fn snapshots_show_graphs_in_several_forms() {
     ");
     cotangent::assert_graph_snapshot!(grad(|x: Tensor| x.sin()), (f32s(&[]),); SnapshotOptions::code_2021().raw(), @r"
     def forward(self, x_1):
-        sin = torch.ops.aten.sin(x_1);  sin = None
+        sin = torch.ops.aten.sin(x_1)
         cos = torch.ops.aten.cos(x_1);  x_1 = None
         _tensor_constant0 = self._tensor_constant0
         mul = torch.ops.aten.mul(_tensor_constant0, cos);  _tensor_constant0 = cos = None

@@ -3,7 +3,7 @@
 use crate::array::Array;
 use crate::error::{EvalError, InferError};
 use crate::ir::{Attrs, Aval, DType, Dim, attr_struct};
-use crate::tensor::{Tensor, emit};
+use crate::tensor::{Tensor, emit, float_of};
 
 use super::{
     Avals, Batched, Cotangent, LinArg, LoopForm, Primitive, Sample, Samples, ScalarFn, Tangent, arity, from_text,
@@ -25,10 +25,10 @@ attr_struct! {
 from_text!(Polygamma, "polygamma");
 
 impl Tensor {
-    /// The derivative of order `n` of the digamma function, of floats.
+    /// The derivative of order `n` of the digamma function; integers are computed in `f32`.
     #[track_caller]
-    pub fn polygamma_exact(&self, n: i64) -> Tensor {
-        emit(Polygamma { n }, &[self])
+    pub fn polygamma(&self, n: i64) -> Tensor {
+        emit(Polygamma { n }, &[&self.convert(float_of(self.dtype()))])
     }
 }
 
@@ -68,7 +68,7 @@ impl Primitive for Polygamma {
     }
 
     fn jvp(&self, x: &[Tensor], _: &[Tensor], x_dot: &[Tangent]) -> Vec<Tangent> {
-        vec![x_dot[0].map(|t| t * x[0].polygamma_exact(self.n + 1))]
+        vec![x_dot[0].map(|t| t * x[0].polygamma(self.n + 1))]
     }
 
     fn transpose(&self, _: &[Cotangent], _: &[LinArg]) -> Vec<Cotangent> {
@@ -76,7 +76,7 @@ impl Primitive for Polygamma {
     }
 
     fn batch(&self, args: &[Batched], _: Dim) -> Vec<Batched> {
-        vec![Batched::mapped(args[0].x.polygamma_exact(self.n))]
+        vec![Batched::mapped(args[0].x.polygamma(self.n))]
     }
 
     fn loop_form(&self, _: &[&Aval], _: &[Aval]) -> LoopForm {

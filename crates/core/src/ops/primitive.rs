@@ -132,8 +132,8 @@ pub fn nonlinear(op: &str) -> Vec<Cotangent> {
 
 /// The tangent through an operand in which an op has no derivative: a typed error in the trace.
 #[track_caller]
-pub(crate) fn no_derivative(op: &str, operand: &'static str, x_dot: &Tensor) -> Tensor {
-    let e = InferError::NotDifferentiable { label: "elementwise_c3", operand };
+pub(crate) fn no_derivative(op: &str, label: &'static str, operand: &'static str, x_dot: &Tensor) -> Tensor {
+    let e = InferError::NotDifferentiable { label, operand };
     let help = format!("keep `{operand}` out of the derivative with `detach`, if it should count as a constant");
     reject(op, &[x_dot], e, help)
 }

@@ -3,7 +3,7 @@
 use half::{bf16, f16};
 
 macro_rules! float_functions {
-    ($t:ty, $remainder:ident, $div_trunc:ident, $div_floor:ident, $nextafter:ident) => {
+    ($t:ty, $remainder:ident, $div_trunc:ident, $div_floor:ident) => {
         /// The remainder with the sign of `b`.
         pub(super) fn $remainder(a: $t, b: $t) -> $t {
             let r = a % b;
@@ -33,55 +33,37 @@ macro_rules! float_functions {
             let floor = q.floor();
             if q - floor > 0.5 { floor + 1.0 } else { floor }
         }
+    };
+}
+float_functions!(f64, remainder64, div_trunc64, div_floor64);
+float_functions!(f32, remainder32, div_trunc32, div_floor32);
 
+macro_rules! nextafter {
+    ($name:ident, $t:ty, $bits:ty) => {
         /// The neighbour of `a` towards `b`.
-        pub(super) fn $nextafter(a: $t, b: $t) -> $t {
+        pub(super) fn $name(a: $t, b: $t) -> $t {
+            let zero = <$t>::from_bits(0);
+            let sign = !(<$bits>::MAX >> 1);
             if a.is_nan() || b.is_nan() {
                 a + b
             } else if a == b {
                 b
-            } else if a < b {
-                a.next_up()
+            } else if a == zero {
+                <$t>::from_bits(if b > zero { 1 } else { sign | 1 })
+            } else if (b > a) == (a > zero) {
+                // Numbers of one sign are ordered as their bits are, by magnitude.
+                <$t>::from_bits(a.to_bits() + 1)
             } else {
-                a.next_down()
+                <$t>::from_bits(a.to_bits() - 1)
             }
         }
     };
 }
-float_functions!(f64, remainder64, div_trunc64, div_floor64, nextafter64);
-float_functions!(f32, remainder32, div_trunc32, div_floor32, nextafter32);
-
-/// The neighbour among halves, which computing in `f32` would not give.
-pub(super) fn nextafter_bf16(a: bf16, b: bf16) -> bf16 {
-    match half_step(a.to_f32(), b.to_f32(), a.to_bits()) {
-        Ok(bits) => bf16::from_bits(bits),
-        Err(y) => bf16::from_f32(y),
-    }
-}
-
-/// The neighbour among halves, which computing in `f32` would not give.
-pub(super) fn nextafter_f16(a: f16, b: f16) -> f16 {
-    match half_step(a.to_f32(), b.to_f32(), a.to_bits()) {
-        Ok(bits) => f16::from_bits(bits),
-        Err(y) => f16::from_f32(y),
-    }
-}
-
-/// The bits one step from `a` towards `b`, or the result where no step is taken.
-fn half_step(a: f32, b: f32, bits: u16) -> Result<u16, f32> {
-    const SIGN: u16 = 0x8000;
-    if a.is_nan() || b.is_nan() {
-        return Err(a + b);
-    }
-    if a == b {
-        return Err(b);
-    }
-    if a == 0.0 {
-        return Ok(if b > 0.0 { 1 } else { SIGN | 1 });
-    }
-    // The bits of a sign are ordered like magnitudes.
-    Ok(if (b > a) == (a > 0.0) { bits + 1 } else { bits - 1 })
-}
+nextafter!(nextafter64, f64, u64);
+nextafter!(nextafter32, f32, u32);
+// Computing in `f32` would not give the neighbours among halves.
+nextafter!(nextafter_bf16, bf16, u16);
+nextafter!(nextafter_f16, f16, u16);
 
 #[cfg(test)]
 mod tests {

@@ -160,7 +160,7 @@ impl Primitive for Binary {
                 let part = |part: Part, operand, t: &Tangent| match part {
                     Part::Zero => Tangent::Zero,
                     Part::Is(f) => t.map(|t| f(a, b, y, t)),
-                    Part::Missing => t.map(|t| no_derivative(self.name(), operand, t)),
+                    Part::Missing => t.map(|t| no_derivative(self.name(), "binary_c3", operand, t)),
                 };
                 part(first, "self", s).plus(part(second, "other", t))
             }

@@ -97,7 +97,7 @@ impl Primitive for Unary {
             D::Zero => Tangent::Zero,
             D::Linear => x_dot[0].map(|t| t.unary(*self)),
             D::Is(f) => x_dot[0].map(|t| f(&x[0], &y[0], t)),
-            D::Missing => x_dot[0].map(|t| no_derivative(self.name(), "self", t)),
+            D::Missing => x_dot[0].map(|t| no_derivative(self.name(), "unary_c2", "self", t)),
         }]
     }
 

@@ -193,7 +193,7 @@ unary_ops! {
         D::Is(|x, _, t| t * x.unary(Unary::Digamma)), &[1.0, 2.0, 0.0, -1.0, -0.5], (0.5, 3.0)),
     /// The logarithmic derivative of the gamma function; ∓inf at ±0, NaN at the negative integers.
     Digamma = special_row!("digamma", special::digamma,
-        D::Is(|x, _, t| t * x.polygamma_exact(1)), &[0.0, -0.0, -1.0, -0.5], (0.5, 3.0)),
+        D::Is(|x, _, t| t * x.polygamma(1)), &[0.0, -0.0, -1.0, -0.5], (0.5, 3.0)),
     /// The modified Bessel function of the first kind of order 0.
     I0 = special_row!("i0", special::i0, D::Is(|x, _, t| t * x.unary(Unary::I1)), &[0.0, 800.0], (-3.0, 3.0)),
     /// `e^-|x| I0(x)`; derivative 0 at 0.
