@@ -6,7 +6,7 @@ use cotangent_core::ir::DType;
 use cotangent_core::ops::{Binary, Unary};
 use cotangent_core::tensor::{IntoOperand, float_of, reject};
 
-use crate::arg::{AsTensor, At, at, attempt, bad, live};
+use crate::arg::{AsTensor, At, at, attempt};
 use crate::call::one;
 use crate::pointwise::{meeting, pair};
 use crate::schema;
@@ -133,20 +133,6 @@ pub trait Specials: AsTensor {
     #[track_caller]
     fn sgn(&self) -> Tensor {
         self.tensor().sign()
-    }
-
-    /// The derivative of order `n` of [`digamma`](Specials::digamma).
-    ///
-    /// *Errors*: `polygamma_c2` a negative order.
-    #[track_caller]
-    fn polygamma(&self, n: i64) -> Tensor {
-        let x = self.tensor();
-        attempt!(live(&[x]));
-        if n < 0 {
-            return bad(at!("polygamma", 2), &[x], "n", "not negative", &n.to_string());
-        }
-        let x = x.convert(float_of(x.dtype()));
-        if n == 0 { x.digamma() } else { x.polygamma_exact(n) }
     }
 
     /// The absolute value with the sign of `other`, also of its zeros; derivative 0 at 0.
