@@ -40,6 +40,8 @@ pub enum Except {
     Gradients,
     /// Digits of gradients: PyTorch computes them with constants of single precision.
     Digits,
+    /// The dtype of results: they are of `f64` whatever the operands are.
+    Dtype,
     /// Batching: the function depends on data, or its integer arguments cannot be batched.
     Batching,
 }
@@ -60,13 +62,21 @@ struct Case {
     grads: Vec<Option<Vec<f64>>>,
 }
 
-/// Compares every row of the theme with every case recorded for it; a name on one side only is a failure.
+/// Compares every row of the theme with every case recorded for it, in other dtypes too; a name on one side only is a
+/// failure.
 pub fn check(theme: &str, rows: &[Row]) {
-    check_in("aten", theme, rows);
+    compare_rows("aten", theme, rows, |row, case| {
+        check_case(row, case)?;
+        if row.except == Except::Dtype { Ok(()) } else { check_dtypes(row, case) }
+    });
 }
 
-/// As [`check`] for a theme of `tests/fixtures/<file>.json`.
+/// As [`check`] in `f64` alone, for a theme of `tests/fixtures/<file>.json`.
 pub fn check_in(file: &str, theme: &str, rows: &[Row]) {
+    compare_rows(file, theme, rows, check_case);
+}
+
+fn compare_rows(file: &str, theme: &str, rows: &[Row], compare: fn(&Row, &Case) -> Result<(), String>) {
     let mut recorded = load(file, theme);
     let mut failures = Vec::new();
     for row in rows {
@@ -75,7 +85,7 @@ pub fn check_in(file: &str, theme: &str, rows: &[Row]) {
             continue;
         };
         for (i, case) in cases.iter().enumerate() {
-            let outcome = std::panic::catch_unwind(|| check_case(row, case));
+            let outcome = std::panic::catch_unwind(|| compare(row, case));
             let message = match outcome {
                 Ok(Ok(())) => continue,
                 Ok(Err(m)) => m,
@@ -140,6 +150,30 @@ fn check_modes(graph: &Graph, case: &Case, wrt: &[usize]) -> Result<(), String> 
         return Ok(());
     }
     Err(format!("<y_bar, y_dot> = {a}, <x_bar, x_dot> = {b}"))
+}
+
+/// With operands of another float dtype the results are of that dtype, near those of `f64` where a `f32` can tell.
+fn check_dtypes(row: &Row, case: &Case) -> Result<(), String> {
+    for dtype in [DType::F32, DType::BF16] {
+        let cast = |a: &Array| if a.dtype().is_float() { a.cast(dtype) } else { a.clone() };
+        let args: Vec<Array> = case.args.iter().map(cast).collect();
+        let graph = traced(row.f, &args)?;
+        for (got, y) in graph.result_avals().iter().zip(&case.out) {
+            let expected = if y.dtype().is_float() { y.aval().with_dtype(dtype) } else { y.aval() };
+            if *got != expected {
+                return Err(format!("result of {dtype}: got {got}, expected {expected}"));
+            }
+        }
+        let ordinary = case.args.iter().all(|a| a.to_f64_vec().iter().all(|x| x.abs() < 1e3));
+        if dtype == DType::F32 && ordinary {
+            for (got, y) in run(&graph, &args)?.iter().zip(&case.out) {
+                if !close(got, &y.cast(got.dtype()), 1e-4) {
+                    return Err(format!("values in f32: got {got}, expected {y}"));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The batched function of three examples, and of none, equals the loop; all arguments are mapped.

@@ -10,6 +10,9 @@ use crate::pointwise::pair;
 use crate::schema;
 
 /// Tests of elements, logic on truth values, and clamping.
+///
+/// *Errors*: `isclose_c1`, `logical_and_c1`, `logical_or_c1`, `logical_xor_c1`, `clamp_c1` shapes that do not
+/// broadcast.
 pub trait Comparisons: AsTensor {
     /// Whether each element is NaN.
     #[track_caller]

@@ -1,4 +1,6 @@
 //! Tensors from nothing.
+//!
+//! *Errors*: `zeros_c1`, `ones_c1`, `full_c1`, `scalar_tensor_c1` a negative size.
 
 use cotangent_core::Tensor;
 use cotangent_core::array::Array;

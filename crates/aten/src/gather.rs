@@ -11,19 +11,19 @@ use crate::schema;
 use crate::shape::Shapes;
 
 /// Reading and writing at positions under PyTorch's names. Positions out of range are errors when evaluated.
+///
+/// *Errors*: `gather_c1`, `scatter_c1`, `scatter_add_c1`, `scatter_reduce_c1`, `index_select_c1`, `index_add_c1` no
+/// such dim; the others are those of the primitives.
 pub trait Gathers: AsTensor {
     /// The elements at the positions that `index`, of this tensor's rank, gives along `dim`.
-    ///
-    /// *Errors*: `gather_c…`, see the primitive.
     #[track_caller]
     fn gather(&self, dim: i64, index: &Tensor) -> Tensor {
         let (x, at, d) = attempt!(along(at!("gather", 1), self.tensor(), dim, index));
         x.gather_along(d, &at).view_to(index.shape())
     }
 
-    /// The tensor with `src` written at the positions that `index` gives along `dim`; the last of several writes stays.
-    ///
-    /// *Errors*: `scatter_c…`, see the primitive.
+    /// The tensor with `src` written at the positions that `index` gives along `dim`; the last of several writes
+    /// stays.
     #[track_caller]
     fn scatter(&self, dim: i64, index: &Tensor, src: &Tensor) -> Tensor {
         let (x, index, d) = attempt!(along(at!("scatter", 1), self.tensor(), dim, index));
@@ -62,8 +62,6 @@ pub trait Gathers: AsTensor {
     }
 
     /// The slices that the vector `index` names along `dim`.
-    ///
-    /// *Errors*: `index_select_c…`, see the primitive.
     #[track_caller]
     fn index_select(&self, dim: i64, index: &Tensor) -> Tensor {
         let x = self.tensor();
@@ -72,8 +70,6 @@ pub trait Gathers: AsTensor {
     }
 
     /// The tensor with `alpha` times the slices of `source` added at the places that the vector `index` names.
-    ///
-    /// *Errors*: `index_add_c…`, see the primitive.
     #[track_caller]
     fn index_add(&self, dim: i64, index: &Tensor, source: &Tensor, alpha: impl Into<Scalar>) -> Tensor {
         let x = self.tensor();
@@ -165,7 +161,8 @@ pub trait Gathers: AsTensor {
 
     /// The tensor with consecutive elements of `source` where `mask` is true.
     ///
-    /// *Errors*: `masked_scatter_c1` shapes that do not broadcast; `masked_scatter_c2` a source of another dtype; too few
+    /// *Errors*: `masked_scatter_c1` shapes that do not broadcast; `masked_scatter_c2` a source of another dtype; too
+    /// few
     /// elements when evaluated.
     #[track_caller]
     fn masked_scatter(&self, mask: &Tensor, source: &Tensor) -> Tensor {

@@ -108,7 +108,8 @@ pub trait Indexing: AsTensor {
     /// `x[…]`: numbers, ranges, [`ELLIPSIS`], [`NEW_AXIS`] and tensors of positions.
     ///
     /// *Errors*: `index_c1` more indices than dims, or two ellipses; `select_c2` a number out of range; `index_c2` a
-    /// mask, whose result would depend on data; `index_c3` tensors that do not broadcast; a position out of range when
+    /// mask, whose result would depend on data; `index_c3` tensors that do not broadcast; a position out of range
+    /// when
     /// evaluated.
     #[track_caller]
     fn i(&self, index: impl IntoIndices) -> Tensor {
@@ -170,7 +171,8 @@ pub trait Indexing: AsTensor {
         one(schema::INDEX_TENSOR, &[("indices", plan.attr.clone())], &args, |a| plan.read(&a[0], &a[1..]))
     }
 
-    /// The tensor with `values`, which broadcast to what [`Indexing::index`] gives, written there. Of several writes to
+    /// The tensor with `values`, which broadcast to what [`Indexing::index`] gives, written there. Of several writes
+    /// to
     /// one place the last stays; every one of them gets the derivative.
     ///
     /// *Errors*: see [`Indexing::i`]; `index_put_c1` values of another dtype or a shape that does not expand.

@@ -1,7 +1,9 @@
 //! PyTorch's user methods and composites over the public [`Tensor`](cotangent_core::Tensor) of the core.
 //!
-//! What needs no identity of its own (`x.sum_dim(-1)`, `x.transpose(0, 1)`, `x.squeeze(0)`) emits primitives directly.
-//! What PyTorch's graphs show as one operator (`aten._softmax`, `aten.gelu`, `aten.native_layer_norm`) is a *composite*:
+//! What needs no identity of its own (`x.sum_dim(-1)`, `x.transpose(0, 1)`, `x.squeeze(0)`) emits primitives
+//! directly.
+//! What PyTorch's graphs show as one operator (`aten._softmax`, `aten.gelu`, `aten.native_layer_norm`) is a
+//! *composite*:
 //! one call node under its ATen name, whose body is written here and inlined by the first transform that looks inside.
 //! So nothing here has rules of its own, and everything can be differentiated and batched.
 //!
@@ -9,10 +11,12 @@
 //!
 //! - Methods stand in extension traits, one per theme; `use cotangent_aten::prelude::*` brings all of them.
 //!   Functions without a receiver (`cat`, `stack`, `einsum`, `zeros`) are free.
-//! - Dims count from the end if negative. A reduced dim stays with size 1 inside [`keepdim`]: `x.sum_dim(keepdim(-1))`.
+//! - Dims count from the end if negative. A reduced dim stays with size 1 inside [`keepdim`]:
+//!   `x.sum_dim(keepdim(-1))`.
 //! - Broadcasting, promotion, ties, kinks and empty sizes are PyTorch's; where a function has a kink, its doc says what
 //!   the derivative is there.
-//! - A mistake gives a tensor that stands for a typed error with a constraint label (`softmax_c1`) and the user's line.
+//! - A mistake gives a tensor that stands for a typed error with a constraint label (`softmax_c1`) and the user's
+//!   line.
 
 #![forbid(unsafe_code)]
 
@@ -35,6 +39,7 @@ pub mod piece;
 pub mod pointwise;
 pub mod reduce;
 pub mod shape;
+pub mod special;
 pub mod stats;
 
 pub use arg::{Over, Sizes, keepdim};
@@ -57,5 +62,6 @@ pub mod prelude {
     pub use crate::pointwise::Pointwise;
     pub use crate::reduce::Reductions;
     pub use crate::shape::{Shapes, broadcast_tensors};
+    pub use crate::special::{Rounding, Specials};
     pub use crate::stats::Statistics;
 }

@@ -14,7 +14,8 @@ pub trait Products: AsTensor {
     /// The product of vectors, matrices and broadcast batches of matrices.
     ///
     /// *Shape*: a vector stands for a row on the left and a column on the right, whose dim disappears.
-    /// *Errors*: `matmul_c1` a scalar; `matmul_c2` inner sizes that differ; `matmul_c3` dtypes that differ; `matmul_c4`
+    /// *Errors*: `matmul_c1` a scalar; `matmul_c2` inner sizes that differ; `matmul_c3` dtypes that differ;
+    /// `matmul_c4`
     /// batches that do not broadcast.
     #[track_caller]
     fn matmul(&self, other: &Tensor) -> Tensor {
@@ -130,7 +131,8 @@ pub trait Products: AsTensor {
 
     /// `beta · x + alpha · (mat1 mat2)`; with `beta` 0 the tensor is not read.
     ///
-    /// *Errors*: `addmm_c1` no matrices; `addmm_c2` inner sizes or dtypes that differ; `addmm_c3` a shape that does not
+    /// *Errors*: `addmm_c1` no matrices; `addmm_c2` inner sizes or dtypes that differ; `addmm_c3` a shape that does
+    /// not
     /// expand to the product's.
     #[track_caller]
     fn addmm(&self, mat1: &Tensor, mat2: &Tensor, beta: impl Into<Scalar>, alpha: impl Into<Scalar>) -> Tensor {
@@ -148,7 +150,8 @@ pub trait Products: AsTensor {
 
     /// As [`Products::addmm`] for batches of matrices.
     ///
-    /// *Errors*: `baddbmm_c1` no batches of matrices; `baddbmm_c2` sizes or dtypes that differ; `baddbmm_c3` a shape that
+    /// *Errors*: `baddbmm_c1` no batches of matrices; `baddbmm_c2` sizes or dtypes that differ; `baddbmm_c3` a shape
+    /// that
     /// does not expand to the product's.
     #[track_caller]
     fn baddbmm(&self, batch1: &Tensor, batch2: &Tensor, beta: impl Into<Scalar>, alpha: impl Into<Scalar>) -> Tensor {

@@ -12,7 +12,8 @@ use crate::schema;
 
 /// Sorting, order statistics and searching under PyTorch's names. Derivatives go to the elements that are returned.
 pub trait Orders: AsTensor {
-    /// The elements in ascending order along `dim`, NaN last, and where they came from; equal ones in their old order.
+    /// The elements in ascending order along `dim`, NaN last, and where they came from; equal ones in their old
+    /// order.
     ///
     /// *Errors*: `sort_c1` no such dim.
     #[track_caller]
@@ -189,7 +190,7 @@ pub trait Orders: AsTensor {
 
     /// Where `values` would be inserted in this tensor, sorted along its last dim, before equal elements.
     ///
-    /// *Errors*: `searchsorted_c…`, see the primitive.
+    /// *Errors*: `searchsorted_c1` neither one sequence nor one for each row of values.
     #[track_caller]
     fn searchsorted(&self, values: &Tensor) -> Tensor {
         search(self.tensor(), values, false)

@@ -55,7 +55,8 @@ pub trait Parts: AsTensor {
 
     /// The tensor with `src` in place of the slice at `index` of `dim`.
     ///
-    /// *Errors*: `select_c1` no such dim; `select_c2` an index out of range; `select_scatter_c1` another shape or dtype.
+    /// *Errors*: `select_c1` no such dim; `select_c2` an index out of range; `select_scatter_c1` another shape or
+    /// dtype.
     #[track_caller]
     fn select_scatter(&self, src: &Tensor, dim: i64, index: i64) -> Tensor {
         let x = self.tensor();
@@ -257,10 +258,12 @@ pub trait Parts: AsTensor {
         x.unfold_dim(d, size, step)
     }
 
-    /// The tensor with borders; `pad` lists `low, high` for the last dim, then for the one before, and so on. Negative
+    /// The tensor with borders; `pad` lists `low, high` for the last dim, then for the one before, and so on.
+    /// Negative
     /// amounts crop.
     ///
-    /// *Errors*: `pad_c1` an odd number of amounts, or more than two for each dim; `pad_c2` a reflection or copy longer
+    /// *Errors*: `pad_c1` an odd number of amounts, or more than two for each dim; `pad_c2` a reflection or copy
+    /// longer
     /// than the dim allows.
     #[track_caller]
     fn pad(&self, pad: &[i64], mode: PadMode) -> Tensor {

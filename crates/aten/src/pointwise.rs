@@ -50,6 +50,9 @@ pub(crate) fn sqrt_flat_at_zero(x: &Tensor) -> Tensor {
 }
 
 /// Elementwise arithmetic under PyTorch's names.
+///
+/// *Errors*: `rsub_c1`, `hypot_c1`, `logaddexp_c1`, `logaddexp2_c1`, `xlogy_c1`, `fmax_c1`, `fmin_c1`, `heaviside_c1`
+/// shapes that do not broadcast.
 pub trait Pointwise: AsTensor {
     /// `x²`.
     #[track_caller]

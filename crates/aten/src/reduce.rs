@@ -68,6 +68,8 @@ pub trait Reductions: AsTensor {
     }
 
     /// The mean over dims of the elements that are not NaN.
+    ///
+    /// *Errors*: `sum_c1` no such dim, or twice the same; `nanmean_c2` integers.
     #[track_caller]
     fn nanmean(&self, over: impl Into<Over>) -> Tensor {
         let (x, over) = (self.tensor(), over.into());
@@ -145,7 +147,7 @@ pub trait Reductions: AsTensor {
 
     /// The largest elements along one dim and their first positions, which get the whole derivative.
     ///
-    /// *Errors*: `max_c1` no such dim; `max_c2` nothing to choose from; `max_c3` not exactly one dim.
+    /// *Errors*: `max_c1` no such dim, or not exactly one; `max_c2` nothing to choose from.
     #[track_caller]
     fn max_dim(&self, over: impl Into<Over>) -> (Tensor, Tensor) {
         let (x, over) = (self.tensor(), over.into());
@@ -158,7 +160,7 @@ pub trait Reductions: AsTensor {
 
     /// The smallest elements along one dim and their first positions, which get the whole derivative.
     ///
-    /// *Errors*: `min_c1` no such dim; `min_c2` nothing to choose from; `min_c3` not exactly one dim.
+    /// *Errors*: `min_c1` no such dim, or not exactly one; `min_c2` nothing to choose from.
     #[track_caller]
     fn min_dim(&self, over: impl Into<Over>) -> (Tensor, Tensor) {
         let (x, over) = (self.tensor(), over.into());
@@ -188,6 +190,8 @@ pub trait Reductions: AsTensor {
     }
 
     /// Whether any element over dims is not 0; false of none.
+    ///
+    /// *Errors*: `any_c1` no such dim, or twice the same.
     #[track_caller]
     fn any(&self, over: impl Into<Over>) -> Tensor {
         let (x, over) = (self.tensor(), over.into());
@@ -197,6 +201,8 @@ pub trait Reductions: AsTensor {
     }
 
     /// Whether all elements over dims are not 0; true of none.
+    ///
+    /// *Errors*: `all_c1` no such dim, or twice the same.
     #[track_caller]
     fn all(&self, over: impl Into<Over>) -> Tensor {
         let (x, over) = (self.tensor(), over.into());
@@ -208,6 +214,8 @@ pub trait Reductions: AsTensor {
     }
 
     /// The number of elements over dims that are not 0.
+    ///
+    /// *Errors*: `count_nonzero_c1` no such dim, or twice the same.
     #[track_caller]
     fn count_nonzero(&self, over: impl Into<Over>) -> Tensor {
         let (x, over) = (self.tensor(), over.into());

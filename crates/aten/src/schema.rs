@@ -5,7 +5,6 @@ pub(crate) const _LOG_SOFTMAX: &str = "aten::_log_softmax(Tensor self, int dim, 
 pub(crate) const GELU: &str = "aten::gelu(Tensor self, *, str approximate=\"none\") -> Tensor";
 pub(crate) const NATIVE_LAYER_NORM: &str = "aten::native_layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> (Tensor, Tensor, Tensor)";
 pub(crate) const NATIVE_GROUP_NORM: &str = "aten::native_group_norm(Tensor input, Tensor? weight, Tensor? bias, SymInt N, SymInt C, SymInt HxW, int group, float eps) -> (Tensor, Tensor, Tensor)";
-pub(crate) const _NATIVE_BATCH_NORM_LEGIT: &str = "aten::_native_batch_norm_legit(Tensor input, Tensor? weight, Tensor? bias, Tensor(a!) running_mean, Tensor(b!) running_var, bool training, float momentum, float eps) -> (Tensor, Tensor, Tensor)";
 pub(crate) const _NATIVE_BATCH_NORM_LEGIT_NO_STATS: &str = "aten::_native_batch_norm_legit.no_stats(Tensor input, Tensor? weight, Tensor? bias, bool training, float momentum, float eps) -> (Tensor, Tensor, Tensor)";
 pub(crate) const _NATIVE_BATCH_NORM_LEGIT_NO_TRAINING: &str = "aten::_native_batch_norm_legit_no_training(Tensor input, Tensor? weight, Tensor? bias, Tensor running_mean, Tensor running_var, float momentum, float eps) -> (Tensor, Tensor, Tensor)";
 pub(crate) const MEAN: &str = "aten::mean(Tensor self, *, ScalarType? dtype=None) -> Tensor";
@@ -95,7 +94,6 @@ pub(crate) const GRID_SAMPLER_3D: &str = "aten::grid_sampler_3d(Tensor input, Te
 pub(crate) const AFFINE_GRID_GENERATOR: &str =
     "aten::affine_grid_generator(Tensor theta, SymInt[] size, bool align_corners) -> Tensor";
 pub(crate) const EMBEDDING: &str = "aten::embedding(Tensor weight, Tensor indices, SymInt padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) -> Tensor";
-pub(crate) const _EMBEDDING_BAG: &str = "aten::_embedding_bag(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq=False, int mode=0, bool sparse=False, Tensor? per_sample_weights=None, bool include_last_offset=False, int padding_idx=-1) -> (Tensor, Tensor, Tensor, Tensor)";
 pub(crate) const SCALED_DOT_PRODUCT_ATTENTION: &str = "aten::scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0., bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor";
 pub(crate) const MV: &str = "aten::mv(Tensor self, Tensor vec) -> Tensor";
 pub(crate) const DOT: &str = "aten::dot(Tensor self, Tensor tensor) -> Tensor";
@@ -168,16 +166,12 @@ pub(crate) const MODE: &str =
     "aten::mode(Tensor self, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)";
 pub(crate) const TOPK: &str = "aten::topk(Tensor self, SymInt k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)";
 pub(crate) const LINALG_CROSS: &str = "aten::linalg_cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor";
-pub(crate) const _TRILINEAR: &str = "aten::_trilinear(Tensor i1, Tensor i2, Tensor i3, int[] expand1, int[] expand2, int[] expand3, int[] sumdim, int unroll_dim=1) -> Tensor";
 pub(crate) const ONE_HOT: &str = "aten::one_hot(Tensor self, int num_classes=-1) -> Tensor";
-pub(crate) const _WEIGHT_NORM_INTERFACE: &str =
-    "aten::_weight_norm_interface(Tensor v, Tensor g, int dim=0) -> (Tensor, Tensor)";
 pub(crate) const ROUND_DECIMALS: &str = "aten::round.decimals(Tensor self, *, int decimals) -> Tensor";
 pub(crate) const POW_TENSOR_SCALAR: &str = "aten::pow.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor";
-pub(crate) const _FUSED_RMS_NORM: &str =
-    "aten::_fused_rms_norm(Tensor input, int[] normalized_shape, Tensor? weight, float? eps) -> (Tensor, Tensor)";
 pub(crate) const RMS_NORM: &str =
     "aten::rms_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor";
+pub(crate) const CONVOLUTION: &str = "aten::convolution(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool transposed, SymInt[] output_padding, SymInt groups) -> Tensor";
 pub(crate) const LINALG_CHOLESKY_EX: &str =
     "aten::linalg_cholesky_ex(Tensor self, *, bool upper=False, bool check_errors=False) -> (Tensor L, Tensor info)";
 pub(crate) const CHOLESKY_SOLVE: &str = "aten::cholesky_solve(Tensor self, Tensor input2, bool upper=False) -> Tensor";
@@ -210,4 +204,5 @@ pub(crate) const LINALG_MATRIX_SQRTH: &str = "aten::linalg_matrix_sqrth(Tensor s
 pub(crate) const LINALG_POLAR: &str = "aten::linalg_polar(Tensor A) -> (Tensor U, Tensor H)";
 pub(crate) const LINALG_COND: &str = "aten::linalg_cond(Tensor self, Scalar? p=None) -> Tensor";
 pub(crate) const LINALG_COND_P_STR: &str = "aten::linalg_cond.p_str(Tensor self, str p) -> Tensor";
-pub(crate) const CONVOLUTION: &str = "aten::convolution(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool transposed, SymInt[] output_padding, SymInt groups) -> Tensor";
+pub(crate) const COPYSIGN_TENSOR: &str = "aten::copysign.Tensor(Tensor self, Tensor other) -> Tensor";
+pub(crate) const SPECIAL_XLOG1PY: &str = "aten::special_xlog1py(Tensor self, Tensor other) -> Tensor";

@@ -122,14 +122,14 @@ pub trait Shapes: AsTensor {
 
     /// The last two dims exchanged.
     ///
-    /// *Errors*: `mT_c1` fewer than two dims.
+    /// *Errors*: `matrix_transpose_c1` fewer than two dims.
     #[track_caller]
     #[allow(non_snake_case, reason = "PyTorch's name")]
     fn mT(&self) -> Tensor {
         let x = self.tensor();
         attempt!(live(&[x]));
         if x.rank() < 2 {
-            return bad_operand(at!("mT", 1), x, "at least two dims");
+            return bad_operand(at!("matrix_transpose", 1), x, "at least two dims");
         }
         self.transpose(-2, -1)
     }
@@ -262,7 +262,7 @@ pub trait Shapes: AsTensor {
 
     /// Each element `repeats` times along `dim`.
     ///
-    /// *Errors*: `repeat_interleave_c1` no such dim.
+    /// *Errors*: `repeat_interleave_c1` no such dim; `repeat_interleave_c2` a result that is too large.
     #[track_caller]
     fn repeat_interleave(&self, repeats: usize, dim: i64) -> Tensor {
         let x = self.tensor();
@@ -282,7 +282,8 @@ pub trait Shapes: AsTensor {
 
     /// The channels of `[…, c r², h, w]` spread over `r × r` pixels each: `[…, c, h r, w r]`.
     ///
-    /// *Errors*: `pixel_shuffle_c1` fewer than three dims; `pixel_shuffle_c2` a factor whose square does not divide the
+    /// *Errors*: `pixel_shuffle_c1` fewer than three dims; `pixel_shuffle_c2` a factor whose square does not divide
+    /// the
     /// channels.
     #[track_caller]
     fn pixel_shuffle(&self, upscale_factor: usize) -> Tensor {
@@ -306,7 +307,8 @@ pub trait Shapes: AsTensor {
 
     /// The inverse of [`Shapes::pixel_shuffle`].
     ///
-    /// *Errors*: `pixel_unshuffle_c1` fewer than three dims; `pixel_unshuffle_c2` a factor that does not divide height
+    /// *Errors*: `pixel_unshuffle_c1` fewer than three dims; `pixel_unshuffle_c2` a factor that does not divide
+    /// height
     /// and width.
     #[track_caller]
     fn pixel_unshuffle(&self, downscale_factor: usize) -> Tensor {

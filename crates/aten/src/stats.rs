@@ -39,6 +39,8 @@ pub trait Statistics: AsTensor {
     }
 
     /// Variance and mean over dims.
+    ///
+    /// *Errors*: `var_mean_c1` no such dim, or twice the same; `var_mean_c2` integers.
     #[track_caller]
     fn var_mean(&self, over: impl Into<Over>, correction: i64) -> (Tensor, Tensor) {
         let (x, over) = (self.tensor(), over.into());
@@ -52,6 +54,8 @@ pub trait Statistics: AsTensor {
     }
 
     /// Standard deviation and mean over dims.
+    ///
+    /// *Errors*: `std_mean_c1` no such dim, or twice the same; `std_mean_c2` integers.
     #[track_caller]
     fn std_mean(&self, over: impl Into<Over>, correction: i64) -> (Tensor, Tensor) {
         let (x, over) = (self.tensor(), over.into());
@@ -74,7 +78,8 @@ pub trait Statistics: AsTensor {
     /// are not 0.
     ///
     /// *Derivative*: 0 at 0; ties of the infinite norms share it; 0 for the 0-norm.
-    /// *Errors*: `vector_norm_c1` no such dim; `vector_norm_c2` integers; `vector_norm_c3` an infinite or negative norm
+    /// *Errors*: `vector_norm_c1` no such dim; `vector_norm_c2` integers; `vector_norm_c3` an infinite or negative
+    /// norm
     /// of no elements.
     #[track_caller]
     fn vector_norm(&self, ord: f64, over: impl Into<Over>) -> Tensor {
@@ -125,7 +130,9 @@ pub trait Statistics: AsTensor {
         let c = self.cov(1);
         attempt!(live(&[&c]));
         if c.rank() == 0 {
-            return c.div(&c);
+            // 1, and NaN without spread.
+            let variance = c.clone();
+            return c / variance;
         }
         let deviation = c.diagonal_of(0, 0, 1).sqrt();
         let n = deviation.numel();

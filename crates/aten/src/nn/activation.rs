@@ -17,6 +17,9 @@ fn of_float(at: At, schema: &str, params: &[(&str, Attr)], x: &Tensor, f: impl F
 }
 
 /// Activations under PyTorch's names.
+///
+/// *Errors*: `leaky_relu_c1`, `elu_c1`, `selu_c1`, `celu_c1`, `gelu_c1`, `silu_c1`, `mish_c1`, `softplus_c1`,
+/// `hardsigmoid_c1`, `hardswish_c1`, `hardshrink_c1`, `softshrink_c1`, `logsigmoid_c1` integers.
 pub trait Activations: AsTensor {
     /// `max(x, 0)`; derivative 0 at 0 and 1 at NaN.
     #[track_caller]

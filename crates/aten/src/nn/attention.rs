@@ -37,10 +37,12 @@ pub struct MultiHead<'a> {
 
 /// Attention under PyTorch's names; the receiver is the query.
 pub trait Attentions: AsTensor {
-    /// `softmax(scale · q kᵀ + mask) v` for `q` `[…, l, d]`, `k` `[…, s, d]`, `v` `[…, s, e]`; rows in which every place
+    /// `softmax(scale · q kᵀ + mask) v` for `q` `[…, l, d]`, `k` `[…, s, d]`, `v` `[…, s, e]`; rows in which every
+    /// place
     /// is forbidden are 0.
     ///
-    /// *Errors*: `attention_c1` operands that do not fit; `attention_c2` a mask that is neither `bool` nor of the query's
+    /// *Errors*: `attention_c1` operands that do not fit; `attention_c2` a mask that is neither `bool` nor of the
+    /// query's
     /// dtype, or beside `is_causal`.
     #[track_caller]
     fn scaled_dot_product_attention(&self, key: &Tensor, value: &Tensor, options: Attention) -> Tensor {

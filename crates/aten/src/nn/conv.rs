@@ -98,8 +98,13 @@ impl Default for ConvTranspose {
     }
 }
 
-/// Convolutions under PyTorch's names. Inputs are `[n, c, …]` or `[c, …]`, weights `[out, c / groups, k…]`, transposed
+/// Convolutions under PyTorch's names. Inputs are `[n, c, …]` or `[c, …]`, weights `[out, c / groups, k…]`,
+/// transposed
 /// `[c, out / groups, k…]`; further constraints are those of the primitive (`convolution_c1` to `_c9`).
+///
+/// *Errors*: `conv_c1` another number of strides, paddings or dilations than spatial dims; `conv_c2` an input or
+/// weight of another rank; `conv_c3` a bias of another shape or dtype; `conv_c4` padding "same" with another stride
+/// than 1.
 pub trait Convolutions: AsTensor {
     /// The cross-correlation over one spatial dim, plus a bias for each channel.
     #[track_caller]

@@ -15,8 +15,12 @@ use crate::schema;
 use crate::stats::{Statistics, norm_over};
 
 /// Distances, similarities and margin losses under PyTorch's names.
+///
+/// *Errors*: `pairwise_distance_c1`, `cosine_similarity_c1`, `margin_ranking_loss_c1`, `hinge_embedding_loss_c1`,
+/// `cosine_embedding_loss_c1`, `multilabel_soft_margin_loss_c1` shapes that do not broadcast.
 pub trait Distances: AsTensor {
-    /// The `p`-norms of the differences of all rows `[…, n, d]` and all rows `[…, m, d]`: `[…, n, m]`; derivative 0 at
+    /// The `p`-norms of the differences of all rows `[…, n, d]` and all rows `[…, m, d]`: `[…, n, m]`; derivative 0
+    /// at
     /// equal rows.
     ///
     /// *Errors*: `cdist_c1` rows of different lengths, or batches that do not broadcast; `cdist_c2` integers.
@@ -110,7 +114,8 @@ pub trait Distances: AsTensor {
         reduction.apply(&(near + far))
     }
 
-    /// `max(0, d(x, positive) - d(x, negative) + margin)` with the [`pairwise_distance`](Distances::pairwise_distance).
+    /// `max(0, d(x, positive) - d(x, negative) + margin)` with the
+    /// [`pairwise_distance`](Distances::pairwise_distance).
     #[track_caller]
     fn triplet_margin_loss(
         &self,

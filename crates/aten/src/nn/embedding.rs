@@ -59,7 +59,8 @@ impl Embeddings for Tensor {}
 /// The rows of `weight` that `indices` name, as new last dim. No derivative passes to the row `padding_idx`, which is
 /// counted from the end if negative.
 ///
-/// *Errors*: `embedding_c1` a weight that is no matrix; `embedding_c2` indices that are not integers; `embedding_c3` a
+/// *Errors*: `embedding_c1` a weight that is no matrix; `embedding_c2` indices that are not integers; `embedding_c3`
+/// a
 /// padding index beyond the rows; an index out of range when evaluated.
 #[track_caller]
 pub fn embedding(indices: &Tensor, weight: &Tensor, padding_idx: impl Into<Option<i64>>) -> Tensor {
@@ -97,7 +98,8 @@ fn padding(weight: &Tensor, padding_idx: Option<i64>) -> Result<Option<i64>, Ten
 
 /// The rows of `weight` that the rows of `indices` (`[bags, n]`) name, combined by `mode`, each times its weight.
 ///
-/// *Errors*: `embedding_bag_c1` no matrices; `embedding_bag_c2` weights of samples of another shape, or with a mode that
+/// *Errors*: `embedding_bag_c1` no matrices; `embedding_bag_c2` weights of samples of another shape, or with a mode
+/// that
 /// is no sum; as [`embedding`].
 #[track_caller]
 pub fn embedding_bag(

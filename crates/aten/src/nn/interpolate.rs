@@ -4,7 +4,7 @@ use cotangent_core::Tensor;
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Shape};
 
-use super::pool::Pooling;
+use super::adaptive::AdaptivePooling;
 use crate::arg::{AsTensor, at, attempt, bad, bad_operand, bad_pair, float, live};
 use crate::call::{ints, num, one, opt};
 use crate::schema;
@@ -65,7 +65,8 @@ pub enum Sampling {
 pub trait Resampling: AsTensor {
     /// Images `[n, c, …]` of one to three spatial dims under other sizes.
     ///
-    /// *Errors*: `interpolate_c1` an input of another rank, of integers or of size 0; `interpolate_c2` another number of
+    /// *Errors*: `interpolate_c1` an input of another rank, of integers or of size 0; `interpolate_c2` another number
+    /// of
     /// sizes or a result of size 0; `interpolate_c3` bicubic of other than two dims.
     #[track_caller]
     fn interpolate(&self, resize: &Resize, mode: Interpolation) -> Tensor {

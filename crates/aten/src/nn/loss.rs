@@ -66,8 +66,13 @@ impl Default for CrossEntropy<'_> {
 }
 
 /// Losses under PyTorch's names; the receiver is the prediction.
+///
+/// *Errors*: `mse_loss_c1`, `l1_loss_c1`, `smooth_l1_loss_c1`, `huber_loss_c1`, `kl_div_c1`, `soft_margin_loss_c1`,
+/// `poisson_nll_loss_c1`, `gaussian_nll_loss_c1` shapes that do not broadcast; `binary_cross_entropy_c1`,
+/// `binary_cross_entropy_with_logits_c1` integers, or a target of another shape.
 pub trait Losses: AsTensor {
-    /// The mean cross entropy of logits `[n, c, …]` or `[c]` against classes `[n, …]` or probabilities like the logits.
+    /// The mean cross entropy of logits `[n, c, …]` or `[c]` against classes `[n, …]` or probabilities like the
+    /// logits.
     ///
     /// *Errors*: see [`Losses::cross_entropy_with`].
     #[track_caller]
@@ -128,7 +133,8 @@ pub trait Losses: AsTensor {
 
     /// The negative of the logarithm of the probability of the target, given the logarithms `[n, c, …]` or `[c]`.
     ///
-    /// *Errors*: `nll_loss_c1` logarithms without a class dim; `nll_loss_c2` targets of another shape or not of `i64`;
+    /// *Errors*: `nll_loss_c1` logarithms without a class dim; `nll_loss_c2` targets of another shape or not of
+    /// `i64`;
     /// `nll_loss_c3` weights that are not `[c]`; a target out of range when evaluated.
     #[track_caller]
     fn nll_loss<'a>(

@@ -1,7 +1,9 @@
 //! `torch.nn.functional`.
 
 pub mod activation;
+pub mod adaptive;
 pub mod attention;
+pub mod columns;
 pub mod conv;
 pub mod distance;
 pub mod embedding;
@@ -14,7 +16,9 @@ pub mod softmax;
 /// The traits and free functions of this theme.
 pub mod prelude {
     pub use super::activation::Activations;
+    pub use super::adaptive::AdaptivePooling;
     pub use super::attention::{Attention, Attentions, MultiHead};
+    pub use super::columns::Columns;
     pub use super::conv::{Conv, ConvTranspose, Convolutions, Padding, PerDim};
     pub use super::distance::Distances;
     pub use super::embedding::{BagMode, Embeddings, embedding, embedding_bag, embedding_bag_at};

@@ -14,9 +14,11 @@ use crate::stats::Statistics;
 
 /// Normalisations under PyTorch's names.
 pub trait Normalizations: AsTensor {
-    /// Zero mean and unit variance (biased, plus `eps`) over the last dims `normalized_shape`, then `weight` and `bias`.
+    /// Zero mean and unit variance (biased, plus `eps`) over the last dims `normalized_shape`, then `weight` and
+    /// `bias`.
     ///
-    /// *Errors*: `layer_norm_c1` a shape that is not that of the last dims; `layer_norm_c2` a weight or bias of another
+    /// *Errors*: `layer_norm_c1` a shape that is not that of the last dims; `layer_norm_c2` a weight or bias of
+    /// another
     /// shape; `layer_norm_c3` integers.
     #[track_caller]
     fn layer_norm<'a>(

@@ -1,11 +1,11 @@
-//! Pooling, and windows as columns.
+//! Pooling over windows.
 
 use cotangent_core::Tensor;
 use cotangent_core::array::Array;
-use cotangent_core::ir::{Attr, Aval, DType, Dim, Shape};
+use cotangent_core::ir::{Attr, Aval, DType};
 
 use super::conv::PerDim;
-use crate::arg::{AsTensor, At, at, attempt, attempt_pair, bad, bad_operand, float, live};
+use crate::arg::{AsTensor, at, attempt, attempt_pair, bad, bad_operand, float, live};
 use crate::call::{int, ints, many, num, one};
 use crate::pointwise::sqrt_flat_at_zero;
 use crate::schema;
@@ -49,18 +49,18 @@ impl Pool {
 
 /// The checked geometry of windows over the last `n` dims.
 #[derive(Clone)]
-struct Windows {
-    kernel: Vec<usize>,
-    stride: Vec<usize>,
-    padding: Vec<usize>,
-    dilation: Vec<usize>,
-    out: Vec<usize>,
-    input: Vec<usize>,
+pub(super) struct Windows {
+    pub kernel: Vec<usize>,
+    pub stride: Vec<usize>,
+    pub padding: Vec<usize>,
+    pub dilation: Vec<usize>,
+    pub out: Vec<usize>,
+    pub input: Vec<usize>,
 }
 
 impl Windows {
     #[track_caller]
-    fn new(x: &Tensor, kernel: &PerDim, options: &Pool, n: usize) -> Result<Windows, Tensor> {
+    pub fn new(x: &Tensor, kernel: &PerDim, options: &Pool, n: usize) -> Result<Windows, Tensor> {
         float(at!("pool", 1), x)?;
         if x.rank() != n + 1 && x.rank() != n + 2 {
             return Err(bad_operand(
@@ -104,13 +104,13 @@ impl Windows {
         self.kernel.len()
     }
 
-    fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.kernel.iter().product()
     }
 
     /// The windows: `[…, o…, k…]`, with `fill` around the input.
     #[track_caller]
-    fn of(&self, x: &Tensor, fill: f64) -> Tensor {
+    pub fn of(&self, x: &Tensor, fill: f64) -> Tensor {
         let lead = x.rank() - self.n();
         let mut amounts = vec![(0, 0); x.rank()];
         for i in 0..self.n() {
@@ -182,7 +182,7 @@ impl Windows {
 
 /// The first largest element along the last dim, and its place as `place` gives it.
 #[track_caller]
-fn chosen(flat: &Tensor, place: impl FnOnce(&Tensor) -> Tensor) -> [Tensor; 2] {
+pub(super) fn chosen(flat: &Tensor, place: impl FnOnce(&Tensor) -> Tensor) -> [Tensor; 2] {
     let last = flat.rank() - 1;
     if flat.shape().removed(last).numel() == 0 {
         let shape = flat.shape().removed(last);
@@ -194,7 +194,7 @@ fn chosen(flat: &Tensor, place: impl FnOnce(&Tensor) -> Tensor) -> [Tensor; 2] {
 }
 
 /// The stored array of `shape` with elements by their indices.
-fn table(shape: &[usize], f: impl Fn(&[usize]) -> i64) -> Tensor {
+pub(super) fn table(shape: &[usize], f: impl Fn(&[usize]) -> i64) -> Tensor {
     let n: usize = shape.iter().product();
     let element = |mut i: usize| {
         let mut at = vec![0; shape.len()];
@@ -209,7 +209,8 @@ fn table(shape: &[usize], f: impl Fn(&[usize]) -> i64) -> Tensor {
 
 /// Pooling under PyTorch's names, over the last dims of `[n, c, …]` or `[c, …]`.
 ///
-/// *Errors*: `pool_c1` an input of another rank or of integers; `pool_c2` another number of sizes; `pool_c3` a window that
+/// *Errors*: `pool_c1` an input of another rank or of integers; `pool_c2` another number of sizes; `pool_c3` a window
+/// that
 /// does not fit.
 pub trait Pooling: AsTensor {
     /// The largest elements of windows of one dim; the first of several gets the derivative.
@@ -283,45 +284,11 @@ pub trait Pooling: AsTensor {
         magnitude.pow(1.0 / norm_type)
     }
 
-    /// The means of `output_size` ranges of one dim, which overlap where they do not divide it.
-    #[track_caller]
-    fn adaptive_avg_pool1d(&self, output_size: usize) -> Tensor {
-        adaptive_avg(self.tensor(), &[output_size])
-    }
-
-    /// The means of ranges of two dims.
-    #[track_caller]
-    fn adaptive_avg_pool2d(&self, output_size: [usize; 2]) -> Tensor {
-        adaptive_avg(self.tensor(), &output_size)
-    }
-
-    /// The means of ranges of three dims.
-    #[track_caller]
-    fn adaptive_avg_pool3d(&self, output_size: [usize; 3]) -> Tensor {
-        adaptive_avg(self.tensor(), &output_size)
-    }
-
-    /// The largest elements of ranges of one dim, and their places in the input.
-    #[track_caller]
-    fn adaptive_max_pool1d(&self, output_size: usize) -> (Tensor, Tensor) {
-        adaptive_max(self.tensor(), &[output_size])
-    }
-
-    /// The largest elements of ranges of two dims, and their places in the input.
-    #[track_caller]
-    fn adaptive_max_pool2d(&self, output_size: [usize; 2]) -> (Tensor, Tensor) {
-        adaptive_max(self.tensor(), &output_size)
-    }
-
-    /// The largest elements of ranges of three dims, and their places in the input.
-    #[track_caller]
-    fn adaptive_max_pool3d(&self, output_size: [usize; 3]) -> (Tensor, Tensor) {
-        adaptive_max(self.tensor(), &output_size)
-    }
-
-    /// The inverse of a maximum pooling: elements at their `indices` among the last `output_size.len()` dims, and zeros.
+    /// The inverse of a maximum pooling: elements at their `indices` among the last `output_size.len()` dims, and
+    /// zeros.
     ///
-    /// *Errors*: `max_unpool_c1` indices of another shape, or of other than `i64`; an index out of range when evaluated.
+    /// *Errors*: `max_unpool_c1` indices of another shape, or of other than `i64`; an index out of range when
+    /// evaluated.
     #[track_caller]
     fn max_unpool(&self, indices: &Tensor, output_size: &[usize]) -> Tensor {
         let x = self.tensor();
@@ -335,108 +302,9 @@ pub trait Pooling: AsTensor {
         let zeros = x.full_of(&Aval::new(x.dtype(), batch.concat(&[total].into())), 0.0);
         zeros.scatter_along(lead, &at, &flat).view_to(&batch.concat(&output_size.into()))
     }
-
-    /// Windows of two dims as columns: `[n, c k₁ k₂, windows]`.
-    #[track_caller]
-    fn im2col(&self, kernel_size: impl Into<PerDim>, options: &Pool) -> Tensor {
-        let (x, kernel) = (self.tensor(), kernel_size.into());
-        let options = Pool { stride: Some(options.stride.clone().unwrap_or(1.into())), ..options.clone() };
-        let w = attempt!(columns(x, &kernel, &options));
-        one(schema::IM2COL, &column_attrs(&w), &[x], |a| {
-            let batched = if a[0].rank() == 3 { a[0].view_to(&a[0].shape().inserted(0, 1)) } else { a[0].clone() };
-            let y = w.of(&batched, 0.0).permute_to(&[0, 1, 4, 5, 2, 3]);
-            let (n, c) = (y.shape()[0].get(), y.shape()[1].get());
-            let rows = y.view_to(&[n, c * w.size(), w.out.iter().product()].into());
-            if a[0].rank() == 3 { rows.view_to(&rows.shape().removed(0)) } else { rows }
-        })
-    }
-
-    /// The transpose of [`Pooling::im2col`]: columns added up to images of `output_size`.
-    ///
-    /// *Errors*: `col2im_c1` columns that are not those of such windows.
-    #[track_caller]
-    fn col2im(&self, output_size: [usize; 2], kernel_size: impl Into<PerDim>, options: &Pool) -> Tensor {
-        let (x, kernel) = (self.tensor(), kernel_size.into());
-        attempt!(live(&[x]));
-        let options = Pool { stride: Some(options.stride.clone().unwrap_or(1.into())), ..options.clone() };
-        let k = kernel.of(2).map_or(0, |k| k.iter().product::<usize>());
-        let shape = x.shape().sizes();
-        let (n, rows, cols) = match shape.as_slice() {
-            [r, l] => (1, *r, *l),
-            [n, r, l] => (*n, *r, *l),
-            _ => return bad_operand(at!("col2im", 1), x, "columns [n, c k, windows] or [c k, windows]"),
-        };
-        if k == 0 || rows % k != 0 {
-            return bad_operand(at!("col2im", 1), x, &format!("rows that {k}, the size of a window, divides"));
-        }
-        let image = Aval::new(x.dtype(), [n, rows / k, output_size[0], output_size[1]]);
-        let like = x.full_of(&image, 0.0);
-        let w = attempt!(columns(&like, &kernel, &options));
-        if w.out.iter().product::<usize>() != cols {
-            return bad_operand(at!("col2im", 1), x, &format!("{} windows", w.out.iter().product::<usize>()));
-        }
-        let mut params = vec![("output_size", ints(&output_size))];
-        params.extend(column_attrs(&w));
-        one(schema::COL2IM, &params, &[x], |a| {
-            let split = [n, rows / k, w.kernel[0], w.kernel[1], w.out[0], w.out[1]];
-            let y = folded(&a[0].view_to(&split.into()).permute_to(&[0, 1, 4, 5, 2, 3]), &w, &image.shape);
-            if a[0].rank() == 2 { y.view_to(&y.shape().removed(0)) } else { y }
-        })
-    }
 }
 
 impl Pooling for Tensor {}
-
-#[track_caller]
-fn columns(x: &Tensor, kernel: &PerDim, options: &Pool) -> Result<Windows, Tensor> {
-    // Padding beyond half a window is legal here, unlike in pooling.
-    live(&[x])?;
-    let padding = options.padding.of(2).unwrap_or_default();
-    let zero = Pool { padding: 0.into(), ceil_mode: false, ..options.clone() };
-    if padding.len() != 2 || x.rank() < 3 {
-        return Err(bad_operand(at!("pool", 1), x, "[n, c, h, w] or [c, h, w], and two numbers of padding"));
-    }
-    let mut amounts = vec![(0, 0); x.rank()];
-    for i in 0..2 {
-        amounts[x.rank() - 2 + i] = (padding[i] as i64, padding[i] as i64);
-    }
-    let padded = Windows::new(&x.pad_dims(&amounts, 0.0), kernel, &zero, 2)?;
-    let input = x.shape().sizes()[x.rank() - 2..].to_vec();
-    Ok(Windows { padding, input, ..padded })
-}
-
-fn column_attrs(w: &Windows) -> Vec<(&'static str, Attr)> {
-    vec![
-        ("kernel_size", ints(&w.kernel)),
-        ("dilation", ints(&w.dilation)),
-        ("padding", ints(&w.padding)),
-        ("stride", ints(&w.stride)),
-    ]
-}
-
-/// The transpose of [`Windows::of`] for two dims.
-#[track_caller]
-fn folded(y: &Tensor, w: &Windows, shape: &Shape) -> Tensor {
-    let lead = shape.rank() - 2;
-    let end = |i: usize| (w.out[i] - 1) * w.stride[i] + w.dilation[i] * (w.kernel[i] - 1) + 1;
-    let mut y = y.clone();
-    for i in (0..2).rev() {
-        let reach = w.dilation[i] * (w.kernel[i] - 1) + 1;
-        let last = y.rank() - 1;
-        if w.dilation[i] > 1 {
-            let zeros = y.full_of(&Aval::new(y.dtype(), y.shape().with(last, reach)), 0.0);
-            y = zeros.slice_scatter_dim(&y, last, 0, reach, w.dilation[i]);
-        }
-        let target = y.shape().removed(last).with(lead + i, end(i));
-        y = y.fold_dim(&target, lead + i, reach, w.stride[i]);
-    }
-    let mut amounts = vec![(0, 0); shape.rank()];
-    for i in 0..2 {
-        let low = -(w.padding[i] as i64);
-        amounts[lead + i] = (low, w.input[i] as i64 - (end(i) as i64 + low));
-    }
-    y.pad_dims(&amounts, 0.0)
-}
 
 #[track_caller]
 fn max_pool(x: &Tensor, kernel: &PerDim, options: &Pool, n: usize) -> (Tensor, Tensor) {
@@ -499,125 +367,9 @@ impl Windows {
 
 /// A pooling of one dim as one of two, as PyTorch has it.
 #[track_caller]
-fn as_two_dims(x: &Tensor, f: impl FnOnce(&Tensor) -> (Tensor, Tensor)) -> (Tensor, Tensor) {
+pub(super) fn as_two_dims(x: &Tensor, f: impl FnOnce(&Tensor) -> (Tensor, Tensor)) -> (Tensor, Tensor) {
     let wide = x.view_to(&x.shape().inserted(x.rank() - 1, 1));
     let (a, b) = f(&wide);
     let narrow = |y: &Tensor| y.view_to(&y.shape().removed(y.rank() - 2));
     (narrow(&a), narrow(&b))
-}
-
-/// Checks the input of an adaptive pooling; the number of leading dims.
-#[track_caller]
-fn adaptive(at: At, x: &Tensor, out: &[usize]) -> Result<usize, Tensor> {
-    float(at, x)?;
-    let n = out.len();
-    if x.rank() != n + 1 && x.rank() != n + 2 {
-        return Err(bad_operand(at, x, &format!("an input of {} dims, or {} without batch", n + 2, n + 1)));
-    }
-    let lead = x.rank() - n;
-    if (lead..x.rank()).any(|d| x.shape()[d] == 0) {
-        return Err(bad_operand(at, x, "sizes that are not 0"));
-    }
-    Ok(lead)
-}
-
-/// The range of output `i` of `o` over `l` elements.
-fn range(i: usize, o: usize, l: usize) -> (usize, usize) {
-    (i * l / o, ((i + 1) * l).div_ceil(o))
-}
-
-#[track_caller]
-fn adaptive_avg(x: &Tensor, out: &[usize]) -> Tensor {
-    let lead = attempt!(adaptive(at!("adaptive_avg_pool", 1), x, out));
-    if let [o] = out {
-        let o = *o;
-        return as_two_dims(x, |x| (adaptive_avg_of(x, &[1, o], lead), x.clone())).0;
-    }
-    adaptive_avg_of(x, out, lead)
-}
-
-#[track_caller]
-fn adaptive_avg_of(x: &Tensor, out: &[usize], lead: usize) -> Tensor {
-    let schema = if out.len() == 2 { schema::_ADAPTIVE_AVG_POOL2D } else { schema::_ADAPTIVE_AVG_POOL3D };
-    one(schema, &[("output_size", ints(out))], &[x], |a| {
-        out.iter().enumerate().fold(a[0].clone(), |y, (i, o)| means(&y, lead + i, *o))
-    })
-}
-
-/// The means of `o` ranges along `d`.
-#[track_caller]
-fn means(x: &Tensor, d: usize, o: usize) -> Tensor {
-    let l = x.shape()[d].get();
-    if o > 0 && l.is_multiple_of(o) {
-        let split = x.shape().with(d, l / o).inserted(d, o);
-        return x.view_to(&split).sum_over(&[d + 1]) / (l / o) as f64;
-    }
-    let most = (0..o).map(|i| range(i, o, l)).map(|(a, b)| b - a).max().unwrap_or(0);
-    let at = table(&[o * most], |i| {
-        let (a, b) = range(i[0] / most.max(1), o, l);
-        (a + i[0] % most.max(1)).min(b.max(1) - 1) as i64
-    });
-    let ragged = x.index_select_along(d, &at).view_to(&x.shape().with(d, most).inserted(d, o));
-    let count = |i: usize| range(i, o, l).1 - range(i, o, l).0;
-    let beside = |t: Tensor, dims: usize| {
-        let ones = std::iter::repeat_n(Dim::new(1), ragged.rank() - d - dims);
-        t.view_to(&t.shape().dims().iter().copied().chain(ones).collect())
-    };
-    let inside = table(&[o, most], |i| i64::from(i[1] < count(i[0]))).convert(DType::Bool);
-    let sum = ragged.where_(&beside(inside, 2), 0.0).sum_over(&[d + 1]);
-    sum / beside(table(&[o], |i| count(i[0]) as i64), 2).convert(x.dtype())
-}
-
-#[track_caller]
-fn adaptive_max(x: &Tensor, out: &[usize]) -> (Tensor, Tensor) {
-    let lead = attempt_pair!(adaptive(at!("adaptive_max_pool", 1), x, out));
-    if let [o] = out {
-        let o = *o;
-        return as_two_dims(x, |x| adaptive_max_of(x, &[1, o], lead));
-    }
-    adaptive_max_of(x, out, lead)
-}
-
-#[track_caller]
-fn adaptive_max_of(x: &Tensor, out: &[usize], lead: usize) -> (Tensor, Tensor) {
-    let schema = if out.len() == 2 { schema::ADAPTIVE_MAX_POOL2D } else { schema::ADAPTIVE_MAX_POOL3D };
-    let sizes = x.shape().sizes()[lead..].to_vec();
-    let n = out.len();
-    let most: Vec<usize> = (0..n)
-        .map(|d| (0..out[d]).map(|i| range(i, out[d], sizes[d])).map(|(a, b)| b - a).max().unwrap_or(0))
-        .collect();
-    let k: usize = most.iter().product();
-    // For each output and each place in the largest range: the place in the input, or -1 outside of its own range.
-    let place = |at: &[usize]| -> i64 {
-        let mut rest = at[n];
-        let mut flat = 0i64;
-        let mut stride = 1i64;
-        for d in (0..n).rev() {
-            let step = rest % most[d];
-            rest /= most[d];
-            let (a, b) = range(at[d], out[d], sizes[d]);
-            if a + step >= b {
-                return -1;
-            }
-            flat += (a + step) as i64 * stride;
-            stride *= sizes[d] as i64;
-        }
-        flat
-    };
-    let [values, indices] = many(schema, &[("output_size", ints(out))], &[x], |a| {
-        let x = &a[0];
-        let places = table(&[out, &[k]].concat(), place);
-        let batch = x.shape().slice(0, lead);
-        let o: usize = out.iter().product();
-        let flat = x.view_to(&batch.concat(&[sizes.iter().product()].into()));
-        let at = places.maximum(0i64).view_to(&[o * k].into());
-        let all = flat.index_select_along(lead, &at).view_to(&batch.concat(places.shape()));
-        let masked = all.where_(&places.ge(0i64), f64::NEG_INFINITY);
-        chosen(&masked, |at| {
-            let wide = places.expand_to(&batch.concat(places.shape()));
-            let last = wide.rank() - 1;
-            wide.gather_along(last, &at.view_to(&at.shape().inserted(last, 1))).view_to(at.shape())
-        })
-    });
-    (values, indices)
 }
