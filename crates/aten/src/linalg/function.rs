@@ -45,7 +45,7 @@ pub trait MatrixFunctions: AsTensor {
     /// The exponential.
     ///
     /// *Numerics*: a Taylor polynomial of degree 18 of the matrix halved until its 1-norm is below one, squared back; at most
-    /// [`SQUARINGS`] times, which is enough wherever the result is finite, and for norms up to 2^20.
+    /// 20 times, which is enough wherever the result is finite, and for norms up to 2^20.
     /// *Errors*: `linalg_c1`–`linalg_c3`.
     #[track_caller]
     fn matrix_exp(&self) -> Tensor {

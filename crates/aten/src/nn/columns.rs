@@ -28,7 +28,7 @@ pub trait Columns: AsTensor {
         })
     }
 
-    /// The transpose of [`Pooling::im2col`]: columns added up to images of `output_size`.
+    /// The transpose of `im2col`: columns added up to images of `output_size`.
     ///
     /// *Errors*: `col2im_c1` columns that are not those of such windows.
     #[track_caller]
