@@ -132,3 +132,8 @@ pub use cotangent_core as core;
 pub use cotangent_core::{Error, Tensor, array, ir, simplify, text, transform};
 pub use cotangent_derive::Tree;
 pub use tree::Tree;
+
+/// The README's examples compile and run as documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

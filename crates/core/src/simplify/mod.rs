@@ -166,6 +166,13 @@ pub fn explain(graph: &Graph) -> String {
     simplify_with(graph, Options::default()).1.explain()
 }
 
+impl Graph {
+    /// What simplification does to this graph: each rule that fires, how often, and at which source lines.
+    pub fn explain(&self) -> String {
+        explain(self)
+    }
+}
+
 /// How often all nodes are looked at again after the worklist is empty.
 const MAX_SWEEPS: usize = 16;
 
