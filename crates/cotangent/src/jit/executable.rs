@@ -7,9 +7,9 @@ use cotangent_core::error::Error;
 use cotangent_core::ir::{Aval, Graph};
 use cotangent_jit::{CallError, Compiled};
 
-/// The compiled program of a graph.
+/// The compiled program of a graph. Many threads may call it at once.
 #[derive(Debug)]
-pub(super) struct Executable {
+pub struct Executable {
     name: String,
     results: Vec<Aval>,
     compiled: Compiled,

@@ -12,7 +12,7 @@ use cotangent_core::tensor::trace::Level;
 use crate::capture::capture;
 use crate::function::{Arguments, Function, by_reference};
 use crate::tree::{assemble, checked_leaves};
-use executable::Executable;
+pub use executable::Executable;
 
 /// Programs that one function keeps; the one that was used least recently makes room.
 const KEPT: usize = 64;

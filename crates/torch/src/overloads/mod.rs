@@ -4,6 +4,7 @@
 //! computes is the business of `cotangent_aten`; here arguments are read and overloads told apart.
 
 mod binary;
+mod check;
 mod compare;
 mod convert;
 mod creation;
@@ -25,7 +26,8 @@ mod view;
 mod window;
 
 use cotangent_core::Tensor;
-use cotangent_core::ir::{Aval, Scalar};
+use cotangent_core::ir::{Aval, DType, Scalar, Shape};
+use cotangent_core::ops::{Arange, Full};
 use cotangent_core::tensor::{Operand, result_type};
 
 use crate::args::{Call, Value};
@@ -55,6 +57,7 @@ const THEMES: &[fn(&Call) -> Answer] = &[
     pad::call,
     window::call,
     size::call,
+    check::call,
     refused::call,
 ];
 
@@ -92,6 +95,30 @@ fn list(v: Vec<Tensor>) -> Answer {
 fn beside(s: Scalar, x: &Tensor) -> Tensor {
     let dtype = result_type(&[&Operand::Tensor(x.clone()), &Operand::Scalar(s)]);
     x.full_of(&Aval::new(dtype, ()), s.cast(dtype))
+}
+
+/// The positions in a contiguous tensor of `n` elements that the arguments `size`, `stride` and `storage_offset` name.
+fn strided(c: &Call, n: usize) -> Result<Tensor, TorchError> {
+    let (size, stride) = (c.sizes("size")?, c.sizes("stride")?);
+    let offset = c.int_or("storage_offset", 0)?;
+    let fits = || {
+        let last = size.iter().zip(&stride).try_fold(usize::try_from(offset).ok()?, |at, (n, s)| {
+            at.checked_add(n.saturating_sub(1).checked_mul(*s)?)
+        })?;
+        (size.contains(&0) || last < n).then_some(())
+    };
+    if size.len() != stride.len() || fits().is_none() {
+        return Err(c.wrong("stride", &format!("a stride for each size, inside {n} elements")));
+    }
+    let aval = Aval::new(DType::I64, size.as_slice());
+    let mut at =
+        Tensor::generate(Full { size: aval.shape.clone(), fill_value: offset.into(), dtype: DType::I64 }, None);
+    for (d, s) in stride.iter().enumerate() {
+        let along: Shape = (0..size.len()).map(|i| if i == d { size[d] } else { 1 }).collect();
+        let steps = Tensor::generate(Arange { end: size[d].into(), dtype: DType::I64 }, None);
+        at = at + steps.view_to(&along) * *s as i64;
+    }
+    Ok(at)
 }
 
 /// Two operands of which the first may be a number.
