@@ -50,7 +50,7 @@ impl<Args: Arguments, F: Function<Args>> Function<Args> for Jit<F, Args> {
             };
             let captured = make_fx_with(CaptureOptions::raw(), Ref(&self.f), args)?;
             note("traced");
-            let result = captured.signature().expect("make_fx").result.clone();
+            let result = captured.signature().result.clone();
             let graph = simplify(&inline_all(&captured)?);
             note("simplified");
             if std::env::var_os("SHIM_VERBOSE").is_some_and(|v| v == "2") {
@@ -72,7 +72,8 @@ impl<Args: Arguments, F: Function<Args>> Function<Args> for Jit<F, Args> {
         let out: Vec<Tensor> = match program {
             None => <Graph as Function<(Vec<Tensor>,)>>::call(graph, (leaves,))?,
             Some(p) => {
-                let bytes: Vec<Vec<u8>> = leaves.iter().map(|x| x.as_array().expect("concrete").to_le_bytes()).collect();
+                let bytes: Vec<Vec<u8>> =
+                    leaves.iter().map(|x| x.as_array().expect("concrete").to_le_bytes()).collect();
                 let views: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
                 let time = std::time::Instant::now();
                 let blocks = p.call(&views).unwrap_or_else(|e| panic!("{e}"));

@@ -77,7 +77,8 @@ pub fn steady<E>(seconds: f64, mut call: impl FnMut() -> Result<(), E>) -> Resul
     samples.sort_unstable();
     let us = |d: Duration| d.as_secs_f64() * 1e6 / calls as f64;
     let (middle, n) = (samples.len() / 2, samples.len());
-    let median_us = if n % 2 == 1 { us(samples[middle]) } else { (us(samples[middle - 1]) + us(samples[middle])) / 2.0 };
+    let median_us =
+        if n % 2 == 1 { us(samples[middle]) } else { (us(samples[middle - 1]) + us(samples[middle])) / 2.0 };
     Ok(Steady { median_us, min_us: us(samples[0]), calls: calls * n, other_load })
 }
 

@@ -58,11 +58,22 @@ impl Workload {
         inputs: [Input; N],
         arrange: impl Fn([Tensor; N]) -> Box<dyn Program> + 'static,
     ) -> Self {
-        let arrange = Box::new(move |tensors: Vec<Tensor>| match <[Tensor; N]>::try_from(tensors) {
-            Ok(tensors) => arrange(tensors),
-            Err(tensors) => unreachable!("{N} inputs make {} tensors", tensors.len()),
+        Workload::after(name, Vec::new(), inputs, move |_, tensors| arrange(tensors))
+    }
+
+    /// The workload with any number of inputs, `first`, before the others: the parameters of a model, say.
+    pub fn after<const N: usize>(
+        name: impl Into<String>,
+        first: Vec<Input>,
+        rest: [Input; N],
+        arrange: impl Fn(Vec<Tensor>, [Tensor; N]) -> Box<dyn Program> + 'static,
+    ) -> Self {
+        let split = first.len();
+        let arrange = Box::new(move |mut tensors: Vec<Tensor>| {
+            let rest = tensors.split_off(split).try_into();
+            arrange(tensors, rest.expect("a tensor for each input"))
         });
-        Workload { name: name.into(), inputs: inputs.into(), arrange }
+        Workload { name: name.into(), inputs: first.into_iter().chain(rest).collect(), arrange }
     }
 
     /// Makes the inputs, and puts them beside the function.

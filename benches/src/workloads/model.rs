@@ -3,6 +3,7 @@
 use cotangent::prelude::*;
 
 use crate::inputs::{Input, f32s};
+use crate::workload::{Program, Workload};
 
 /// A linear layer: `[out, in]` and `[out]`.
 #[derive(Tree, Clone)]
@@ -29,9 +30,9 @@ pub struct Mlp {
 
 impl Mlp {
     /// The network of weight and bias in turn.
-    pub fn of(tensors: &[Tensor]) -> Self {
+    pub fn of(tensors: impl AsRef<[Tensor]>) -> Self {
         let layer = |pair: &[Tensor]| Linear { weight: pair[0].clone(), bias: pair[1].clone() };
-        Mlp { layers: tensors.chunks(2).map(layer).collect() }
+        Mlp { layers: tensors.as_ref().chunks(2).map(layer).collect() }
     }
 
     /// All layers, with `activation` between them.
@@ -54,6 +55,16 @@ pub fn descend<P: Tree>(params: &P, gradients: &P, rate: f64) -> P {
     params.map_leaves(|p| p - rate * gradients.next().expect("a gradient for each parameter"))
 }
 
+/// The workload of an MLP whose parameters are the first inputs.
+pub fn on_mlp<const N: usize>(
+    name: &str,
+    params: Vec<Input>,
+    rest: [Input; N],
+    arrange: impl Fn(Mlp, [Tensor; N]) -> Box<dyn Program> + 'static,
+) -> Workload {
+    Workload::after(name, params, rest, move |params, rest| arrange(Mlp::of(params), rest))
+}
+
 /// Names of layers' tensors.
 const NAMES: [(&str, &str); 5] = [("W1", "b1"), ("W2", "b2"), ("W3", "b3"), ("W4", "b4"), ("W5", "b5")];
 
@@ -63,10 +74,7 @@ pub fn linear_params(sizes: &[usize], batch: &[usize]) -> Vec<Input> {
     let pairs = sizes.windows(2).zip(NAMES);
     let layer = |(pair, (w, b)): (&[usize], (&'static str, &'static str))| {
         let scale = (3.5 / (pair[0] as f64).sqrt() * 1e4).round() / 1e4;
-        [
-            f32s(w, [batch, &[pair[1], pair[0]]].concat()).scale(scale),
-            f32s(b, [batch, &[pair[1]]].concat()).scale(0.2),
-        ]
+        [f32s(w, [batch, &[pair[1], pair[0]]].concat()).scale(scale), f32s(b, [batch, &[pair[1]]].concat()).scale(0.2)]
     };
     pairs.flat_map(layer).collect()
 }

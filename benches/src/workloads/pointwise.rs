@@ -85,10 +85,14 @@ pub fn workloads() -> Vec<Workload> {
         })
     }));
     list.extend([
-        Workload::new("cos_cos_grad", ["a", "b", "c", "d"].map(|n| f32s(n, [1024, 2048]).scale(2.0)), |[a, b, c, d]| {
-            let f = |a: Tensor, b: Tensor, c: Tensor, d: Tensor| (a * b + c + d).cos().cos().sum();
-            compiled(value_and_grad(f).argnums::<(At<0>, At<1>, At<2>)>(), (a, b, c, d))
-        }),
+        Workload::new(
+            "cos_cos_grad",
+            ["a", "b", "c", "d"].map(|n| f32s(n, [1024, 2048]).scale(2.0)),
+            |[a, b, c, d]| {
+                let f = |a: Tensor, b: Tensor, c: Tensor, d: Tensor| (a * b + c + d).cos().cos().sum();
+                compiled(value_and_grad(f).argnums::<(At<0>, At<1>, At<2>)>(), (a, b, c, d))
+            },
+        ),
         Workload::new(
             "gauss_kernel_grad",
             [f32s("a", [2000, 3]).scale(2.0), f32s("b", [2000, 3]).scale(2.0), f32s("w", [2000])],
