@@ -7,7 +7,6 @@
 #![forbid(unsafe_code)]
 
 pub mod inputs;
-pub mod jit_shim;
 pub mod measure;
 pub mod process;
 pub mod protocol;

@@ -3,10 +3,10 @@
 use std::hint::black_box;
 
 use cotangent::function::{Arguments, Function};
+use cotangent::jit::Jit;
 use cotangent::prelude::*;
 
 use crate::inputs::Input;
-use crate::jit_shim::{Jit, jit};
 
 /// A function that is timed, with its inputs.
 pub struct Workload {
@@ -27,7 +27,7 @@ pub trait Program {
 }
 
 struct Compiled<Args, F> {
-    function: Jit<F, Args>,
+    function: Jit<F>,
     args: Args,
 }
 
