@@ -131,6 +131,7 @@ mod tests {
 
     /// The definition's test vector: scale 1, offset 0, elements 0 to 3.
     #[test]
+    #[allow(clippy::excessive_precision, reason = "nine digits, as the definition gives them")]
     fn streams_are_the_defined_ones() {
         let expected: [[f32; 4]; 3] = [
             [-0.499997139, 0.118036859, -0.263929158, 0.354104847],

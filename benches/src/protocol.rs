@@ -66,7 +66,7 @@ impl Fingerprint {
 #[derive(Debug)]
 pub enum ReportError {
     /// A result has no values.
-    Read(cotangent::Error),
+    Read(Box<cotangent::Error>),
     /// A result has an infinity or NaN, which JSON cannot say.
     NotFinite {
         /// The number of the result.
@@ -92,7 +92,7 @@ impl Report {
     pub fn new(workload: &str, measured: &Measured) -> Result<Self, ReportError> {
         let mut outputs = Vec::with_capacity(measured.outputs.len());
         for (output, tensor) in measured.outputs.iter().enumerate() {
-            let fingerprint = Fingerprint::of(&tensor.to_array().map_err(ReportError::Read)?);
+            let fingerprint = Fingerprint::of(&tensor.to_array().map_err(|e| ReportError::Read(Box::new(e)))?);
             if !fingerprint.is_finite() {
                 return Err(ReportError::NotFinite { output });
             }

@@ -1,5 +1,6 @@
 //! The workloads, in the groups of their definition.
 
+pub mod convolution;
 pub mod derivatives;
 pub mod double;
 pub mod model;
@@ -18,6 +19,7 @@ pub fn all() -> Vec<Workload> {
         reductions::workloads(),
         networks::workloads(),
         sequence::workloads(),
+        convolution::workloads(),
         derivatives::workloads(),
         scaling::workloads(),
         double::workloads(),

@@ -1,4 +1,4 @@
-//! Matrix products, perceptrons and convolutions.
+//! Matrix products, perceptrons, and a small convolutional network.
 
 use cotangent::prelude::*;
 
@@ -55,11 +55,7 @@ fn image_loss(cnn: Cnn, x: Tensor, y: Tensor) -> Tensor {
     cnn.forward(&x.unsqueeze(0)).cross_entropy(&y.unsqueeze(0))
 }
 
-fn convolution(x: Tensor, w: Tensor, b: Tensor) -> Tensor {
-    x.conv2d(&w, &b, &Conv { padding: 1.into(), ..Conv::default() })
-}
-
-/// The workloads of this group, without those on sequences.
+/// The workloads of this group but those of attention and of large convolutions.
 pub fn workloads() -> Vec<Workload> {
     let mut list: Vec<Workload> = [64, 256, 1024]
         .map(|n| {
@@ -92,11 +88,6 @@ pub fn workloads() -> Vec<Workload> {
             [f32s("x", [100, 2]).scale(2.0), i64s("y", [100], 2)],
             |mlps, [x, y]| compiled(vmap(train(0.2)).in_dims((Some(0), None, None)), (mlps, x, y)),
         ),
-        Workload::new("conv2d", planes(), |[x, w, b]| compiled(convolution, (x, w, b))),
-        Workload::new("conv2d_grad", planes_with_cotangent(), |[x, w, b, g]| {
-            let f = |x: Tensor, w: Tensor, b: Tensor, g: Tensor| (convolution(x, w, b) * g).sum();
-            compiled(grad(f).argnums::<(At<0>, At<1>, At<2>)>(), (x, w, b, g))
-        }),
     ]);
     list
 }
@@ -112,13 +103,4 @@ fn images() -> [Input; 8] {
         f32s("x", [64, 1, 28, 28]).scale(2.0),
         i64s("y", [64], 10),
     ]
-}
-
-fn planes() -> [Input; 3] {
-    [f32s("x", [32, 64, 32, 32]).scale(2.0), f32s("w", [64, 64, 3, 3]).scale(0.15), f32s("b", [64])]
-}
-
-fn planes_with_cotangent() -> [Input; 4] {
-    let [x, w, b] = planes();
-    [x, w, b, f32s("g", [32, 64, 32, 32])]
 }
