@@ -36,6 +36,7 @@ fn first_call_of_gradient(bencher: Bencher, ops: usize) {
 fn call_scalar(bencher: Bencher) {
     let f = jit(|x: Tensor| x * 2.0 + 1.0);
     let x = Tensor::from(1.0f32);
+    f.call((x.clone(),)).expect("compiles");
     bencher.bench(|| f.call((black_box(&x).clone(),)));
 }
 
@@ -44,6 +45,7 @@ fn call_scalar(bencher: Bencher) {
 fn call_tree(bencher: Bencher, leaves: usize) {
     let f = jit(|xs: Vec<Tensor>| xs.into_iter().map(|x| x + 1.0).collect::<Vec<Tensor>>());
     let xs = vec![x(8); leaves];
+    f.call((xs.clone(),)).expect("compiles");
     bencher.bench(|| f.call((black_box(&xs).clone(),)));
 }
 
@@ -52,5 +54,6 @@ fn call_tree(bencher: Bencher, leaves: usize) {
 fn call_from_threads(bencher: Bencher) {
     let f = jit(|x: Tensor| x * 2.0 + 1.0);
     let x = Tensor::from(1.0f32);
+    f.call((x.clone(),)).expect("compiles");
     bencher.bench(|| f.call((black_box(&x).clone(),)));
 }
