@@ -14,8 +14,15 @@ pub enum Value {
     Tensors(Vec<Tensor>),
     /// A size.
     Int(i64),
-    /// Nothing: an effect token, or the value of a check.
+    /// Nothing: an effect token.
     None,
+    /// A condition that has to hold for the program to have results.
+    Check {
+        /// A truth value.
+        condition: Tensor,
+        /// What it means if it does not hold.
+        message: String,
+    },
 }
 
 /// One argument with its names resolved.
@@ -172,6 +179,31 @@ impl Call<'_> {
             Some(Arg::Ints(v)) => Ok(Some(v.clone())),
             Some(Arg::Int(i)) => Ok(Some(vec![*i])),
             Some(_) => Err(self.wrong(name, "a list of integers")),
+        }
+    }
+
+    /// A size that is not negative.
+    pub fn size(&self, name: &str) -> Read<usize> {
+        usize::try_from(self.int(name)?).map_err(|_| self.wrong(name, "an integer that is not negative"))
+    }
+
+    /// A list of sizes: integers that are not negative.
+    pub fn sizes(&self, name: &str) -> Read<Vec<usize>> {
+        self.opt_sizes(name)?.ok_or_else(|| self.wrong(name, "a list of sizes"))
+    }
+
+    /// A list of sizes or nothing.
+    pub fn opt_sizes(&self, name: &str) -> Read<Option<Vec<usize>>> {
+        let Some(given) = self.opt_ints(name)? else { return Ok(None) };
+        let sizes: Result<_, _> = given.into_iter().map(usize::try_from).collect();
+        sizes.map(Some).map_err(|_| self.wrong(name, "sizes that are not negative"))
+    }
+
+    /// A list of `N` truth values.
+    pub fn flags<const N: usize>(&self, name: &str) -> Read<[bool; N]> {
+        match self.get(name) {
+            Some(Arg::Bools(v)) => v.as_slice().try_into().map_err(|_| self.wrong(name, "another number of flags")),
+            _ => Err(self.wrong(name, "a list of truth values")),
         }
     }
 

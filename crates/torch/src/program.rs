@@ -203,7 +203,7 @@ impl Program {
         if args.len() != self.inputs.len() {
             return Err(malformed(format!("expected {} arguments, found {}", self.inputs.len(), args.len())));
         }
-        let mut env = Env { values: HashMap::new(), sizes: HashMap::new() };
+        let mut env = Env { values: HashMap::new(), sizes: HashMap::new(), checks: Vec::new() };
         for (input, arg) in self.inputs.iter().zip(args) {
             env.bind_sizes(self.graph.tensor_values.get(&input.value), arg.shape(), &input.name)?;
             env.values.insert(input.value.clone(), Value::Tensor(arg.clone()));
@@ -214,7 +214,10 @@ impl Program {
         }
         env.run(&self.graph, 0)?;
         let names = self.outputs.iter().chain(self.mutations.iter().map(|(_, n)| n));
-        names.map(|n| env.tensor(n)).collect()
+        // A check has no value that others could use: the results carry it.
+        let checked =
+            |t: Tensor| env.checks.iter().fold(t, |t, (condition, message)| t.assert_that(condition, message));
+        names.map(|n| env.tensor(n).map(checked)).collect()
     }
 }
 
@@ -239,6 +242,8 @@ struct Env {
     values: HashMap<String, Value>,
     /// Symbolic sizes, bound to those of the inputs.
     sizes: HashMap<String, i64>,
+    /// Conditions that have to hold, with what it means if they do not.
+    checks: Vec<(Tensor, String)>,
 }
 
 impl Env {
@@ -266,7 +271,7 @@ impl Env {
                 None => Ok(t.clone()),
                 Some(e) => Err(e.clone().into()),
             },
-            Some(Value::Tensors(_) | Value::Int(_) | Value::None) => Err(malformed(format!("`{name}` is no tensor"))),
+            Some(Value::Tensors(_) | Value::Int(_) | Value::None | Value::Check { .. }) => Err(malformed(format!("`{name}` is no tensor"))),
             None => Err(malformed(format!("`{name}` is used before it is defined"))),
         }
     }
@@ -287,7 +292,9 @@ impl Env {
             Argument::None => Arg::None,
             Argument::Tensor(n) => match self.values.get(n) {
                 Some(Value::None) => Arg::None,
-                Some(Value::Tensor(_) | Value::Tensors(_) | Value::Int(_)) | None => Arg::Tensor(self.tensor(n)?),
+                Some(Value::Tensor(_) | Value::Tensors(_) | Value::Int(_) | Value::Check { .. }) | None => {
+                    Arg::Tensor(self.tensor(n)?)
+                }
             },
             Argument::Tensors(v) => Arg::Tensors(tensors(v)?),
             Argument::OptionalTensors(v) => {
@@ -318,6 +325,14 @@ impl Env {
         }
         for n in &graph.nodes {
             let outs = at(location(n), || self.node(n, depth))?;
+            let outs = outs.into_iter().map(|v| match v {
+                Value::Check { condition, message } => {
+                    self.checks.push((condition, message));
+                    Value::None
+                }
+                v @ (Value::Tensor(_) | Value::Tensors(_) | Value::Int(_) | Value::None) => v,
+            });
+            let outs = outs.collect();
             self.define(n, outs)?;
         }
         Ok(())
@@ -338,7 +353,7 @@ impl Env {
         let outs = overloads::call(&call)?;
         for v in &outs {
             let tensors: &[Tensor] = match v {
-                Value::Tensor(t) => std::slice::from_ref(t),
+                Value::Tensor(t) | Value::Check { condition: t, .. } => std::slice::from_ref(t),
                 Value::Tensors(v) => v,
                 Value::Int(_) | Value::None => &[],
             };
@@ -362,13 +377,14 @@ impl Env {
             }
         }
         let graph = graph.ok_or_else(|| malformed(format!("node `{}` without a graph", n.target)))?;
-        let mut inner = Env { values: HashMap::new(), sizes: self.sizes.clone() };
+        let mut inner = Env { values: HashMap::new(), sizes: self.sizes.clone(), checks: Vec::new() };
         for (param, operand) in graph.inputs.iter().zip(operands) {
             if let Argument::Tensor(p) = param {
                 inner.values.insert(p.clone(), Value::Tensor(self.tensor(operand)?));
             }
         }
         inner.run(graph, depth + 1)?;
+        self.checks.append(&mut inner.checks);
         let mut outs = Vec::new();
         for o in &graph.outputs {
             let Argument::Tensor(name) = o else { return Err(malformed("a sub-graph's output that is no tensor")) };
