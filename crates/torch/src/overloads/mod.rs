@@ -14,14 +14,13 @@ mod gradient;
 mod loss;
 mod matrix_norm;
 mod norm;
-mod pad;
 mod pool;
 mod random;
 mod recurrent;
 mod resample;
 mod solve;
 
-use crate::args::{Call, Read, Value};
+use crate::args::{Call, Value};
 use crate::error::TorchError;
 
 /// What a theme answers: `None` for a target that it does not have.
@@ -42,7 +41,6 @@ pub(crate) fn call(call: &Call) -> Result<Vec<Value>, TorchError> {
         loss::call,
         matrix_norm::call,
         norm::call,
-        pad::call,
         pool::call,
         random::call,
         recurrent::call,
@@ -54,6 +52,11 @@ pub(crate) fn call(call: &Call) -> Result<Vec<Value>, TorchError> {
         }
     }
     Err(TorchError::Unsupported { target: call.target.to_owned(), node: call.node.to_owned() })
+}
+
+/// Name and overload of an operator of ATen.
+fn parts<'a>(c: &Call<'a>) -> Option<(&'a str, &'a str)> {
+    c.target.strip_prefix("aten.")?.split_once('.')
 }
 
 /// One tensor.

@@ -17,11 +17,6 @@ pub(super) fn call(c: &Call) -> Answer {
         return Ok(None);
     }
     match name {
-        "fractional_max_pool2d" | "fractional_max_pool3d" => {
-            let (x, samples) = (c.tensor("self")?, c.tensor("random_samples")?);
-            let (y, indices) = x.fractional_max_pool(&c.sizes("kernel_size")?, &c.sizes("output_size")?, &samples);
-            many([y, indices])
-        }
         "max_unpool2d" | "max_unpool3d" => {
             one(c.tensor("self")?.max_unpool(&c.tensor("indices")?, &c.sizes("output_size")?))
         }
