@@ -271,7 +271,9 @@ impl Env {
                 None => Ok(t.clone()),
                 Some(e) => Err(e.clone().into()),
             },
-            Some(Value::Tensors(_) | Value::Int(_) | Value::None | Value::Check { .. }) => Err(malformed(format!("`{name}` is no tensor"))),
+            Some(Value::Tensors(_) | Value::Int(_) | Value::None | Value::Check { .. }) => {
+                Err(malformed(format!("`{name}` is no tensor")))
+            }
             None => Err(malformed(format!("`{name}` is used before it is defined"))),
         }
     }

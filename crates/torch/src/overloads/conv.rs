@@ -31,7 +31,9 @@ pub(super) fn call(c: &Call) -> Answer {
             })?;
             Ok(Some(outs))
         }
-        "aten.conv1d.default" | "aten.conv2d.default" | "aten.conv3d.default" => forward(c, "input", padding(c)?.into()),
+        "aten.conv1d.default" | "aten.conv2d.default" | "aten.conv3d.default" => {
+            forward(c, "input", padding(c)?.into())
+        }
         "aten.conv1d.padding" | "aten.conv2d.padding" | "aten.conv3d.padding" | "aten._convolution_mode.default" => {
             let mode = match c.str_or("padding", "valid")? {
                 "valid" => Padding::Valid,
@@ -165,6 +167,7 @@ fn trilinear(c: &Call) -> Answer {
         return Err(c.wrong("i1", "at most 26 dims"));
     };
     let summed = c.ints("sumdim")?;
-    let kept: String = letters.chars().enumerate().filter(|(i, _)| !summed.contains(&(*i as i64))).map(|(_, l)| l).collect();
+    let kept: String =
+        letters.chars().enumerate().filter(|(i, _)| !summed.contains(&(*i as i64))).map(|(_, l)| l).collect();
     one(einsum(&format!("{letters},{letters},{letters}->{kept}"), &[&a, &b, &d]))
 }

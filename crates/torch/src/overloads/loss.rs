@@ -1,5 +1,6 @@
 //! Losses.
 
+use cotangent_aten::nn::distance::multilabel_margin_loss_forward;
 use cotangent_aten::nn::loss::nll_loss_forward;
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
@@ -78,8 +79,10 @@ pub(super) fn call(c: &Call) -> Answer {
         }
         "multilabel_margin_loss_forward" => {
             let (x, t) = (c.tensor("self")?, c.tensor("target")?);
-            let marks = x.multilabel_targets(&t).convert(x.dtype());
-            many([x.multilabel_margin_loss(&t, reduction(c)?), marks])
+            match multilabel_margin_loss_forward(&x, &t, reduction(c)?) {
+                Ok(results) => many(results),
+                Err(poison) => many([poison.clone(), poison]),
+            }
         }
         "poisson_nll_loss" => {
             let (x, t, r) = (c.tensor("input")?, c.tensor("target")?, reduction(c)?);
@@ -93,7 +96,7 @@ pub(super) fn call(c: &Call) -> Answer {
                     } else {
                         x.poisson_nll_loss_of_rates(&t, Reduction::None, eps)
                     };
-                    r.reduce(&(each + stirling(&t)))
+                    r.apply(&(each + stirling(&t)))
                 }
             })
         }

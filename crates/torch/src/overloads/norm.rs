@@ -1,6 +1,8 @@
 //! Normalisations.
 
-use cotangent_aten::nn::norm::{fused_rms_norm, native_batch_norm, native_group_norm, native_layer_norm, running_statistics};
+use cotangent_aten::nn::norm::{
+    fused_rms_norm, native_batch_norm, native_group_norm, native_layer_norm, running_statistics,
+};
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
 
@@ -100,15 +102,19 @@ fn batch_norm(c: &Call) -> Answer {
         ("_native_batch_norm_legit", "no_stats")
         | ("_batch_norm_with_update" | "_batch_norm_with_update_functional", "default") => true,
         (
-            "batch_norm" | "native_batch_norm" | "_native_batch_norm_legit" | "_native_batch_norm_legit_functional"
-            | "cudnn_batch_norm" | "_batch_norm_impl_index",
+            "batch_norm"
+            | "native_batch_norm"
+            | "_native_batch_norm_legit"
+            | "_native_batch_norm_legit_functional"
+            | "cudnn_batch_norm"
+            | "_batch_norm_impl_index",
             "default",
         ) => c.bool_or("training", false)?,
         ("native_batch_norm_backward" | "batch_norm_backward", "default") => return batch_norm_backward(c),
         _ => return Ok(None),
     };
     let (x, w, b) = operands(c)?;
-    let (mean, var) = (c.opt_tensor("running_mean")?, c.opt_tensor("running_var")?);
+    let mean = c.opt_tensor("running_mean")?;
     let momentum = c.opt_float("momentum")?.or(c.opt_float("exponential_average_factor")?).unwrap_or(0.1);
     let eps = c.opt_float("eps")?.or(c.opt_float("epsilon")?).unwrap_or(1e-5);
     let normalized = if training {

@@ -72,15 +72,14 @@ fn backward(c: &Call, forward: &str) -> Answer {
         }
         "avg_pool2d" | "avg_pool3d" => {
             let mut failed = None;
-            let bars = pullback(&[c.tensor("self")?], &[0], &c.tensor("grad_output")?, |x| {
-                match pooled(c, forward, &x[0]) {
+            let bars =
+                pullback(&[c.tensor("self")?], &[0], &c.tensor("grad_output")?, |x| match pooled(c, forward, &x[0]) {
                     Ok(outs) => outs.and_then(|o| o.into_iter().next()).unwrap_or_else(|| x[0].clone()),
                     Err(e) => {
                         failed = Some(e);
                         x[0].clone()
                     }
-                }
-            })?;
+                })?;
             failed.map_or_else(|| many(bars), Err)
         }
         "_adaptive_avg_pool2d" | "_adaptive_avg_pool3d" => {
@@ -106,10 +105,16 @@ fn at_places(y_bar: &Tensor, places: &Tensor, x: &Tensor, n: usize) -> Tensor {
 
 /// The options of a pooling; an empty stride is the window's size.
 fn options(c: &Call) -> Read<Pool> {
-    let per_dim = |name: &str| Ok(c.opt_sizes(name)?.filter(|v| !v.is_empty()).map(PerDim::from));
+    let per_dim =
+        |name: &str| -> Read<Option<PerDim>> { Ok(c.opt_sizes(name)?.filter(|v| !v.is_empty()).map(PerDim::from)) };
     let divisor = match c.opt_int("divisor_override")? {
         None => None,
-        Some(d) => Some(usize::try_from(d).ok().filter(|d| *d > 0).ok_or_else(|| c.wrong("divisor_override", "a number above 0"))?),
+        Some(d) => Some(
+            usize::try_from(d)
+                .ok()
+                .filter(|d| *d > 0)
+                .ok_or_else(|| c.wrong("divisor_override", "a number above 0"))?,
+        ),
     };
     Ok(Pool {
         stride: per_dim("stride")?,
