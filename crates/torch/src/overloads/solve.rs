@@ -47,6 +47,9 @@ pub(super) fn call(c: &Call) -> Answer {
             let (b, lu, pivots) = (c.tensor("self")?, c.tensor("LU_data")?, c.tensor("LU_pivots")?);
             one(lu.lu_solve(&pivots, &b, Side::Left, Adjoint::No))
         }
+        "linalg_ldl_factor" => many(c.tensor("self")?.ldl_factor()),
+        "linalg_ldl_factor_ex" => many(c.tensor("self")?.ldl_factor_ex()),
+        "linalg_ldl_solve" => one(c.tensor("LD")?.ldl_solve(&c.tensor("pivots")?, &c.tensor("B")?)),
         "linalg_lstsq" => lstsq(c),
         "matrix_exp" | "linalg_matrix_exp" => one(c.tensor("self")?.matrix_exp()),
         "matrix_power" | "linalg_matrix_power" => one(c.tensor("self")?.matrix_power(c.int("n")?)),
