@@ -2,22 +2,23 @@
 
 use half::{bf16, f16};
 
+use super::Elements;
 use crate::ir::{DType, Scalar};
 
 /// The elements of an array, by dtype.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
 pub enum Data {
-    F32(Vec<f32>),
-    F64(Vec<f64>),
-    BF16(Vec<bf16>),
-    F16(Vec<f16>),
-    I64(Vec<i64>),
-    I32(Vec<i32>),
-    I16(Vec<i16>),
-    I8(Vec<i8>),
-    U8(Vec<u8>),
-    Bool(Vec<bool>),
+    F32(Elements<f32>),
+    F64(Elements<f64>),
+    BF16(Elements<bf16>),
+    F16(Elements<f16>),
+    I64(Elements<i64>),
+    I32(Elements<i32>),
+    I16(Elements<i16>),
+    I8(Elements<i8>),
+    U8(Elements<u8>),
+    Bool(Elements<bool>),
 }
 
 impl Data {
@@ -42,6 +43,11 @@ impl Data {
         dispatch!(self.dtype(), T => T::slice(self).map_or(0, <[T]>::len))
     }
 
+    /// The elements as they lie in memory, in the machine's byte order.
+    pub fn bytes(&self) -> &[u8] {
+        dispatch!(self.dtype(), T => bytemuck::cast_slice(T::slice(self).unwrap_or_default()))
+    }
+
     /// Whether there is no element.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -49,11 +55,13 @@ impl Data {
 }
 
 /// A Rust type that is the element of some dtype.
-pub trait Element: Copy + PartialEq + PartialOrd + Send + Sync + std::fmt::Debug + 'static {
+pub trait Element:
+    bytemuck::NoUninit + Copy + PartialEq + PartialOrd + Send + Sync + std::fmt::Debug + 'static
+{
     /// The dtype.
     const DTYPE: DType;
     /// The elements as [`Data`].
-    fn wrap(data: Vec<Self>) -> Data;
+    fn wrap(elements: Elements<Self>) -> Data;
     /// The elements, if they are of this type.
     fn slice(data: &Data) -> Option<&[Self]>;
     /// From a scalar attribute, by the rules of [`super::Array::cast`].
@@ -78,8 +86,8 @@ macro_rules! element {
     ($t:ty, $D:ident, |$x:ident| $from:expr, |$y:ident| $to:expr) => {
         impl Element for $t {
             const DTYPE: DType = DType::$D;
-            fn wrap(data: Vec<Self>) -> Data {
-                Data::$D(data)
+            fn wrap(elements: Elements<Self>) -> Data {
+                Data::$D(elements)
             }
             fn slice(data: &Data) -> Option<&[Self]> {
                 if let Data::$D(v) = data { Some(v) } else { None }
@@ -113,8 +121,8 @@ element!(u8, U8, |x| x.to_i32() as u8, |y| Scalar::Int(i64::from(y)));
 
 impl Element for bool {
     const DTYPE: DType = DType::Bool;
-    fn wrap(data: Vec<Self>) -> Data {
-        Data::Bool(data)
+    fn wrap(elements: Elements<Self>) -> Data {
+        Data::Bool(elements)
     }
     fn slice(data: &Data) -> Option<&[Self]> {
         if let Data::Bool(v) = data { Some(v) } else { None }

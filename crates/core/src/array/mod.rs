@@ -1,11 +1,13 @@
-//! Host arrays: the values of the reference evaluator.
+//! Host arrays: what concrete tensors hold, and the values of the reference evaluator.
 //!
-//! An [`Array`] is dense, row-major and owned. Clarity comes before speed here; compiled programs do not use it.
+//! An [`Array`] is dense and row-major. Clarity comes before speed here; compiled programs see only its bytes.
 
 mod element;
+mod elements;
 pub(crate) mod matmul;
 
 pub use element::{Data, Element, dispatch, dispatch_float, f64_to_i64};
+pub use elements::{Elements, Memory};
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -27,7 +29,7 @@ impl Array {
     pub fn new<T: Element>(shape: impl Into<Shape>, data: Vec<T>) -> Self {
         let shape = shape.into();
         assert_eq!(shape.numel(), data.len(), "elements of {shape}");
-        Array { shape, data: T::wrap(data) }
+        Array { shape, data: T::wrap(data.into()) }
     }
 
     /// As [`Array::new`], or `None` where the number of elements is not that of the shape.
@@ -167,7 +169,7 @@ impl Array {
         })
     }
 
-    /// The raw bits of the elements, little-endian, for hashing and text.
+    /// The raw bits of the elements, little-endian on every machine, for text and files; [`Data::bytes`] are those in memory.
     pub fn to_le_bytes(&self) -> Vec<u8> {
         dispatch!(self.dtype(), T => {
             let mut out = Vec::with_capacity(self.numel() * self.dtype().size_bytes());
@@ -194,7 +196,7 @@ impl Array {
 /// Equality of dtype, shape and bits.
 impl PartialEq for Array {
     fn eq(&self, other: &Self) -> bool {
-        self.dtype() == other.dtype() && self.shape == other.shape && self.to_le_bytes() == other.to_le_bytes()
+        self.dtype() == other.dtype() && self.shape == other.shape && self.data.bytes() == other.data.bytes()
     }
 }
 
@@ -204,7 +206,7 @@ impl Hash for Array {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.shape.hash(state);
         self.dtype().hash(state);
-        self.to_le_bytes().hash(state);
+        self.data.bytes().hash(state);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use crate::array::{Array, Data};
+use crate::array::{Array, Data, Elements};
 use crate::ir::{Aval, DType};
 
 /// A float type as its digits and its bits.
@@ -95,7 +95,7 @@ pub(crate) fn elements(array: &Array) -> Vec<String> {
 ///
 /// The caller has checked their number against the shape.
 pub(crate) fn read_elements(aval: &Aval, texts: &[&str]) -> Result<Data, usize> {
-    fn all<T>(texts: &[&str], read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, usize> {
+    fn all<T>(texts: &[&str], read: impl Fn(&str) -> Option<T>) -> Result<Elements<T>, usize> {
         texts.iter().enumerate().map(|(i, t)| read(t).ok_or(i)).collect()
     }
     Ok(match aval.dtype {
