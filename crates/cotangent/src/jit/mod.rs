@@ -1,6 +1,8 @@
 //! `jit`: a function as machine code.
 
 mod executable;
+mod profile;
+mod stages;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,6 +15,10 @@ use crate::capture::capture;
 use crate::function::{Arguments, Function, by_reference};
 use crate::tree::{assemble, checked_leaves};
 use executable::Executable;
+
+pub use cotangent_loops::cost::Cost;
+pub use profile::{Kernel, Profile};
+pub use stages::{Compiled, Lowered};
 
 /// Programs that one function keeps; the one that was used least recently makes room.
 const KEPT: usize = 64;
