@@ -210,3 +210,8 @@ pub(crate) const LINALG_COND: &str = "aten::linalg_cond(Tensor self, Scalar? p=N
 pub(crate) const LINALG_COND_P_STR: &str = "aten::linalg_cond.p_str(Tensor self, str p) -> Tensor";
 pub(crate) const COPYSIGN_TENSOR: &str = "aten::copysign.Tensor(Tensor self, Tensor other) -> Tensor";
 pub(crate) const SPECIAL_XLOG1PY: &str = "aten::special_xlog1py(Tensor self, Tensor other) -> Tensor";
+pub(crate) const _FUSED_RMS_NORM: &str =
+    "aten::_fused_rms_norm(Tensor input, int[] normalized_shape, Tensor? weight, float? eps) -> (Tensor, Tensor)";
+pub(crate) const _UPSAMPLE_BILINEAR2D_AA: &str = "aten::_upsample_bilinear2d_aa(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor";
+pub(crate) const _UPSAMPLE_BICUBIC2D_AA: &str = "aten::_upsample_bicubic2d_aa(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor";
+pub(crate) const _UPSAMPLE_LANCZOS2D_AA: &str = "aten::_upsample_lanczos2d_aa(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor";

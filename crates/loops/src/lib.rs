@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod affine;
+pub mod cost;
 pub mod interp;
 pub mod ir;
 pub mod lower;

@@ -112,6 +112,9 @@ impl Program {
                     name: text(&["buffer_name"])?,
                     value: text(&["arg", "name"])?,
                 }),
+                // Numbers, strings and absent arguments are in the program already.
+                "user_input" if body.get("arg").is_some_and(|a| a.get("as_tensor").is_none()) => {}
+                "constant_input" => {}
                 "user_input" => {
                     let value = text(&["arg", "as_tensor", "name"])?;
                     inputs.push(Input { kind: InputKind::User, name: value.clone(), value });
@@ -139,7 +142,13 @@ impl Program {
             match kind.as_str() {
                 // Outputs that are no tensors (None, sizes) are not part of the value.
                 "user_output" => outputs.extend(text(&["arg", "as_tensor", "name"]).ok()),
+                // The outputs of a program with a loss and its gradients.
+                "loss_output" | "gradient_to_parameter" | "gradient_to_user_input" => {
+                    outputs.push(text(&["arg", "name"])?);
+                }
                 "buffer_mutation" => mutations.push((text(&["buffer_name"])?, text(&["arg", "name"])?)),
+                "parameter_mutation" => mutations.push((text(&["parameter_name"])?, text(&["arg", "name"])?)),
+                "user_input_mutation" => mutations.push((text(&["user_input_name"])?, text(&["arg", "name"])?)),
                 "token" => {}
                 _ => return Err(malformed(format!("unsupported kind of output `{kind}`"))),
             }
@@ -157,7 +166,29 @@ impl Program {
         &self.weights
     }
 
-    /// The buffers that the program updates, in order.
+    /// The dtypes and shapes of the arguments. A symbolic size is that of `sizes`, or of the example that the program was
+    /// exported with.
+    ///
+    /// *Errors*: a symbolic size of which neither is known.
+    pub fn avals(&self, sizes: &BTreeMap<String, i64>) -> Result<Vec<Aval>, TorchError> {
+        let one = |input: &Input| {
+            let meta = self.graph.tensor_values.get(&input.value);
+            let meta = meta.ok_or_else(|| malformed(format!("input `{}` has no shape", input.name)))?;
+            let size = |s: &Size| match s {
+                Size::Int(i) => Ok(*i),
+                Size::Name(n, example) => sizes
+                    .get(n)
+                    .copied()
+                    .or(*example)
+                    .ok_or_else(|| malformed(format!("input `{}`: the size `{n}` is not known", input.name))),
+            };
+            let dims: Vec<i64> = meta.sizes.iter().map(size).collect::<Result<_, _>>()?;
+            fixed_aval(meta.dtype, &dims).map_err(|e| malformed(format!("input `{}`: {e}", input.name)))
+        };
+        self.inputs.iter().map(one).collect()
+    }
+
+    /// The buffers, parameters and inputs that the program updates, in order.
     pub fn mutated(&self) -> impl Iterator<Item = &str> {
         self.mutations.iter().map(|(name, _)| name.as_str())
     }
@@ -189,7 +220,7 @@ impl Program {
         let graph = built?;
         let results = graph.results().len();
         let signature = Signature {
-            names: self.inputs.iter().map(|i| i.value.clone()).collect(),
+            names: self.inputs.iter().map(|i| i.name.clone()).collect(),
             params: vec![TreeSpec::Leaf; self.inputs.len()],
             result: TreeSpec::Tuple(vec![TreeSpec::Leaf; results]),
         };
@@ -221,18 +252,22 @@ impl Program {
     }
 }
 
+fn fixed_aval(dtype: i64, sizes: &[i64]) -> Result<Aval, String> {
+    let dtype = schema::dtype(dtype).ok_or_else(|| format!("unsupported scalar type {dtype}"))?;
+    let dim = |i: &i64| usize::try_from(*i).map(Dim::new).map_err(|_| format!("negative size {i}"));
+    let shape: Shape = sizes.iter().map(dim).collect::<Result<Vec<Dim>, _>>()?.into_iter().collect();
+    Ok(Aval::new(dtype, shape))
+}
+
 fn weight(meta: &TensorMeta, bytes: &[u8]) -> Result<Array, String> {
-    let dtype = schema::dtype(meta.dtype).ok_or_else(|| format!("unsupported scalar type {}", meta.dtype))?;
     let fixed = |s: &Size| match s {
         Size::Int(i) => Ok(*i),
-        Size::Name(n) => Err(format!("expected a fixed size, found `{n}`")),
+        Size::Name(n, _) => Err(format!("expected a fixed size, found `{n}`")),
     };
     let sizes: Vec<i64> = meta.sizes.iter().map(fixed).collect::<Result<_, _>>()?;
     let strides: Vec<i64> = meta.strides.iter().map(fixed).collect::<Result<_, _>>()?;
     let offset = meta.storage_offset.as_ref().map_or(Ok(0), fixed)?;
-    let dim = |i: &i64| usize::try_from(*i).map(Dim::new).map_err(|_| format!("negative size {i}"));
-    let shape: Shape = sizes.iter().map(dim).collect::<Result<Vec<Dim>, _>>()?.into_iter().collect();
-    let aval = Aval::new(dtype, shape);
+    let aval = fixed_aval(meta.dtype, &sizes)?;
     strided(&aval, bytes, &strides, offset)
         .ok_or_else(|| format!("{} bytes do not hold {aval} with strides {strides:?}", bytes.len()))
 }
@@ -256,7 +291,7 @@ impl Env {
             let found = d.get() as i64;
             let expected = match size {
                 Size::Int(i) => *i,
-                Size::Name(n) => *self.sizes.entry(n.clone()).or_insert(found),
+                Size::Name(n, _) => *self.sizes.entry(n.clone()).or_insert(found),
             };
             if expected != found {
                 return Err(malformed(format!("input `{input}`: expected a size of {expected}, found {shape}")));
@@ -281,7 +316,7 @@ impl Env {
     fn size(&self, size: &Size) -> Result<i64, TorchError> {
         match size {
             Size::Int(i) => Ok(*i),
-            Size::Name(n) => match (self.values.get(n), self.sizes.get(n)) {
+            Size::Name(n, _) => match (self.values.get(n), self.sizes.get(n)) {
                 (Some(Value::Int(i)), _) | (_, Some(i)) => Ok(*i),
                 (_, None) => Err(malformed(format!("size `{n}` is not known"))),
             },
@@ -413,7 +448,7 @@ impl Env {
                 (Argument::Tensors(names), Value::Tensors(values)) if names.len() == values.len() => {
                     self.values.extend(names.iter().cloned().zip(values.into_iter().map(Value::Tensor)));
                 }
-                (Argument::SymInt(Size::Name(name)), value @ Value::Int(_)) => {
+                (Argument::SymInt(Size::Name(name, _)), value @ Value::Int(_)) => {
                     self.values.insert(name.clone(), value);
                 }
                 (Argument::None, _) => {}

@@ -1,11 +1,13 @@
 //! A graph as machine code.
 
 use std::fmt::Display;
+use std::time::Instant;
 
 use cotangent_core::Tensor;
 use cotangent_core::error::Error;
 use cotangent_core::ir::{Aval, Graph};
-use cotangent_jit::{CallError, Compiled};
+use cotangent_jit::{Block, CallError, Compiled};
+use cotangent_loops::ir::LoopProgram;
 
 /// The compiled program of a graph. Many threads may call it at once.
 #[derive(Debug)]
@@ -21,7 +23,12 @@ impl Executable {
     /// *Errors*: [`Error::Compile`].
     pub fn new(graph: &Graph) -> Result<Self, Error> {
         let program = cotangent_loops::lower(graph).map_err(|e| failed(graph.name(), e))?;
-        let compiled = cotangent_jit::compile(&program).map_err(|e| failed(graph.name(), e))?;
+        Self::of(graph, &program)
+    }
+
+    /// Compiles the loops of `graph`.
+    pub fn of(graph: &Graph, loops: &LoopProgram) -> Result<Self, Error> {
+        let compiled = cotangent_jit::compile(loops).map_err(|e| failed(graph.name(), e))?;
         Ok(Executable { name: graph.name().to_owned(), results: graph.result_avals(), compiled })
     }
 
@@ -29,9 +36,46 @@ impl Executable {
     ///
     /// *Errors*: data that an op cannot compute with.
     pub fn call(&self, args: &[Tensor]) -> Result<Vec<Tensor>, Error> {
+        self.tensors(self.compiled.call(&self.inputs(args)?))
+    }
+
+    /// As [`Executable::call`], with the time at which the first step began, and those at which each ended.
+    pub fn call_timed(&self, args: &[Tensor]) -> Result<(Vec<Tensor>, Vec<Instant>), Error> {
+        let mut times = Vec::new();
+        let blocks = self.compiled.call_timed(&self.inputs(args)?).map(|(blocks, t)| {
+            times = t;
+            blocks
+        });
+        Ok((self.tensors(blocks)?, times))
+    }
+
+    /// The loops that were compiled.
+    pub fn loops(&self) -> &LoopProgram {
+        self.compiled.program()
+    }
+
+    /// The machine code as assembly.
+    pub fn disassembly(&self) -> String {
+        self.compiled.disassembly()
+    }
+
+    /// What a call allocates at most beside its arguments, in bytes.
+    pub fn peak_bytes(&self) -> usize {
+        self.compiled.peak_bytes()
+    }
+
+    /// The size of the machine code, in bytes.
+    pub fn code_bytes(&self) -> usize {
+        self.compiled.code_bytes()
+    }
+
+    fn inputs<'a>(&self, args: &'a [Tensor]) -> Result<Vec<&'a [u8]>, Error> {
         let inputs: Option<Vec<&[u8]>> = args.iter().map(|a| Some(a.as_array()?.data().bytes())).collect();
-        let inputs = inputs.ok_or_else(|| failed(&self.name, "expected tensors with values"))?;
-        let blocks = self.compiled.call(&inputs).map_err(|e| match e {
+        inputs.ok_or_else(|| failed(&self.name, "expected tensors with values"))
+    }
+
+    fn tensors(&self, blocks: Result<Vec<Block>, CallError>) -> Result<Vec<Tensor>, Error> {
+        let blocks = blocks.map_err(|e| match e {
             CallError::Data { loc, op, source } => Error::Eval { op, loc, source },
             CallError::Arity { .. }
             | CallError::Length { .. }
@@ -46,6 +90,7 @@ impl Executable {
     }
 }
 
-fn failed(function: &str, problem: impl Display) -> Error {
+/// The error of a function that could not be compiled or run.
+pub(super) fn failed(function: &str, problem: impl Display) -> Error {
     Error::Compile { function: function.to_owned(), problem: problem.to_string().into() }
 }

@@ -3,21 +3,36 @@
 //! One theme a file; each has a function `call` that answers `None` to targets that are not of its theme. What ATen
 //! computes is the business of `cotangent_aten`; here arguments are read and overloads told apart.
 
+mod activation;
+mod attention;
 mod binary;
 mod check;
 mod compare;
+mod conv;
 mod convert;
 mod creation;
+mod distance;
+mod embedding;
+mod factor;
+mod gradient;
 mod index;
+mod loss;
 mod matmul;
+mod matrix_norm;
+mod norm;
 mod order;
 mod pad;
 mod piece;
+mod pool;
+mod random;
+mod recurrent;
 mod reduce;
 mod refused;
+mod resample;
 mod scan;
 mod scatter;
 mod size;
+mod solve;
 mod special;
 mod split;
 mod stats;
@@ -57,6 +72,21 @@ const THEMES: &[fn(&Call) -> Answer] = &[
     pad::call,
     window::call,
     size::call,
+    activation::call,
+    attention::call,
+    conv::call,
+    distance::call,
+    embedding::call,
+    factor::call,
+    gradient::call,
+    loss::call,
+    matrix_norm::call,
+    norm::call,
+    pool::call,
+    random::call,
+    recurrent::call,
+    resample::call,
+    solve::call,
     check::call,
     refused::call,
 ];
@@ -136,4 +166,9 @@ fn both(c: &Call, first: &str, second: &str) -> Result<(Tensor, Operand), TorchE
         (Operand::Scalar(s), Operand::Tensor(y)) => Ok((beside(s, &y), Operand::Tensor(y))),
         (Operand::Scalar(_), Operand::Scalar(_)) => Err(c.wrong(second, "a tensor beside a number")),
     }
+}
+
+/// Several tensors.
+fn many(t: impl IntoIterator<Item = Tensor>) -> Answer {
+    Ok(Some(t.into_iter().map(Value::Tensor).collect()))
 }
