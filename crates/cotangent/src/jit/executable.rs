@@ -9,9 +9,9 @@ use cotangent_core::ir::{Aval, Graph};
 use cotangent_jit::{Block, CallError, Compiled};
 use cotangent_loops::ir::LoopProgram;
 
-/// The compiled program of a graph.
+/// The compiled program of a graph. Many threads may call it at once.
 #[derive(Debug)]
-pub(super) struct Executable {
+pub struct Executable {
     name: String,
     results: Vec<Aval>,
     compiled: Compiled,
