@@ -1,5 +1,6 @@
 //! What evaluates graphs.
 
+use cotangent::array::Array;
 use cotangent::ir::Graph;
 use cotangent::jit::Executable;
 use cotangent::transform::eval::eval;
@@ -18,6 +19,17 @@ pub enum Engine {
 pub type Evaluate<'g> = Box<dyn Fn(&[Tensor]) -> Result<Vec<Tensor>, Error> + 'g>;
 
 impl Engine {
+    /// The results of `graph` at arguments of its avals.
+    pub fn run(self, graph: &Graph, args: &[Array]) -> Result<Vec<Array>, Error> {
+        match self {
+            Engine::Eval => eval(graph, args),
+            Engine::Jit => {
+                let args: Vec<Tensor> = args.iter().cloned().map(Tensor::from_array).collect();
+                self.prepare(graph)?(&args)?.iter().map(Tensor::to_array).collect()
+            }
+        }
+    }
+
     /// Makes `graph` ready: compiles it, where the engine compiles.
     pub fn prepare(self, graph: &Graph) -> Result<Evaluate<'_>, Error> {
         Ok(match self {

@@ -135,12 +135,7 @@ impl Compiled {
     }
 
     /// A call, with `between` before the first step and after each.
-    fn run(
-        &self,
-        inputs: &[&[u8]],
-        outputs: &mut Vec<Block>,
-        mut between: impl FnMut(),
-    ) -> Result<(), CallError> {
+    fn run(&self, inputs: &[&[u8]], outputs: &mut Vec<Block>, mut between: impl FnMut()) -> Result<(), CallError> {
         self.check(inputs)?;
         outputs.clear();
         let size = |b: usize| self.program.buffers[b].len * self.program.buffers[b].dtype.size_bytes();

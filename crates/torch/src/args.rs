@@ -1,7 +1,9 @@
 //! The arguments of one node, read by the names of the operator's schema.
 
+use cotangent_aten::Over;
 use cotangent_core::Tensor;
 use cotangent_core::ir::{DType, Scalar};
+use cotangent_core::tensor::Operand;
 
 use crate::error::TorchError;
 
@@ -278,5 +280,23 @@ impl Call<'_> {
             Some(Arg::Str(s)) => Ok(s),
             Some(_) => Err(self.wrong(name, "a string")),
         }
+    }
+
+    /// A tensor or a number.
+    pub fn operand(&self, name: &str) -> Read<Operand> {
+        self.opt_operand(name)?.ok_or_else(|| self.wrong(name, "a tensor or a number"))
+    }
+
+    /// A tensor, a number or nothing.
+    pub fn opt_operand(&self, name: &str) -> Read<Option<Operand>> {
+        match self.get(name) {
+            Some(Arg::Tensor(t)) => Ok(Some(Operand::Tensor(t.clone()))),
+            _ => Ok(self.opt_scalar(name)?.map(Operand::Scalar)),
+        }
+    }
+
+    /// What a reduction goes over: the arguments `dim` and `keepdim`.
+    pub fn over(&self) -> Read<Over> {
+        Ok(Over { dims: self.opt_ints("dim")?.map(Into::into), keepdim: self.bool_or("keepdim", false)? })
     }
 }
