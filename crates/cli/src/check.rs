@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
+use cotangent::simplify::simplify;
 use cotangent_torch::corpus::{Case, Outcome, Status, Suite, find_suites, run_case};
 use cotangent_torch::write_safetensors;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -77,7 +78,7 @@ fn run_suite(args: &CheckArgs, dir: &std::path::Path, tally: &Mutex<Tally>) -> R
     let suite = Suite::read(dir).map_err(Report::new)?;
     let engine = args.engine;
     for case in suite.cases.iter().filter(|c| args.filter.as_deref().is_none_or(|g| matches(g, &c.name))) {
-        let outcome = run_case(&suite, case, &move |graph, inputs| engine.run(graph, inputs));
+        let outcome = run_case(&suite, case, &move |graph, inputs| engine.run(&simplify(graph), inputs));
         report(args, &suite, case, &outcome, tally)?;
     }
     Ok(())
