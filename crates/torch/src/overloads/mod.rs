@@ -111,6 +111,11 @@ fn one(t: Tensor) -> Answer {
     Ok(Some(vec![Value::Tensor(t)]))
 }
 
+/// Several tensors.
+fn many(t: impl IntoIterator<Item = Tensor>) -> Answer {
+    Ok(Some(t.into_iter().map(Value::Tensor).collect()))
+}
+
 /// Two tensors.
 fn two((a, b): (Tensor, Tensor)) -> Answer {
     Ok(Some(vec![Value::Tensor(a), Value::Tensor(b)]))
@@ -166,9 +171,4 @@ fn both(c: &Call, first: &str, second: &str) -> Result<(Tensor, Operand), TorchE
         (Operand::Scalar(s), Operand::Tensor(y)) => Ok((beside(s, &y), Operand::Tensor(y))),
         (Operand::Scalar(_), Operand::Scalar(_)) => Err(c.wrong(second, "a tensor beside a number")),
     }
-}
-
-/// Several tensors.
-fn many(t: impl IntoIterator<Item = Tensor>) -> Answer {
-    Ok(Some(t.into_iter().map(Value::Tensor).collect()))
 }
