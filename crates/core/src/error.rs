@@ -270,6 +270,15 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Verify(#[from] crate::ir::verify::VerifyError),
+    /// A graph that could not be compiled, or a compiled program that could not run.
+    #[error("compiled `{function}`: {problem}")]
+    #[diagnostic(code(cotangent::compile))]
+    Compile {
+        /// The function.
+        function: String,
+        /// What is wrong.
+        problem: Arc<str>,
+    },
     /// The error of a user's own function.
     #[error("{0}")]
     #[diagnostic(code(cotangent::user))]

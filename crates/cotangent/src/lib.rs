@@ -113,6 +113,7 @@ pub mod function;
 pub mod grad;
 pub mod hessian;
 pub mod jacobian;
+pub mod jit;
 pub mod jvp;
 pub mod linearize;
 pub mod make_fx;

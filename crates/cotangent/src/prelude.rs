@@ -9,6 +9,7 @@ pub use crate::function::Function;
 pub use crate::grad::{grad, grad_and_value, value_and_grad};
 pub use crate::hessian::hessian;
 pub use crate::jacobian::{jacfwd, jacrev};
+pub use crate::jit::jit;
 pub use crate::jvp::{jvp, jvp_has_aux, jvp_strict};
 pub use crate::linearize::linearize;
 pub use crate::make_fx::{CaptureOptions, make_fx, make_fx_with};

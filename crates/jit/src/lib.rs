@@ -5,6 +5,7 @@
 //! This is the only crate with `unsafe`; what makes it sound are the invariants P1 to P5 of [`cotangent_loops::ir`] and the lengths that
 //! [`Compiled::call`] checks.
 
+mod array;
 mod error;
 mod frame;
 mod kernel;
@@ -17,6 +18,7 @@ pub mod threads;
 mod tile;
 mod wide;
 
+pub use array::array;
 pub use error::{CallError, JitError};
 pub use memory::{Block, kept_bytes, trim};
 pub use program::{CompileOptions, Compiled, Path, compile, compile_with};

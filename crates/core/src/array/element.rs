@@ -2,22 +2,23 @@
 
 use half::{bf16, f16};
 
+use super::{Elements, Memory};
 use crate::ir::{DType, Scalar};
 
 /// The elements of an array, by dtype.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
 pub enum Data {
-    F32(Vec<f32>),
-    F64(Vec<f64>),
-    BF16(Vec<bf16>),
-    F16(Vec<f16>),
-    I64(Vec<i64>),
-    I32(Vec<i32>),
-    I16(Vec<i16>),
-    I8(Vec<i8>),
-    U8(Vec<u8>),
-    Bool(Vec<bool>),
+    F32(Elements<f32>),
+    F64(Elements<f64>),
+    BF16(Elements<bf16>),
+    F16(Elements<f16>),
+    I64(Elements<i64>),
+    I32(Elements<i32>),
+    I16(Elements<i16>),
+    I8(Elements<i8>),
+    U8(Elements<u8>),
+    Bool(Elements<bool>),
 }
 
 impl Data {
@@ -42,6 +43,11 @@ impl Data {
         dispatch!(self.dtype(), T => T::slice(self).map_or(0, <[T]>::len))
     }
 
+    /// The elements as they lie in memory, in the machine's byte order.
+    pub fn bytes(&self) -> &[u8] {
+        dispatch!(self.dtype(), T => bytemuck::cast_slice(T::slice(self).unwrap_or_default()))
+    }
+
     /// Whether there is no element.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -49,11 +55,17 @@ impl Data {
 }
 
 /// A Rust type that is the element of some dtype.
-pub trait Element: Copy + PartialEq + PartialOrd + Send + Sync + std::fmt::Debug + 'static {
+pub trait Element:
+    bytemuck::NoUninit + Copy + PartialEq + PartialOrd + Send + Sync + std::fmt::Debug + 'static
+{
     /// The dtype.
     const DTYPE: DType;
     /// The elements as [`Data`].
     fn wrap(data: Vec<Self>) -> Data;
+    /// The elements in somebody else's memory as [`Data`].
+    fn lend(memory: Box<dyn Memory<Self>>) -> Data;
+    /// The memory behind the elements, if they are of this type and somebody else's memory.
+    fn lent_mut(data: &mut Data) -> Option<&mut dyn Memory<Self>>;
     /// The elements, if they are of this type.
     fn slice(data: &Data) -> Option<&[Self]>;
     /// From a scalar attribute, by the rules of [`super::Array::cast`].
@@ -79,7 +91,13 @@ macro_rules! element {
         impl Element for $t {
             const DTYPE: DType = DType::$D;
             fn wrap(data: Vec<Self>) -> Data {
-                Data::$D(data)
+                Data::$D(Elements::Owned(data))
+            }
+            fn lend(memory: Box<dyn Memory<Self>>) -> Data {
+                Data::$D(Elements::Lent(memory))
+            }
+            fn lent_mut(data: &mut Data) -> Option<&mut dyn Memory<Self>> {
+                if let Data::$D(Elements::Lent(m)) = data { Some(m.as_mut()) } else { None }
             }
             fn slice(data: &Data) -> Option<&[Self]> {
                 if let Data::$D(v) = data { Some(v) } else { None }
@@ -114,7 +132,13 @@ element!(u8, U8, |x| x.to_i32() as u8, |y| Scalar::Int(i64::from(y)));
 impl Element for bool {
     const DTYPE: DType = DType::Bool;
     fn wrap(data: Vec<Self>) -> Data {
-        Data::Bool(data)
+        Data::Bool(Elements::Owned(data))
+    }
+    fn lend(memory: Box<dyn Memory<Self>>) -> Data {
+        Data::Bool(Elements::Lent(memory))
+    }
+    fn lent_mut(data: &mut Data) -> Option<&mut dyn Memory<Self>> {
+        if let Data::Bool(Elements::Lent(m)) = data { Some(m.as_mut()) } else { None }
     }
     fn slice(data: &Data) -> Option<&[Self]> {
         if let Data::Bool(v) = data { Some(v) } else { None }

@@ -3,9 +3,11 @@
 //! An [`Array`] is dense, row-major and owned. Clarity comes before speed here; compiled programs do not use it.
 
 mod element;
+mod elements;
 pub(crate) mod matmul;
 
 pub use element::{Data, Element, dispatch, dispatch_float, f64_to_i64};
+pub use elements::{Elements, Memory};
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -84,6 +86,11 @@ impl Array {
     /// The elements.
     pub fn data(&self) -> &Data {
         &self.data
+    }
+
+    /// The elements, to replace them by equally many of the same dtype in memory that is used again.
+    pub fn data_mut(&mut self) -> &mut Data {
+        &mut self.data
     }
 
     /// The elements as `T`, if that is the dtype.
@@ -194,7 +201,7 @@ impl Array {
 /// Equality of dtype, shape and bits.
 impl PartialEq for Array {
     fn eq(&self, other: &Self) -> bool {
-        self.dtype() == other.dtype() && self.shape == other.shape && self.to_le_bytes() == other.to_le_bytes()
+        self.dtype() == other.dtype() && self.shape == other.shape && self.data.bytes() == other.data.bytes()
     }
 }
 
@@ -204,7 +211,7 @@ impl Hash for Array {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.shape.hash(state);
         self.dtype().hash(state);
-        self.to_le_bytes().hash(state);
+        self.data.bytes().hash(state);
     }
 }
 

@@ -1,0 +1,128 @@
+//! `jit`: a function as machine code.
+
+mod executable;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cotangent_core::Tensor;
+use cotangent_core::error::Error;
+use cotangent_core::ir::{Aval, TreeSpec};
+use cotangent_core::tensor::trace::Level;
+
+pub use executable::Executable;
+
+use crate::capture::capture_leaves;
+use crate::function::{Arguments, Function, by_reference};
+use crate::tree::{assemble, checked_leaves};
+
+/// Programs that one function keeps; the one that was used least recently makes room.
+const KEPT: usize = 64;
+
+/// The function `f`, compiled to native loops.
+///
+/// The first call with arguments of some structure, dtypes and shapes traces, simplifies and compiles; later calls of the
+/// same signature run machine code. What is not an argument, such as a captured tensor or a random key, is fixed when
+/// the function is traced. Inside another trace, and at arguments without values, it is the function itself.
+///
+/// ```
+/// use cotangent::prelude::*;
+///
+/// # fn main() -> Result<(), Error> {
+/// let f = jit(grad(|x: Tensor| x.square().sum()));
+/// let x = Tensor::from([1.0f32, 2.0]);
+/// assert_eq!(f.call((x.clone(),))?.to_vec::<f32>()?, [2.0, 4.0]);
+/// assert_eq!(f.call((x,))?.to_vec::<f32>()?, [2.0, 4.0]);
+/// assert_eq!(f.compilations(), 1);
+/// # Ok(())
+/// # }
+/// ```
+pub fn jit<F>(f: F) -> Jit<F> {
+    Jit { f, cache: Mutex::new(Cache::default()) }
+}
+
+/// The function that [`jit`] makes. Many threads may call it at once.
+#[derive(Debug)]
+pub struct Jit<F> {
+    f: F,
+    cache: Mutex<Cache>,
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    /// The most recently used one comes last.
+    programs: Vec<Arc<Program>>,
+    compilations: usize,
+}
+
+/// A compiled program and the calls that it is for.
+#[derive(Debug)]
+struct Program {
+    args: TreeSpec,
+    avals: Vec<Aval>,
+    out: TreeSpec,
+    executable: Executable,
+}
+
+impl Program {
+    fn takes(&self, args: &TreeSpec, leaves: &[Tensor]) -> bool {
+        let same = |(a, x): (&Aval, &Tensor)| a.dtype == x.dtype() && a.shape == *x.shape();
+        self.avals.len() == leaves.len() && self.avals.iter().zip(leaves).all(same) && self.args == *args
+    }
+}
+
+impl<F> Jit<F> {
+    /// How many programs were compiled so far.
+    pub fn compilations(&self) -> usize {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).compilations
+    }
+
+    fn find(&self, args: &TreeSpec, leaves: &[Tensor]) -> Option<Arc<Program>> {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = cache.programs.iter().rposition(|p| p.takes(args, leaves))?;
+        if at + 1 < cache.programs.len() {
+            cache.programs[at..].rotate_left(1);
+        }
+        cache.programs.last().cloned()
+    }
+
+    fn keep(&self, program: Arc<Program>) {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.programs.len() == KEPT {
+            cache.programs.remove(0);
+        }
+        cache.programs.push(program);
+        cache.compilations += 1;
+    }
+}
+
+impl<Args: Arguments, F: Function<Args>> Function<Args> for Jit<F> {
+    type Output = F::Output;
+
+    fn call(&self, args: Args) -> Result<F::Output, Error> {
+        let (leaves, spec) = checked_leaves(&args)?;
+        if leaves.iter().any(|x| x.as_array().is_none()) {
+            return self.f.call(args);
+        }
+        if let Some(program) = self.find(&spec, &leaves) {
+            return Ok(assemble(&program.out, program.executable.call(&leaves)?));
+        }
+        let avals: Vec<Aval> = leaves.iter().map(Tensor::aval).collect();
+        let captured = capture_leaves("jit", Level::Capture, &self.f, leaves, &spec, &avals, &[])?;
+        if !captured.captures.is_empty() {
+            // It depends on an enclosing trace, which goes on recording.
+            return self.f.call(args);
+        }
+        let executable = Executable::new(&captured.graph)?;
+        let program = Arc::new(Program { args: spec, avals, out: captured.out_spec, executable });
+        let results = program.executable.call(&captured.leaves)?;
+        let out = assemble(&program.out, results);
+        self.keep(program);
+        Ok(out)
+    }
+
+    fn name(&self) -> String {
+        format!("jit({})", self.f.name())
+    }
+}
+
+by_reference!(Jit<F>);

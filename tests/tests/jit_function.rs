@@ -1,0 +1,76 @@
+//! `jit(f)`: the values of the function, one compilation for each signature, errors and nesting.
+
+use cotangent::prelude::*;
+
+fn loss(w: Tensor, x: Tensor) -> Tensor {
+    x.matmul(&w).tanh().square().mean()
+}
+
+fn example() -> (Tensor, Tensor) {
+    let w = Tensor::from_vec((0..6).map(|i| f64::from(i) * 0.3 - 0.7).collect(), [3, 2]);
+    let x = Tensor::from_vec((0..12).map(|i| (f64::from(i) * 1.7).sin()).collect(), [4, 3]);
+    (w, x)
+}
+
+fn close(a: &Tensor, b: &Tensor) {
+    assert_eq!(a.aval(), b.aval());
+    let (a, b) = (a.to_vec::<f64>().expect("values"), b.to_vec::<f64>().expect("values"));
+    for (a, b) in a.iter().zip(&b) {
+        assert!((a - b).abs() <= 1e-12 * b.abs().max(1.0), "{a} and {b}");
+    }
+}
+
+#[test]
+fn values_are_those_of_the_function() {
+    let (w, x) = example();
+    let per_example = vmap(grad(|w: Tensor, x: Tensor| x.matmul(&w).tanh().sum())).in_dims((None, Some(0)));
+    let compiled = jit(&per_example);
+    for _ in 0..2 {
+        close(
+            &compiled.call((w.clone(), x.clone())).expect("a result"),
+            &per_example.call((w.clone(), x.clone())).expect("a result"),
+        );
+    }
+    assert_eq!(compiled.compilations(), 1);
+}
+
+#[test]
+fn each_signature_is_compiled_once() {
+    let f = jit(|x: Tensor| x.sin().sum());
+    for n in [3usize, 4, 3, 0, 4] {
+        let x = Tensor::from(vec![0.5f64; n]);
+        let y = f.call((x.clone(),)).expect("a result").item::<f64>().expect("a scalar");
+        assert!((y - 0.5f64.sin() * n as f64).abs() < 1e-12);
+    }
+    assert_eq!(f.compilations(), 3);
+    f.call((Tensor::from([1.0f32]),)).expect("a result");
+    assert_eq!(f.compilations(), 4);
+}
+
+#[test]
+fn it_is_transparent_to_transforms() {
+    let (w, x) = example();
+    let inside = grad(jit(loss)).call((w.clone(), x.clone())).expect("a gradient");
+    let outside = jit(grad(loss)).call((w.clone(), x.clone())).expect("a gradient");
+    close(&inside, &outside);
+    // A compiled function that uses a tensor of an enclosing trace.
+    let captures = grad(|w: Tensor| jit(|x: Tensor| loss(w.clone(), x)).call((x.clone(),)));
+    close(&captures.call((w,)).expect("a gradient"), &outside);
+}
+
+#[test]
+fn results_outlive_the_next_call() {
+    let f = jit(|x: Tensor| (&x * 2.0, x.gt(Tensor::from(1.0f64))));
+    let (a, more) = f.call((Tensor::from([1.0f64, 2.0]),)).expect("a result");
+    let (b, _) = f.call((Tensor::from([5.0f64, 6.0]),)).expect("a result");
+    assert_eq!(a.to_vec::<f64>().expect("values"), [2.0, 4.0]);
+    assert_eq!(b.to_vec::<f64>().expect("values"), [10.0, 12.0]);
+    assert_eq!(more.to_vec::<bool>().expect("values"), [false, true]);
+}
+
+#[test]
+fn data_errors_name_op_and_line() {
+    let f = jit(|x: Tensor, i: Tensor| x.index_select(0, &i));
+    let e = f.call((Tensor::from([1.0f64, 2.0]), Tensor::from([7i64]))).unwrap_err().to_string();
+    assert!(e.contains("jit_function.rs") && e.contains("index 7 is out of bounds"), "{e}");
+}
