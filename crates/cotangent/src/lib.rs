@@ -98,6 +98,9 @@
 
 #![forbid(unsafe_code)]
 
+// The code of `#[derive(Module)]` names this crate.
+extern crate self as cotangent;
+
 mod apply;
 pub mod argnums;
 pub mod auxiliary;
@@ -118,6 +121,7 @@ pub mod jvp;
 pub mod linearize;
 pub mod make_fx;
 pub mod ndarray;
+pub mod nn;
 pub mod pipeline;
 pub mod prelude;
 pub mod random;
