@@ -99,12 +99,7 @@ fn places(program: &LoopProgram, plan: &Plan) -> Vec<Place> {
     let mut results = 0;
     let places = program.buffers.iter().enumerate().map(|(i, b)| match &b.role {
         Role::Param => Place::Param(program.params.iter().position(|p| p.0 as usize == i).unwrap_or(usize::MAX)),
-        Role::Constant(a) => {
-            let bytes = a.to_le_bytes();
-            let mut block = Block::new(bytes.len());
-            block.bytes_mut().copy_from_slice(&bytes);
-            Place::Constant(block)
-        }
+        Role::Constant(a) => Place::Constant(copy(a.data().bytes())),
         Role::Result => {
             results += 1;
             Place::Result(results - 1)

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use super::{Elements, Memory};
+use super::Elements;
 use crate::ir::{DType, Scalar};
 
 /// The elements of an array, by dtype.
@@ -61,11 +61,7 @@ pub trait Element:
     /// The dtype.
     const DTYPE: DType;
     /// The elements as [`Data`].
-    fn wrap(data: Vec<Self>) -> Data;
-    /// The elements in somebody else's memory as [`Data`].
-    fn lend(memory: Box<dyn Memory<Self>>) -> Data;
-    /// The memory behind the elements, if they are of this type and somebody else's memory.
-    fn lent_mut(data: &mut Data) -> Option<&mut dyn Memory<Self>>;
+    fn wrap(elements: Elements<Self>) -> Data;
     /// The elements, if they are of this type.
     fn slice(data: &Data) -> Option<&[Self]>;
     /// From a scalar attribute, by the rules of [`super::Array::cast`].
@@ -90,14 +86,8 @@ macro_rules! element {
     ($t:ty, $D:ident, |$x:ident| $from:expr, |$y:ident| $to:expr) => {
         impl Element for $t {
             const DTYPE: DType = DType::$D;
-            fn wrap(data: Vec<Self>) -> Data {
-                Data::$D(Elements::Owned(data))
-            }
-            fn lend(memory: Box<dyn Memory<Self>>) -> Data {
-                Data::$D(Elements::Lent(memory))
-            }
-            fn lent_mut(data: &mut Data) -> Option<&mut dyn Memory<Self>> {
-                if let Data::$D(Elements::Lent(m)) = data { Some(m.as_mut()) } else { None }
+            fn wrap(elements: Elements<Self>) -> Data {
+                Data::$D(elements)
             }
             fn slice(data: &Data) -> Option<&[Self]> {
                 if let Data::$D(v) = data { Some(v) } else { None }
@@ -131,14 +121,8 @@ element!(u8, U8, |x| x.to_i32() as u8, |y| Scalar::Int(i64::from(y)));
 
 impl Element for bool {
     const DTYPE: DType = DType::Bool;
-    fn wrap(data: Vec<Self>) -> Data {
-        Data::Bool(Elements::Owned(data))
-    }
-    fn lend(memory: Box<dyn Memory<Self>>) -> Data {
-        Data::Bool(Elements::Lent(memory))
-    }
-    fn lent_mut(data: &mut Data) -> Option<&mut dyn Memory<Self>> {
-        if let Data::Bool(Elements::Lent(m)) = data { Some(m.as_mut()) } else { None }
+    fn wrap(elements: Elements<Self>) -> Data {
+        Data::Bool(elements)
     }
     fn slice(data: &Data) -> Option<&[Self]> {
         if let Data::Bool(v) = data { Some(v) } else { None }

@@ -1,6 +1,5 @@
 //! The memory behind an array's elements.
 
-use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -19,9 +18,6 @@ pub enum Elements<T> {
 pub trait Memory<T>: Send + Sync + UnwindSafe + RefUnwindSafe {
     /// The elements, always the same number.
     fn elements(&self) -> &[T];
-
-    /// The memory as what it is, for its maker to use again.
-    fn as_any_mut(&mut self) -> &mut dyn Any;
 }
 
 impl<T> Deref for Elements<T> {

@@ -1,6 +1,6 @@
-//! Host arrays: the values of the reference evaluator.
+//! Host arrays: what concrete tensors hold, and the values of the reference evaluator.
 //!
-//! An [`Array`] is dense, row-major and owned. Clarity comes before speed here; compiled programs do not use it.
+//! An [`Array`] is dense and row-major. Clarity comes before speed here; compiled programs see only its bytes.
 
 mod element;
 mod elements;
@@ -29,7 +29,7 @@ impl Array {
     pub fn new<T: Element>(shape: impl Into<Shape>, data: Vec<T>) -> Self {
         let shape = shape.into();
         assert_eq!(shape.numel(), data.len(), "elements of {shape}");
-        Array { shape, data: T::wrap(data) }
+        Array { shape, data: T::wrap(data.into()) }
     }
 
     /// As [`Array::new`], or `None` where the number of elements is not that of the shape.
@@ -86,11 +86,6 @@ impl Array {
     /// The elements.
     pub fn data(&self) -> &Data {
         &self.data
-    }
-
-    /// The elements, to replace them by equally many of the same dtype in memory that is used again.
-    pub fn data_mut(&mut self) -> &mut Data {
-        &mut self.data
     }
 
     /// The elements as `T`, if that is the dtype.
@@ -174,7 +169,7 @@ impl Array {
         })
     }
 
-    /// The raw bits of the elements, little-endian, for hashing and text.
+    /// The raw bits of the elements, little-endian on every machine, for text and files; [`Data::bytes`] are those in memory.
     pub fn to_le_bytes(&self) -> Vec<u8> {
         dispatch!(self.dtype(), T => {
             let mut out = Vec::with_capacity(self.numel() * self.dtype().size_bytes());

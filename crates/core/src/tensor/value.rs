@@ -14,7 +14,7 @@ impl Tensor {
     pub fn from_vec<T: Element>(data: Vec<T>, shape: impl Into<Shape>) -> Tensor {
         let shape = shape.into();
         let found = data.len();
-        match Array::try_new(shape.clone(), T::wrap(data)) {
+        match Array::try_new(shape.clone(), T::wrap(data.into())) {
             Some(a) => Tensor::from_array(a),
             None => Tensor::poison(Error::Length {
                 loc: here(Location::caller()),

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use crate::array::{Array, Data};
+use crate::array::{Array, Data, Elements};
 use crate::ir::{Aval, DType};
 
 /// A float type as its digits and its bits.
@@ -95,19 +95,19 @@ pub(crate) fn elements(array: &Array) -> Vec<String> {
 ///
 /// The caller has checked their number against the shape.
 pub(crate) fn read_elements(aval: &Aval, texts: &[&str]) -> Result<Data, usize> {
-    fn all<T>(texts: &[&str], read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, usize> {
+    fn all<T>(texts: &[&str], read: impl Fn(&str) -> Option<T>) -> Result<Elements<T>, usize> {
         texts.iter().enumerate().map(|(i, t)| read(t).ok_or(i)).collect()
     }
     Ok(match aval.dtype {
-        DType::F32 => Data::F32(all(texts, read_float)?.into()),
-        DType::F64 => Data::F64(all(texts, read_float)?.into()),
-        DType::BF16 => Data::BF16(all(texts, read_float)?.into()),
-        DType::F16 => Data::F16(all(texts, read_float)?.into()),
-        DType::I64 => Data::I64(all(texts, |t| t.parse().ok())?.into()),
-        DType::I32 => Data::I32(all(texts, |t| t.parse().ok())?.into()),
-        DType::I16 => Data::I16(all(texts, |t| t.parse().ok())?.into()),
-        DType::I8 => Data::I8(all(texts, |t| t.parse().ok())?.into()),
-        DType::U8 => Data::U8(all(texts, |t| t.parse().ok())?.into()),
-        DType::Bool => Data::Bool(all(texts, |t| t.parse().ok())?.into()),
+        DType::F32 => Data::F32(all(texts, read_float)?),
+        DType::F64 => Data::F64(all(texts, read_float)?),
+        DType::BF16 => Data::BF16(all(texts, read_float)?),
+        DType::F16 => Data::F16(all(texts, read_float)?),
+        DType::I64 => Data::I64(all(texts, |t| t.parse().ok())?),
+        DType::I32 => Data::I32(all(texts, |t| t.parse().ok())?),
+        DType::I16 => Data::I16(all(texts, |t| t.parse().ok())?),
+        DType::I8 => Data::I8(all(texts, |t| t.parse().ok())?),
+        DType::U8 => Data::U8(all(texts, |t| t.parse().ok())?),
+        DType::Bool => Data::Bool(all(texts, |t| t.parse().ok())?),
     })
 }

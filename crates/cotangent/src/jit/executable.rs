@@ -1,5 +1,7 @@
 //! A graph as machine code.
 
+use std::fmt::Display;
+
 use cotangent_core::Tensor;
 use cotangent_core::error::Error;
 use cotangent_core::ir::{Aval, Graph};
@@ -7,7 +9,7 @@ use cotangent_jit::{CallError, Compiled};
 
 /// The compiled program of a graph.
 #[derive(Debug)]
-pub struct Executable {
+pub(super) struct Executable {
     name: String,
     results: Vec<Aval>,
     compiled: Compiled,
@@ -18,40 +20,32 @@ impl Executable {
     ///
     /// *Errors*: [`Error::Compile`].
     pub fn new(graph: &Graph) -> Result<Self, Error> {
-        let failed = |problem: String| Error::Compile { function: graph.name().to_owned(), problem: problem.into() };
-        let program = cotangent_loops::lower(graph).map_err(|e| failed(e.to_string()))?;
-        let compiled = cotangent_jit::compile(&program).map_err(|e| failed(e.to_string()))?;
+        let program = cotangent_loops::lower(graph).map_err(|e| failed(graph.name(), e))?;
+        let compiled = cotangent_jit::compile(&program).map_err(|e| failed(graph.name(), e))?;
         Ok(Executable { name: graph.name().to_owned(), results: graph.result_avals(), compiled })
     }
 
-    /// The results at concrete tensors of the parameters' avals.
+    /// The results at concrete tensors, which the caller knows to have the parameters' avals.
     ///
-    /// *Errors*: data that an op cannot compute with; tensors that are not concrete or of other sizes.
+    /// *Errors*: data that an op cannot compute with.
     pub fn call(&self, args: &[Tensor]) -> Result<Vec<Tensor>, Error> {
-        let failed = |problem: String| Error::Compile { function: self.name.clone(), problem: problem.into() };
         let inputs: Option<Vec<&[u8]>> = args.iter().map(|a| Some(a.as_array()?.data().bytes())).collect();
-        let inputs = inputs.ok_or_else(|| failed("expected tensors with values".to_owned()))?;
+        let inputs = inputs.ok_or_else(|| failed(&self.name, "expected tensors with values"))?;
         let blocks = self.compiled.call(&inputs).map_err(|e| match e {
             CallError::Data { loc, op, source } => Error::Eval { op, loc, source },
             CallError::Arity { .. }
             | CallError::Length { .. }
             | CallError::Alignment { .. }
-            | CallError::Panic { .. } => failed(e.to_string()),
+            | CallError::Panic { .. } => failed(&self.name, e),
         })?;
         let arrays = self.results.iter().zip(blocks).map(|(aval, block)| {
             let array = cotangent_jit::array(aval, block);
-            array.map(Tensor::from_array).ok_or_else(|| failed(format!("a result is not {aval}")))
+            array.map(Tensor::from_array).ok_or_else(|| failed(&self.name, format_args!("a result is not {aval}")))
         });
         arrays.collect()
     }
+}
 
-    /// What one call allocates at most beside its arguments, in bytes.
-    pub fn peak_bytes(&self) -> usize {
-        self.compiled.peak_bytes()
-    }
-
-    /// The loops that it runs, as text.
-    pub fn loops(&self) -> String {
-        cotangent_loops::text::print(self.compiled.program())
-    }
+fn failed(function: &str, problem: impl Display) -> Error {
+    Error::Compile { function: function.to_owned(), problem: problem.to_string().into() }
 }

@@ -9,11 +9,10 @@ use cotangent_core::error::Error;
 use cotangent_core::ir::{Aval, TreeSpec};
 use cotangent_core::tensor::trace::Level;
 
-pub use executable::Executable;
-
-use crate::capture::capture_leaves;
+use crate::capture::capture;
 use crate::function::{Arguments, Function, by_reference};
 use crate::tree::{assemble, checked_leaves};
+use executable::Executable;
 
 /// Programs that one function keeps; the one that was used least recently makes room.
 const KEPT: usize = 64;
@@ -85,13 +84,15 @@ impl<F> Jit<F> {
         cache.programs.last().cloned()
     }
 
-    fn keep(&self, program: Arc<Program>) {
+    fn keep(&self, program: Program) -> Arc<Program> {
+        let program = Arc::new(program);
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.programs.len() == KEPT {
             cache.programs.remove(0);
         }
-        cache.programs.push(program);
+        cache.programs.push(program.clone());
         cache.compilations += 1;
+        program
     }
 }
 
@@ -103,21 +104,19 @@ impl<Args: Arguments, F: Function<Args>> Function<Args> for Jit<F> {
         if leaves.iter().any(|x| x.as_array().is_none()) {
             return self.f.call(args);
         }
-        if let Some(program) = self.find(&spec, &leaves) {
-            return Ok(assemble(&program.out, program.executable.call(&leaves)?));
-        }
-        let avals: Vec<Aval> = leaves.iter().map(Tensor::aval).collect();
-        let captured = capture_leaves("jit", Level::Capture, &self.f, leaves, &spec, &avals, &[])?;
-        if !captured.captures.is_empty() {
-            // It depends on an enclosing trace, which goes on recording.
-            return self.f.call(args);
-        }
-        let executable = Executable::new(&captured.graph)?;
-        let program = Arc::new(Program { args: spec, avals, out: captured.out_spec, executable });
-        let results = program.executable.call(&captured.leaves)?;
-        let out = assemble(&program.out, results);
-        self.keep(program);
-        Ok(out)
+        let program = match self.find(&spec, &leaves) {
+            Some(program) => program,
+            None => {
+                let captured = capture("jit", Level::Capture, &self.f, &args)?;
+                if !captured.captures.is_empty() {
+                    // It depends on an enclosing trace, which goes on recording.
+                    return self.f.call(args);
+                }
+                let (avals, executable) = (captured.graph.param_avals(), Executable::new(&captured.graph)?);
+                self.keep(Program { args: spec, avals, out: captured.out_spec, executable })
+            }
+        };
+        Ok(assemble(&program.out, program.executable.call(&leaves)?))
     }
 
     fn name(&self) -> String {

@@ -146,7 +146,7 @@ unsafe fn slow(routine: &Routine, op: &Op, args: &[Aval], results: &[Aval], buff
     let arrays: Vec<Array> = routine.inputs.iter().zip(args).map(read).collect();
     let outs = op.prim().eval(&arrays.iter().collect::<Vec<_>>())?;
     for ((id, aval), out) in routine.outputs.iter().zip(results).zip(&outs) {
-        let bytes = out.to_le_bytes();
+        let bytes = out.data().bytes();
         assert_eq!(bytes.len(), bytes_of(aval), "the result of `{}`", op.name());
         // SAFETY: the buffer has room for the aval's elements, and nobody else uses it now.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), buffers.0[id.0 as usize], bytes.len()) };
