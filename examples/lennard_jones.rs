@@ -6,7 +6,7 @@ use cotangent::prelude::*;
 pub fn energy(x: Tensor) -> Tensor {
     let n = x.size(0);
     // An atom is at no distance of itself: 1 is put there and taken off again.
-    let itself = x.eye_like(n);
+    let itself = eye_of(n, n, x.dtype());
     let r2 = (x.unsqueeze(1) - x.unsqueeze(0)).square().sum_dim(-1) + &itself;
     let r6 = r2.reciprocal().pow(3.0);
     ((&r6 * &r6 - r6) * (1.0 - itself)).sum() * 2.0

@@ -46,7 +46,7 @@ pub fn jacobians(net: &Net, x: &Tensor) -> Result<[Way; 3], Error> {
     let f = |x: Tensor| net.forward(&x);
     let row_by_row = |x: Tensor| {
         let (y, pullback) = vjp(f, (x,))?;
-        let basis = y.eye_like(y.size(0));
+        let basis = eye(y.size(0));
         let rows = (0..y.size(0) as i64).map(|i| Ok(pullback.call((basis.select(0, i),))?.0));
         let rows = rows.collect::<Result<Vec<Tensor>, Error>>()?;
         Ok::<_, Error>(stack(&rows.iter().collect::<Vec<_>>(), 0))

@@ -37,7 +37,7 @@ pub fn by_products(net: &Net, params: State, x1: Tensor, x2: Tensor) -> Result<T
             let p_dot = pullback.call((e,))?;
             Ok::<_, Error>(jvp(of(&x2), (params.clone(),), p_dot)?.1)
         };
-        vmap(row).call((y.eye_like(y.size(0)),))
+        vmap(row).call((eye(y.size(0)),))
     };
     vmap(vmap(kernel).in_dims((None, Some(0)))).in_dims((Some(0), None)).call((x1, x2))
 }

@@ -4,7 +4,7 @@ use cotangent::optim::*;
 use cotangent::prelude::*;
 use serde_json::Value;
 
-#[derive(Clone, Tree)]
+#[derive(Clone, Debug, Tree)]
 struct Params {
     w: Tensor,
     b: Tensor,

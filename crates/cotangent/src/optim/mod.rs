@@ -9,7 +9,7 @@
 //! use cotangent::prelude::*;
 //!
 //! # fn main() -> Result<(), Error> {
-//! let adam = Adam::new(Schedule::constant(0.1).cosine(200));
+//! let adam = Adam::new(Schedule::constant(0.3).cosine(300));
 //! let loss = |x: Tensor| (x - 3.0).square().sum();
 //! let step = jit(|x: Tensor, state| {
 //!     let (grads, value) = grad_and_value(loss).call((x.clone(),))?;
@@ -18,7 +18,7 @@
 //! });
 //! let mut x = Tensor::from([0.0f32, 10.0]);
 //! let mut state = adam.init(&x);
-//! for _ in 0..200 {
+//! for _ in 0..300 {
 //!     (x, state, _) = step.call((x, state))?;
 //! }
 //! assert!(x.to_vec::<f32>()?.iter().all(|x| (x - 3.0).abs() < 1e-2));
