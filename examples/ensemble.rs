@@ -10,7 +10,7 @@ use cotangent::random::Keys;
 /// Points on two spirals, `[2 n, 2]`, and on which one each is.
 pub fn spirals(n: usize, keys: &mut Keys) -> (Tensor, Tensor) {
     let along = keys.next_key().rand([n]);
-    let angle = &along * (1.5 * TAU);
+    let angle = &along * TAU;
     let arm = stack(&[&(&along * angle.cos()), &(&along * angle.sin())], 1);
     let points = cat(&[&arm, &-&arm], 0) + keys.next_key().randn([2 * n, 2]) * 0.02;
     (points, Tensor::from([0i64, 1]).repeat_interleave(n, 0))
@@ -38,7 +38,7 @@ pub fn train(models: usize, steps: usize) -> Result<Trained, Error> {
     let (new_points, new_labels) = spirals(200, &mut keys);
 
     let (func, params, buffers) = combine_state_for_ensemble(&models)?;
-    let adam = Adam::new(0.01);
+    let adam = Adam::new(0.03);
     let one_step = |params: State, state: AdamState<State>, buffers: State, points: Tensor, labels: Tensor| {
         let loss = |params: State| {
             let (scores, _) = func.call((params, buffers.clone(), points.clone()))?;
@@ -55,8 +55,7 @@ pub fn train(models: usize, steps: usize) -> Result<Trained, Error> {
     let (mut params, mut losses) = (params, Vec::new());
     for _ in 0..steps {
         let loss;
-        (params, state, loss) =
-            step.call((params, state, buffers.clone(), points.clone(), labels.clone()))?;
+        (params, state, loss) = step.call((params, state, buffers.clone(), points.clone(), labels.clone()))?;
         losses.push(loss.to_vec::<f32>()?);
     }
 
@@ -68,7 +67,7 @@ pub fn train(models: usize, steps: usize) -> Result<Trained, Error> {
 }
 
 fn main() -> Result<(), Error> {
-    let trained = train(10, 400)?;
+    let trained = train(10, 300)?;
     for (i, accuracy) in trained.accuracies.iter().enumerate() {
         let (first, last) = (&trained.losses[0][i], &trained.losses[trained.losses.len() - 1][i]);
         println!("model {i}: loss {first:.3} to {last:.3}, accuracy {accuracy:.3}");

@@ -51,11 +51,7 @@ pub fn jacobians(net: &Net, x: &Tensor) -> Result<[Way; 3], Error> {
         let rows = rows.collect::<Result<Vec<Tensor>, Error>>()?;
         Ok::<_, Error>(stack(&rows.iter().collect::<Vec<_>>(), 0))
     };
-    Ok([
-        timed("row by row", row_by_row, x)?,
-        timed("jacrev", jacrev(f), x)?,
-        timed("jacfwd", jacfwd(f), x)?,
-    ])
+    Ok([timed("row by row", row_by_row, x)?, timed("jacrev", jacrev(f), x)?, timed("jacfwd", jacfwd(f), x)?])
 }
 
 /// The second derivative of the sum of outputs, `[inputs, inputs]`.

@@ -19,9 +19,11 @@ pub fn network(sizes: [usize; 3]) -> Result<(Net, State), Error> {
 
 /// `K[n, m, a, b] = Σ ∂f_a(x1_n)/∂p ∂f_b(x2_m)/∂p`: both Jacobians, then a sum of products over the parameters.
 pub fn by_contraction(net: &Net, params: State, x1: Tensor, x2: Tensor) -> Result<Tensor, Error> {
-    let jacobian = |x: Tensor| vmap(jacrev(|p: State, x| net.call((p, x)))).in_dims((None, Some(0))).call((params.clone(), x));
+    let jacobian =
+        |x: Tensor| vmap(jacrev(|p: State, x| net.call((p, x)))).in_dims((None, Some(0))).call((params.clone(), x));
     let (j1, j2) = (jacobian(x1)?, jacobian(x2)?);
-    let products = j1.values().zip(j2.values()).map(|(a, b)| einsum("naf,mbf->nmab", &[&a.flatten(2, -1), &b.flatten(2, -1)]));
+    let products =
+        j1.values().zip(j2.values()).map(|(a, b)| einsum("naf,mbf->nmab", &[&a.flatten(2, -1), &b.flatten(2, -1)]));
     products.reduce(|a, b| a + b).ok_or_else(|| Error::user("a network without parameters"))
 }
 

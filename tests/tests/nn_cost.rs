@@ -1,6 +1,7 @@
 //! Modules cost nothing after tracing: a program written with modules and optimisers is the same graph, node by node, as
 //! the one written with plain tensors. The programs are those on which cotangent is timed.
 
+use cotangent::ir::Signature;
 use cotangent::nn::*;
 use cotangent::optim::Sgd;
 use cotangent::prelude::*;
@@ -40,39 +41,15 @@ fn both(net: &Sequential, lead: &[usize]) -> (State, Vec<Tensor>) {
     (state, list)
 }
 
-/// The names of arguments differ; the nodes may not.
+/// The structure of the arguments differs; nodes and results may not.
 #[track_caller]
 fn assert_same(with_modules: Result<Graph, Error>, with_tensors: Result<Graph, Error>) {
-    let body = |g: Result<Graph, Error>| {
+    let code = |g: Result<Graph, Error>| {
         let g = g.expect("a graph");
-        let numbered = |code: String| code.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
-        let names: Vec<String> = header(&g.code());
-        let code = names.iter().enumerate().fold(g.code(), |code, (i, n)| rename(&code, n, &format!("arg{i}")));
-        numbered(code)
+        let flat = Signature::flat(g.params().len(), g.results().len());
+        g.with_signature(flat).code()
     };
-    assert_eq!(body(with_modules), body(with_tensors));
-}
-
-/// The parameters in `def forward(self, a, b):`.
-fn header(code: &str) -> Vec<String> {
-    let line = code.lines().next().expect("a header");
-    let inside = line.split_once("(self, ").and_then(|(_, rest)| rest.rsplit_once(')')).expect("parameters").0;
-    inside.split(", ").map(str::to_owned).collect()
-}
-
-/// `code` with the whole word `from` replaced.
-fn rename(code: &str, from: &str, to: &str) -> String {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    let mut out = String::new();
-    let mut rest = code;
-    while let Some(at) = rest.find(from) {
-        let (before, after) = (&rest[..at], &rest[at + from.len()..]);
-        let whole = !before.ends_with(is_word) && !after.starts_with(is_word);
-        out.push_str(before);
-        out.push_str(if whole { to } else { from });
-        rest = after;
-    }
-    out + rest
+    assert_eq!(code(with_modules), code(with_tensors));
 }
 
 #[test]
@@ -127,10 +104,8 @@ fn per_sample_grad_mlp() {
     let (state, list) = both(&net, &[]);
     let (x, y) = (f32s(&[256, 64]), labels(256));
     let (func, _) = make_functional(net).expect("no buffers");
-    let with_modules =
-        |params: State, x: Tensor, y: Tensor| Ok::<_, Error>(func.call((params, x))?.cross_entropy(&y));
-    let with_tensors =
-        |params: Vec<Tensor>, x: Tensor, y: Tensor| plain(&params, &x, |h| h.relu()).cross_entropy(&y);
+    let with_modules = |params: State, x: Tensor, y: Tensor| Ok::<_, Error>(func.call((params, x))?.cross_entropy(&y));
+    let with_tensors = |params: Vec<Tensor>, x: Tensor, y: Tensor| plain(&params, &x, |h| h.relu()).cross_entropy(&y);
     let dims = (None, Some(0), Some(0));
     assert_same(
         make_fx(vmap(grad(with_modules)).in_dims(dims), (state, x.clone(), y.clone())),
@@ -152,8 +127,7 @@ fn per_sample_grad_cnn() {
     let (state, list) = both(&net, &[]);
     let (x, y) = (f32s(&[64, 1, 28, 28]), labels(64));
     let (func, _) = make_functional(net).expect("no buffers");
-    let with_modules =
-        |params: State, x: Tensor, y: Tensor| Ok::<_, Error>(func.call((params, x))?.cross_entropy(&y));
+    let with_modules = |params: State, x: Tensor, y: Tensor| Ok::<_, Error>(func.call((params, x))?.cross_entropy(&y));
     let with_tensors = |p: Vec<Tensor>, x: Tensor, y: Tensor| {
         let options = cotangent::aten::nn::conv::Conv::default();
         let h = x.conv2d(&p[0], Some(&p[1]), &options).relu();
@@ -213,8 +187,7 @@ fn lj_net_grad() {
         Ok((e - net(r)?).square().mean() + (f - forces).square().mean() * (0.01 / 3.0))
     }
     let with_modules = |params: State, d, e, f| matching(|r| func.call((params.clone(), r)), (d, e, f));
-    let with_tensors =
-        |params: Vec<Tensor>, d, e, f| matching(|r| Ok(plain(&params, &r, |h| h.tanh())), (d, e, f));
+    let with_tensors = |params: Vec<Tensor>, d, e, f| matching(|r| Ok(plain(&params, &r, |h| h.tanh())), (d, e, f));
     let (d, e, f) = data();
     assert_same(
         make_fx(grad(with_modules), (state, d.clone(), e.clone(), f.clone())),
@@ -232,10 +205,7 @@ fn ntk_contract_and_ntk_vps() {
         net: impl Fn(P, Tensor) -> Result<Tensor, Error>,
         params: P,
         [x1, x2]: [Tensor; 2],
-    ) -> Result<Tensor, Error>
-    where
-        P: Tree<Map<Tensor> = P>,
-    {
+    ) -> Result<Tensor, Error> {
         let jacobian = |x| vmap(jacrev(&net)).in_dims((None, Some(0))).call((params.clone(), x));
         let (j1, j2) = (jacobian(x1)?.to_leaves().0, jacobian(x2)?.to_leaves().0);
         let product = |(a, b): (&Tensor, &Tensor)| einsum("naf,mbf->nmab", &[&a.flatten(2, -1), &b.flatten(2, -1)]);
@@ -248,7 +218,8 @@ fn ntk_contract_and_ntk_vps() {
     ) -> Result<Tensor, Error> {
         let kernel = |x1: Tensor, x2: Tensor| {
             let (y, pullback) = vjp(|p: P| net(p, x1.clone()), (params.clone(),))?;
-            let row = |e: Tensor| Ok::<_, Error>(jvp(|p: P| net(p, x2.clone()), (params.clone(),), pullback.call((e,))?)?.1);
+            let row =
+                |e: Tensor| Ok::<_, Error>(jvp(|p: P| net(p, x2.clone()), (params.clone(),), pullback.call((e,))?)?.1);
             vmap(row).call((eye(y.size(0)),))
         };
         vmap(vmap(kernel).in_dims((None, Some(0)))).in_dims((Some(0), None)).call((x1, x2))

@@ -51,7 +51,7 @@ fn per_sample_gradients_equal_single_ones() {
 
 #[test]
 fn models_of_an_ensemble_are_trained_at_once() {
-    let trained = ensemble::train(3, 120).expect("a training");
+    let trained = ensemble::train(3, 150).expect("a training");
     let last = trained.losses.last().expect("at least one step");
     assert!(trained.losses[0].iter().zip(last).all(|(a, b)| *b < 0.5 * a), "{last:?}");
     assert!(trained.accuracies.iter().all(|a| *a > 0.8), "{:?}", trained.accuracies);

@@ -62,7 +62,10 @@ fn names_are_pytorchs() {
     let params = ["hidden.weight", "hidden.bias", "norm.weight", "norm.bias", "out.weight", "out.bias"];
     assert_eq!(names(&net.parameters()), params);
     assert_eq!(names(&net.buffers()), ["norm.running_mean", "norm.running_var", "norm.num_batches_tracked"]);
-    assert_eq!(names(&net.state_dict())[..5], ["hidden.weight", "hidden.bias", "norm.weight", "norm.bias", "norm.running_mean"]);
+    assert_eq!(
+        names(&net.state_dict())[..5],
+        ["hidden.weight", "hidden.bias", "norm.weight", "norm.bias", "norm.running_mean"]
+    );
     assert_eq!(net.num_parameters(), 6 + 3 + 3 + 3 + 3 + 1);
 }
 
@@ -160,7 +163,8 @@ fn tied_tensors_have_one_value() {
     // The gradient of a tied parameter is the sum of those at both places.
     let x = Tensor::from([[0.5f32, -1.0]]);
     let value = |net: &Tied| net.forward(&x).sum();
-    let together = grad(|p: State| Ok::<_, Error>(value(&net.with_all(&p)?))).call((net.parameters(),)).expect("a gradient");
+    let together =
+        grad(|p: State| Ok::<_, Error>(value(&net.with_all(&p)?))).call((net.parameters(),)).expect("a gradient");
     let apart = |encoder: Tensor, decoder: Tensor| {
         let mut net = net.clone();
         (net.encoder.weight, net.decoder.weight) = (encoder, decoder);
@@ -198,7 +202,8 @@ fn ensembles_equal_a_loop_over_models() {
     assert_eq!(params["hidden.weight"].shape(), &Shape::from([3, 3, 2]));
     assert_eq!(buffers["norm.num_batches_tracked"].shape(), &Shape::from([3]));
     let x = Tensor::from([[1.0f32, 2.0], [3.0, -1.0]]);
-    let (together, _) = vmap(func).in_dims((Some(0), Some(0), None)).call((params, buffers, x.clone())).expect("results");
+    let (together, _) =
+        vmap(func).in_dims((Some(0), Some(0), None)).call((params, buffers, x.clone())).expect("results");
     for (i, model) in models.iter().enumerate() {
         let (found, expected) = (values(&together.select(0, i as i64)), values(&model.evaluate(&x)));
         assert!(found.iter().zip(&expected).all(|(f, e)| (f - e).abs() < 1e-6), "{found:?} {expected:?}");
@@ -215,14 +220,15 @@ fn ensembles_are_of_one_class() {
 }
 
 #[test]
-fn a_norm_without_statistics_can_be_mapped_over_examples() {
+fn a_norm_without_statistics_can_be_mapped_over_batches() {
     let net = batch_norm_without_running_stats(Net::new(0));
     assert!(net.buffers().is_empty());
     let (func, params) = make_functional(net).expect("no buffers are left");
     let func = func.train(Key::new(0));
-    let loss = |params: State, x: Tensor| Ok::<_, Error>(func.call((params, x.unsqueeze(0)))?.sum());
-    let grads = vmap(grad(loss)).in_dims((None, Some(0))).call((params, Tensor::from([[1.0f32, 2.0], [3.0, -1.0]])));
-    assert_eq!(grads.expect("gradients")["hidden.weight"].shape(), &Shape::from([2, 3, 2]));
+    let loss = |params: State, x: Tensor| Ok::<_, Error>(func.call((params, x))?.sum());
+    let batches = Key::new(0).randn([4, 5, 2]);
+    let grads = vmap(grad(loss)).in_dims((None, Some(0))).call((params, batches)).expect("gradients");
+    assert_eq!(grads["hidden.weight"].shape(), &Shape::from([4, 3, 2]));
 }
 
 #[test]
@@ -263,7 +269,8 @@ fn dropout_follows_its_key() {
     let kept = y.iter().filter(|v| **v != 0.0).count();
     assert!((kept as f64 / 1e4 - 0.75).abs() < 0.02, "{kept}");
     assert!(y.iter().all(|v| *v == 0.0 || (*v - 4.0 / 3.0).abs() < 1e-6));
-    let e = Dropout::new(1.5).forward_in(&x, &mut Pass::train(Key::new(0))).ok().expect_err("no probability").to_string();
+    let e =
+        Dropout::new(1.5).forward_in(&x, &mut Pass::train(Key::new(0))).ok().expect_err("no probability").to_string();
     assert!(e.contains("dropout"), "{e}");
 }
 

@@ -5,6 +5,7 @@ use std::ops::Index;
 
 use cotangent_core::Tensor;
 use cotangent_core::ir::TreeSpec;
+use indexmap::IndexMap;
 
 use crate::tree::Tree;
 
@@ -22,15 +23,21 @@ pub type State = Named<Tensor>;
 /// assert_eq!(state["bias"].shape(), &Shape::from([1]));
 /// assert!(state.get("scale").is_none());
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Named<T> {
-    items: Vec<(String, T)>,
+    items: IndexMap<String, T>,
+}
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Named { items: IndexMap::new() }
+    }
 }
 
 impl<T> Named<T> {
     /// No values.
     pub fn new() -> Self {
-        Named { items: Vec::new() }
+        Named::default()
     }
 
     /// The number of values.
@@ -45,25 +52,17 @@ impl<T> Named<T> {
 
     /// The value of this name.
     pub fn get(&self, name: &str) -> Option<&T> {
-        self.items.iter().find(|(n, _)| n == name).map(|(_, x)| x)
+        self.items.get(name)
     }
 
     /// Gives `name` a value, at its old place or at the end; returns the old value.
     pub fn insert(&mut self, name: impl Into<String>, value: T) -> Option<T> {
-        let name = name.into();
-        match self.items.iter_mut().find(|(n, _)| *n == name) {
-            Some((_, old)) => Some(std::mem::replace(old, value)),
-            None => {
-                self.items.push((name, value));
-                None
-            }
-        }
+        self.items.insert(name.into(), value)
     }
 
     /// Takes the value of `name` out.
     pub fn remove(&mut self, name: &str) -> Option<T> {
-        let at = self.items.iter().position(|(n, _)| n == name)?;
-        Some(self.items.remove(at).1)
+        self.items.shift_remove(name)
     }
 
     /// The names and values in order.
@@ -73,19 +72,17 @@ impl<T> Named<T> {
 
     /// The names in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.items.iter().map(|(n, _)| n.as_str())
+        self.items.keys().map(String::as_str)
     }
 
     /// The values in order.
     pub fn values(&self) -> impl Iterator<Item = &T> {
-        self.items.iter().map(|(_, x)| x)
+        self.items.values()
     }
 
     /// These values and those of `other`, which replace values of the same name.
     pub fn merged(mut self, other: Self) -> Self {
-        for (name, x) in other.items {
-            self.insert(name, x);
-        }
+        self.items.extend(other.items);
         self
     }
 }
@@ -104,17 +101,13 @@ impl<T> Index<&str> for Named<T> {
 /// Of values with the same name the last one counts.
 impl<N: Into<String>, T> FromIterator<(N, T)> for Named<T> {
     fn from_iter<I: IntoIterator<Item = (N, T)>>(items: I) -> Self {
-        let mut out = Named::new();
-        for (name, x) in items {
-            out.insert(name, x);
-        }
-        out
+        Named { items: items.into_iter().map(|(name, x)| (name.into(), x)).collect() }
     }
 }
 
 impl<T> IntoIterator for Named<T> {
     type Item = (String, T);
-    type IntoIter = std::vec::IntoIter<(String, T)>;
+    type IntoIter = indexmap::map::IntoIter<String, T>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.items.into_iter()
