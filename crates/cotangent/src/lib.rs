@@ -117,6 +117,7 @@ pub mod jit;
 pub mod jvp;
 pub mod linearize;
 pub mod make_fx;
+mod native;
 pub mod ndarray;
 pub mod pipeline;
 pub mod prelude;

@@ -15,7 +15,7 @@ use cotangent_core::tensor::trace::Level;
 use crate::capture::capture;
 use crate::function::{Arguments, Function, by_reference};
 use crate::tree::{assemble, checked_leaves};
-pub use executable::Executable;
+pub(crate) use executable::Executable;
 
 pub use cotangent_loops::cost::Cost;
 pub use profile::{Kernel, Profile};
