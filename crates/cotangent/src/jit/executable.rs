@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::time::Instant;
 
 use cotangent_core::Tensor;
-use cotangent_core::error::Error;
+use cotangent_core::error::{Error, TransformError};
 use cotangent_core::ir::{Aval, Graph};
 use cotangent_jit::{Block, CallError, Compiled};
 use cotangent_loops::ir::LoopProgram;
@@ -13,6 +13,7 @@ use cotangent_loops::ir::LoopProgram;
 #[derive(Debug)]
 pub struct Executable {
     name: String,
+    params: Vec<Aval>,
     results: Vec<Aval>,
     compiled: Compiled,
 }
@@ -29,12 +30,17 @@ impl Executable {
     /// Compiles the loops of `graph`.
     pub fn of(graph: &Graph, loops: &LoopProgram) -> Result<Self, Error> {
         let compiled = cotangent_jit::compile(loops).map_err(|e| failed(graph.name(), e))?;
-        Ok(Executable { name: graph.name().to_owned(), results: graph.result_avals(), compiled })
+        Ok(Executable {
+            name: graph.name().to_owned(),
+            params: graph.param_avals(),
+            results: graph.result_avals(),
+            compiled,
+        })
     }
 
-    /// The results at concrete tensors, which the caller knows to have the parameters' avals.
+    /// The results at concrete tensors, of the parameters' avals.
     ///
-    /// *Errors*: data that an op cannot compute with.
+    /// *Errors*: arguments of other avals or without values; data that an op cannot compute with.
     pub fn call(&self, args: &[Tensor]) -> Result<Vec<Tensor>, Error> {
         self.tensors(self.compiled.call(&self.inputs(args)?))
     }
@@ -70,8 +76,20 @@ impl Executable {
     }
 
     fn inputs<'a>(&self, args: &'a [Tensor]) -> Result<Vec<&'a [u8]>, Error> {
-        let inputs: Option<Vec<&[u8]>> = args.iter().map(|a| Some(a.as_array()?.data().bytes())).collect();
-        inputs.ok_or_else(|| failed(&self.name, "expected tensors with values"))
+        let unlike = |what, index, expected: String, found: String| {
+            Error::from(TransformError::Unlike { transform: "compiled", what, index, expected, found })
+        };
+        if args.len() != self.params.len() {
+            return Err(unlike("number of arguments", 0, self.params.len().to_string(), args.len().to_string()));
+        }
+        let inputs = self.params.iter().zip(args).enumerate().map(|(i, (aval, x))| {
+            if x.dtype() != aval.dtype || *x.shape() != aval.shape {
+                return Err(unlike("argument", i, aval.to_string(), x.aval().to_string()));
+            }
+            let array = x.as_array().ok_or_else(|| failed(&self.name, "expected tensors with values"))?;
+            Ok(array.data().bytes())
+        });
+        inputs.collect()
     }
 
     fn tensors(&self, blocks: Result<Vec<Block>, CallError>) -> Result<Vec<Tensor>, Error> {

@@ -15,9 +15,9 @@ use cotangent_core::tensor::trace::Level;
 use crate::capture::capture;
 use crate::function::{Arguments, Function, by_reference};
 use crate::tree::{assemble, checked_leaves};
-pub(crate) use executable::Executable;
 
 pub use cotangent_loops::cost::Cost;
+pub use executable::Executable;
 pub use profile::{Kernel, Profile};
 pub use stages::{Compiled, Lowered};
 pub use trap::Trap;
