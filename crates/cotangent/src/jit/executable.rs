@@ -28,7 +28,7 @@ impl Executable {
     }
 
     /// Compiles the loops of `graph`.
-    pub fn of(graph: &Graph, loops: &LoopProgram) -> Result<Self, Error> {
+    pub(super) fn of(graph: &Graph, loops: &LoopProgram) -> Result<Self, Error> {
         let compiled = cotangent_jit::compile(loops).map_err(|e| failed(graph.name(), e))?;
         Ok(Executable {
             name: graph.name().to_owned(),
