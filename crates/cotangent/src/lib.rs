@@ -120,6 +120,7 @@ pub mod make_fx;
 mod native;
 pub mod ndarray;
 pub mod pipeline;
+pub mod pointwise;
 pub mod prelude;
 pub mod random;
 pub mod snapshot;

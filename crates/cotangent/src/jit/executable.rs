@@ -38,6 +38,17 @@ impl Executable {
         })
     }
 
+    /// Compiles loops whose parameters are memory rather than arrays: [`Executable::call_bytes`] is how to call them.
+    pub(crate) fn of_loops(name: &str, loops: &LoopProgram, results: Vec<Aval>) -> Result<Self, Error> {
+        let compiled = cotangent_jit::compile(loops).map_err(|e| failed(name, e))?;
+        Ok(Executable { name: name.to_owned(), params: Vec::new(), results, compiled })
+    }
+
+    /// The results at the elements of the parameters.
+    pub(crate) fn call_bytes(&self, inputs: &[&[u8]]) -> Result<Vec<Tensor>, Error> {
+        self.tensors(self.compiled.call(inputs))
+    }
+
     /// The results at concrete tensors, of the parameters' avals.
     ///
     /// *Errors*: arguments of other avals or without values; data that an op cannot compute with.
@@ -109,6 +120,6 @@ impl Executable {
 }
 
 /// The error of a function that could not be compiled or run.
-pub(super) fn failed(function: &str, problem: impl Display) -> Error {
+pub(crate) fn failed(function: &str, problem: impl Display) -> Error {
     Error::Compile { function: function.to_owned(), problem: problem.to_string().into() }
 }

@@ -18,6 +18,7 @@ use crate::tree::{assemble, checked_leaves};
 
 pub use cotangent_loops::cost::Cost;
 pub use executable::Executable;
+pub(crate) use executable::failed;
 pub use profile::{Kernel, Profile};
 pub use stages::{Compiled, Lowered};
 pub use trap::Trap;
