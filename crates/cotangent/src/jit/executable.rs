@@ -6,10 +6,14 @@ use cotangent_core::Tensor;
 use cotangent_core::error::Error;
 use cotangent_core::ir::{Aval, Graph};
 use cotangent_jit::{CallError, Compiled};
+use smallvec::SmallVec;
 
-/// The compiled program of a graph.
+/// The elements of each argument.
+pub(super) type Inputs<'a> = SmallVec<[&'a [u8]; 16]>;
+
+/// The compiled program of a graph. Many threads may call it at once.
 #[derive(Debug)]
-pub(super) struct Executable {
+pub struct Executable {
     name: String,
     results: Vec<Aval>,
     compiled: Compiled,
@@ -29,20 +33,30 @@ impl Executable {
     ///
     /// *Errors*: data that an op cannot compute with.
     pub fn call(&self, args: &[Tensor]) -> Result<Vec<Tensor>, Error> {
-        let inputs: Option<Vec<&[u8]>> = args.iter().map(|a| Some(a.as_array()?.data().bytes())).collect();
-        let inputs = inputs.ok_or_else(|| failed(&self.name, "expected tensors with values"))?;
-        let blocks = self.compiled.call(&inputs).map_err(|e| match e {
+        let inputs: Option<Inputs> = args.iter().map(|a| Some(a.as_array()?.data().bytes())).collect();
+        self.run(&inputs.ok_or_else(|| failed(&self.name, "expected tensors with values"))?, |results| results.collect())
+    }
+
+    /// What `take` makes of the results at `inputs`.
+    ///
+    /// *Errors*: as [`Executable::call`].
+    pub(super) fn run<T>(
+        &self,
+        inputs: &[&[u8]],
+        take: impl FnOnce(&mut dyn Iterator<Item = Tensor>) -> T,
+    ) -> Result<T, Error> {
+        let blocks = self.compiled.call(inputs).map_err(|e| match e {
             CallError::Data { loc, op, source } => Error::Eval { op, loc, source },
             CallError::Arity { .. }
             | CallError::Length { .. }
             | CallError::Alignment { .. }
             | CallError::Panic { .. } => failed(&self.name, e),
         })?;
-        let arrays = self.results.iter().zip(blocks).map(|(aval, block)| {
-            let array = cotangent_jit::array(aval, block);
-            array.map(Tensor::from_array).ok_or_else(|| failed(&self.name, format_args!("a result is not {aval}")))
+        let tensors = self.results.iter().zip(blocks).map(|(aval, block)| {
+            let array = cotangent_jit::array(aval, block).expect("P1: a result's block has the bytes of its aval");
+            Tensor::from_array(array)
         });
-        arrays.collect()
+        Ok(take(&mut { tensors }))
     }
 }
 
