@@ -14,7 +14,8 @@ const LAYOUTS: [(usize, [isize; 2]); 7] =
     [(0, [4, 1]), (0, [1, 3]), (1, [14, 3]), (59, [-20, -2]), (7, [0, 1]), (7, [1, 0]), (5, [1, 1])];
 
 fn copied(memory: &[f32], (offset, strides): (usize, [isize; 2])) -> Tensor {
-    let at = |i: usize, j: usize| memory[(offset as isize + i as isize * strides[0] + j as isize * strides[1]) as usize];
+    let at =
+        |i: usize, j: usize| memory[(offset as isize + i as isize * strides[0] + j as isize * strides[1]) as usize];
     Tensor::from_vec((0..12).map(|k| at(k / 4, k % 4)).collect::<Vec<f32>>(), [3, 4])
 }
 

@@ -8,6 +8,10 @@ use cotangent_core::error::{Error, TransformError};
 use cotangent_core::ir::{Aval, Graph};
 use cotangent_jit::{Block, CallError, Compiled};
 use cotangent_loops::ir::LoopProgram;
+use smallvec::SmallVec;
+
+/// The elements of each argument.
+pub(super) type Inputs<'a> = SmallVec<[&'a [u8]; 16]>;
 
 /// The compiled program of a graph. Many threads may call it at once.
 #[derive(Debug)]
@@ -46,24 +50,20 @@ impl Executable {
 
     /// The results at the elements of the parameters.
     pub(crate) fn call_bytes(&self, inputs: &[&[u8]]) -> Result<Vec<Tensor>, Error> {
-        self.tensors(self.compiled.call(inputs))
+        self.run(inputs, |results| results.collect())
     }
 
     /// The results at concrete tensors, of the parameters' avals.
     ///
     /// *Errors*: arguments of other avals or without values; data that an op cannot compute with.
     pub fn call(&self, args: &[Tensor]) -> Result<Vec<Tensor>, Error> {
-        self.tensors(self.compiled.call(&self.inputs(args)?))
+        self.call_bytes(&self.inputs(args)?)
     }
 
     /// As [`Executable::call`], with the time at which the first step began, and those at which each ended.
     pub fn call_timed(&self, args: &[Tensor]) -> Result<(Vec<Tensor>, Vec<Instant>), Error> {
-        let mut times = Vec::new();
-        let blocks = self.compiled.call_timed(&self.inputs(args)?).map(|(blocks, t)| {
-            times = t;
-            blocks
-        });
-        Ok((self.tensors(blocks)?, times))
+        let (blocks, times) = self.compiled.call_timed(&self.inputs(args)?).map_err(|e| self.called(e))?;
+        Ok((self.tensors(blocks).collect(), times))
     }
 
     /// The loops that were compiled.
@@ -86,7 +86,7 @@ impl Executable {
         self.compiled.code_bytes()
     }
 
-    fn inputs<'a>(&self, args: &'a [Tensor]) -> Result<Vec<&'a [u8]>, Error> {
+    fn inputs<'a>(&self, args: &'a [Tensor]) -> Result<Inputs<'a>, Error> {
         let unlike = |what, index, expected: String, found: String| {
             Error::from(TransformError::Unlike { transform: "compiled", what, index, expected, found })
         };
@@ -103,19 +103,33 @@ impl Executable {
         inputs.collect()
     }
 
-    fn tensors(&self, blocks: Result<Vec<Block>, CallError>) -> Result<Vec<Tensor>, Error> {
-        let blocks = blocks.map_err(|e| match e {
+    /// What `take` makes of the results at `inputs`.
+    ///
+    /// *Errors*: as [`Executable::call`].
+    pub(super) fn run<T>(
+        &self,
+        inputs: &[&[u8]],
+        take: impl FnOnce(&mut dyn Iterator<Item = Tensor>) -> T,
+    ) -> Result<T, Error> {
+        let blocks = self.compiled.call(inputs).map_err(|e| self.called(e))?;
+        Ok(take(&mut self.tensors(blocks)))
+    }
+
+    fn called(&self, e: CallError) -> Error {
+        match e {
             CallError::Data { loc, op, source } => Error::Eval { op, loc, source },
             CallError::Arity { .. }
             | CallError::Length { .. }
             | CallError::Alignment { .. }
             | CallError::Panic { .. } => failed(&self.name, e),
-        })?;
-        let arrays = self.results.iter().zip(blocks).map(|(aval, block)| {
-            let array = cotangent_jit::array(aval, block);
-            array.map(Tensor::from_array).ok_or_else(|| failed(&self.name, format_args!("a result is not {aval}")))
-        });
-        arrays.collect()
+        }
+    }
+
+    fn tensors(&self, blocks: Vec<Block>) -> impl Iterator<Item = Tensor> {
+        self.results.iter().zip(blocks).map(|(aval, block)| {
+            let array = cotangent_jit::array(aval, block).expect("P1: a result's block has the bytes of its aval");
+            Tensor::from_array(array)
+        })
     }
 }
 
