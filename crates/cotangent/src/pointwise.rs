@@ -33,7 +33,7 @@ const KEPT: usize = 64;
 /// let softplus = |x: Tensor, beta: Tensor| (&beta * x).exp().log1p() / beta;
 /// let (x, beta) = (Tensor::from([[0.0f32, 1.0, 2.0]]), Tensor::from([[1.0f32], [2.0]]));
 /// let y = pointwise(softplus).call((x.clone(), beta.clone()))?;
-/// assert_eq!(y.shape(), [2, 3]);
+/// assert_eq!(y.shape().sizes()[..], [2, 3]);
 /// let dx = pointwise(grad(softplus)).call((x, beta))?;
 /// assert_eq!(dx.to_vec::<f32>()?[0], 0.5);
 ///
