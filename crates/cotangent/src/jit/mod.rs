@@ -3,12 +3,13 @@
 mod executable;
 mod profile;
 mod stages;
+mod trap;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cotangent_core::Tensor;
 use cotangent_core::error::Error;
-use cotangent_core::ir::{Aval, TreeSpec};
+use cotangent_core::ir::{Aval, Graph, TreeSpec};
 use cotangent_core::tensor::trace::Level;
 
 use crate::capture::capture;
@@ -19,6 +20,8 @@ pub use executable::Executable;
 pub use cotangent_loops::cost::Cost;
 pub use profile::{Kernel, Profile};
 pub use stages::{Compiled, Lowered};
+pub use trap::Trap;
+use trap::Trapped;
 
 /// Programs that one function keeps; the one that was used least recently makes room.
 const KEPT: usize = 64;
@@ -42,13 +45,14 @@ const KEPT: usize = 64;
 /// # }
 /// ```
 pub fn jit<F>(f: F) -> Jit<F> {
-    Jit { f, cache: Mutex::new(Cache::default()) }
+    Jit { f, trap: None, cache: Mutex::new(Cache::default()) }
 }
 
 /// The function that [`jit`] makes. Many threads may call it at once.
 #[derive(Debug)]
 pub struct Jit<F> {
     f: F,
+    trap: Option<Trap>,
     cache: Mutex<Cache>,
 }
 
@@ -65,7 +69,30 @@ struct Program {
     args: TreeSpec,
     avals: Vec<Aval>,
     out: TreeSpec,
-    executable: Executable,
+    run: Run,
+}
+
+/// How a program runs.
+#[derive(Debug)]
+enum Run {
+    Plain(Executable),
+    Trapped(Trapped),
+}
+
+impl Run {
+    fn new(graph: &Graph, trap: Option<Trap>) -> Result<Self, Error> {
+        Ok(match trap {
+            None => Run::Plain(Executable::new(graph)?),
+            Some(trap) => Run::Trapped(Trapped::new(graph, trap)?),
+        })
+    }
+
+    fn call(&self, args: &[Tensor]) -> Result<Vec<Tensor>, Error> {
+        match self {
+            Run::Plain(executable) => executable.call(args),
+            Run::Trapped(trapped) => trapped.call(args),
+        }
+    }
 }
 
 impl Program {
@@ -76,6 +103,27 @@ impl Program {
 }
 
 impl<F> Jit<F> {
+    /// The same function whose programs stop at the first value that `trap` catches, and name its op, index and source line.
+    ///
+    /// Indices out of bounds and integer divisions by zero are always caught. A call keeps all intermediate values and looks at
+    /// each, so this is for finding a mistake.
+    ///
+    /// ```
+    /// use cotangent::jit::Trap;
+    /// use cotangent::prelude::*;
+    ///
+    /// # fn main() -> Result<(), Error> {
+    /// let f = jit(|x: Tensor| (x - 1.0).log().sum()).trap(Trap::Nan);
+    /// let e = f.call((Tensor::from([2.0f32, 0.5]),)).unwrap_err();
+    /// assert!(e.to_string().starts_with("`log` at "), "{e}");
+    /// assert!(e.to_string().ends_with(": NaN at index [1] of f32[2]"), "{e}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn trap(self, trap: Trap) -> Self {
+        Jit { f: self.f, trap: Some(trap), cache: Mutex::default() }
+    }
+
     /// How many programs were compiled so far.
     pub fn compilations(&self) -> usize {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).compilations
@@ -118,11 +166,11 @@ impl<Args: Arguments, F: Function<Args>> Function<Args> for Jit<F> {
                     // It depends on an enclosing trace, which goes on recording.
                     return self.f.call(args);
                 }
-                let (avals, executable) = (captured.graph.param_avals(), Executable::new(&captured.graph)?);
-                self.keep(Program { args: spec, avals, out: captured.out_spec, executable })
+                let (avals, run) = (captured.graph.param_avals(), Run::new(&captured.graph, self.trap)?);
+                self.keep(Program { args: spec, avals, out: captured.out_spec, run })
             }
         };
-        Ok(assemble(&program.out, program.executable.call(&leaves)?))
+        Ok(assemble(&program.out, program.run.call(&leaves)?))
     }
 
     fn name(&self) -> String {

@@ -4,14 +4,14 @@ use std::fmt::Write;
 use std::marker::PhantomData;
 
 use cotangent_core::error::{Error, TransformError};
-use cotangent_core::ir::{Graph, Loc, TreeSpec};
+use cotangent_core::ir::{Aval, Graph, Loc, TreeSpec};
 use cotangent_core::tensor::trace::Level;
 use cotangent_loops::cost::{Cost, costs};
 use cotangent_loops::ir::LoopProgram;
 
+use super::Jit;
 use super::executable::{Executable, failed};
 use super::profile::Profile;
-use super::{Jit, Program};
 use crate::capture::capture;
 use crate::function::{Arguments, Function};
 use crate::tree::{Tree, assemble, checked_leaves};
@@ -91,15 +91,18 @@ impl<Args: Arguments, Out: Tree> Lowered<Args, Out> {
     /// *Errors*: [`Error::Compile`].
     pub fn compile(self) -> Result<Compiled<Args, Out>, Error> {
         let executable = Executable::of(&self.graph, &self.loops)?;
-        let program = Program { args: self.args, avals: self.graph.param_avals(), out: self.out, executable };
-        Ok(Compiled { program, nodes: self.nodes, of: PhantomData })
+        let avals = self.graph.param_avals();
+        Ok(Compiled { args: self.args, avals, out: self.out, executable, nodes: self.nodes, of: PhantomData })
     }
 }
 
 /// A function as machine code for arguments of one signature. Many threads may call it at once.
 #[derive(Debug)]
 pub struct Compiled<Args, Out> {
-    program: Program,
+    args: TreeSpec,
+    avals: Vec<Aval>,
+    out: TreeSpec,
+    executable: Executable,
     nodes: Vec<Vec<(&'static str, Loc)>>,
     of: PhantomData<fn(Args) -> Out>,
 }
@@ -110,20 +113,20 @@ impl<Args: Arguments, Out: Tree> Compiled<Args, Out> {
     /// *Errors*: arguments of another signature; data that an op cannot compute with.
     pub fn call(&self, args: Args) -> Result<Out, Error> {
         let leaves = self.leaves(&args)?;
-        Ok(assemble(&self.program.out, self.program.executable.call(&leaves)?))
+        Ok(assemble(&self.out, self.executable.call(&leaves)?))
     }
 
     /// As [`Compiled::call`], with the time that each kernel took.
     pub fn profile(&self, args: Args) -> Result<(Out, Profile), Error> {
         let leaves = self.leaves(&args)?;
-        let (results, times) = self.program.executable.call_timed(&leaves)?;
-        let profile = Profile::new(self.program.executable.loops(), &self.nodes, &times);
-        Ok((assemble(&self.program.out, results), profile))
+        let (results, times) = self.executable.call_timed(&leaves)?;
+        let profile = Profile::new(self.executable.loops(), &self.nodes, &times);
+        Ok((assemble(&self.out, results), profile))
     }
 
     /// The machine code of the kernels as assembly, each beside the nodes that it is for.
     pub fn as_text(&self) -> String {
-        let executable = &self.program.executable;
+        let executable = &self.executable;
         let mut out = cotangent_loops::explain(executable.loops(), &self.nodes);
         let _ = write!(out, "\n{}", executable.disassembly());
         out
@@ -131,17 +134,17 @@ impl<Args: Arguments, Out: Tree> Compiled<Args, Out> {
 
     /// Operations and traffic of a call, from shapes.
     pub fn cost(&self) -> Cost {
-        costs(self.program.executable.loops()).into_iter().sum()
+        costs(self.executable.loops()).into_iter().sum()
     }
 
     /// What a call allocates at most beside its arguments, in bytes.
     pub fn peak_bytes(&self) -> usize {
-        self.program.executable.peak_bytes()
+        self.executable.peak_bytes()
     }
 
     /// The size of the machine code with its constants, in bytes.
     pub fn code_bytes(&self) -> usize {
-        self.program.executable.code_bytes()
+        self.executable.code_bytes()
     }
 
     fn leaves(&self, args: &Args) -> Result<Vec<cotangent_core::Tensor>, Error> {
@@ -149,10 +152,10 @@ impl<Args: Arguments, Out: Tree> Compiled<Args, Out> {
         let unlike = |what, index, expected: String, found: String| {
             Err(TransformError::Unlike { transform: "compiled", what, index, expected, found }.into())
         };
-        if spec != self.program.args {
-            return unlike("structure of arguments", 0, self.program.args.to_string(), spec.to_string());
+        if spec != self.args {
+            return unlike("structure of arguments", 0, self.args.to_string(), spec.to_string());
         }
-        for (i, (aval, leaf)) in self.program.avals.iter().zip(&leaves).enumerate() {
+        for (i, (aval, leaf)) in self.avals.iter().zip(&leaves).enumerate() {
             if *aval != leaf.aval() {
                 return unlike("argument", i, aval.to_string(), leaf.aval().to_string());
             }

@@ -126,6 +126,14 @@ fn list(v: Vec<Tensor>) -> Answer {
     Ok(Some(vec![Value::Tensors(v)]))
 }
 
+/// `f`, which adds, on operands of `x`'s dtype: a sum of truth values is whether any of them holds.
+fn adding(x: &Tensor, y: &Tensor, f: impl FnOnce(&Tensor, &Tensor) -> Tensor) -> Tensor {
+    match x.dtype() {
+        DType::Bool => f(&x.convert(DType::I64), &y.convert(DType::I64)).ne(0i64),
+        _ => f(x, y), // Every number adds as itself.
+    }
+}
+
 /// A number as a tensor of rank 0 in the dtype in which it meets `x`, where it promotes as a number does.
 fn beside(s: Scalar, x: &Tensor) -> Tensor {
     let dtype = result_type(&[&Operand::Tensor(x.clone()), &Operand::Scalar(s)]);
