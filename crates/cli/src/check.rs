@@ -5,18 +5,15 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use clap::ValueEnum;
-use cotangent::array::Array;
-use cotangent::ir::Graph;
-use cotangent::jit::Executable;
-use cotangent::transform::eval::eval;
-use cotangent::{Error, Tensor, simplify};
+use cotangent::simplify::simplify;
 use cotangent_torch::corpus::{Case, Outcome, Status, Suite, find_suites, run_case};
 use cotangent_torch::write_safetensors;
 use indicatif::{ProgressBar, ProgressStyle};
 use miette::{IntoDiagnostic, Report, Result};
 use rayon::prelude::*;
 use serde_json::json;
+
+use crate::engine::Engine;
 
 /// What to run, and what to write.
 #[derive(clap::Args)]
@@ -38,30 +35,6 @@ pub struct CheckArgs {
     /// What evaluates the graphs.
     #[arg(long, value_enum, default_value_t = Engine::Jit)]
     engine: Engine,
-}
-
-/// What evaluates a graph.
-#[derive(Clone, Copy, ValueEnum)]
-enum Engine {
-    /// Native code.
-    Jit,
-    /// The reference evaluator, op by op.
-    Eval,
-}
-
-impl Engine {
-    /// The results of the simplified graph.
-    fn run(self, graph: &Graph, args: &[Array]) -> Result<Vec<Array>, Error> {
-        let graph = simplify::simplify(graph);
-        match self {
-            Engine::Eval => eval(&graph, args),
-            Engine::Jit => {
-                let args: Vec<Tensor> = args.iter().cloned().map(Tensor::from_array).collect();
-                let results = Executable::new(&graph)?.call(&args)?;
-                results.iter().map(Tensor::to_array).collect()
-            }
-        }
-    }
 }
 
 type Tally = BTreeMap<(String, String), [usize; 4]>;
@@ -105,7 +78,7 @@ fn run_suite(args: &CheckArgs, dir: &std::path::Path, tally: &Mutex<Tally>) -> R
     let suite = Suite::read(dir).map_err(Report::new)?;
     let engine = args.engine;
     for case in suite.cases.iter().filter(|c| args.filter.as_deref().is_none_or(|g| matches(g, &c.name))) {
-        let outcome = run_case(&suite, case, &move |graph, inputs| engine.run(graph, inputs));
+        let outcome = run_case(&suite, case, &move |graph, inputs| engine.run(&simplify(graph), inputs));
         report(args, &suite, case, &outcome, tally)?;
     }
     Ok(())

@@ -9,12 +9,12 @@ use cotangent_core::tensor::trace::at;
 use cotangent_core::transform::build;
 use cotangent_core::{Error, Tensor};
 
-use crate::archive::Archive;
+use crate::archive::{Archive, Layout};
 use crate::args::{Arg, Call, Value};
 use crate::error::TorchError;
-use crate::overloads;
 use crate::schema::{self, Argument, GraphJson, Model, NodeJson, Payload, Size, TensorMeta};
 use crate::tensors::strided;
+use crate::{overloads, pickle};
 
 /// How deep sub-graphs may nest.
 const MAX_DEPTH: usize = 16;
@@ -63,8 +63,12 @@ impl Program {
     pub fn read(path: &Path) -> Result<Self, TorchError> {
         let mut archive = Archive::open(path)?;
         let format = |message: String| TorchError::Format { path: path.to_owned(), message };
-        let model: Model = serde_json::from_slice(&archive.require("models/model.json")?)
-            .map_err(|e| format(format!("models/model.json: {e}")))?;
+        let json = match archive.layout() {
+            Layout::Archive => "models/model.json",
+            Layout::Flat => "serialized_exported_program.json",
+        };
+        let model: Model =
+            serde_json::from_slice(&archive.require(json)?).map_err(|e| format(format!("{json}: {e}")))?;
         let version = &model.schema_version;
         if version.major != schema::MAJOR {
             return Err(format(format!(
@@ -74,19 +78,10 @@ impl Program {
                 version.minor
             )));
         }
-        let mut weights = BTreeMap::new();
-        for (folder, config) in
-            [("data/weights", "model_weights_config.json"), ("data/constants", "model_constants_config.json")]
-        {
-            let Some(bytes) = archive.read(&format!("{folder}/{config}"))? else { continue };
-            let payload: Payload = serde_json::from_slice(&bytes).map_err(|e| format(format!("{config}: {e}")))?;
-            for (name, entry) in payload.config {
-                let Some(meta) = entry.tensor_meta.filter(|_| !entry.use_pickle) else { continue };
-                let bytes = archive.require(&format!("{folder}/{}", entry.path_name))?;
-                weights
-                    .insert(name.clone(), weight(&meta, &bytes).map_err(|m| format(format!("weight `{name}`: {m}")))?);
-            }
-        }
+        let weights = match archive.layout() {
+            Layout::Archive => raw_weights(&mut archive, format)?,
+            Layout::Flat => pickled_weights(&mut archive, format)?,
+        };
         Self::assemble(model, weights)
     }
 
@@ -250,6 +245,41 @@ impl Program {
             |t: Tensor| env.checks.iter().fold(t, |t, (condition, message)| t.assert_that(condition, message));
         names.map(|n| env.tensor(n).map(checked)).collect()
     }
+}
+
+/// The weights and constants of an archive of models: an entry for each.
+fn raw_weights(
+    archive: &mut Archive,
+    format: impl Fn(String) -> TorchError,
+) -> Result<BTreeMap<String, Array>, TorchError> {
+    let mut weights = BTreeMap::new();
+    for (folder, config) in
+        [("data/weights", "model_weights_config.json"), ("data/constants", "model_constants_config.json")]
+    {
+        let Some(bytes) = archive.read(&format!("{folder}/{config}"))? else { continue };
+        let payload: Payload = serde_json::from_slice(&bytes).map_err(|e| format(format!("{config}: {e}")))?;
+        for (name, entry) in payload.config {
+            let Some(meta) = entry.tensor_meta.filter(|_| !entry.use_pickle) else { continue };
+            let bytes = archive.require(&format!("{folder}/{}", entry.path_name))?;
+            let array = weight(&meta, &bytes).map_err(|m| format(format!("weight `{name}`: {m}")))?;
+            weights.insert(name, array);
+        }
+    }
+    Ok(weights)
+}
+
+/// The weights and constants of a flat archive: dictionaries that `torch.save` wrote.
+fn pickled_weights(
+    archive: &mut Archive,
+    format: impl Fn(String) -> TorchError,
+) -> Result<BTreeMap<String, Array>, TorchError> {
+    let mut weights = BTreeMap::new();
+    for entry in ["serialized_state_dict.pt", "serialized_constants.pt"] {
+        if let Some(bytes) = archive.read(entry)?.filter(|b| !b.is_empty()) {
+            weights.extend(pickle::tensors(&bytes).map_err(|m| format(format!("{entry}: {m}")))?);
+        }
+    }
+    Ok(weights)
 }
 
 fn fixed_aval(dtype: i64, sizes: &[i64]) -> Result<Aval, String> {

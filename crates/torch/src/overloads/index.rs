@@ -5,7 +5,7 @@ use cotangent_core::Tensor;
 use cotangent_core::array::Array;
 use cotangent_core::ir::{DType, Shape};
 
-use super::{Answer, one, parts};
+use super::{Answer, adding, one, parts};
 use crate::args::{Call, Read};
 
 /// The overloads of this theme.
@@ -33,7 +33,7 @@ pub(super) fn call(c: &Call) -> Answer {
             let indices = clamped(c, &x)?;
             let given: Vec<Option<&Tensor>> = indices.iter().map(Option::as_ref).collect();
             let values = c.tensor("values")?.masked_fill(&mask.logical_not(), 0i64);
-            one(x.index_put_accumulate(&given, &values))
+            one(adding(&x, &values, |x, values| x.index_put_accumulate(&given, values)))
         }
         ("take", "default") => one(c.tensor("self")?.take(&c.tensor("index")?)),
         ("take_along_dim", "default") => {
@@ -53,7 +53,7 @@ pub(super) fn call(c: &Call) -> Answer {
         ("index_select_backward", "default") => {
             let (g, dim, at) = (c.tensor("grad")?, c.int("dim")?, c.tensor("index")?);
             let zeros = g.full_of(&cotangent_core::ir::Aval::new(g.dtype(), Shape::from(c.sizes("self_sizes")?)), 0.0);
-            one(zeros.index_add(dim, &at, &g, 1.0))
+            one(zeros.index_add(dim, &at, &g, 1i64))
         }
         ("gather", "default") => {
             let (x, dim, at) = (c.tensor("self")?, c.int("dim")?, c.tensor("index")?);
@@ -121,7 +121,7 @@ fn put(c: &Call) -> Answer {
             let wide = values.broadcast_to(x.shape());
             if accumulate { x.add(wide) } else { wide }
         }
-        [] if accumulate => x.index_put_accumulate(&given, &values),
+        [] if accumulate => adding(&x, &values, |x, values| x.index_put_accumulate(&given, values)),
         [] => x.index_put(&given, &values),
         [at] if given.iter().flatten().count() == 1 => match filled(&x, given[*at], *at, &values) {
             Some((mask, values)) if accumulate => x.add(&values).where_(&mask, &x),

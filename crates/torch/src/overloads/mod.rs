@@ -111,6 +111,11 @@ fn one(t: Tensor) -> Answer {
     Ok(Some(vec![Value::Tensor(t)]))
 }
 
+/// Several tensors.
+fn many(t: impl IntoIterator<Item = Tensor>) -> Answer {
+    Ok(Some(t.into_iter().map(Value::Tensor).collect()))
+}
+
 /// Two tensors.
 fn two((a, b): (Tensor, Tensor)) -> Answer {
     Ok(Some(vec![Value::Tensor(a), Value::Tensor(b)]))
@@ -119,6 +124,14 @@ fn two((a, b): (Tensor, Tensor)) -> Answer {
 /// A list of tensors, as one value.
 fn list(v: Vec<Tensor>) -> Answer {
     Ok(Some(vec![Value::Tensors(v)]))
+}
+
+/// `f`, which adds, on operands of `x`'s dtype: a sum of truth values is whether any of them holds.
+fn adding(x: &Tensor, y: &Tensor, f: impl FnOnce(&Tensor, &Tensor) -> Tensor) -> Tensor {
+    match x.dtype() {
+        DType::Bool => f(&x.convert(DType::I64), &y.convert(DType::I64)).ne(0i64),
+        _ => f(x, y), // Every number adds as itself.
+    }
 }
 
 /// A number as a tensor of rank 0 in the dtype in which it meets `x`, where it promotes as a number does.
@@ -158,9 +171,4 @@ fn both(c: &Call, first: &str, second: &str) -> Result<(Tensor, Operand), TorchE
         (Operand::Scalar(s), Operand::Tensor(y)) => Ok((beside(s, &y), Operand::Tensor(y))),
         (Operand::Scalar(_), Operand::Scalar(_)) => Err(c.wrong(second, "a tensor beside a number")),
     }
-}
-
-/// Several tensors.
-fn many(t: impl IntoIterator<Item = Tensor>) -> Answer {
-    Ok(Some(t.into_iter().map(Value::Tensor).collect()))
 }

@@ -5,7 +5,7 @@ use cotangent_core::Tensor;
 use cotangent_core::ir::{Aval, DType, Scalar, Shape};
 use cotangent_core::ops::Reduction;
 
-use super::{Answer, one, parts};
+use super::{Answer, adding, one, parts};
 use crate::args::{Call, Read};
 
 /// The overloads of this theme.
@@ -30,7 +30,7 @@ pub(super) fn call(c: &Call) -> Answer {
         }
         ("scatter_add", "default") => {
             let (x, dim, index) = at()?;
-            x.scatter_add(dim, &index, &c.tensor("src")?)
+            adding(&x, &c.tensor("src")?, |x, src| x.scatter_add(dim, &index, src))
         }
         ("scatter_reduce", "two") => {
             let ((x, dim, index), src) = (at()?, c.tensor("src")?);
@@ -45,7 +45,8 @@ pub(super) fn call(c: &Call) -> Answer {
         }
         ("index_add", "default") => {
             let (x, dim, index) = vectors(at()?);
-            let y = x.index_add(dim, &index, &lifted(&c.tensor("source")?), c.scalar_or("alpha", 1i64)?);
+            let alpha = c.scalar_or("alpha", 1i64)?;
+            let y = adding(&x, &lifted(&c.tensor("source")?), |x, source| x.index_add(dim, &index, source, alpha));
             y.view_to(c.tensor("self")?.shape())
         }
         ("index_copy", "default") => {
@@ -71,7 +72,8 @@ pub(super) fn call(c: &Call) -> Answer {
                 let (n, m) = (x.numel(), index.numel());
                 let index = index.convert(DType::I64);
                 let places = (&index + n as i64).where_(&index.lt(0i64), &index).view_to(&[m].into());
-                x.view_to(&[n].into()).index_add_along(0, &places, &source.view_to(&[m].into())).view_to(x.shape())
+                let (flat, source) = (x.view_to(&[n].into()), source.view_to(&[m].into()));
+                adding(&flat, &source, |x, source| x.index_add_along(0, &places, source)).view_to(x.shape())
             } else {
                 x.put(&index, &source)
             }
@@ -160,7 +162,7 @@ fn combined(x: &Tensor, dim: i64, index: &Tensor, src: &Tensor, how: Combination
         }
     };
     match how {
-        Combination::Sum => base.scatter_add(dim, index, src),
+        Combination::Sum => adding(&base, src, |x, src| x.scatter_add(dim, index, src)),
         Combination::By(reduction) => base.scatter_reduce(dim, index, src, reduction),
         Combination::Mean => {
             let sum = base.scatter_add(dim, index, src);

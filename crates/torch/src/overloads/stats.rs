@@ -79,13 +79,13 @@ fn weighted_covariance(c: &Call) -> Read<Tensor> {
     Ok(if x.rank() == 2 && rows != 1 { product } else { product.view_to(&().into()) })
 }
 
-/// The ends of a histogram: those given, or those of the data where both are the same.
-fn ends(x: &Tensor, low: f64, high: f64) -> (Tensor, Tensor) {
+/// The ends of a histogram: those given, or those of the data where both are the same, `margin` apart from a single value.
+fn ends(x: &Tensor, low: f64, high: f64, margin: f64) -> (Tensor, Tensor) {
     let scalar = |v: f64| x.full_of(&Aval::new(x.dtype(), ()), v);
     let (low, high) =
         if low == high && x.numel() > 0 { (x.min().detach(), x.max().detach()) } else { (scalar(low), scalar(high)) };
     let same = low.eq(&high);
-    ((&low - 1.0).where_(&same, &low), (&high + 1.0).where_(&same, &high))
+    ((&low - margin).where_(&same, &low), (&high + margin).where_(&same, &high))
 }
 
 /// The sum of `weight` over the elements of each bin; those outside have no bin.
@@ -99,7 +99,7 @@ fn counted(bin: &Tensor, inside: &Tensor, weight: &Tensor, bins: usize) -> Tenso
 fn histc(c: &Call) -> Read<Tensor> {
     let x = c.tensor("self")?.reshape([-1i64]);
     let bins = c.size("bins").or_else(|e| if c.get("bins").is_none() { Ok(100) } else { Err(e) })?;
-    let (low, high) = ends(&x, c.float_or("min", 0.0)?, c.float_or("max", 0.0)?);
+    let (low, high) = ends(&x, c.float_or("min", 0.0)?, c.float_or("max", 0.0)?, 1.0);
     let inside = x.ge(&low).bitwise_and(x.le(&high));
     let place = ((&x - &low) / (&high - &low) * bins as f64).where_(&inside, 0.0);
     Ok(counted(&place.convert(DType::I64), &inside, &x.ones_like(), bins))
@@ -117,7 +117,7 @@ fn histogram(c: &Call) -> Read<(Tensor, Tensor)> {
             let bins = c.size("bins").or_else(|e| if c.get("bins").is_none() { Ok(100) } else { Err(e) })?;
             let range = c.opt_floats("range")?.unwrap_or_else(|| vec![0.0, 0.0]);
             let [low, high] = range.as_slice() else { return Err(c.wrong("range", "two numbers")) };
-            let (low, high) = ends(&x, *low, *high);
+            let (low, high) = ends(&x, *low, *high, 0.5);
             let at = x.arange_like((bins + 1).into(), x.dtype());
             let step = (&high - &low) / bins as f64;
             let half = ((bins + 1) / 2) as f64;
