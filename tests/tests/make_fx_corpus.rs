@@ -175,10 +175,8 @@ fn code_is_read() {
                 a = b = None\n    c = torch.ops.aten.cos.default(x_1);  x_1 = None\n    d = torch.ops.aten.exp.default(c);  \
                 d = None\n    return c\n";
     assert_eq!(live_statements(code), 3);
-    assert_eq!(targets(code).into_iter().collect::<Vec<_>>(), [
-        "aten.cos.default",
-        "aten.exp.default",
-        "aten.fill_.Scalar",
-        "aten.sin.default"
-    ]);
+    assert_eq!(
+        targets(code).into_iter().collect::<Vec<_>>(),
+        ["aten.cos.default", "aten.exp.default", "aten.fill_.Scalar", "aten.sin.default"]
+    );
 }
