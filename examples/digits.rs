@@ -2,7 +2,7 @@
 
 use cotangent::data::{Batches, Curve, Progress};
 use cotangent::nn::{Dropout, Forward, Linear, Module, Pass, State};
-use cotangent::optim::{Adam, AdamState, Schedule, clip_by_norm};
+use cotangent::optim::{AdamState, AdamW, Schedule, clip_by_norm};
 use cotangent::prelude::*;
 use cotangent::random::Keys;
 
@@ -22,7 +22,7 @@ impl Net {
     /// A new network with this many numbers between the layers.
     pub fn new(width: usize, seed: i64) -> Self {
         let keys = &mut Keys::new(seed);
-        Net { hidden: Linear::new(64, width, keys), dropout: Dropout::new(0.1), out: Linear::new(width, 10, keys) }
+        Net { hidden: Linear::new(64, width, keys), dropout: Dropout::new(0.5), out: Linear::new(width, 10, keys) }
     }
 }
 
@@ -36,7 +36,7 @@ impl Forward for Net {
 /// Trains for this many epochs; the trained network, and the losses.
 pub fn train(net: &Net, data: (Tensor, Tensor), epochs: usize) -> Result<(Net, Curve), Error> {
     let batches = Batches::new(data, 64)?.shuffled(1).drop_last();
-    let adam = Adam::new(Schedule::one_cycle(0.01, epochs * batches.len()));
+    let adam = AdamW::new(Schedule::one_cycle(0.01, epochs * batches.len()));
 
     // Forward and backward pass, clipping and update are one graph, compiled at the first call.
     let step = jit(|params: State, state: AdamState<State>, key: Key, images: Tensor, labels: Tensor| {
@@ -65,7 +65,7 @@ pub fn train(net: &Net, data: (Tensor, Tensor), epochs: usize) -> Result<(Net, C
 
 fn main() -> Result<(), Error> {
     let [train_data, (images, labels)] = split()?;
-    let net = Net::new(128, 0);
+    let net = Net::new(256, 0);
     println!("{net:#}");
 
     let (net, curve) = train(&net, train_data, 30)?;

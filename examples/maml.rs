@@ -76,7 +76,7 @@ pub fn train(steps: usize) -> Result<[f32; 2], Error> {
 }
 
 fn main() -> Result<(), Error> {
-    let [before, after] = train(3000)?;
+    let [before, after] = train(2000)?;
     println!("error after one step of adaptation to new tasks: {before:.3} before, {after:.3} after meta-training");
     Ok(())
 }
