@@ -34,7 +34,9 @@ impl Executable {
     /// *Errors*: data that an op cannot compute with.
     pub fn call(&self, args: &[Tensor]) -> Result<Vec<Tensor>, Error> {
         let inputs: Option<Inputs> = args.iter().map(|a| Some(a.as_array()?.data().bytes())).collect();
-        self.run(&inputs.ok_or_else(|| failed(&self.name, "expected tensors with values"))?, |results| results.collect())
+        self.run(&inputs.ok_or_else(|| failed(&self.name, "expected tensors with values"))?, |results| {
+            results.collect()
+        })
     }
 
     /// What `take` makes of the results at `inputs`.
