@@ -10,6 +10,7 @@ pub mod args;
 pub mod corpus;
 mod error;
 mod overloads;
+mod pickle;
 mod program;
 mod schema;
 mod tensors;

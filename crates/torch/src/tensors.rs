@@ -9,6 +9,9 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::error::TorchError;
 
+/// The most bytes to which the elements of a smaller storage may be repeated.
+const MAX_REPEATED: usize = 1 << 30;
+
 fn from_safe(d: Dtype) -> Option<DType> {
     match d {
         Dtype::F32 => Some(DType::F32),
@@ -95,6 +98,10 @@ pub(crate) fn strided(aval: &Aval, bytes: &[u8], strides: &[i64], offset: i64) -
     let row_major: Vec<i64> = aval.shape.strides().iter().map(|s| *s as i64).collect();
     let contiguous = sizes.iter().zip(strides.iter().zip(&row_major)).all(|(n, (s, r))| *n <= 1 || s == r);
     let start = usize::try_from(offset).ok()?.checked_mul(width)?;
+    // A file may say that one element fills any shape.
+    if n.checked_mul(width)? > bytes.len().max(MAX_REPEATED) {
+        return None;
+    }
     if contiguous {
         return Array::from_le_bytes(aval, bytes.get(start..start.checked_add(n.checked_mul(width)?)?)?);
     }

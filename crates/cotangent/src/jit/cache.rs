@@ -3,15 +3,17 @@
 //! A call compares its arguments with the signatures where they lie: it builds no key, takes no lock and, as long as one signature is
 //! called, writes to no memory that other threads read.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use cotangent_core::error::Error;
-use cotangent_core::ir::{Aval, TreeSpec};
+use cotangent_core::ir::{Aval, Graph, TreeSpec};
 
 use super::executable::{Executable, Inputs};
-use crate::tree::Tree;
+use super::trap::{Trap, Trapped};
+use crate::tree::{Tree, assemble};
 
 /// Programs that one function keeps.
 const KEPT: usize = 64;
@@ -22,7 +24,23 @@ pub(super) struct Program {
     pub args: TreeSpec,
     pub avals: Vec<Aval>,
     pub out: TreeSpec,
-    pub executable: Executable,
+    pub run: Run,
+}
+
+/// How a program runs.
+#[derive(Debug)]
+pub(super) enum Run {
+    Plain(Executable),
+    Trapped(Trapped),
+}
+
+impl Run {
+    pub fn new(graph: &Graph, trap: Option<Trap>) -> Result<Self, Error> {
+        Ok(match trap {
+            None => Run::Plain(Executable::new(graph)?),
+            Some(trap) => Run::Trapped(Trapped::new(graph, trap)?),
+        })
+    }
 }
 
 impl Program {
@@ -32,9 +50,23 @@ impl Program {
         if !self.take(args, &mut inputs) {
             return None;
         }
-        Some(self.executable.run(&inputs, |results| {
-            T::from_leaves(&self.out, results).expect("the structure comes from a tree of this type")
-        }))
+        Some(match &self.run {
+            Run::Plain(executable) => executable.run(&inputs, |results| assemble(&self.out, results)),
+            Run::Trapped(trapped) => trapped.call(&self.avals, &inputs).map(|results| assemble(&self.out, results)),
+        })
+    }
+
+    /// What differs from the signature of `before`, first difference first.
+    fn difference(&self, before: &Program) -> String {
+        if self.args != before.args {
+            return format!("arguments of structure {} in place of {}", self.args, before.args);
+        }
+        let differs = self.avals.iter().zip(&before.avals).enumerate().find(|(_, (a, b))| a != b);
+        match differs {
+            Some((i, (a, b))) => format!("leaf {i}: {a} in place of {b}"),
+            // Two threads have compiled the same program at once, or it had been dropped.
+            None => "the same signature again".to_owned(),
+        }
     }
 
     /// Fills `inputs` with the elements of the leaves, if structure, dtypes and shapes are the program's and every leaf has
@@ -57,6 +89,8 @@ pub(super) struct Cache {
     /// Where the program of the last call is, probably.
     last: AtomicUsize,
     compilations: AtomicUsize,
+    /// Why, at most [`KEPT`].
+    reasons: Mutex<VecDeque<String>>,
 }
 
 #[derive(Debug, Clone)]
@@ -86,8 +120,20 @@ impl Cache {
         })
     }
 
+    /// Why programs were compiled after the first.
+    pub fn recompilations(&self) -> Vec<String> {
+        self.reasons.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
     /// Keeps a program for later calls.
     pub fn keep(&self, program: Arc<Program>) {
+        if let Some(before) = self.kept.load().last() {
+            let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+            if reasons.len() == KEPT {
+                reasons.pop_front();
+            }
+            reasons.push_back(program.difference(&before.program));
+        }
         self.compilations.fetch_add(1, Ordering::Relaxed);
         let new = Kept { program, used: Arc::new(AtomicBool::new(true)) };
         self.kept.rcu(|kept| {

@@ -2,6 +2,9 @@
 
 mod cache;
 mod executable;
+mod profile;
+mod stages;
+mod trap;
 
 use std::sync::Arc;
 
@@ -11,8 +14,14 @@ use cotangent_core::tensor::trace::Level;
 use crate::capture::capture;
 use crate::function::{Arguments, Function, by_reference};
 use crate::tree::checked_leaves;
-use cache::{Cache, Program};
+use cache::{Cache, Program, Run};
+
+pub use cotangent_loops::cost::Cost;
 pub use executable::Executable;
+pub(crate) use executable::failed;
+pub use profile::{Kernel, Profile};
+pub use stages::{Compiled, Lowered};
+pub use trap::Trap;
 
 /// The function `f`, compiled to native loops.
 ///
@@ -33,20 +42,61 @@ pub use executable::Executable;
 /// # }
 /// ```
 pub fn jit<F>(f: F) -> Jit<F> {
-    Jit { f, cache: Cache::default() }
+    Jit { f, trap: None, cache: Cache::default() }
 }
 
 /// The function that [`jit`] makes. Many threads may call it at once.
 #[derive(Debug)]
 pub struct Jit<F> {
     f: F,
+    trap: Option<Trap>,
     cache: Cache,
 }
 
 impl<F> Jit<F> {
+    /// The same function whose programs stop at the first value that `trap` catches, and name its op, index and source line.
+    ///
+    /// Indices out of bounds and integer divisions by zero are always caught. A call keeps all intermediate values and looks at
+    /// each, so this is for finding a mistake.
+    ///
+    /// ```
+    /// use cotangent::jit::Trap;
+    /// use cotangent::prelude::*;
+    ///
+    /// # fn main() -> Result<(), Error> {
+    /// let f = jit(|x: Tensor| (x - 1.0).log().sum()).trap(Trap::Nan);
+    /// let e = f.call((Tensor::from([2.0f32, 0.5]),)).unwrap_err();
+    /// assert!(e.to_string().starts_with("`log` at "), "{e}");
+    /// assert!(e.to_string().ends_with(": NaN at index [1] of f32[2]"), "{e}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn trap(self, trap: Trap) -> Self {
+        Jit { f: self.f, trap: Some(trap), cache: Cache::default() }
+    }
+
     /// How many programs were compiled so far.
     pub fn compilations(&self) -> usize {
         self.cache.compilations()
+    }
+
+    /// Why programs were compiled after the first: what differed from the program before it. The latest come last; of very many, the
+    /// first are forgotten.
+    ///
+    /// ```
+    /// use cotangent::prelude::*;
+    ///
+    /// # fn main() -> Result<(), Error> {
+    /// let f = jit(|x: Tensor| x.exp());
+    /// for n in [2, 3] {
+    ///     f.call((Tensor::from(vec![0.0f32; n]),))?;
+    /// }
+    /// assert_eq!(f.recompilations(), ["leaf 0: f32[3] in place of f32[2]"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn recompilations(&self) -> Vec<String> {
+        self.cache.recompilations()
     }
 }
 
@@ -66,8 +116,8 @@ impl<Args: Arguments, F: Function<Args>> Function<Args> for Jit<F> {
             // It depends on an enclosing trace, which goes on recording.
             return self.f.call(args);
         }
-        let (avals, executable) = (captured.graph.param_avals(), Executable::new(&captured.graph)?);
-        let program = Arc::new(Program { args: spec, avals, out: captured.out_spec, executable });
+        let (avals, run) = (captured.graph.param_avals(), Run::new(&captured.graph, self.trap)?);
+        let program = Arc::new(Program { args: spec, avals, out: captured.out_spec, run });
         self.cache.keep(program.clone());
         program.call(&args).expect("a program takes the arguments that it was compiled for")
     }
