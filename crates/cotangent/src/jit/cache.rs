@@ -46,7 +46,10 @@ impl Run {
 impl Program {
     /// The result at `args`; `None` if the program is for other arguments.
     pub fn call<A: Tree, T: Tree>(&self, args: &A) -> Option<Result<T, Error>> {
-        let inputs = self.inputs(args)?;
+        let mut inputs = Inputs::new();
+        if !self.take(args, &mut inputs) {
+            return None;
+        }
         Some(match &self.run {
             Run::Plain(executable) => executable.run(&inputs, |results| assemble(&self.out, results)),
             Run::Trapped(trapped) => trapped.call(&self.avals, &inputs).map(|results| assemble(&self.out, results)),
@@ -66,16 +69,16 @@ impl Program {
         }
     }
 
-    /// The elements of the leaves, if structure, dtypes and shapes are the program's and every leaf has elements.
-    fn inputs<'a, A: Tree>(&self, args: &'a A) -> Option<Inputs<'a>> {
-        let mut inputs = Inputs::new();
+    /// Fills `inputs` with the elements of the leaves, if structure, dtypes and shapes are the program's and every leaf has
+    /// elements.
+    fn take<'a, A: Tree>(&self, args: &'a A, inputs: &mut Inputs<'a>) -> bool {
         let mut avals = self.avals.iter();
         let mut same = true;
         let structure = args.visit_leaves(&self.args, &mut |x| match (x.as_array(), avals.next()) {
             (Some(x), Some(a)) if x.dtype() == a.dtype && *x.shape() == a.shape => inputs.push(x.data().bytes()),
             (Some(_) | None, Some(_) | None) => same = false,
         });
-        (structure && same && inputs.len() == self.avals.len()).then_some(inputs)
+        structure && same && inputs.len() == self.avals.len()
     }
 }
 
