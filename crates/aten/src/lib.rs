@@ -37,6 +37,7 @@ pub mod nn;
 pub mod order;
 pub mod piece;
 pub mod pointwise;
+pub mod quantile;
 pub mod reduce;
 pub mod shape;
 pub mod special;
@@ -60,6 +61,7 @@ pub mod prelude {
     pub use crate::order::Orders;
     pub use crate::piece::{PadMode, Parts};
     pub use crate::pointwise::Pointwise;
+    pub use crate::quantile::{Between, Nans, Quantiles};
     pub use crate::reduce::Reductions;
     pub use crate::shape::{Shapes, broadcast_tensors};
     pub use crate::special::{Rounding, Specials};

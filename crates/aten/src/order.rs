@@ -9,6 +9,7 @@ use crate::arg::{AsTensor, At, Over, at, attempt, attempt_pair, bad, bad_operand
 use crate::call::{int, many, num, one};
 use crate::reduce::zero_index;
 use crate::schema;
+use crate::special::{Rounding, Specials};
 
 /// Sorting, order statistics and searching under PyTorch's names. Derivatives go to the elements that are returned.
 pub trait Orders: AsTensor {
@@ -97,10 +98,33 @@ pub trait Orders: AsTensor {
         let params = [("dim", num(d as i64)), ("keepdim", num(over.keepdim))];
         let [values, indices] = many(schema::MEDIAN_DIM, &params, &[x], |a| {
             picked(&a[0], d, over.keepdim, |x, order| {
-                let nans = x.ne(x).convert(DType::I64).sum_over(&[d]).view_to(&x.shape().with(d, 1));
+                let nans = nans_along(x, d);
                 let middle = nans.full_like((n - 1) as i64 / 2);
                 let at = (n as i64 - &nans).where_(&nans.gt(0i64), middle);
                 order.gather_along(d, &at)
+            })
+        });
+        (values, indices)
+    }
+
+    /// The median along one dim of the elements that are not NaN, the lower one of two, and where it is; NaN if all
+    /// are.
+    ///
+    /// *Errors*: `nanmedian_c1` no single dim; `nanmedian_c2` no elements.
+    #[track_caller]
+    fn nanmedian_dim(&self, over: impl Into<Over>) -> (Tensor, Tensor) {
+        let (x, over) = (self.tensor(), over.into());
+        let d = attempt_pair!(only(at!("nanmedian", 1), x, &over));
+        let n = crate::arg::size_at(x, d);
+        if n == 0 {
+            let poison = bad_operand(at!("nanmedian", 2), x, "at least one element along the dim");
+            return (poison.clone(), poison);
+        }
+        let params = [("dim", num(d as i64)), ("keepdim", num(over.keepdim))];
+        let [values, indices] = many(schema::NANMEDIAN_DIM, &params, &[x], |a| {
+            picked(&a[0], d, over.keepdim, |x, order| {
+                let numbers = (n as i64 - nans_along(x, d)).maximum(1i64);
+                order.gather_along(d, &(numbers - 1i64).div_rounded(2i64, Rounding::Floor))
             })
         });
         (values, indices)
@@ -114,17 +138,19 @@ pub trait Orders: AsTensor {
         if x.numel() == 0 {
             return x.full_of(&Aval::new(x.dtype(), ()), f64::NAN);
         }
-        one(schema::MEDIAN, &[], &[x], |a| {
-            let flat = a[0].view_to(&[a[0].numel()].into());
-            let value = flat.median_dim(0).0.detach();
-            if !value.dtype().is_float() {
-                return value;
-            }
-            let same = flat.eq(&value).bitwise_or(flat.ne(&flat).bitwise_and(value.ne(&value)));
-            // The value exactly, and the derivative of the mean of the elements that have it.
-            let moved = (&flat - flat.detach()).where_(&same, 0.0).sum_over(&[0]);
-            &value + moved / same.convert(value.dtype()).sum_over(&[0])
-        })
+        one(schema::MEDIAN, &[], &[x], |a| shared(&a[0], |flat| flat.median_dim(0).0))
+    }
+
+    /// The median of all elements that are not NaN, the lower one of two; NaN if all are. Equal elements share the
+    /// derivative.
+    #[track_caller]
+    fn nanmedian(&self) -> Tensor {
+        let x = self.tensor();
+        attempt!(live(&[x]));
+        if x.numel() == 0 {
+            return x.full_of(&Aval::new(x.dtype(), ()), f64::NAN);
+        }
+        one(schema::NANMEDIAN, &[], &[x], |a| shared(&a[0], |flat| flat.nanmedian_dim(0).0))
     }
 
     /// The most frequent element along one dim, the smallest of several, and the last place where it is.
@@ -257,6 +283,25 @@ pub trait Orders: AsTensor {
 }
 
 impl Orders for Tensor {}
+
+/// The number of NaN along `d`, whose size becomes 1.
+#[track_caller]
+fn nans_along(x: &Tensor, d: usize) -> Tensor {
+    x.ne(x).convert(DType::I64).sum_over(&[d]).view_to(&x.shape().with(d, 1))
+}
+
+/// The element that `choose` finds among all, with the derivative of the mean of the elements that are equal to it.
+#[track_caller]
+fn shared(x: &Tensor, choose: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
+    let flat = x.view_to(&[x.numel()].into());
+    let value = choose(&flat).detach();
+    if !value.dtype().is_float() {
+        return value;
+    }
+    let same = flat.eq(&value).bitwise_or(flat.ne(&flat).bitwise_and(value.ne(&value)));
+    let moved = (&flat - flat.detach()).where_(&same, 0.0).sum_over(&[0]);
+    &value + moved / same.convert(value.dtype()).sum_over(&[0])
+}
 
 #[track_caller]
 fn sorted(x: &Tensor, dim: i64, descending: bool) -> Result<(Tensor, Tensor), Tensor> {

@@ -6,8 +6,8 @@ use cotangent_core::Tensor;
 use cotangent_core::ir::{DType, Scalar};
 use cotangent_core::tensor::{IntoOperand, Operand, broadcast_shapes, float_of, result_type};
 
-use crate::arg::{AsTensor, At, at, attempt, bad_pair, float, live};
-use crate::call::{num, one, opt};
+use crate::arg::{AsTensor, At, at, attempt, attempt_pair, bad_pair, float, live};
+use crate::call::{many, num, one, opt};
 use crate::schema;
 
 /// Both operands as tensors that broadcast; a number becomes a tensor of rank 0 that promotes as it would.
@@ -291,6 +291,47 @@ pub trait Pointwise: AsTensor {
     fn ndtr(&self) -> Tensor {
         let x = self.tensor();
         ((-x * std::f64::consts::FRAC_1_SQRT_2).erfc()) * 0.5
+    }
+
+    /// The angle of a real number: 0, π below zero, NaN at NaN. Derivative 0.
+    #[track_caller]
+    fn angle(&self) -> Tensor {
+        let x = self.tensor();
+        let x = x.convert(float_of(x.dtype())).detach();
+        let angle = x.full_like(PI).where_(&x.lt(0.0), 0.0);
+        x.where_(&x.ne(&x), angle)
+    }
+
+    /// The mantissa, of size in [½, 1), and the exponent of 2 as `i32`; 0, infinities and NaN have the exponent 0.
+    ///
+    /// *Derivative*: of the mantissa, that of the division by the power of 2.
+    /// *Errors*: `frexp_c1` integers.
+    #[track_caller]
+    fn frexp(&self) -> (Tensor, Tensor) {
+        let x = self.tensor();
+        attempt_pair!(float(at!("frexp", 1), x));
+        let [mantissa, exponent] = many(schema::FREXP_TENSOR, &[], &[x], |a| {
+            let d = a[0].dtype();
+            let x = a[0].convert(d.compute());
+            let size = x.detach().abs();
+            let ordinary = size.gt(0.0).bitwise_and(size.lt(f64::INFINITY));
+            let size = size.where_(&ordinary, 1.0);
+            // Below the normal numbers, logarithms and powers lose digits: these are raised first.
+            let small = size.lt(1e-30);
+            let raised = &size * size.full_like(2f64.powi(100)).where_(&small, 1.0);
+            let guess = raised.log2().floor() + 1.0;
+            let scaled = |e: &Tensor| {
+                let half = (e * 0.5).floor();
+                &raised * (-&half).exp2() * (&half - e).exp2()
+            };
+            let m = scaled(&guess);
+            let e = &guess + m.ge(1.0).convert(m.dtype()) - m.lt(0.5).convert(m.dtype());
+            let e = (&e - e.full_like(100.0).where_(&small, 0.0)).where_(&ordinary, 0.0);
+            let half = (&e * 0.5).floor();
+            let mantissa = &x * (-&half).exp2() * (&half - &e).exp2();
+            [mantissa.convert(d), e.convert(DType::I32)]
+        });
+        (mantissa, exponent)
     }
 
     /// The number itself; an error on `bool`, as in PyTorch.

@@ -21,6 +21,9 @@ pub(crate) const LOGSUMEXP: &str = "aten::logsumexp(Tensor self, int[1] dim, boo
 pub(crate) const MEDIAN: &str = "aten::median(Tensor self) -> Tensor";
 pub(crate) const MEDIAN_DIM: &str =
     "aten::median.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)";
+pub(crate) const NANMEDIAN: &str = "aten::nanmedian(Tensor self) -> Tensor";
+pub(crate) const NANMEDIAN_DIM: &str =
+    "aten::nanmedian.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)";
 pub(crate) const MAX_DIM: &str =
     "aten::max.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)";
 pub(crate) const MIN_DIM: &str =
@@ -113,6 +116,7 @@ pub(crate) const NAN_TO_NUM: &str =
 pub(crate) const FRAC: &str = "aten::frac(Tensor self) -> Tensor";
 pub(crate) const DEG2RAD: &str = "aten::deg2rad(Tensor self) -> Tensor";
 pub(crate) const RAD2DEG: &str = "aten::rad2deg(Tensor self) -> Tensor";
+pub(crate) const FREXP_TENSOR: &str = "aten::frexp.Tensor(Tensor self) -> (Tensor mantissa, Tensor exponent)";
 pub(crate) const HYPOT: &str = "aten::hypot(Tensor self, Tensor other) -> Tensor";
 pub(crate) const LOGADDEXP: &str = "aten::logaddexp(Tensor self, Tensor other) -> Tensor";
 pub(crate) const LOGADDEXP2: &str = "aten::logaddexp2(Tensor self, Tensor other) -> Tensor";
@@ -193,6 +197,7 @@ pub(crate) const _LINALG_SLOGDET: &str =
 pub(crate) const LOGDET: &str = "aten::logdet(Tensor self) -> Tensor";
 pub(crate) const LINALG_HOUSEHOLDER_PRODUCT: &str =
     "aten::linalg_householder_product(Tensor input, Tensor tau) -> Tensor";
+pub(crate) const GEQRF: &str = "aten::geqrf(Tensor self) -> (Tensor a, Tensor tau)";
 pub(crate) const ORMQR: &str =
     "aten::ormqr(Tensor self, Tensor input2, Tensor input3, bool left=True, bool transpose=False) -> Tensor";
 pub(crate) const LINALG_MATRIX_NORM: &str = "aten::linalg_matrix_norm(Tensor self, Scalar ord, int[] dim=[-2, -1], bool keepdim=False, *, ScalarType? dtype=None) -> Tensor";
@@ -206,3 +211,8 @@ pub(crate) const LINALG_COND: &str = "aten::linalg_cond(Tensor self, Scalar? p=N
 pub(crate) const LINALG_COND_P_STR: &str = "aten::linalg_cond.p_str(Tensor self, str p) -> Tensor";
 pub(crate) const COPYSIGN_TENSOR: &str = "aten::copysign.Tensor(Tensor self, Tensor other) -> Tensor";
 pub(crate) const SPECIAL_XLOG1PY: &str = "aten::special_xlog1py(Tensor self, Tensor other) -> Tensor";
+pub(crate) const _FUSED_RMS_NORM: &str =
+    "aten::_fused_rms_norm(Tensor input, int[] normalized_shape, Tensor? weight, float? eps) -> (Tensor, Tensor)";
+pub(crate) const _UPSAMPLE_BILINEAR2D_AA: &str = "aten::_upsample_bilinear2d_aa(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor";
+pub(crate) const _UPSAMPLE_BICUBIC2D_AA: &str = "aten::_upsample_bicubic2d_aa(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor";
+pub(crate) const _UPSAMPLE_LANCZOS2D_AA: &str = "aten::_upsample_lanczos2d_aa(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor";

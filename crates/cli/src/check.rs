@@ -5,16 +5,15 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use cotangent::array::Array;
-use cotangent::ir::Graph;
-use cotangent::transform::eval::eval;
-use cotangent::{Error, simplify};
+use cotangent::simplify::simplify;
 use cotangent_torch::corpus::{Case, Outcome, Status, Suite, find_suites, run_case};
 use cotangent_torch::write_safetensors;
 use indicatif::{ProgressBar, ProgressStyle};
 use miette::{IntoDiagnostic, Report, Result};
 use rayon::prelude::*;
 use serde_json::json;
+
+use crate::engine::Engine;
 
 /// What to run, and what to write.
 #[derive(clap::Args)]
@@ -33,6 +32,9 @@ pub struct CheckArgs {
     /// How many cases run at once; the number of cores if it is not given.
     #[arg(long)]
     jobs: Option<usize>,
+    /// What evaluates the graphs.
+    #[arg(long, value_enum, default_value_t = Engine::Jit)]
+    engine: Engine,
 }
 
 type Tally = BTreeMap<(String, String), [usize; 4]>;
@@ -74,16 +76,12 @@ pub fn run(args: &CheckArgs) -> Result<()> {
 
 fn run_suite(args: &CheckArgs, dir: &std::path::Path, tally: &Mutex<Tally>) -> Result<()> {
     let suite = Suite::read(dir).map_err(Report::new)?;
+    let engine = args.engine;
     for case in suite.cases.iter().filter(|c| args.filter.as_deref().is_none_or(|g| matches(g, &c.name))) {
-        let outcome = run_case(&suite, case, &engine);
+        let outcome = run_case(&suite, case, &move |graph, inputs| engine.run(&simplify(graph), inputs));
         report(args, &suite, case, &outcome, tally)?;
     }
     Ok(())
-}
-
-/// The reference evaluator on the simplified graph.
-fn engine(graph: &Graph, args: &[Array]) -> Result<Vec<Array>, Error> {
-    eval(&simplify::simplify(graph), args)
 }
 
 fn report(args: &CheckArgs, suite: &Suite, case: &Case, outcome: &Outcome, tally: &Mutex<Tally>) -> Result<()> {
@@ -128,28 +126,33 @@ fn matches(pattern: &str, name: &str) -> bool {
     true
 }
 
+/// Families with the transforms of each that do not pass everywhere, then transforms over all families.
 fn table(tally: &Tally) -> String {
-    let mut families: BTreeMap<&str, [usize; 4]> = BTreeMap::new();
+    let mut families: BTreeMap<&str, BTreeMap<&str, [usize; 4]>> = BTreeMap::new();
     let mut transforms: BTreeMap<&str, [usize; 4]> = BTreeMap::new();
-    let mut all = [0; 4];
     for ((family, transform), counts) in tally {
-        for i in 0..4 {
-            families.entry(family).or_default()[i] += counts[i];
-            transforms.entry(transform).or_default()[i] += counts[i];
-            all[i] += counts[i];
-        }
+        families.entry(family).or_default().insert(transform, *counts);
+        let sum = transforms.entry(transform).or_default();
+        *sum = added(*sum, *counts);
     }
     let mut out = format!("{:<24}{:>8}{:>8}{:>14}{:>8}{:>9}\n", "", "pass", "fail", "unsupported", "error", "%");
-    let mut line = |name: &str, c: [usize; 4]| {
-        let total: usize = c.iter().sum();
-        let percent = 100.0 * c[0] as f64 / total.max(1) as f64;
-        out += &format!("{name:<24}{:>8}{:>8}{:>14}{:>8}{percent:>9.2}\n", c[0], c[1], c[2], c[3]);
-    };
-    families.iter().for_each(|(n, c)| line(n, *c));
-    line("", [0; 4]);
-    transforms.iter().for_each(|(n, c)| line(n, *c));
-    line("all", all);
-    out
+    for (family, by_transform) in &families {
+        out += &line(family, by_transform.values().copied().fold([0; 4], added));
+        let imperfect = by_transform.iter().filter(|(_, c)| c[1..] != [0; 3]);
+        out.extend(imperfect.map(|(transform, c)| line(&format!("  {transform}"), *c)));
+    }
+    out += "\n";
+    out.extend(transforms.iter().map(|(transform, c)| line(transform, *c)));
+    out + &line("all", transforms.values().copied().fold([0; 4], added))
+}
+
+fn added(a: [usize; 4], b: [usize; 4]) -> [usize; 4] {
+    std::array::from_fn(|i| a[i] + b[i])
+}
+
+fn line(name: &str, c: [usize; 4]) -> String {
+    let percent = 100.0 * c[0] as f64 / c.iter().sum::<usize>().max(1) as f64;
+    format!("{name:<24}{:>8}{:>8}{:>14}{:>8}{percent:>9.2}\n", c[0], c[1], c[2], c[3])
 }
 
 #[cfg(test)]

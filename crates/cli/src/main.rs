@@ -2,8 +2,12 @@
 
 mod check;
 mod demo;
+mod engine;
+mod export;
 mod input;
 mod print;
+mod program;
+mod run;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,6 +32,10 @@ Examples:
   cotangent print f.ir --transform \"vmap(grad, in_dims=(None, 0), size=8)\" --form ir
   cotangent print f.ir --transform hessian --raw --form readable
   cotangent print f.json --form svg > f.svg                  a drawing
+  cotangent print net.pt2 --transform \"grad(argnums=fc.weight)\"  a PyTorch program's gradient
+  cotangent run net.pt2 --inputs in.safetensors --out y.safetensors
+  cotangent bench net.pt2 --inputs in.safetensors            time of reading, compiling, and a call
+  cotangent export net.pt2 --transform grad --to torch --out g.py
   cotangent check-ir f.ir                                    verify the invariants of every graph in a file
   cotangent check corpus --filter 'ops/*/vjp'                run PyTorch programs against PyTorch's values";
 
@@ -35,6 +43,22 @@ Examples:
 enum Command {
     /// Print a program, under transforms if any are given.
     Print(PrintArgs),
+    /// Evaluate a program, under transforms if any are given.
+    Run {
+        #[command(flatten)]
+        run: run::RunArgs,
+        #[command(flatten)]
+        out: run::OutArgs,
+    },
+    /// Measure how long a program takes to read, compile and evaluate.
+    Bench {
+        #[command(flatten)]
+        run: run::RunArgs,
+        #[command(flatten)]
+        bench: run::BenchArgs,
+    },
+    /// Write a program in a form that other systems read.
+    Export(export::ExportArgs),
     /// Check that a file holds well-formed graphs.
     CheckIr {
         /// IR text, or JSON if the name ends in `.json`; `-` for standard input.
@@ -47,24 +71,14 @@ enum Command {
 /// What to print, and how.
 #[derive(clap::Args)]
 struct PrintArgs {
-    /// IR text, or JSON if the name ends in `.json`; `-` for standard input.
-    file: PathBuf,
+    #[command(flatten)]
+    program: program::ProgramArgs,
     /// The form to print.
     #[arg(long, value_enum, default_value_t = Form::Code)]
     form: Form,
-    /// Transforms of the program, outermost first: `grad`, `vmap(grad, in_dims=(None, 0), size=8)`, `jvp`, `vjp`, `jacrev`,
-    /// `jacfwd`, `hessian`.
-    #[arg(long, value_name = "TRANSFORMS")]
-    transform: Option<String>,
-    /// Print the result as the transforms left it, not simplified.
-    #[arg(long)]
-    raw: bool,
     /// List on standard error which simplifications were made.
     #[arg(long, conflicts_with = "raw")]
     explain: bool,
-    /// The graph of the file to print, where it holds several.
-    #[arg(long, value_name = "NAME")]
-    graph: Option<String>,
 }
 
 /// A form of a graph.
@@ -93,6 +107,9 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         None => demo::run(),
         Some(Command::Print(args)) => print::run(args),
+        Some(Command::Run { run, out }) => run::run(run, out),
+        Some(Command::Bench { run, bench }) => run::bench(run, bench),
+        Some(Command::Export(args)) => export::run(args),
         Some(Command::CheckIr { file }) => input::check(file),
         Some(Command::Check(args)) => check::run(args),
     };

@@ -4,28 +4,19 @@ use std::io::{IsTerminal, Write, stdout};
 
 use cotangent::ir::Graph;
 use cotangent::text::CodeStyle;
-use cotangent::{pipeline, simplify};
-use miette::{IntoDiagnostic, Report, Result};
+use miette::{IntoDiagnostic, Result};
 
-use crate::{Form, PrintArgs, input};
+use crate::{Form, PrintArgs, program};
 
 /// Reads, transforms, simplifies and prints a program.
 pub fn run(args: &PrintArgs) -> Result<()> {
-    let program = input::graph(&args.file, args.graph.as_deref())?;
-    let mut graph = match &args.transform {
-        Some(text) => pipeline::transform(&program, text).map_err(Report::new)?,
-        None => program,
-    };
-    if !args.raw {
-        let (simplified, report) = simplify::simplify_with(&graph, simplify::Options::default());
-        if args.explain {
-            eprint!("{}", report.explain());
-        }
-        graph = simplified;
+    let loaded = program::load(&args.program)?;
+    if args.explain {
+        eprint!("{}", loaded.explanation);
     }
     let mut out = stdout().lock();
     // A closed pipe is the reader's choice, not a failure.
-    match out.write_all(form(&graph, args.form).as_bytes()) {
+    match out.write_all(form(&loaded.graph, args.form).as_bytes()) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.into_diagnostic(),
     }

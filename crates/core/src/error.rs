@@ -279,10 +279,31 @@ pub enum Error {
         /// What is wrong.
         problem: Arc<str>,
     },
+    /// A NaN or an infinity where a trap was asked for.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    NonFinite(Box<NonFinite>),
     /// The error of a user's own function.
     #[error("{0}")]
     #[diagnostic(code(cotangent::user))]
     User(Arc<str>),
+}
+
+/// The first value that a trap caught.
+#[derive(Clone, PartialEq, Debug, thiserror::Error, miette::Diagnostic)]
+#[error("`{op}` at {loc}: {value} at index {index:?} of {aval}")]
+#[diagnostic(code(cotangent::trap::non_finite))]
+pub struct NonFinite {
+    /// The op that gave it, or `argument i`.
+    pub op: String,
+    /// The user's line.
+    pub loc: Loc,
+    /// The value.
+    pub value: f64,
+    /// Its place.
+    pub index: Vec<usize>,
+    /// The tensor that holds it.
+    pub aval: Aval,
 }
 
 fn in_stack(stack: &Stack) -> String {

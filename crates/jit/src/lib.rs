@@ -6,6 +6,7 @@
 //! [`Compiled::call`] checks.
 
 mod array;
+mod disassembly;
 mod error;
 mod frame;
 mod kernel;

@@ -1,8 +1,11 @@
 //! A compiled program: its memory plan and its calls.
 
+use std::time::Instant;
+
 use cotangent_loops::ir::{LoopProgram, Role, Routine, Step};
 use cotangent_loops::plan::{Plan, plan};
 
+use crate::disassembly::disassembly;
 use crate::error::{CallError, JitError};
 use crate::frame::with_words;
 use crate::kernel::{NestKernel, prepare};
@@ -121,6 +124,18 @@ impl Compiled {
 
     /// As [`Compiled::call`], with the results in `outputs`, whose former contents are dropped.
     pub fn call_into(&self, inputs: &[&[u8]], outputs: &mut Vec<Block>) -> Result<(), CallError> {
+        self.run(inputs, outputs, || ())
+    }
+
+    /// As [`Compiled::call`], with the time at which the first step began, and those at which each step ended.
+    pub fn call_timed(&self, inputs: &[&[u8]]) -> Result<(Vec<Block>, Vec<Instant>), CallError> {
+        let (mut outputs, mut times) = (Vec::new(), Vec::with_capacity(self.actions.len() + 1));
+        self.run(inputs, &mut outputs, || times.push(Instant::now()))?;
+        Ok((outputs, times))
+    }
+
+    /// A call, with `between` before the first step and after each.
+    fn run(&self, inputs: &[&[u8]], outputs: &mut Vec<Block>, mut between: impl FnMut()) -> Result<(), CallError> {
         self.check(inputs)?;
         outputs.clear();
         let size = |b: usize| self.program.buffers[b].len * self.program.buffers[b].dtype.size_bytes();
@@ -144,6 +159,7 @@ impl Compiled {
             }
             // SAFETY: pointers and words have the same size and all bit patterns are valid for both.
             let pointers = unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<*mut u8>(), words.len()) };
+            between();
             for action in &self.actions {
                 // SAFETY: every buffer has its length (`check`, and `Block::new` above); parameters and constants are only read (P1).
                 unsafe {
@@ -152,6 +168,7 @@ impl Compiled {
                         Action::Routine(r) => crate::routine::run(r, &self.program, Buffers(pointers))?,
                     }
                 }
+                between();
             }
             Ok(())
         })?;
@@ -197,6 +214,20 @@ impl Compiled {
     /// What one call allocates at most beside its arguments, in bytes: results, temporaries, and one thread's scratch rows.
     pub fn peak_bytes(&self) -> usize {
         self.peak_bytes
+    }
+
+    /// The machine code of the nests' bodies as assembly, by step and stage; bodies that run on tiles and routines have none of their own.
+    pub fn disassembly(&self) -> String {
+        let wide = |nest: &NestKernel| nest.stages.iter().map(|s| s.wide.as_ref().map(|w| w.offset)).collect();
+        let entries: Vec<Vec<Option<usize>>> = self
+            .actions
+            .iter()
+            .map(|action| match action {
+                Action::Nest(nest) => wide(nest),
+                Action::Routine(_) => Vec::new(),
+            })
+            .collect();
+        disassembly(self.code.instructions(), &entries)
     }
 
     /// The bytes of machine code.

@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 
 mod affine;
+pub mod cost;
 pub mod interp;
 pub mod ir;
 pub mod lower;
 pub mod plan;
+pub mod pointwise;
 pub mod text;
 pub mod verify;
 

@@ -1,7 +1,9 @@
 //! The arguments of one node, read by the names of the operator's schema.
 
+use cotangent_aten::Over;
 use cotangent_core::Tensor;
 use cotangent_core::ir::{DType, Scalar};
+use cotangent_core::tensor::Operand;
 
 use crate::error::TorchError;
 
@@ -14,8 +16,15 @@ pub enum Value {
     Tensors(Vec<Tensor>),
     /// A size.
     Int(i64),
-    /// Nothing: an effect token, or the value of a check.
+    /// Nothing: an effect token.
     None,
+    /// A condition that has to hold for the program to have results.
+    Check {
+        /// A truth value.
+        condition: Tensor,
+        /// What it means if it does not hold.
+        message: String,
+    },
 }
 
 /// One argument with its names resolved.
@@ -175,6 +184,31 @@ impl Call<'_> {
         }
     }
 
+    /// A size that is not negative.
+    pub fn size(&self, name: &str) -> Read<usize> {
+        usize::try_from(self.int(name)?).map_err(|_| self.wrong(name, "an integer that is not negative"))
+    }
+
+    /// A list of sizes: integers that are not negative.
+    pub fn sizes(&self, name: &str) -> Read<Vec<usize>> {
+        self.opt_sizes(name)?.ok_or_else(|| self.wrong(name, "a list of sizes"))
+    }
+
+    /// A list of sizes or nothing.
+    pub fn opt_sizes(&self, name: &str) -> Read<Option<Vec<usize>>> {
+        let Some(given) = self.opt_ints(name)? else { return Ok(None) };
+        let sizes: Result<_, _> = given.into_iter().map(usize::try_from).collect();
+        sizes.map(Some).map_err(|_| self.wrong(name, "sizes that are not negative"))
+    }
+
+    /// A list of `N` truth values.
+    pub fn flags<const N: usize>(&self, name: &str) -> Read<[bool; N]> {
+        match self.get(name) {
+            Some(Arg::Bools(v)) => v.as_slice().try_into().map_err(|_| self.wrong(name, "another number of flags")),
+            _ => Err(self.wrong(name, "a list of truth values")),
+        }
+    }
+
     /// A truth value, or `default` where it is not given.
     pub fn bool_or(&self, name: &str, default: bool) -> Read<bool> {
         match self.get(name) {
@@ -246,5 +280,23 @@ impl Call<'_> {
             Some(Arg::Str(s)) => Ok(s),
             Some(_) => Err(self.wrong(name, "a string")),
         }
+    }
+
+    /// A tensor or a number.
+    pub fn operand(&self, name: &str) -> Read<Operand> {
+        self.opt_operand(name)?.ok_or_else(|| self.wrong(name, "a tensor or a number"))
+    }
+
+    /// A tensor, a number or nothing.
+    pub fn opt_operand(&self, name: &str) -> Read<Option<Operand>> {
+        match self.get(name) {
+            Some(Arg::Tensor(t)) => Ok(Some(Operand::Tensor(t.clone()))),
+            _ => Ok(self.opt_scalar(name)?.map(Operand::Scalar)),
+        }
+    }
+
+    /// What a reduction goes over: the arguments `dim` and `keepdim`.
+    pub fn over(&self) -> Read<Over> {
+        Ok(Over { dims: self.opt_ints("dim")?.map(Into::into), keepdim: self.bool_or("keepdim", false)? })
     }
 }

@@ -9,12 +9,12 @@ use cotangent_core::tensor::trace::at;
 use cotangent_core::transform::build;
 use cotangent_core::{Error, Tensor};
 
-use crate::archive::Archive;
+use crate::archive::{Archive, Layout};
 use crate::args::{Arg, Call, Value};
 use crate::error::TorchError;
-use crate::overloads;
 use crate::schema::{self, Argument, GraphJson, Model, NodeJson, Payload, Size, TensorMeta};
-use crate::tensors::strided;
+use crate::strided::strided;
+use crate::{overloads, pickle};
 
 /// How deep sub-graphs may nest.
 const MAX_DEPTH: usize = 16;
@@ -63,8 +63,12 @@ impl Program {
     pub fn read(path: &Path) -> Result<Self, TorchError> {
         let mut archive = Archive::open(path)?;
         let format = |message: String| TorchError::Format { path: path.to_owned(), message };
-        let model: Model = serde_json::from_slice(&archive.require("models/model.json")?)
-            .map_err(|e| format(format!("models/model.json: {e}")))?;
+        let json = match archive.layout() {
+            Layout::Archive => "models/model.json",
+            Layout::Flat => "serialized_exported_program.json",
+        };
+        let model: Model =
+            serde_json::from_slice(&archive.require(json)?).map_err(|e| format(format!("{json}: {e}")))?;
         let version = &model.schema_version;
         if version.major != schema::MAJOR {
             return Err(format(format!(
@@ -74,19 +78,10 @@ impl Program {
                 version.minor
             )));
         }
-        let mut weights = BTreeMap::new();
-        for (folder, config) in
-            [("data/weights", "model_weights_config.json"), ("data/constants", "model_constants_config.json")]
-        {
-            let Some(bytes) = archive.read(&format!("{folder}/{config}"))? else { continue };
-            let payload: Payload = serde_json::from_slice(&bytes).map_err(|e| format(format!("{config}: {e}")))?;
-            for (name, entry) in payload.config {
-                let Some(meta) = entry.tensor_meta.filter(|_| !entry.use_pickle) else { continue };
-                let bytes = archive.require(&format!("{folder}/{}", entry.path_name))?;
-                weights
-                    .insert(name.clone(), weight(&meta, &bytes).map_err(|m| format(format!("weight `{name}`: {m}")))?);
-            }
-        }
+        let weights = match archive.layout() {
+            Layout::Archive => raw_weights(&mut archive, format)?,
+            Layout::Flat => pickled_weights(&mut archive, format)?,
+        };
         Self::assemble(model, weights)
     }
 
@@ -112,6 +107,9 @@ impl Program {
                     name: text(&["buffer_name"])?,
                     value: text(&["arg", "name"])?,
                 }),
+                // Numbers, strings and absent arguments are in the program already.
+                "user_input" if body.get("arg").is_some_and(|a| a.get("as_tensor").is_none()) => {}
+                "constant_input" => {}
                 "user_input" => {
                     let value = text(&["arg", "as_tensor", "name"])?;
                     inputs.push(Input { kind: InputKind::User, name: value.clone(), value });
@@ -139,7 +137,13 @@ impl Program {
             match kind.as_str() {
                 // Outputs that are no tensors (None, sizes) are not part of the value.
                 "user_output" => outputs.extend(text(&["arg", "as_tensor", "name"]).ok()),
+                // The outputs of a program with a loss and its gradients.
+                "loss_output" | "gradient_to_parameter" | "gradient_to_user_input" => {
+                    outputs.push(text(&["arg", "name"])?);
+                }
                 "buffer_mutation" => mutations.push((text(&["buffer_name"])?, text(&["arg", "name"])?)),
+                "parameter_mutation" => mutations.push((text(&["parameter_name"])?, text(&["arg", "name"])?)),
+                "user_input_mutation" => mutations.push((text(&["user_input_name"])?, text(&["arg", "name"])?)),
                 "token" => {}
                 _ => return Err(malformed(format!("unsupported kind of output `{kind}`"))),
             }
@@ -157,7 +161,29 @@ impl Program {
         &self.weights
     }
 
-    /// The buffers that the program updates, in order.
+    /// The dtypes and shapes of the arguments. A symbolic size is that of `sizes`, or of the example that the program was
+    /// exported with.
+    ///
+    /// *Errors*: a symbolic size of which neither is known.
+    pub fn avals(&self, sizes: &BTreeMap<String, i64>) -> Result<Vec<Aval>, TorchError> {
+        let one = |input: &Input| {
+            let meta = self.graph.tensor_values.get(&input.value);
+            let meta = meta.ok_or_else(|| malformed(format!("input `{}` has no shape", input.name)))?;
+            let size = |s: &Size| match s {
+                Size::Int(i) => Ok(*i),
+                Size::Name(n, example) => sizes
+                    .get(n)
+                    .copied()
+                    .or(*example)
+                    .ok_or_else(|| malformed(format!("input `{}`: the size `{n}` is not known", input.name))),
+            };
+            let dims: Vec<i64> = meta.sizes.iter().map(size).collect::<Result<_, _>>()?;
+            fixed_aval(meta.dtype, &dims).map_err(|e| malformed(format!("input `{}`: {e}", input.name)))
+        };
+        self.inputs.iter().map(one).collect()
+    }
+
+    /// The buffers, parameters and inputs that the program updates, in order.
     pub fn mutated(&self) -> impl Iterator<Item = &str> {
         self.mutations.iter().map(|(name, _)| name.as_str())
     }
@@ -189,7 +215,7 @@ impl Program {
         let graph = built?;
         let results = graph.results().len();
         let signature = Signature {
-            names: self.inputs.iter().map(|i| i.value.clone()).collect(),
+            names: self.inputs.iter().map(|i| i.name.clone()).collect(),
             params: vec![TreeSpec::Leaf; self.inputs.len()],
             result: TreeSpec::Tuple(vec![TreeSpec::Leaf; results]),
         };
@@ -203,7 +229,7 @@ impl Program {
         if args.len() != self.inputs.len() {
             return Err(malformed(format!("expected {} arguments, found {}", self.inputs.len(), args.len())));
         }
-        let mut env = Env { values: HashMap::new(), sizes: HashMap::new() };
+        let mut env = Env { values: HashMap::new(), sizes: HashMap::new(), checks: Vec::new() };
         for (input, arg) in self.inputs.iter().zip(args) {
             env.bind_sizes(self.graph.tensor_values.get(&input.value), arg.shape(), &input.name)?;
             env.values.insert(input.value.clone(), Value::Tensor(arg.clone()));
@@ -214,22 +240,64 @@ impl Program {
         }
         env.run(&self.graph, 0)?;
         let names = self.outputs.iter().chain(self.mutations.iter().map(|(_, n)| n));
-        names.map(|n| env.tensor(n)).collect()
+        // A check has no value that others could use: the results carry it.
+        let checked =
+            |t: Tensor| env.checks.iter().fold(t, |t, (condition, message)| t.assert_that(condition, message));
+        names.map(|n| env.tensor(n).map(checked)).collect()
     }
 }
 
+/// The weights and constants of an archive of models: an entry for each.
+fn raw_weights(
+    archive: &mut Archive,
+    format: impl Fn(String) -> TorchError,
+) -> Result<BTreeMap<String, Array>, TorchError> {
+    let mut weights = BTreeMap::new();
+    for (folder, config) in
+        [("data/weights", "model_weights_config.json"), ("data/constants", "model_constants_config.json")]
+    {
+        let Some(bytes) = archive.read(&format!("{folder}/{config}"))? else { continue };
+        let payload: Payload = serde_json::from_slice(&bytes).map_err(|e| format(format!("{config}: {e}")))?;
+        for (name, entry) in payload.config {
+            let Some(meta) = entry.tensor_meta.filter(|_| !entry.use_pickle) else { continue };
+            let bytes = archive.require(&format!("{folder}/{}", entry.path_name))?;
+            let array = weight(&meta, &bytes).map_err(|m| format(format!("weight `{name}`: {m}")))?;
+            weights.insert(name, array);
+        }
+    }
+    Ok(weights)
+}
+
+/// The weights and constants of a flat archive: dictionaries that `torch.save` wrote.
+fn pickled_weights(
+    archive: &mut Archive,
+    format: impl Fn(String) -> TorchError,
+) -> Result<BTreeMap<String, Array>, TorchError> {
+    let mut weights = BTreeMap::new();
+    for entry in ["serialized_state_dict.pt", "serialized_constants.pt"] {
+        if let Some(bytes) = archive.read(entry)?.filter(|b| !b.is_empty()) {
+            weights.extend(pickle::tensors(&bytes).map_err(|m| format(format!("{entry}: {m}")))?);
+        }
+    }
+    Ok(weights)
+}
+
+fn fixed_aval(dtype: i64, sizes: &[i64]) -> Result<Aval, String> {
+    let dtype = schema::dtype(dtype).ok_or_else(|| format!("unsupported scalar type {dtype}"))?;
+    let dim = |i: &i64| usize::try_from(*i).map(Dim::new).map_err(|_| format!("negative size {i}"));
+    let shape: Shape = sizes.iter().map(dim).collect::<Result<Vec<Dim>, _>>()?.into_iter().collect();
+    Ok(Aval::new(dtype, shape))
+}
+
 fn weight(meta: &TensorMeta, bytes: &[u8]) -> Result<Array, String> {
-    let dtype = schema::dtype(meta.dtype).ok_or_else(|| format!("unsupported scalar type {}", meta.dtype))?;
     let fixed = |s: &Size| match s {
         Size::Int(i) => Ok(*i),
-        Size::Name(n) => Err(format!("expected a fixed size, found `{n}`")),
+        Size::Name(n, _) => Err(format!("expected a fixed size, found `{n}`")),
     };
     let sizes: Vec<i64> = meta.sizes.iter().map(fixed).collect::<Result<_, _>>()?;
     let strides: Vec<i64> = meta.strides.iter().map(fixed).collect::<Result<_, _>>()?;
     let offset = meta.storage_offset.as_ref().map_or(Ok(0), fixed)?;
-    let dim = |i: &i64| usize::try_from(*i).map(Dim::new).map_err(|_| format!("negative size {i}"));
-    let shape: Shape = sizes.iter().map(dim).collect::<Result<Vec<Dim>, _>>()?.into_iter().collect();
-    let aval = Aval::new(dtype, shape);
+    let aval = fixed_aval(meta.dtype, &sizes)?;
     strided(&aval, bytes, &strides, offset)
         .ok_or_else(|| format!("{} bytes do not hold {aval} with strides {strides:?}", bytes.len()))
 }
@@ -239,6 +307,8 @@ struct Env {
     values: HashMap<String, Value>,
     /// Symbolic sizes, bound to those of the inputs.
     sizes: HashMap<String, i64>,
+    /// Conditions that have to hold, with what it means if they do not.
+    checks: Vec<(Tensor, String)>,
 }
 
 impl Env {
@@ -251,7 +321,7 @@ impl Env {
             let found = d.get() as i64;
             let expected = match size {
                 Size::Int(i) => *i,
-                Size::Name(n) => *self.sizes.entry(n.clone()).or_insert(found),
+                Size::Name(n, _) => *self.sizes.entry(n.clone()).or_insert(found),
             };
             if expected != found {
                 return Err(malformed(format!("input `{input}`: expected a size of {expected}, found {shape}")));
@@ -266,7 +336,9 @@ impl Env {
                 None => Ok(t.clone()),
                 Some(e) => Err(e.clone().into()),
             },
-            Some(Value::Tensors(_) | Value::Int(_) | Value::None) => Err(malformed(format!("`{name}` is no tensor"))),
+            Some(Value::Tensors(_) | Value::Int(_) | Value::None | Value::Check { .. }) => {
+                Err(malformed(format!("`{name}` is no tensor")))
+            }
             None => Err(malformed(format!("`{name}` is used before it is defined"))),
         }
     }
@@ -274,7 +346,7 @@ impl Env {
     fn size(&self, size: &Size) -> Result<i64, TorchError> {
         match size {
             Size::Int(i) => Ok(*i),
-            Size::Name(n) => match (self.values.get(n), self.sizes.get(n)) {
+            Size::Name(n, _) => match (self.values.get(n), self.sizes.get(n)) {
                 (Some(Value::Int(i)), _) | (_, Some(i)) => Ok(*i),
                 (_, None) => Err(malformed(format!("size `{n}` is not known"))),
             },
@@ -287,7 +359,9 @@ impl Env {
             Argument::None => Arg::None,
             Argument::Tensor(n) => match self.values.get(n) {
                 Some(Value::None) => Arg::None,
-                Some(Value::Tensor(_) | Value::Tensors(_) | Value::Int(_)) | None => Arg::Tensor(self.tensor(n)?),
+                Some(Value::Tensor(_) | Value::Tensors(_) | Value::Int(_) | Value::Check { .. }) | None => {
+                    Arg::Tensor(self.tensor(n)?)
+                }
             },
             Argument::Tensors(v) => Arg::Tensors(tensors(v)?),
             Argument::OptionalTensors(v) => {
@@ -318,6 +392,14 @@ impl Env {
         }
         for n in &graph.nodes {
             let outs = at(location(n), || self.node(n, depth))?;
+            let outs = outs.into_iter().map(|v| match v {
+                Value::Check { condition, message } => {
+                    self.checks.push((condition, message));
+                    Value::None
+                }
+                v @ (Value::Tensor(_) | Value::Tensors(_) | Value::Int(_) | Value::None) => v,
+            });
+            let outs = outs.collect();
             self.define(n, outs)?;
         }
         Ok(())
@@ -338,7 +420,7 @@ impl Env {
         let outs = overloads::call(&call)?;
         for v in &outs {
             let tensors: &[Tensor] = match v {
-                Value::Tensor(t) => std::slice::from_ref(t),
+                Value::Tensor(t) | Value::Check { condition: t, .. } => std::slice::from_ref(t),
                 Value::Tensors(v) => v,
                 Value::Int(_) | Value::None => &[],
             };
@@ -362,13 +444,14 @@ impl Env {
             }
         }
         let graph = graph.ok_or_else(|| malformed(format!("node `{}` without a graph", n.target)))?;
-        let mut inner = Env { values: HashMap::new(), sizes: self.sizes.clone() };
+        let mut inner = Env { values: HashMap::new(), sizes: self.sizes.clone(), checks: Vec::new() };
         for (param, operand) in graph.inputs.iter().zip(operands) {
             if let Argument::Tensor(p) = param {
                 inner.values.insert(p.clone(), Value::Tensor(self.tensor(operand)?));
             }
         }
         inner.run(graph, depth + 1)?;
+        self.checks.append(&mut inner.checks);
         let mut outs = Vec::new();
         for o in &graph.outputs {
             let Argument::Tensor(name) = o else { return Err(malformed("a sub-graph's output that is no tensor")) };
@@ -395,7 +478,7 @@ impl Env {
                 (Argument::Tensors(names), Value::Tensors(values)) if names.len() == values.len() => {
                     self.values.extend(names.iter().cloned().zip(values.into_iter().map(Value::Tensor)));
                 }
-                (Argument::SymInt(Size::Name(name)), value @ Value::Int(_)) => {
+                (Argument::SymInt(Size::Name(name, _)), value @ Value::Int(_)) => {
                     self.values.insert(name.clone(), value);
                 }
                 (Argument::None, _) => {}

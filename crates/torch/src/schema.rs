@@ -87,11 +87,12 @@ impl std::fmt::Debug for GraphJson {
     }
 }
 
-/// A size that may be a symbol.
+/// A size or a truth value, which may be a symbol.
 #[derive(Clone, Debug)]
 pub(crate) enum Size {
     Int(i64),
-    Name(String),
+    /// A symbol or an expression of symbols, and its value in the example that the program was exported with.
+    Name(String, Option<i64>),
 }
 
 impl<'de> Deserialize<'de> for Size {
@@ -101,11 +102,17 @@ impl<'de> Deserialize<'de> for Size {
         if let Some(i) = field("as_int").and_then(Value::as_i64) {
             return Ok(Size::Int(i));
         }
-        if let Some(name) = field("as_name").and_then(Value::as_str) {
-            return Ok(Size::Name(name.to_owned()));
+        if let Some(b) = field("as_bool").and_then(Value::as_bool) {
+            return Ok(Size::Int(b.into()));
         }
-        if let Some(e) = field("as_expr").and_then(|e| e.get("expr_str")).and_then(Value::as_str) {
-            return Ok(Size::Name(e.to_owned()));
+        if let Some(name) = field("as_name").and_then(Value::as_str) {
+            return Ok(Size::Name(name.to_owned(), None));
+        }
+        if let Some(expr) = field("as_expr")
+            && let Some(text) = expr.get("expr_str").and_then(Value::as_str)
+        {
+            let example = expr.get("hint").and_then(|h| h.get("as_int")).and_then(Value::as_i64);
+            return Ok(Size::Name(text.to_owned(), example));
         }
         Err(D::Error::custom(format!("expected a size, found {v}")))
     }
@@ -158,9 +165,16 @@ impl<'de> Deserialize<'de> for Argument {
             }
             "as_bool" => Argument::Bool(read(value)?),
             "as_bools" => Argument::Bools(read(value)?),
+            "as_sym_float" if value.get("as_float").is_some() => {
+                Argument::Float(read_float(&value["as_float"]).map_err(D::Error::custom)?)
+            }
             "as_string" => Argument::Str(read(value)?),
-            "as_sym_int" => Argument::SymInt(read(value)?),
-            "as_sym_ints" => Argument::SymInts(read(value)?),
+            "as_optional_tensor" => match read::<Optional, D::Error>(value)? {
+                Optional::Some { as_tensor } => Argument::Tensor(as_tensor.name),
+                Optional::None {} => Argument::None,
+            },
+            "as_sym_int" | "as_sym_bool" => Argument::SymInt(read(value)?),
+            "as_sym_ints" | "as_sym_bools" => Argument::SymInts(read(value)?),
             "as_scalar_type" => Argument::ScalarType(read(value)?),
             "as_operator" => Argument::Operator(read(value)?),
             "as_graph" => Argument::Graph(Box::new(read::<SubGraph, D::Error>(value)?.graph)),

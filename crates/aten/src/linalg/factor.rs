@@ -126,6 +126,46 @@ pub trait Factorizations: AsTensor {
         })
     }
 
+    /// The packed factors of symmetric matrices (of which the lower triangle is read), the exchanged rows and the place
+    /// (from 1) of the first zero block, or 0.
+    ///
+    /// *Derivative*: none; a tangent is an error.
+    /// *Errors*: `linalg_c1`–`linalg_c3`.
+    #[track_caller]
+    fn ldl_factor_ex(&self) -> [Tensor; 3] {
+        let x = self.tensor();
+        attempt_all!(square("linalg_ldl_factor_ex", x));
+        x.ldl_factor_exact()
+    }
+
+    /// The packed factors of symmetric matrices and the exchanged rows.
+    ///
+    /// *Errors*: as [`Factorizations::ldl_factor_ex`]; in evaluation, a zero block.
+    #[track_caller]
+    fn ldl_factor(&self) -> [Tensor; 2] {
+        let [ld, pivots, info] = self.ldl_factor_ex();
+        attempt_all!(live(&[&ld]));
+        let message = "torch.linalg.ldl_factor: the factorization has a zero on the diagonal of D";
+        [checked(&ld, &info, message), pivots]
+    }
+
+    /// The solution of `A X = B` given the packed factors of the symmetric `A`; batches broadcast.
+    ///
+    /// *Errors*: `linalg_c1`–`linalg_c3`; `ldl_solve_c1` sizes, dtypes or batches that do not fit.
+    #[track_caller]
+    fn ldl_solve(&self, pivots: &Tensor, b: &Tensor) -> Tensor {
+        let ld = self.tensor();
+        let n = attempt!(square("linalg_ldl_solve", ld));
+        attempt!(matrices("linalg_ldl_solve", b));
+        attempt!(live(&[pivots]));
+        let (ld, b) = attempt!(under_one_batch(at!("ldl_solve", 1), ld, b));
+        let rows = batch(&ld).concat(&[n].into());
+        if !cotangent_core::ops::Expand::fits(pivots.shape(), &rows) {
+            return bad_pair(at!("ldl_solve", 1), &ld, pivots, "[.., n, n] and pivots [.., n]");
+        }
+        ld.ldl_solve_exact(&pivots.expand_to(&rows), &b)
+    }
+
     /// `x = Q R`.
     ///
     /// *Errors*: `linalg_c1`, `linalg_c2`.

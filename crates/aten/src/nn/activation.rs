@@ -81,13 +81,19 @@ pub trait Activations: AsTensor {
     /// `x` above 0, `alpha (eˣ - 1)` below; derivative 1 at 0 for `alpha` 1.
     #[track_caller]
     fn elu(&self, alpha: f64) -> Tensor {
-        exponential(self.tensor(), at!("elu", 1), alpha, 1.0)
+        exponential(self.tensor(), at!("elu", 1), alpha, 1.0, 1.0)
+    }
+
+    /// `scale · x` above 0, `scale · alpha (e^(input_scale · x) - 1)` below; derivative of the latter at 0.
+    #[track_caller]
+    fn elu_scaled(&self, alpha: f64, scale: f64, input_scale: f64) -> Tensor {
+        exponential(self.tensor(), at!("elu", 1), alpha, scale, input_scale)
     }
 
     /// The self-normalising [`elu`](Activations::elu).
     #[track_caller]
     fn selu(&self) -> Tensor {
-        exponential(self.tensor(), at!("selu", 1), 1.673_263_242_354_377_2, 1.050_700_987_355_480_5)
+        exponential(self.tensor(), at!("selu", 1), 1.673_263_242_354_377_2, 1.050_700_987_355_480_5, 1.0)
     }
 
     /// `x` above 0, `alpha (e^(x / alpha) - 1)` below; derivative 1 at 0.
@@ -224,10 +230,11 @@ fn below(x: &Tensor, f: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
 }
 
 #[track_caller]
-fn exponential(x: &Tensor, at: At, alpha: f64, scale: f64) -> Tensor {
-    let params = [("alpha", num(alpha)), ("scale", num(scale)), ("input_scale", num(1i64))];
+fn exponential(x: &Tensor, at: At, alpha: f64, scale: f64, input_scale: f64) -> Tensor {
+    let inner = if input_scale == 1.0 { num(1i64) } else { num(input_scale) };
+    let params = [("alpha", num(alpha)), ("scale", num(scale)), ("input_scale", inner)];
     of_float(at, schema::ELU, &params, x, |x| {
-        let y = below(x, |x| x.expm1() * alpha);
+        let y = below(x, |x| if input_scale == 1.0 { x.expm1() } else { (x * input_scale).expm1() } * alpha);
         if scale == 1.0 { y } else { y * scale }
     })
 }

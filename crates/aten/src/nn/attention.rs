@@ -3,9 +3,10 @@
 use cotangent_core::Tensor;
 use cotangent_core::ir::DType;
 
-use crate::arg::{AsTensor, Axes, at, attempt, bad_operand, bad_pair, float, live, widen};
+use crate::arg::{AsTensor, at, attempt, bad_operand, bad_pair, float, live};
 use crate::call::{num, opt, optional};
 use crate::matmul::Products;
+use crate::nn::softmax::Softmaxes;
 use crate::schema;
 use crate::shape::Shapes;
 
@@ -90,7 +91,7 @@ pub trait Attentions: AsTensor {
                 }
                 None => scores,
             };
-            [softmax_or_zero(&scores).matmul(v)]
+            [scores.softmax_or_zero(-1).matmul(v)]
         });
         y
     }
@@ -137,19 +138,3 @@ pub trait Attentions: AsTensor {
 }
 
 impl Attentions for Tensor {}
-
-/// The softmax over the last dim, and 0 where all scores are -inf.
-#[track_caller]
-fn softmax_or_zero(scores: &Tensor) -> Tensor {
-    if scores.numel() == 0 {
-        return scores.clone();
-    }
-    let x = widen(scores);
-    let last = Axes { dims: vec![x.rank() - 1], keep: true };
-    let largest = last.keep_all(&x, &x.amax_over(&last.dims)).detach();
-    let shift = largest.zeros_like().where_(&largest.eq(f64::NEG_INFINITY), &largest);
-    let e = (&x - shift).exp();
-    let sum = last.keep_all(&e, &e.sum_over(&last.dims));
-    let sum = sum.ones_like().where_(&sum.eq(0.0), &sum);
-    (e / sum).convert(scores.dtype())
-}

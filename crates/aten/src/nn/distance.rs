@@ -198,35 +198,10 @@ pub trait Distances: AsTensor {
     /// *Errors*: `multilabel_margin_loss_c1` scores that are not `[n, c]` or `[c]`, or targets of another shape.
     #[track_caller]
     fn multilabel_margin_loss(&self, target: &Tensor, reduction: Reduction) -> Tensor {
-        let x = self.tensor();
-        attempt!(float(at!("multilabel_margin_loss", 1), x));
-        attempt!(live(&[target]));
-        if !(1..=2).contains(&x.rank()) || target.shape() != x.shape() || target.dtype() != DType::I64 {
-            return bad_pair(
-                at!("multilabel_margin_loss", 1),
-                x,
-                target,
-                "scores [n, c] or [c] and as many classes of i64",
-            );
+        match multilabel_margin_loss_forward(self.tensor(), target, reduction) {
+            Ok([loss, _]) => loss,
+            Err(poison) => poison,
         }
-        let params = [("reduction", reduction.code())];
-        let [y, _] = crate::call::many(schema::MULTILABEL_MARGIN_LOSS_FORWARD, &params, &[x, target], |a| {
-            let (x, t) = (&a[0], &a[1]);
-            let last = x.rank() - 1;
-            let c = x.shape()[last].get();
-            let counts = t.ge(0i64).convert(DType::I64).cumprod_along(last).ne(0i64);
-            let at = t.where_(&counts, 0i64);
-            let hits = t.zeros_like().scatter_add_along(last, &at, &counts.convert(DType::I64));
-            let is_target = hits.gt(0i64);
-            let wanted = x.gather_along(last, &at);
-            let pairs = x.shape().inserted(last, c);
-            let z = 1.0 - wanted.view_to(&x.shape().inserted(last + 1, 1)) + x.view_to(&x.shape().inserted(last, 1));
-            let row = |m: &Tensor, d: usize| m.view_to(&m.shape().inserted(d, 1)).expand_to(&pairs);
-            let both = row(&counts, last + 1).bitwise_and(row(&is_target.bitwise_not(), last)).bitwise_and(z.gt(0.0));
-            let losses = z.where_(&both, 0.0).sum_over(&[last, last + 1]) / c as f64;
-            [reduction.apply(&losses), is_target.convert(x.dtype())]
-        });
-        y
     }
 
     /// The mean over classes of the cross entropy of the logistic function, with a weight for each class.
@@ -242,6 +217,44 @@ pub trait Distances: AsTensor {
 }
 
 impl Distances for Tensor {}
+
+/// The loss, and 1 at the classes that are targets, as `aten::multilabel_margin_loss_forward` returns them.
+///
+/// *Errors*: see [`Distances::multilabel_margin_loss`].
+#[track_caller]
+pub fn multilabel_margin_loss_forward(
+    x: &Tensor,
+    target: &Tensor,
+    reduction: Reduction,
+) -> Result<[Tensor; 2], Tensor> {
+    float(at!("multilabel_margin_loss", 1), x)?;
+    live(&[target])?;
+    if !(1..=2).contains(&x.rank()) || target.shape() != x.shape() || target.dtype() != DType::I64 {
+        return Err(bad_pair(
+            at!("multilabel_margin_loss", 1),
+            x,
+            target,
+            "scores [n, c] or [c] and as many classes of i64",
+        ));
+    }
+    let params = [("reduction", reduction.code())];
+    Ok(crate::call::many(schema::MULTILABEL_MARGIN_LOSS_FORWARD, &params, &[x, target], |a| {
+        let (x, t) = (&a[0], &a[1]);
+        let last = x.rank() - 1;
+        let c = x.shape()[last].get();
+        let counts = t.ge(0i64).convert(DType::I64).cumprod_along(last).ne(0i64);
+        let at = t.where_(&counts, 0i64);
+        let hits = t.zeros_like().scatter_add_along(last, &at, &counts.convert(DType::I64));
+        let is_target = hits.gt(0i64);
+        let wanted = x.gather_along(last, &at);
+        let pairs = x.shape().inserted(last, c);
+        let z = 1.0 - wanted.view_to(&x.shape().inserted(last + 1, 1)) + x.view_to(&x.shape().inserted(last, 1));
+        let row = |m: &Tensor, d: usize| m.view_to(&m.shape().inserted(d, 1)).expand_to(&pairs);
+        let both = row(&counts, last + 1).bitwise_and(row(&is_target.bitwise_not(), last)).bitwise_and(z.gt(0.0));
+        let losses = z.where_(&both, 0.0).sum_over(&[last, last + 1]) / c as f64;
+        [reduction.apply(&losses), is_target.convert(x.dtype())]
+    }))
+}
 
 /// The norm over the last dim.
 #[track_caller]

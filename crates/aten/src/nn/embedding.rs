@@ -84,6 +84,20 @@ pub fn embedding(indices: &Tensor, weight: &Tensor, padding_idx: impl Into<Optio
     })
 }
 
+/// As [`embedding`], but the derivative of each row is divided by the number of times that it is named.
+///
+/// *Errors*: as [`embedding`].
+#[track_caller]
+pub fn embedding_by_frequency(indices: &Tensor, weight: &Tensor, padding_idx: impl Into<Option<i64>>) -> Tensor {
+    let y = embedding(indices, weight, padding_idx);
+    attempt!(live(&[&y]));
+    let flat = indices.convert(DType::I64).view_to(&[indices.numel()].into());
+    let zeros = flat.full_of(&cotangent_core::ir::Aval::new(DType::I64, weight.shape().slice(0, 1)), 0i64);
+    let counts = zeros.index_add_along(0, &flat, &flat.ones_like()).index_select_along(0, &flat);
+    let counts = counts.view_to(&indices.shape().inserted(indices.rank(), 1)).convert(y.dtype());
+    y.detach() + (&y - y.detach()) / counts
+}
+
 #[track_caller]
 fn padding(weight: &Tensor, padding_idx: Option<i64>) -> Result<Option<i64>, Tensor> {
     let Some(i) = padding_idx else { return Ok(None) };

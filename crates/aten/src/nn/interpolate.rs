@@ -1,11 +1,11 @@
-//! Resampling: interpolation, sampling on a grid, and affine grids.
+//! Interpolation: images under other sizes.
 
 use cotangent_core::Tensor;
 use cotangent_core::array::Array;
-use cotangent_core::ir::{Aval, DType, Shape};
+use cotangent_core::ir::{Aval, Shape};
 
 use super::adaptive::AdaptivePooling;
-use crate::arg::{AsTensor, at, attempt, bad, bad_operand, bad_pair, float, live};
+use crate::arg::{AsTensor, at, attempt, bad, bad_operand, float};
 use crate::call::{ints, num, one, opt};
 use crate::schema;
 
@@ -16,6 +16,8 @@ pub enum Resize {
     Size(Vec<usize>),
     /// The input's sizes times these factors, rounded down.
     Scale(Vec<f64>),
+    /// These sizes, with places computed from the factors that are given.
+    SizeAndScale(Vec<usize>, Vec<Option<f64>>),
 }
 
 /// How values between pixels are found.
@@ -37,28 +39,51 @@ pub enum Interpolation {
     },
     /// The mean over the area.
     Area,
+    /// The weighted mean over as much of the input as an output covers, along each of two dims.
+    Antialiased {
+        /// How pixels are weighted.
+        kernel: Kernel,
+        /// Whether the grid goes from corner to corner.
+        align_corners: bool,
+    },
 }
 
-/// What stands outside of an image on which a grid is sampled.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Outside {
-    /// Zeros.
-    #[default]
-    Zeros,
-    /// The pixels at the border.
-    Border,
-    /// The image mirrored at its border.
-    Reflection,
+/// The weights of an antialiased interpolation by the distance from the centre.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kernel {
+    /// Falling linearly to 0 at 1.
+    Triangle,
+    /// Cubic convolution with -½, 0 at 2.
+    Cubic,
+    /// Lanczos' product of two cardinal sines, 0 at 3.
+    Lanczos,
 }
 
-/// How a grid is sampled.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Sampling {
-    /// Linearly along each dim.
-    #[default]
-    Bilinear,
-    /// The nearest pixel, halves to even.
-    Nearest,
+impl Kernel {
+    const fn radius(self) -> f64 {
+        match self {
+            Kernel::Triangle => 1.0,
+            Kernel::Cubic => 2.0,
+            Kernel::Lanczos => 3.0,
+        }
+    }
+
+    fn weight(self, x: f64) -> f64 {
+        let x = x.abs();
+        if x >= self.radius() {
+            return 0.0;
+        }
+        match self {
+            Kernel::Triangle => 1.0 - x,
+            Kernel::Cubic => convolved(-0.5, x),
+            Kernel::Lanczos => sinc(x) * sinc(x / 3.0),
+        }
+    }
+}
+
+fn sinc(x: f64) -> f64 {
+    let t = x * std::f64::consts::PI;
+    if t == 0.0 { 1.0 } else { t.sin() / t }
 }
 
 /// Resampling under PyTorch's names.
@@ -67,7 +92,7 @@ pub trait Resampling: AsTensor {
     ///
     /// *Errors*: `interpolate_c1` an input of another rank, of integers or of size 0; `interpolate_c2` another number
     /// of
-    /// sizes or a result of size 0; `interpolate_c3` bicubic of other than two dims.
+    /// sizes or a result of size 0; `interpolate_c3` bicubic or antialiased of other than two dims.
     #[track_caller]
     fn interpolate(&self, resize: &Resize, mode: Interpolation) -> Tensor {
         let x = self.tensor();
@@ -83,6 +108,7 @@ pub trait Resampling: AsTensor {
                 let size = |(l, f): (&usize, &f64)| (*l as f64 * f).floor().clamp(0.0, 1e15) as usize;
                 (input.iter().zip(f).map(size).collect(), f.iter().map(|f| Some(*f)).collect())
             }
+            Resize::SizeAndScale(s, f) => (s.clone(), f.clone()),
         };
         if out.len() != n || scales.len() != n || out.contains(&0) {
             return bad(at!("interpolate", 2), &[x], "size", &format!("{n} sizes above 0"), &format!("{resize:?}"));
@@ -101,13 +127,18 @@ pub trait Resampling: AsTensor {
             (Interpolation::Linear { .. }, 2) => schema::UPSAMPLE_BILINEAR2D,
             (Interpolation::Linear { .. }, _) => schema::UPSAMPLE_TRILINEAR3D,
             (Interpolation::Bicubic { .. }, 2) => schema::UPSAMPLE_BICUBIC2D,
-            (Interpolation::Bicubic { .. }, _) => {
-                return bad_operand(at!("interpolate", 3), x, "two spatial dims for bicubic interpolation");
+            (Interpolation::Antialiased { kernel: Kernel::Triangle, .. }, 2) => schema::_UPSAMPLE_BILINEAR2D_AA,
+            (Interpolation::Antialiased { kernel: Kernel::Cubic, .. }, 2) => schema::_UPSAMPLE_BICUBIC2D_AA,
+            (Interpolation::Antialiased { kernel: Kernel::Lanczos, .. }, 2) => schema::_UPSAMPLE_LANCZOS2D_AA,
+            (Interpolation::Bicubic { .. } | Interpolation::Antialiased { .. }, _) => {
+                return bad_operand(at!("interpolate", 3), x, "two spatial dims for this interpolation");
             }
         };
         let mut params = vec![("output_size", ints(&out))];
         match mode {
-            Interpolation::Linear { align_corners } | Interpolation::Bicubic { align_corners } => {
+            Interpolation::Linear { align_corners }
+            | Interpolation::Bicubic { align_corners }
+            | Interpolation::Antialiased { align_corners, .. } => {
                 params.push(("align_corners", num(align_corners)));
             }
             Interpolation::Nearest | Interpolation::NearestExact | Interpolation::Area => {}
@@ -118,96 +149,9 @@ pub trait Resampling: AsTensor {
             (0..n).fold(a[0].clone(), |y, i| resampled(&y, i + 2, &taps(mode, input[i], out[i], scales[i])))
         })
     }
-
-    /// The image `[n, c, h, w]` (or `[n, c, d, h, w]`) at the places of a grid `[n, …, 2]` (or 3): coordinates in
-    /// [-1, 1], the last dim of the image first.
-    ///
-    /// *Errors*: `grid_sample_c1` image and grid that do not fit.
-    #[track_caller]
-    fn grid_sample(&self, grid: &Tensor, mode: Sampling, outside: Outside, corners: GridCorners) -> Tensor {
-        let x = self.tensor();
-        attempt!(float(at!("grid_sample", 1), x));
-        attempt!(live(&[grid]));
-        let n = x.rank().saturating_sub(2);
-        let fits = (2..=3).contains(&n)
-            && grid.rank() == x.rank()
-            && grid.shape()[n + 1] == n
-            && grid.shape()[0] == x.shape()[0]
-            && grid.dtype() == x.dtype()
-            && (2..x.rank()).all(|d| x.shape()[d] != 0);
-        if !fits {
-            return bad_pair(
-                at!("grid_sample", 1),
-                x,
-                grid,
-                "an image [n, c, h, w] and a grid [n, h, w, 2], or with depth",
-            );
-        }
-        let schema = if n == 2 { schema::GRID_SAMPLER_2D } else { schema::GRID_SAMPLER_3D };
-        let params = [
-            ("interpolation_mode", num(if mode == Sampling::Bilinear { 0i64 } else { 1i64 })),
-            (
-                "padding_mode",
-                num(match outside {
-                    Outside::Zeros => 0i64,
-                    Outside::Border => 1i64,
-                    Outside::Reflection => 2i64,
-                }),
-            ),
-            ("align_corners", num(corners == GridCorners::Centres)),
-        ];
-        one(schema, &params, &[x, grid], |a| sampled(&a[0], &a[1], n, mode, outside, corners))
-    }
 }
 
 impl Resampling for Tensor {}
-
-/// What the coordinates -1 and 1 of a grid are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum GridCorners {
-    /// The outer edges of the corner pixels: PyTorch's `align_corners=False`.
-    #[default]
-    Edges,
-    /// The centres of the corner pixels: PyTorch's `align_corners=True`.
-    Centres,
-}
-
-/// The grid of an affine map `theta`, `[n, 2, 3]` for `size` `[n, c, h, w]` or `[n, 3, 4]` for `[n, c, d, h, w]`.
-///
-/// *Errors*: `affine_grid_c1` a map that does not fit the size.
-#[track_caller]
-pub fn affine_grid(theta: &Tensor, size: &[usize], corners: GridCorners) -> Tensor {
-    attempt!(float(at!("affine_grid", 1), theta));
-    let n = size.len().saturating_sub(2);
-    if !(2..=3).contains(&n) || theta.shape().sizes().as_slice() != [size[0], n, n + 1] {
-        return bad_operand(at!("affine_grid", 1), theta, &format!("[n, 2, 3] or [n, 3, 4] for size {size:?}"));
-    }
-    let aligned = corners == GridCorners::Centres;
-    let params = [("size", ints(size)), ("align_corners", num(aligned))];
-    one(schema::AFFINE_GRID_GENERATOR, &params, &[theta], |a| {
-        let spatial = &size[2..];
-        let total: usize = spatial.iter().product();
-        let coordinate = |i: usize, l: usize| match (aligned, l) {
-            (_, 1) => 0.0,
-            (true, _) => -1.0 + 2.0 * i as f64 / (l - 1) as f64,
-            (false, _) => (2.0 * i as f64 + 1.0) / l as f64 - 1.0,
-        };
-        // Rows (x, y, 1) of all places, the last spatial dim first.
-        let element = |k: usize| {
-            let (place, column) = (k / (n + 1), k % (n + 1));
-            if column == n {
-                return 1.0;
-            }
-            let d = n - 1 - column;
-            let stride: usize = spatial[d + 1..].iter().product();
-            coordinate(place / stride % spatial[d], spatial[d])
-        };
-        let base = Tensor::from_array(Array::from_f64_fn(&Aval::new(a[0].dtype(), [total, n + 1]), element));
-        let batch = base.expand_to(&[size[0], total, n + 1].into());
-        let shape: Shape = std::iter::once(size[0]).chain(spatial.iter().copied()).chain([n]).collect();
-        batch.bmm(&a[0].permute_to(&[0, 2, 1])).view_to(&shape)
-    })
-}
 
 /// For each output place along one dim: input places and their weights.
 struct Taps {
@@ -247,17 +191,49 @@ fn taps(mode: Interpolation, l: usize, o: usize, scale: Option<f64>) -> Taps {
             let weights = (0..4).map(|k| (0..o).map(|i| cubic(at(i) - at(i).floor())[k]).collect()).collect();
             Taps { places, weights: Some(weights) }
         }
+        Interpolation::Antialiased { kernel, align_corners } => {
+            let step = match (align_corners, o) {
+                (true, 1) => 0.0,
+                (true, _) => (l - 1) as f64 / (o - 1) as f64,
+                (false, _) => ratio,
+            };
+            antialiased(kernel, l, o, step, if align_corners { 0.0 } else { 0.5 })
+        }
         // The mean over an area is a pooling.
         Interpolation::Area => Taps { places: vec![each(&|i| (i * l / o) as i64)], weights: None },
     }
 }
 
+/// Taps that cover `step` input places around each output's centre; `shift` is where in a place its centre is.
+fn antialiased(kernel: Kernel, l: usize, o: usize, step: f64, shift: f64) -> Taps {
+    let support = kernel.radius() * step.max(1.0);
+    let narrow = if step >= 1.0 { 1.0 / step } else { 1.0 };
+    let rows: Vec<(i64, Vec<f64>)> = (0..o)
+        .map(|i| {
+            let centre = step * (i as f64 + shift);
+            let start = ((centre - support + shift) as i64).max(0);
+            let end = ((centre + support + shift) as i64).min(l as i64);
+            let weight = |j: i64| kernel.weight((j as f64 - centre + shift) * narrow);
+            let weights: Vec<f64> = (start..end).map(weight).collect();
+            let total: f64 = weights.iter().sum();
+            let divisor = if total == 0.0 { 1.0 } else { total };
+            (start, weights.into_iter().map(|w| w / divisor).collect())
+        })
+        .collect();
+    let most = rows.iter().map(|(_, w)| w.len()).max().unwrap_or(0).max(1);
+    let place = |k: usize| rows.iter().map(|(start, _)| (start + k as i64).clamp(0, l as i64 - 1)).collect();
+    let weight = |k: usize| rows.iter().map(|(_, w)| w.get(k).copied().unwrap_or(0.0)).collect();
+    Taps { places: (0..most).map(place).collect(), weights: Some((0..most).map(weight).collect()) }
+}
+
 /// The weights of the four neighbours of a place at `t` between the middle ones, by cubic convolution with -¾.
 fn cubic(t: f64) -> [f64; 4] {
-    const A: f64 = -0.75;
-    let near = |x: f64| ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0;
-    let far = |x: f64| ((A * x - 5.0 * A) * x + 8.0 * A) * x - 4.0 * A;
-    [far(t + 1.0), near(t), near(1.0 - t), far(2.0 - t)]
+    [t + 1.0, t, 1.0 - t, 2.0 - t].map(|x| convolved(-0.75, x))
+}
+
+/// The kernel of cubic convolution with the slope `a` at 1, for `x` from 0 to 2.
+fn convolved(a: f64, x: f64) -> f64 {
+    if x <= 1.0 { ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0 } else { ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a }
 }
 
 #[track_caller]
@@ -275,86 +251,4 @@ fn resampled(x: &Tensor, d: usize, taps: &Taps) -> Tensor {
         }
     };
     (1..taps.places.len()).fold(term(0), |sum, k| sum + term(k))
-}
-
-#[track_caller]
-fn sampled(x: &Tensor, grid: &Tensor, n: usize, mode: Sampling, outside: Outside, corners: GridCorners) -> Tensor {
-    let (batch, c) = (x.shape()[0].get(), x.shape()[1].get());
-    let places = grid.shape().slice(1, n + 1);
-    let count = places.numel();
-    let sizes = x.shape().sizes()[2..].to_vec();
-    let coordinates: Vec<Tensor> = (0..n)
-        .map(|d| {
-            let t = grid.slice_dim(n + 1, n - 1 - d, n - d, 1).view_to(&[batch, count].into());
-            bounded(&pixels(&t, sizes[d], corners), sizes[d], outside, corners)
-        })
-        .collect();
-    let flat = x.view_to(&[batch, c, sizes.iter().product()].into());
-    // The pixels at these integer coordinates, zeros outside.
-    let read = |at: &[Tensor]| {
-        let (mut inside, mut index): (Option<Tensor>, Option<Tensor>) = (None, None);
-        for (t, l) in at.iter().zip(&sizes) {
-            let ok = t.ge(0.0).bitwise_and(t.le((*l - 1) as f64));
-            let i = t.where_(&ok, 0.0).detach().convert(DType::I64);
-            inside = Some(inside.map_or(ok.clone(), |all| all.bitwise_and(ok)));
-            index = Some(index.map_or(i.clone(), |sum| sum * *l as i64 + i));
-        }
-        let (inside, index) = (inside.expect("two dims or more"), index.expect("two dims or more"));
-        let wide = |t: Tensor| t.view_to(&[batch, 1, count].into()).expand_to(&[batch, c, count].into());
-        flat.gather_along(2, &wide(index)).where_(&wide(inside), 0.0)
-    };
-    let result = match mode {
-        Sampling::Nearest => read(&coordinates.iter().map(|t| t.round()).collect::<Vec<_>>()),
-        Sampling::Bilinear => {
-            let low: Vec<Tensor> = coordinates.iter().map(|t| t.floor()).collect();
-            let high: Vec<Tensor> = coordinates.iter().zip(&low).map(|(t, f)| t - f).collect();
-            let corner = |k: usize| {
-                let is_high = |d: usize| k >> d & 1 == 1;
-                let at: Vec<Tensor> = (0..n).map(|d| if is_high(d) { &low[d] + 1.0 } else { low[d].clone() }).collect();
-                let weight = |d: usize| if is_high(d) { high[d].clone() } else { 1.0 - &high[d] };
-                let weight = (1..n).fold(weight(0), |w, d| w * weight(d));
-                read(&at) * weight.view_to(&[batch, 1, count].into())
-            };
-            (1..1 << n).fold(corner(0), |sum, k| sum + corner(k))
-        }
-    };
-    result.view_to(&Shape::from([batch, c]).concat(&places))
-}
-
-/// Coordinates in [-1, 1] as those of pixels.
-#[track_caller]
-fn pixels(t: &Tensor, l: usize, corners: GridCorners) -> Tensor {
-    match corners {
-        GridCorners::Centres => (t + 1.0) * ((l as f64 - 1.0) / 2.0),
-        GridCorners::Edges => ((t + 1.0) * l as f64 - 1.0) / 2.0,
-    }
-}
-
-/// Coordinates brought into the image; the derivative is 0 where a bound decides.
-#[track_caller]
-fn bounded(t: &Tensor, l: usize, outside: Outside, corners: GridCorners) -> Tensor {
-    let clip = |t: &Tensor| {
-        let last = (l - 1) as f64;
-        let inside = t.gt(0.0).bitwise_and(t.lt(last));
-        t.where_(&inside, t.detach().maximum(0.0).minimum(last))
-    };
-    match outside {
-        Outside::Zeros => t.clone(),
-        Outside::Border => clip(t),
-        Outside::Reflection => {
-            let (low, high) = match corners {
-                GridCorners::Centres => (0.0, (l - 1) as f64),
-                GridCorners::Edges => (-0.5, l as f64 - 0.5),
-            };
-            let span = high - low;
-            if span == 0.0 {
-                return t.zeros_like();
-            }
-            let from = (t - low).abs();
-            let flips = (&from.detach() / span).floor();
-            let extra = from.fmod(span);
-            let even = flips.fmod(2.0).eq(0.0);
-            clip(&(&extra + low).where_(&even, span - &extra + low))
-        }
-    }
 }

@@ -37,7 +37,7 @@ impl Reduction {
 
     /// The losses reduced.
     #[track_caller]
-    pub(crate) fn apply(self, losses: &Tensor) -> Tensor {
+    pub fn apply(self, losses: &Tensor) -> Tensor {
         match self {
             Reduction::None => losses.clone(),
             Reduction::Mean => losses.mean(),
@@ -144,50 +144,10 @@ pub trait Losses: AsTensor {
         ignore_index: i64,
         reduction: Reduction,
     ) -> Tensor {
-        let (x, weight) = (self.tensor(), weight.into());
-        attempt!(float(at!("nll_loss", 1), x));
-        attempt!(live(&[target]));
-        if x.rank() == 0 {
-            return bad_operand(at!("nll_loss", 1), x, "log-probabilities [c] or [n, c, …]");
+        match nll_loss_forward(self.tensor(), target, weight.into(), ignore_index, reduction) {
+            Ok([loss, _]) => loss,
+            Err(poison) => poison,
         }
-        let class = usize::from(x.rank() > 1);
-        if target.dtype() != DType::I64 || *target.shape() != x.shape().removed(class) {
-            let e = InferError::Mismatch {
-                label: "nll_loss_c2",
-                expected: "targets of i64 in the shape of the input without the class dim".to_owned(),
-                lhs: x.aval(),
-                rhs: target.aval(),
-            };
-            return reject("nll_loss", &[x, target], e, Some("convert class numbers with `.long()`".to_owned()));
-        }
-        if let Some(w) = weight {
-            attempt!(live(&[w]));
-            if w.rank() != 1 || w.shape()[0] != x.shape()[class] {
-                return bad_pair(at!("nll_loss", 3), x, w, "a weight for each class");
-            }
-        }
-        let schema = if x.rank() <= 2 { schema::NLL_LOSS_FORWARD } else { schema::NLL_LOSS2D_FORWARD };
-        let params = [("reduction", reduction.code()), ("ignore_index", num(ignore_index))];
-        let args = [("self", Some(x)), ("target", Some(target)), ("weight", weight)];
-        let [loss, _] = optional(schema, &params, args, |[x, target, weight]| {
-            let (x, target) = (x.expect("always there"), target.expect("always there"));
-            let counts = target.ne(ignore_index);
-            let safe = target.where_(&counts, 0i64);
-            let index = safe.view_to(&target.shape().inserted(class, 1));
-            let picked = x.gather_along(class, &index).view_to(target.shape());
-            let each = weights_of(weight, &safe, &counts, x.dtype());
-            let losses = match weight {
-                Some(_) => -(picked * &each),
-                None => -picked,
-            };
-            let losses = losses.where_(&counts, 0.0);
-            match reduction {
-                Reduction::None => [losses.clone(), losses.full_of(&cotangent_core::ir::Aval::new(x.dtype(), ()), 0.0)],
-                Reduction::Sum => [losses.sum(), each.sum()],
-                Reduction::Mean => [losses.sum() / each.sum(), each.sum()],
-            }
-        });
-        loss
     }
 
     /// The squared difference.
@@ -342,6 +302,61 @@ pub trait Losses: AsTensor {
 }
 
 impl Losses for Tensor {}
+
+/// The loss and the sum of the weights that count, as `aten::nll_loss_forward` returns them.
+///
+/// *Errors*: see [`Losses::nll_loss`].
+#[track_caller]
+pub fn nll_loss_forward(
+    x: &Tensor,
+    target: &Tensor,
+    weight: Option<&Tensor>,
+    ignore_index: i64,
+    reduction: Reduction,
+) -> Result<[Tensor; 2], Tensor> {
+    float(at!("nll_loss", 1), x)?;
+    live(&[target])?;
+    if x.rank() == 0 {
+        return Err(bad_operand(at!("nll_loss", 1), x, "log-probabilities [c] or [n, c, …]"));
+    }
+    let class = usize::from(x.rank() > 1);
+    if target.dtype() != DType::I64 || *target.shape() != x.shape().removed(class) {
+        let e = InferError::Mismatch {
+            label: "nll_loss_c2",
+            expected: "targets of i64 in the shape of the input without the class dim".to_owned(),
+            lhs: x.aval(),
+            rhs: target.aval(),
+        };
+        return Err(reject("nll_loss", &[x, target], e, Some("convert class numbers with `.long()`".to_owned())));
+    }
+    if let Some(w) = weight {
+        live(&[w])?;
+        if w.rank() != 1 || w.shape()[0] != x.shape()[class] {
+            return Err(bad_pair(at!("nll_loss", 3), x, w, "a weight for each class"));
+        }
+    }
+    let schema = if x.rank() <= 2 { schema::NLL_LOSS_FORWARD } else { schema::NLL_LOSS2D_FORWARD };
+    let params = [("reduction", reduction.code()), ("ignore_index", num(ignore_index))];
+    let args = [("self", Some(x)), ("target", Some(target)), ("weight", weight)];
+    Ok(optional(schema, &params, args, |[x, target, weight]| {
+        let (x, target) = (x.expect("always there"), target.expect("always there"));
+        let counts = target.ne(ignore_index);
+        let safe = target.where_(&counts, 0i64);
+        let index = safe.view_to(&target.shape().inserted(class, 1));
+        let picked = x.gather_along(class, &index).view_to(target.shape());
+        let each = weights_of(weight, &safe, &counts, x.dtype());
+        let losses = match weight {
+            Some(_) => -(picked * &each),
+            None => -picked,
+        };
+        let losses = losses.where_(&counts, 0.0);
+        match reduction {
+            Reduction::None => [losses.clone(), losses.full_of(&cotangent_core::ir::Aval::new(x.dtype(), ()), 0.0)],
+            Reduction::Sum => [losses.sum(), each.sum()],
+            Reduction::Mean => [losses.sum() / each.sum(), each.sum()],
+        }
+    }))
+}
 
 /// Prediction and target in one shape.
 #[track_caller]

@@ -7,6 +7,7 @@ pub mod columns;
 pub mod conv;
 pub mod distance;
 pub mod embedding;
+pub mod grid;
 pub mod interpolate;
 pub mod loss;
 pub mod norm;
@@ -21,8 +22,11 @@ pub mod prelude {
     pub use super::columns::Columns;
     pub use super::conv::{Conv, ConvTranspose, Convolutions, Padding, PerDim};
     pub use super::distance::Distances;
-    pub use super::embedding::{BagMode, Embeddings, embedding, embedding_bag, embedding_bag_at};
-    pub use super::interpolate::{GridCorners, Interpolation, Outside, Resampling, Resize, Sampling, affine_grid};
+    pub use super::embedding::{
+        BagMode, Embeddings, embedding, embedding_bag, embedding_bag_at, embedding_by_frequency,
+    };
+    pub use super::grid::{GridCorners, GridSampling, Outside, Sampling, affine_grid};
+    pub use super::interpolate::{Interpolation, Kernel, Resampling, Resize};
     pub use super::loss::{CrossEntropy, Losses, Reduction};
     pub use super::norm::Normalizations;
     pub use super::pool::{Pool, Pooling};

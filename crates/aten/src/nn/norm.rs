@@ -1,7 +1,7 @@
 //! Normalisations.
 
 use cotangent_core::Tensor;
-use cotangent_core::ir::Shape;
+use cotangent_core::ir::{DType, Shape};
 
 use crate::arg::{
     AsTensor, At, Axes, Over, Sizes, at, attempt, bad, bad_operand, bad_pair, float, keepdim, live, sizes, widen,
@@ -49,22 +49,14 @@ pub trait Normalizations: AsTensor {
         weight: impl Into<Option<&'a Tensor>>,
         eps: impl Into<Option<f64>>,
     ) -> Tensor {
-        let (x, weight, eps) = (self.tensor(), weight.into(), eps.into());
+        let (x, weight) = (self.tensor(), weight.into());
         let shape = attempt!(sizes(at!("rms_norm", 1), &[x], "normalized_shape", &normalized_shape.into()));
-        attempt!(float(at!("rms_norm", 3), x));
-        let axes = attempt!(last_dims(at!("rms_norm", 1), x, &shape));
-        attempt!(of_shape(at!("rms_norm", 2), x, weight, &shape));
-        let epsilon = eps.unwrap_or(match x.dtype() {
-            cotangent_core::ir::DType::F64 => f64::EPSILON,
-            _ => f64::from(f32::EPSILON),
-        });
+        let eps = eps.into();
         let params = [("normalized_shape", ints(&shape)), ("eps", crate::call::opt(eps))];
+        let axes = attempt!(rms_checks(x, &shape, weight));
         let [y] = optional(schema::RMS_NORM, &params, [("input", Some(x)), ("weight", weight)], |[x, w]| {
-            let x = x.expect("always there");
-            let wide = widen(x);
-            let scale = (axes.keep_all(&wide, &mean_over(&(&wide * &wide), &axes)) + epsilon).rsqrt();
-            let y = wide * scale;
-            [w.map_or(y.clone(), |w| &y * w.convert(y.dtype())).convert(x.dtype())]
+            let (y, _) = scaled_by_root(x.expect("always there"), w, &axes, eps);
+            [y]
         });
         y
     }
@@ -82,27 +74,10 @@ pub trait Normalizations: AsTensor {
         bias: impl Into<Option<&'a Tensor>>,
         eps: f64,
     ) -> Tensor {
-        let (x, weight, bias) = (self.tensor(), weight.into(), bias.into());
-        attempt!(float(at!("group_norm", 3), x));
-        if x.rank() < 2 || num_groups == 0 || x.shape()[1].get() % num_groups != 0 {
-            return bad_operand(at!("group_norm", 1), x, &format!("[n, c, …] with channels that {num_groups} divides"));
+        match native_group_norm(self.tensor(), num_groups, weight.into(), bias.into(), eps) {
+            Ok([y, _, _]) => y,
+            Err(poison) => poison,
         }
-        let (n, c) = (x.shape()[0].get(), x.shape()[1].get());
-        attempt!(of_shape(at!("group_norm", 2), x, weight, &[c]));
-        attempt!(of_shape(at!("group_norm", 2), x, bias, &[c]));
-        let rest = x.shape().slice(2, x.rank()).numel();
-        let params = [("N", int(n)), ("C", int(c)), ("HxW", int(rest)), ("group", int(num_groups)), ("eps", num(eps))];
-        let args = [("input", Some(x)), ("weight", weight), ("bias", bias)];
-        let [y, _, _] = optional(schema::NATIVE_GROUP_NORM, &params, args, |[x, w, b]| {
-            let x = x.expect("always there");
-            let grouped = widen(x).view_to(&[n, num_groups, c / num_groups * rest].into());
-            let axes = Axes { dims: vec![2], keep: true };
-            let (y, mean, rstd) = normalized(&grouped, &axes, eps);
-            let y = affine(&y.view_to(x.shape()), w, b, &channels(x));
-            let flat = |t: &Tensor| t.view_to(&[n, num_groups].into());
-            [y.convert(x.dtype()), flat(&mean), flat(&rstd)]
-        });
-        y
     }
 
     /// Zero mean and unit variance over each channel of each example, then `weight` and `bias` for each channel.
@@ -171,17 +146,12 @@ pub trait Normalizations: AsTensor {
     ) -> (Tensor, Tensor, Tensor) {
         let x = self.tensor();
         let all = |poison: Tensor| (poison.clone(), poison.clone(), poison);
-        let y = match batch_statistics(x, weight.into(), bias.into(), momentum, eps) {
-            Ok((y, _, _)) => y,
-            Err(poison) => return all(poison),
-        };
-        if let Err(poison) = batch_checks(x, [None, None, Some(running_mean), Some(running_var)]) {
-            return all(poison);
+        let results = of_batch(x, weight.into(), bias.into(), momentum, eps)
+            .and_then(|y| Ok((y, running_statistics(x, running_mean, running_var, momentum)?)));
+        match results {
+            Ok((y, [mean, var])) => (y, mean, var),
+            Err(poison) => all(poison),
         }
-        let others: Vec<i64> = (0..x.rank() as i64).filter(|d| *d != 1).collect();
-        let (var, mean) = x.detach().var_mean(others.as_slice(), 1);
-        let mix = |old: &Tensor, new: Tensor| old * (1.0 - momentum) + new.convert(old.dtype()) * momentum;
-        (y, mix(running_mean, mean), mix(running_var, var))
     }
 
     /// As [`Normalizations::batch_norm_train`] without running statistics.
@@ -192,9 +162,8 @@ pub trait Normalizations: AsTensor {
         bias: impl Into<Option<&'a Tensor>>,
         eps: f64,
     ) -> Tensor {
-        match batch_statistics(self.tensor(), weight.into(), bias.into(), 0.1, eps) {
-            Ok((y, _, _)) => y,
-            Err(poison) => poison,
+        match of_batch(self.tensor(), weight.into(), bias.into(), 0.1, eps) {
+            Ok(y) | Err(y) => y,
         }
     }
 
@@ -205,6 +174,39 @@ pub trait Normalizations: AsTensor {
     fn normalize(&self, p: f64, over: impl Into<Over>, eps: f64) -> Tensor {
         let x = self.tensor();
         x / x.vector_norm(p, keepdim(over)).clamp_min(eps)
+    }
+
+    /// Slices along `dim` whose `p`-norm is above `maxnorm` scaled down to it.
+    ///
+    /// *Errors*: `renorm_c1` no such dim or a single one; `renorm_c2` integers.
+    #[track_caller]
+    fn renorm(&self, p: f64, dim: i64, maxnorm: f64) -> Tensor {
+        let x = self.tensor();
+        attempt!(float(at!("renorm", 2), x));
+        let d = attempt!(crate::arg::real_dim(at!("renorm", 1), x, dim));
+        if x.rank() < 2 {
+            return bad_operand(at!("renorm", 1), x, "at least two dims");
+        }
+        let wide = widen(x);
+        let others: Vec<i64> = (0..x.rank()).filter(|o| *o != d).map(|o| o as i64).collect();
+        let norm = wide.vector_norm(p, keepdim(others.as_slice()));
+        let factor = (1.0 / (&norm + 1e-7) * maxnorm).where_(&norm.gt(maxnorm), 1.0);
+        (wide * factor).convert(x.dtype())
+    }
+
+    /// The norm of each slice along `dim` (of all elements for -1), in the shape with 1 at the other dims.
+    ///
+    /// *Errors*: `norm_except_dim_c1` no such dim; `norm_except_dim_c2` integers.
+    #[track_caller]
+    fn norm_except_dim(&self, pow: f64, dim: i64) -> Tensor {
+        let x = self.tensor();
+        attempt!(float(at!("norm_except_dim", 2), x));
+        if dim == -1 {
+            return x.vector_norm(pow, ());
+        }
+        let d = attempt!(crate::arg::real_dim(at!("norm_except_dim", 1), x, dim));
+        let others: Vec<i64> = (0..x.rank()).filter(|o| *o != d).map(|o| o as i64).collect();
+        if others.is_empty() { x.abs() } else { x.vector_norm(pow, keepdim(others.as_slice())) }
     }
 
     /// Divided by `(k + alpha · mean of squares of the `size` channels around)^beta`, zeros beyond the ends.
@@ -251,8 +253,86 @@ pub fn native_layer_norm(
         let x = x.expect("always there");
         let (y, mean, rstd) = normalized(&widen(x), &axes, eps);
         let shape = Shape::from(normalized_shape);
-        [affine(&y, w, b, &shape).convert(x.dtype()), mean, rstd]
+        let keep = kept(x, w);
+        [affine(&y, w, b, &shape).convert(x.dtype()), mean.convert(keep), rstd.convert(keep)]
     }))
+}
+
+/// The normalised tensor and the reciprocal root of the mean square, as `aten::_fused_rms_norm` returns them.
+///
+/// *Errors*: see [`Normalizations::rms_norm`].
+#[track_caller]
+pub fn fused_rms_norm(
+    x: &Tensor,
+    normalized_shape: &[usize],
+    weight: Option<&Tensor>,
+    eps: Option<f64>,
+) -> Result<[Tensor; 2], Tensor> {
+    let axes = rms_checks(x, normalized_shape, weight)?;
+    let params = [("normalized_shape", ints(normalized_shape)), ("eps", crate::call::opt(eps))];
+    Ok(optional(schema::_FUSED_RMS_NORM, &params, [("input", Some(x)), ("weight", weight)], |[x, w]| {
+        let (y, scale) = scaled_by_root(x.expect("always there"), w, &axes, eps);
+        [y, scale]
+    }))
+}
+
+#[track_caller]
+fn rms_checks(x: &Tensor, shape: &[usize], weight: Option<&Tensor>) -> Result<Axes, Tensor> {
+    float(at!("rms_norm", 3), x)?;
+    let axes = last_dims(at!("rms_norm", 1), x, shape)?;
+    of_shape(at!("rms_norm", 2), x, weight, shape)?;
+    Ok(axes)
+}
+
+/// The operand times the reciprocal root of its mean square, which comes second, in the machine's dtype.
+#[track_caller]
+fn scaled_by_root(x: &Tensor, weight: Option<&Tensor>, axes: &Axes, eps: Option<f64>) -> (Tensor, Tensor) {
+    let epsilon = eps.unwrap_or(match x.dtype() {
+        DType::F64 => f64::EPSILON,
+        _ => f64::from(f32::EPSILON),
+    });
+    let wide = widen(x);
+    let scale = (axes.keep_all(&wide, &mean_over(&(&wide * &wide), axes)) + epsilon).rsqrt();
+    let y = wide * &scale;
+    (weight.map_or(y.clone(), |w| &y * w.convert(y.dtype())).convert(x.dtype()), scale)
+}
+
+/// The normalised tensor, and mean and reciprocal deviation of each group, as `aten::native_group_norm` returns them.
+///
+/// *Errors*: see [`Normalizations::group_norm`].
+#[track_caller]
+pub fn native_group_norm(
+    x: &Tensor,
+    num_groups: usize,
+    weight: Option<&Tensor>,
+    bias: Option<&Tensor>,
+    eps: f64,
+) -> Result<[Tensor; 3], Tensor> {
+    float(at!("group_norm", 3), x)?;
+    if x.rank() < 2 || num_groups == 0 || x.shape()[1].get() % num_groups != 0 {
+        let expected = format!("[n, c, …] with channels that {num_groups} divides");
+        return Err(bad_operand(at!("group_norm", 1), x, &expected));
+    }
+    let (n, c) = (x.shape()[0].get(), x.shape()[1].get());
+    of_shape(at!("group_norm", 2), x, weight, &[c])?;
+    of_shape(at!("group_norm", 2), x, bias, &[c])?;
+    let rest = x.shape().slice(2, x.rank()).numel();
+    let params = [("N", int(n)), ("C", int(c)), ("HxW", int(rest)), ("group", int(num_groups)), ("eps", num(eps))];
+    let args = [("input", Some(x)), ("weight", weight), ("bias", bias)];
+    Ok(optional(schema::NATIVE_GROUP_NORM, &params, args, |[x, w, b]| {
+        let x = x.expect("always there");
+        let grouped = widen(x).view_to(&[n, num_groups, c / num_groups * rest].into());
+        let axes = Axes { dims: vec![2], keep: true };
+        let (y, mean, rstd) = normalized(&grouped, &axes, eps);
+        let y = affine(&y.view_to(x.shape()), w, b, &channels(x));
+        let flat = |t: &Tensor| t.view_to(&[n, num_groups].into()).convert(kept(x, w));
+        [y.convert(x.dtype()), flat(&mean), flat(&rstd)]
+    }))
+}
+
+/// The dtype in which statistics are kept: that of the parameters if there are any.
+fn kept(x: &Tensor, weight: Option<&Tensor>) -> DType {
+    weight.map_or(x.dtype(), Tensor::dtype)
 }
 
 /// Zero mean and unit variance over dims; mean and reciprocal deviation keep the dims with size 1.
@@ -309,28 +389,55 @@ fn batch_checks<const N: usize>(x: &Tensor, parameters: [Option<&Tensor>; N]) ->
     Ok(())
 }
 
-/// The normalised batch, its means and reciprocal deviations.
+/// The normalised batch, its means and reciprocal deviations, as `aten::_native_batch_norm_legit.no_stats` returns them.
+///
+/// *Errors*: see [`Normalizations::batch_norm`].
 #[track_caller]
-fn batch_statistics(
+pub fn native_batch_norm(
     x: &Tensor,
     weight: Option<&Tensor>,
     bias: Option<&Tensor>,
     momentum: f64,
     eps: f64,
-) -> Result<(Tensor, Tensor, Tensor), Tensor> {
+) -> Result<[Tensor; 3], Tensor> {
     batch_checks(x, [weight, bias])?;
     let c = x.shape()[1].get();
-    if x.numel() == c && c > 0 {
-        return Err(bad_operand(at!("batch_norm", 4), x, "more than one value for each channel when training"));
-    }
     let axes = Axes { dims: (0..x.rank()).filter(|d| *d != 1).collect(), keep: true };
     let params = [("training", num(true)), ("momentum", num(momentum)), ("eps", num(eps))];
     let args = [("input", Some(x)), ("weight", weight), ("bias", bias)];
-    let [y, mean, rstd] = optional(schema::_NATIVE_BATCH_NORM_LEGIT_NO_STATS, &params, args, |[x, w, b]| {
+    Ok(optional(schema::_NATIVE_BATCH_NORM_LEGIT_NO_STATS, &params, args, |[x, w, b]| {
         let x = x.expect("always there");
         let (y, mean, rstd) = normalized(&widen(x), &axes, eps);
         let flat = |t: &Tensor| t.view_to(&[c].into());
         [affine(&y, w, b, &channels(x)).convert(x.dtype()), flat(&mean), flat(&rstd)]
-    });
-    Ok((y, mean, rstd))
+    }))
+}
+
+/// The running statistics after a batch: `(1 - momentum) · old + momentum · new`, with the unbiased variance.
+///
+/// *Errors*: see [`Normalizations::batch_norm`].
+#[track_caller]
+pub fn running_statistics(x: &Tensor, mean: &Tensor, var: &Tensor, momentum: f64) -> Result<[Tensor; 2], Tensor> {
+    batch_checks(x, [Some(mean), Some(var)])?;
+    let others: Vec<i64> = (0..x.rank() as i64).filter(|d| *d != 1).collect();
+    let (new_var, new_mean) = widen(&x.detach()).var_mean(others.as_slice(), 1);
+    let mix = |old: &Tensor, new: Tensor| (old * (1.0 - momentum) + new * momentum).convert(old.dtype());
+    Ok([mix(mean, new_mean), mix(var, new_var)])
+}
+
+/// A batch norm in training, which `torch.nn.functional` refuses for a single value for each channel.
+#[track_caller]
+fn of_batch(
+    x: &Tensor,
+    weight: Option<&Tensor>,
+    bias: Option<&Tensor>,
+    momentum: f64,
+    eps: f64,
+) -> Result<Tensor, Tensor> {
+    let [y, _, _] = native_batch_norm(x, weight, bias, momentum, eps)?;
+    let c = x.shape()[1].get();
+    if x.numel() == c && c > 0 {
+        return Err(bad_operand(at!("batch_norm", 4), x, "more than one value for each channel when training"));
+    }
+    Ok(y)
 }

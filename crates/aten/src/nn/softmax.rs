@@ -39,6 +39,26 @@ pub trait Softmaxes: AsTensor {
         })
     }
 
+    /// As [`Softmaxes::softmax`], but 0 where all are -inf: what attention needs where every place is forbidden.
+    ///
+    /// *Errors*: `softmax_c1` no such dim.
+    #[track_caller]
+    fn softmax_or_zero(&self, dim: i64) -> Tensor {
+        let scores = self.tensor();
+        let d = attempt!(crate::arg::dim(at!("softmax", 1), scores, dim));
+        if scores.numel() == 0 {
+            return scores.clone();
+        }
+        let x = widen(scores);
+        let axes = Axes { dims: if x.rank() == 0 { Vec::new() } else { vec![d] }, keep: true };
+        let largest = axes.keep_all(&x, &x.amax_over(&axes.dims)).detach();
+        let shift = largest.zeros_like().where_(&largest.eq(f64::NEG_INFINITY), &largest);
+        let e = (&x - shift).exp();
+        let sum = axes.keep_all(&e, &e.sum_over(&axes.dims));
+        let sum = sum.ones_like().where_(&sum.eq(0.0), &sum);
+        (e / sum).convert(scores.dtype())
+    }
+
     /// The softmax of `-x`.
     #[track_caller]
     fn softmin(&self, dim: i64) -> Tensor {

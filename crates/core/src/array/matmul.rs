@@ -1,6 +1,6 @@
 //! Products of batches of matrices on host arrays.
 
-use super::{Array, Element, dispatch_float};
+use super::Array;
 use crate::ir::Aval;
 
 /// `[b, m, k] · [b, k, n] → [b, m, n]`.
@@ -10,16 +10,14 @@ pub(crate) fn bmm(x: &Array, y: &Array) -> Array {
     let [b, m, k] = sizes(x);
     let [_, _, n] = sizes(y);
     let out = Aval::new(x.dtype(), [b, m, n]);
-    dispatch_float!(x.dtype(), T => {
-        let floats = |a: &Array| a.elems::<T>().iter().map(|v| Element::to_f64(*v)).collect::<Vec<f64>>();
-        let z = product(&floats(x), &floats(y), [b, m, k, n], 0.0, |acc, x, y| acc + x * y);
-        Array::from_f64_fn(&out, |i| z[i])
-    }, else => {
-        let z = product(&x.to_i64_vec(), &y.to_i64_vec(), [b, m, k, n], 0, |acc: i64, x: i64, y| {
-            acc.wrapping_add(x.wrapping_mul(y))
-        });
-        Array::new(&out.shape, z).cast(out.dtype)
-    })
+    if x.dtype().is_float() {
+        let z = product(&x.to_f64_vec(), &y.to_f64_vec(), [b, m, k, n], 0.0, |acc, x, y| acc + x * y);
+        return Array::from_f64_fn(&out, |i| z[i]);
+    }
+    let z = product(&x.to_i64_vec(), &y.to_i64_vec(), [b, m, k, n], 0, |acc: i64, x: i64, y| {
+        acc.wrapping_add(x.wrapping_mul(y))
+    });
+    Array::new(&out.shape, z).cast(out.dtype)
 }
 
 fn sizes(x: &Array) -> [usize; 3] {

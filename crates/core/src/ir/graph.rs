@@ -255,7 +255,7 @@ impl Graph {
     }
 
     /// The results replaced by `results`, with a flat signature for them.
-    pub(crate) fn with_results(mut self, results: Vec<Value>) -> Self {
+    pub fn with_results(mut self, results: Vec<Value>) -> Self {
         self.signature.result = Signature::flat(0, results.len()).result;
         self.results = results;
         self

@@ -170,6 +170,9 @@ pub enum Kernel {
     Lu,
     /// The factors of a packed LU.
     LuUnpack,
+    /// The factors of a symmetric matrix.
+    Ldl,
+    LdlSolve,
     Qr,
     Eigh,
     Svd,

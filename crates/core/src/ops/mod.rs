@@ -56,7 +56,7 @@ pub use extreme::{Amax, Amin, Argmax, Argmin};
 pub use flip::Flip;
 pub use gather::{Gather, ScatterAdd};
 pub use index_select::{IndexAdd, IndexSelect};
-pub use linalg::{Cholesky, Eigh, LuFactor, LuUnpack, Qr, QrMode, SolveTriangular, Svd, Triangle};
+pub use linalg::{Cholesky, Eigh, LdlFactor, LdlSolve, LuFactor, LuUnpack, Qr, QrMode, SolveTriangular, Svd, Triangle};
 pub use loop_form::{
     Access, Generate, Indexing, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm, Windows,
 };
@@ -138,7 +138,7 @@ define_ops! {
     Gather, Scatter, ScatterAdd, ScatterReduce, IndexSelect, IndexAdd,
     Diagonal, DiagEmbed, Unfold, UnfoldBackward,
     Convolution,
-    Cholesky, SolveTriangular, LuFactor, LuUnpack, Qr, Eigh, Svd, AssertAsync,
+    Cholesky, SolveTriangular, LuFactor, LuUnpack, LdlFactor, LdlSolve, Qr, Eigh, Svd, AssertAsync,
     Call,
 }
 

@@ -178,6 +178,11 @@ impl Sample {
         Sample { symmetric: true, ..self }
     }
 
+    /// The same sample with operands in which the op has no derivative.
+    pub fn without_derivative(self, operands: &'static [usize]) -> Self {
+        Sample { no_derivative: operands, ..self }
+    }
+
     /// Whether differences show the derivative.
     pub fn is_smooth(&self) -> bool {
         self.smooth

@@ -3,7 +3,10 @@
 
 use super::{Tensor, emit, emit_all};
 use crate::ir::{DType, Dim, Shape};
-use crate::ops::{AssertAsync, Binary, Cholesky, Eigh, LuFactor, LuUnpack, Qr, QrMode, SolveTriangular, Svd, Triangle};
+use crate::ops::{
+    AssertAsync, Binary, Cholesky, Eigh, LdlFactor, LdlSolve, LuFactor, LuUnpack, Qr, QrMode, SolveTriangular, Svd,
+    Triangle,
+};
 
 /// The results of an op that has `N` of them.
 #[track_caller]
@@ -34,6 +37,18 @@ impl Tensor {
     #[track_caller]
     pub fn lu_unpack_exact(&self, pivots: &Tensor) -> [Tensor; 3] {
         emit_array(LuUnpack { unpack_data: true, unpack_pivots: true }, &[self, pivots])
+    }
+
+    /// The packed factors of a symmetric matrix, the exchanged rows and the place of a zero block.
+    #[track_caller]
+    pub fn ldl_factor_exact(&self) -> [Tensor; 3] {
+        emit_array(LdlFactor { hermitian: false, check_errors: false }, &[self])
+    }
+
+    /// The solution `x` of `A · x = b`, given the packed factors of the symmetric `A`.
+    #[track_caller]
+    pub fn ldl_solve_exact(&self, pivots: &Tensor, b: &Tensor) -> Tensor {
+        emit(LdlSolve { hermitian: false }, &[self, pivots, b])
     }
 
     /// `Q`, `R`.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use cotangent_core::error::Error;
 use cotangent_core::ir::Shape;
-use cotangent_torch::TorchError;
+use cotangent_safetensors::FileError;
 
 /// A tensor of another shape than the module has under its name.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -88,10 +88,9 @@ pub enum StateError {
 }
 
 impl StateError {
-    pub(crate) fn file(path: &std::path::Path, e: TorchError) -> Self {
+    pub(crate) fn file(path: &std::path::Path, e: FileError) -> Self {
         let message = match e {
-            TorchError::Read { message, .. } | TorchError::Format { message, .. } => message,
-            other => other.to_string(),
+            FileError::Access { message, .. } | FileError::Format { message, .. } => message,
         };
         StateError::File { path: path.to_owned(), message }
     }

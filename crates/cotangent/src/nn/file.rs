@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use cotangent_core::Tensor;
-use cotangent_torch::{read_safetensors, write_safetensors};
+use cotangent_safetensors::{read_safetensors, write_safetensors};
 
 use super::error::StateError;
 use super::named::State;

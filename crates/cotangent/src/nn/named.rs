@@ -121,6 +121,12 @@ impl<A: Tree> Tree for Named<A> {
         TreeSpec::Dict(self.items.iter().map(|(k, a)| (k.clone(), a.push_leaves(leaves))).collect())
     }
 
+    fn visit_leaves<'a>(&'a self, spec: &TreeSpec, visit: &mut impl FnMut(&'a Tensor)) -> bool {
+        let TreeSpec::Dict(items) = spec else { return false };
+        let same = |((k, a), (name, s)): ((&String, &'a A), &(String, TreeSpec))| k == name && a.visit_leaves(s, visit);
+        items.len() == self.items.len() && self.items.iter().zip(items).all(same)
+    }
+
     fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
         let TreeSpec::Dict(items) = spec else { return None };
         let items = items.iter().map(|(k, s)| Some((k.clone(), A::from_leaves(s, leaves)?)));

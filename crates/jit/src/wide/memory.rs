@@ -40,6 +40,12 @@ impl CodeMemory {
         self.at as usize
     }
 
+    /// All bytes.
+    pub fn code(&self) -> &[u8] {
+        // SAFETY: the mapping has as many readable bytes, which nobody writes after `new`, and lives as long as `self`.
+        unsafe { std::slice::from_raw_parts(self.at.cast::<u8>(), self.bytes) }
+    }
+
     /// The number of bytes.
     pub fn bytes(&self) -> usize {
         self.bytes

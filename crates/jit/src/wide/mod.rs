@@ -35,6 +35,8 @@ pub struct Assembler {
     calls: Vec<Arc<thunk::Call>>,
     constants: FxHashMap<[u8; 32], u32>,
     memory: Option<CodeMemory>,
+    /// The bytes of instructions, which stand before the constants.
+    instructions: usize,
 }
 
 /// What a function depends on.
@@ -133,7 +135,8 @@ impl Assembler {
     pub fn finish(&mut self) -> Result<(), JitError> {
         self.known = FxHashMap::default();
         self.constants = FxHashMap::default();
-        if !self.asm.code.is_empty() {
+        self.instructions = self.asm.code.len();
+        if self.instructions > 0 {
             self.memory = Some(CodeMemory::new(&std::mem::take(&mut self.asm).finish())?);
         }
         Ok(())
@@ -142,6 +145,11 @@ impl Assembler {
     /// The address of the code.
     pub fn base(&self) -> usize {
         self.memory.as_ref().map_or(0, CodeMemory::base)
+    }
+
+    /// The instructions.
+    pub fn instructions(&self) -> &[u8] {
+        self.memory.as_ref().map_or(&[], |m| &m.code()[..self.instructions])
     }
 
     /// The bytes of code.

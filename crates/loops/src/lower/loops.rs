@@ -78,9 +78,12 @@ pub(crate) fn arrange(g: &Group) -> Loops {
             levels.push(inner);
         }
     }
-    // The lanes are the loop along which most accesses are contiguous, the innermost of equals, and not a short one.
-    let score = |l: &Level| -> i64 {
-        let along = affines.iter().map(|(a, w)| match l.stride(a).abs() {
+    // The lanes are the loop along which most accesses are contiguous, the innermost of equals, and not a short one. Accesses at
+    // each element come first, those once for a row of reduced elements second.
+    let each = |a: &Affine| !g.has_reduces() || levels.iter().any(|l| g.reduced[l.var] && l.stride(a) != 0);
+    let (often, seldom): (Vec<_>, Vec<_>) = affines.iter().partition(|(a, _)| each(a));
+    let score = |l: &Level, accesses: &[(&Affine, i64)]| -> i64 {
+        let along = accesses.iter().map(|(a, w)| match l.stride(a).abs() {
             1 => 2 * w,
             0 => *w,
             _ => 0,
@@ -88,7 +91,10 @@ pub(crate) fn arrange(g: &Group) -> Loops {
         along.sum::<i64>()
     };
     let long = |l: &Level| l.extent >= SHORT;
-    let best = (0..levels.len()).max_by_key(|i| (long(&levels[*i]), score(&levels[*i]), *i));
+    let best = (0..levels.len()).max_by_key(|i| {
+        let l = &levels[*i];
+        (long(l), score(l, &often), score(l, &seldom), *i)
+    });
     let mut loops = Loops::default();
     for (i, l) in levels.iter().enumerate() {
         if Some(i) == best {

@@ -45,8 +45,15 @@ pub fn lower(graph: &Graph) -> Result<LoopProgram, LowerError> {
 
 /// The loops of `graph`, and the nodes that went into each step: `(name, source line)`.
 pub fn lower_explained(graph: &Graph) -> Result<Explained, LowerError> {
+    explained(&prepared(graph)?)
+}
+
+/// What [`lower`] makes loops of: `graph` simplified, with its calls inlined.
+///
+/// *Errors*: only those of inlining.
+pub fn prepared(graph: &Graph) -> Result<Graph, LowerError> {
     let inlined = inline_all(graph).map_err(|e| LowerError::Inline(Box::new(e)))?;
-    explained(&simplify(&inlined))
+    Ok(simplify(&inlined))
 }
 
 /// The loops of a graph as it stands, which is not simplified first; calls in it stay calls.
@@ -56,7 +63,8 @@ pub fn lower_as_is(graph: &Graph) -> Result<LoopProgram, LowerError> {
     Ok(explained(graph)?.0)
 }
 
-fn explained(graph: &Graph) -> Result<Explained, LowerError> {
+/// As [`lower_as_is`], with the nodes that went into each step.
+pub fn explained(graph: &Graph) -> Result<Explained, LowerError> {
     let flow = flow::flow(graph).map_err(LowerError::Constant)?;
     Ok(program(&flow))
 }

@@ -254,9 +254,12 @@ impl Samples for Binary {
             }
             let empty = Array::full(&Aval::new(main, [2, 0]), 1.0.into());
             out.push(Sample::new("empty", *op, [empty.clone(), empty]));
-            if matches!(row.derivative, D::Parts(Part::Missing, _)) {
-                out[start..].iter_mut().for_each(|s| s.no_derivative = &[0]);
-            }
+            let missing: &'static [usize] = match row.derivative {
+                D::Parts(Part::Missing, Part::Missing) => &[0, 1],
+                D::Parts(Part::Missing, _) => &[0],
+                _ => &[], // The others have both parts.
+            };
+            out[start..].iter_mut().for_each(|s| s.no_derivative = missing);
         }
         out
     }

@@ -138,6 +138,29 @@ macro_rules! special_row {
     };
 }
 
+/// A row of an orthogonal polynomial: the point, and the degree. PyTorch has no derivative in either operand.
+macro_rules! polynomial_row {
+    ($name:literal, $f64:expr, $f32:expr) => {
+        Row {
+            schema: concat!("aten::", $name, "(Tensor x, Tensor n) -> Tensor"),
+            ..row!(
+                $name,
+                "",
+                Domain::Float,
+                $f64,
+                |x, n| $f32(f64::from(x), f64::from(n)) as f32,
+                |_, _| None,
+                D::Parts(Part::Missing, Part::Missing),
+                &[(0.5, -1.0), (1.0, 3.0), (-1.0, 3.0), (0.0, 2.0), (0.25, 9.0), (1.5, 4.9), (f64::NAN, 2.0)],
+                (0.1, 4.0)
+            )
+        }
+    };
+    ($name:literal, $f:expr) => {
+        polynomial_row!($name, $f, $f)
+    };
+}
+
 macro_rules! compare_row {
     ($name:literal, $op:tt) => {
         Row {
@@ -230,6 +253,32 @@ binary_ops! {
     /// Hurwitz's zeta function. No derivative in `self`: PyTorch has none either.
     Zeta = special_row!("special_zeta", "", special::zeta,
         D::Parts(Part::Missing, Part::Is(|a, b, _, t| t * -(a * (a + 1.0).binary(Binary::Zeta, b)))), &[(1.0, 2.0), (2.0, 0.0), (2.0, -0.5), (2.5, -0.5), (0.5, 1.0)], (1.5, 4.0)),
+    /// Chebyshev's polynomial of the first kind and degree `other`.
+    ChebyshevT = polynomial_row!("special_chebyshev_polynomial_t", special::chebyshev_t),
+    /// Chebyshev's polynomial of the second kind.
+    ChebyshevU = polynomial_row!("special_chebyshev_polynomial_u", special::chebyshev_u),
+    /// Chebyshev's polynomial of the third kind.
+    ChebyshevV = polynomial_row!("special_chebyshev_polynomial_v", special::chebyshev_v),
+    /// Chebyshev's polynomial of the fourth kind.
+    ChebyshevW = polynomial_row!("special_chebyshev_polynomial_w", special::chebyshev_w),
+    /// Chebyshev's polynomial of the first kind on [0, 1].
+    ShiftedChebyshevT = polynomial_row!("special_shifted_chebyshev_polynomial_t", special::shifted_chebyshev_t),
+    /// Chebyshev's polynomial of the second kind on [0, 1].
+    ShiftedChebyshevU = polynomial_row!("special_shifted_chebyshev_polynomial_u", special::shifted_chebyshev_u),
+    /// Chebyshev's polynomial of the third kind on [0, 1].
+    ShiftedChebyshevV = polynomial_row!("special_shifted_chebyshev_polynomial_v", special::shifted_chebyshev_v),
+    /// Chebyshev's polynomial of the fourth kind on [0, 1].
+    ShiftedChebyshevW = polynomial_row!("special_shifted_chebyshev_polynomial_w", special::shifted_chebyshev_w),
+    /// Hermite's polynomial of physicists; NaN beyond degree 512 (128 in `f32` and halves).
+    HermiteH = polynomial_row!("special_hermite_polynomial_h",
+        |x, n| special::hermite_h(x, n, special::HERMITE_LIMITS.0), |x, n| special::hermite_h(x, n, special::HERMITE_LIMITS.1)),
+    /// Hermite's polynomial of probabilists; NaN beyond degree 512 (128 in `f32` and halves).
+    HermiteHe = polynomial_row!("special_hermite_polynomial_he",
+        |x, n| special::hermite_he(x, n, special::HERMITE_LIMITS.0), |x, n| special::hermite_he(x, n, special::HERMITE_LIMITS.1)),
+    /// Laguerre's polynomial.
+    LaguerreL = polynomial_row!("special_laguerre_polynomial_l", special::laguerre_l),
+    /// Legendre's polynomial.
+    LegendreP = polynomial_row!("special_legendre_polynomial_p", special::legendre_p),
     /// Bitwise and; logical on `bool`.
     BitwiseAnd = row!("bitwise_and", ".Tensor", Domain::Bits, |a, _| a, |a, _| a, |a, b| Some(a & b), D::Zero, &[(1.0, 1.0)], (0.0, 9.0)),
     /// Bitwise or; logical on `bool`.

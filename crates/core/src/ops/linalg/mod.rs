@@ -6,6 +6,8 @@
 
 mod cholesky;
 mod eigh;
+mod ldl_factor;
+mod ldl_solve;
 mod lu_factor;
 mod lu_unpack;
 mod qr;
@@ -14,6 +16,8 @@ mod svd;
 
 pub use cholesky::Cholesky;
 pub use eigh::Eigh;
+pub use ldl_factor::LdlFactor;
+pub use ldl_solve::LdlSolve;
 pub use lu_factor::LuFactor;
 pub use lu_unpack::LuUnpack;
 pub use qr::{Qr, QrMode};

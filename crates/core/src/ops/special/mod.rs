@@ -8,6 +8,7 @@ mod bessel;
 mod erf;
 mod gamma;
 mod igamma;
+mod orthogonal;
 // The tables keep their four columns.
 #[rustfmt::skip]
 mod tables;
@@ -17,6 +18,10 @@ pub(crate) use bessel::{i0, i0e, i1, i1e, k0, k0e, k1, k1e, spherical_j0};
 pub(crate) use erf::{erfcx, erfinv, log_ndtr, ndtri};
 pub(crate) use gamma::{digamma, polygamma, zeta};
 pub(crate) use igamma::{igamma, igammac};
+pub(crate) use orthogonal::{
+    HERMITE_LIMITS, chebyshev_t, chebyshev_u, chebyshev_v, chebyshev_w, hermite_h, hermite_he, laguerre_l, legendre_p,
+    shifted_chebyshev_t, shifted_chebyshev_u, shifted_chebyshev_v, shifted_chebyshev_w,
+};
 
 /// The Chebyshev series `c` at `t` in [-1, 1], by Clenshaw's recurrence.
 fn chebyshev(c: &[f64], t: f64) -> f64 {

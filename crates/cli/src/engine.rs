@@ -1,0 +1,46 @@
+//! What evaluates graphs.
+
+use cotangent::array::Array;
+use cotangent::ir::Graph;
+use cotangent::jit::Executable;
+use cotangent::transform::eval::eval;
+use cotangent::{Error, Tensor};
+
+/// What evaluates a graph.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum Engine {
+    /// Native code.
+    Jit,
+    /// The reference evaluator, op by op.
+    Eval,
+}
+
+/// A graph ready to be evaluated at arguments of its avals.
+pub type Evaluate<'g> = Box<dyn Fn(&[Tensor]) -> Result<Vec<Tensor>, Error> + 'g>;
+
+impl Engine {
+    /// The results of `graph` at arguments of its avals.
+    pub fn run(self, graph: &Graph, args: &[Array]) -> Result<Vec<Array>, Error> {
+        match self {
+            Engine::Eval => eval(graph, args),
+            Engine::Jit => {
+                let args: Vec<Tensor> = args.iter().cloned().map(Tensor::from_array).collect();
+                self.prepare(graph)?(&args)?.iter().map(Tensor::to_array).collect()
+            }
+        }
+    }
+
+    /// Makes `graph` ready: compiles it, where the engine compiles.
+    pub fn prepare(self, graph: &Graph) -> Result<Evaluate<'_>, Error> {
+        Ok(match self {
+            Engine::Jit => {
+                let executable = Executable::new(graph)?;
+                Box::new(move |args| executable.call(args))
+            }
+            Engine::Eval => Box::new(|args| {
+                let args = args.iter().map(Tensor::to_array).collect::<Result<Vec<_>, _>>()?;
+                Ok(eval(graph, &args)?.into_iter().map(Tensor::from_array).collect())
+            }),
+        })
+    }
+}

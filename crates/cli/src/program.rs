@@ -1,0 +1,109 @@
+//! Programs from files, with the arguments that the files hold.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use cotangent::Tensor;
+use cotangent::array::Array;
+use cotangent::ir::Graph;
+use cotangent::{pipeline, simplify};
+use cotangent_torch::{Program, read_safetensors};
+use miette::{Report, Result, miette};
+
+use crate::input;
+
+/// Which program, under which transforms.
+#[derive(clap::Args)]
+pub struct ProgramArgs {
+    /// An exported program if the name ends in `.pt2`; else IR text, or JSON if it ends in `.json`; `-` for standard input.
+    pub file: PathBuf,
+    /// Transforms of the program, outermost first: `grad`, `vmap(grad, in_dims=(None, 0), size=8)`, `jvp`, `vjp`, `jacrev`,
+    /// `jacfwd`, `hessian`. Arguments are named by number or name (`argnums=net.0.weight`).
+    #[arg(long, value_name = "TRANSFORMS")]
+    pub transform: Option<String>,
+    /// The graph of the file, where it holds several.
+    #[arg(long, value_name = "NAME")]
+    pub graph: Option<String>,
+    /// The value of a symbolic size of an exported program; that of its example if it is not given.
+    #[arg(long = "size", value_name = "NAME=SIZE", value_parser = size)]
+    pub sizes: Vec<(String, i64)>,
+    /// Leave the program as the transforms left it, not simplified.
+    #[arg(long)]
+    pub raw: bool,
+}
+
+fn size(text: &str) -> Result<(String, i64), String> {
+    let (name, n) = text.split_once('=').ok_or("expected NAME=SIZE")?;
+    Ok((name.to_owned(), n.parse().map_err(|e| format!("{n}: {e}"))?))
+}
+
+/// A program and the values of its arguments that came with it.
+pub struct Loaded {
+    /// The program under its transforms.
+    pub graph: Graph,
+    /// Parameters and buffers, by name.
+    pub weights: BTreeMap<String, Array>,
+    /// Which simplifications were made.
+    pub explanation: String,
+}
+
+/// Reads, transforms and simplifies a program.
+pub fn load(args: &ProgramArgs) -> Result<Loaded> {
+    let (program, weights) = if args.file.extension().is_some_and(|e| e == "pt2") {
+        let program = Program::read(&args.file).map_err(Report::new)?;
+        let avals = program.avals(&args.sizes.iter().cloned().collect()).map_err(Report::new)?;
+        (program.graph(&avals).map_err(Report::new)?, program.weights().clone())
+    } else {
+        (input::graph(&args.file, args.graph.as_deref())?, BTreeMap::new())
+    };
+    let mut graph = match &args.transform {
+        Some(text) => pipeline::transform(&program, text).map_err(Report::new)?,
+        None => program,
+    };
+    let mut explanation = String::new();
+    if !args.raw {
+        let (simplified, report) = simplify::simplify_with(&graph, simplify::Options::default());
+        explanation = report.explain();
+        graph = simplified;
+    }
+    Ok(Loaded { graph, weights, explanation })
+}
+
+impl Loaded {
+    /// The arguments: those of the safetensors file `inputs` by name, then the program's own parameters and buffers.
+    ///
+    /// *Errors*: an argument that neither has, or that has another dtype or shape.
+    pub fn arguments(&self, inputs: Option<&Path>) -> Result<Vec<Tensor>> {
+        let given = inputs.map_or(Ok(BTreeMap::new()), read_safetensors).map_err(Report::new)?;
+        let names = self.names();
+        let wanted = || names.iter().map(String::as_str).zip(self.graph.param_avals());
+        if let Some(extra) = given.keys().find(|k| !names.contains(k)) {
+            return Err(miette!("expected inputs of the program ({}), found `{extra}`", names.join(", ")));
+        }
+        let mut out = Vec::with_capacity(names.len());
+        for (name, aval) in wanted() {
+            let Some(array) = given.get(name).or_else(|| self.weights.get(name)) else {
+                let missing: Vec<String> = wanted()
+                    .filter(|(n, _)| !given.contains_key(*n) && !self.weights.contains_key(*n))
+                    .map(|(n, a)| format!("{n}: {a}"))
+                    .collect();
+                return Err(miette!("expected values in --inputs for {}", missing.join(", ")));
+            };
+            if array.aval() != aval {
+                return Err(miette!("input `{name}`: expected {aval}, found {}", array.aval()));
+            }
+            out.push(Tensor::from_array(array.clone()));
+        }
+        Ok(out)
+    }
+
+    /// A name for each parameter: the argument's, with a number after it for the leaves of a tree.
+    pub fn names(&self) -> Vec<String> {
+        let signature = self.graph.signature();
+        let leaves = signature.names.iter().zip(&signature.params).flat_map(|(name, tree)| match tree.num_leaves() {
+            1 => vec![name.clone()],
+            n => (0..n).map(|i| format!("{name}.{i}")).collect(),
+        });
+        leaves.collect()
+    }
+}

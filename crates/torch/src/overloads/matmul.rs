@@ -1,0 +1,55 @@
+//! Products of vectors, matrices and batches.
+
+use cotangent_aten::prelude::*;
+use cotangent_core::Tensor;
+use cotangent_core::ir::Scalar;
+
+use super::{Answer, one, parts};
+use crate::args::{Call, Read};
+
+/// The overloads of this theme.
+pub(super) fn call(c: &Call) -> Answer {
+    let Some((name, overload)) = parts(c) else { return Ok(None) };
+    let x = || c.tensor("self");
+    let factors = || -> Read<(Scalar, Scalar)> { Ok((c.scalar_or("beta", 1i64)?, c.scalar_or("alpha", 1i64)?)) };
+    one(match (name, overload) {
+        ("mm", "default") => x()?.mm(&c.tensor("mat2")?),
+        ("bmm", "default") => x()?.bmm(&c.tensor("mat2")?),
+        ("matmul", "default") => x()?.matmul(&c.tensor("other")?),
+        ("dot" | "vdot", "default") => {
+            let other = if name == "dot" { "tensor" } else { "other" };
+            x()?.dot(&c.tensor(other)?)
+        }
+        ("mv", "default") => x()?.mv(&c.tensor("vec")?),
+        ("outer" | "ger", "default") => x()?.outer(&c.tensor("vec2")?),
+        ("inner", "default") => x()?.inner(&c.tensor("other")?),
+        ("kron", "default") => x()?.kron(&c.tensor("other")?),
+        ("tensordot", "default") => x()?.tensordot(&c.tensor("other")?, &c.ints("dims_self")?, &c.ints("dims_other")?),
+        ("addmm", "default") => {
+            let (beta, alpha) = factors()?;
+            x()?.addmm(&c.tensor("mat1")?, &c.tensor("mat2")?, beta, alpha)
+        }
+        ("baddbmm", "default") => {
+            let (beta, alpha) = factors()?;
+            x()?.baddbmm(&c.tensor("batch1")?, &c.tensor("batch2")?, beta, alpha)
+        }
+        ("addbmm", "default") => {
+            let product = c.tensor("batch1")?.bmm(&c.tensor("batch2")?).sum_over(&[0]);
+            plus(&x()?, &product, factors()?)
+        }
+        ("addmv", "default") => plus(&x()?, &c.tensor("mat")?.mv(&c.tensor("vec")?), factors()?),
+        ("addr", "default") => plus(&x()?, &c.tensor("vec1")?.outer(&c.tensor("vec2")?), factors()?),
+        ("einsum", "default") => {
+            let tensors = c.tensors("tensors")?;
+            einsum(c.str_or("equation", "")?, &tensors.iter().collect::<Vec<_>>())
+        }
+        (_, _) => return Ok(None),
+    })
+}
+
+/// `beta · x + alpha · product`; a tensor times 0 is not read.
+fn plus(x: &Tensor, product: &Tensor, (beta, alpha): (Scalar, Scalar)) -> Tensor {
+    let scaled = |t: &Tensor, by: Scalar| if by.to_f64() == 1.0 { t.clone() } else { t.mul(by) };
+    let product = scaled(product, alpha);
+    if beta.to_f64() == 0.0 { product } else { scaled(x, beta).add(product) }
+}
