@@ -32,7 +32,7 @@ fn largest(x: &Tensor) -> f64 {
 fn digits_are_learned() {
     let [data, (images, labels)] = digits::split().expect("the data");
     assert_eq!((data.0.size(0), images.size(0)), (1438, 359));
-    let (net, curve) = digits::train(&digits::Net::new(32, 0), data, 6).expect("a training");
+    let (net, curve) = digits::train(&digits::Net::new(64, 0), data, 10).expect("a training");
     let accuracy = digits::accuracy(&net.evaluate(&images), &labels).item::<f32>().expect("a number");
     assert!(accuracy > 0.93, "{accuracy}");
     let losses = curve.losses();
