@@ -6,6 +6,7 @@
 use cotangent_core::ir::Shape;
 use cotangent_core::ops::Convolution;
 
+use super::{Operand, Real, Target, product};
 use crate::memory::Block;
 use crate::threads;
 
@@ -37,15 +38,8 @@ impl<T> Pointers<T> {
 ///
 /// # Safety
 /// The operands have the shapes `x` and `w`, the result has room for `y`, as inferred; nobody else writes them.
-pub unsafe fn run<T: Copy + 'static + Sync>(
-    op: &Convolution,
-    shapes: [&Shape; 3],
-    x: *const T,
-    w: *const T,
-    y: *mut T,
-    zero: T,
-    one: T,
-) {
+pub unsafe fn run<T: Real>(op: &Convolution, shapes: [&Shape; 3], x: *const T, w: *const T, y: *mut T) {
+    let zero = T::ZERO;
     let dims = |s: &Shape| -> Vec<usize> { (2..s.rank()).map(|d| s[d].get()).collect() };
     let s = Sizes {
         images: shapes[0][0].get(),
@@ -105,26 +99,14 @@ pub unsafe fn run<T: Copy + 'static + Sync>(
                 } else {
                     gather_by_columns(op, &s, &chunk, x, gathered, zero);
                 }
-                gemm::gemm::<T>(
-                    s.co,
-                    n,
-                    count * kernel,
-                    sums,
-                    1,
-                    n as isize,
+                let depth = count * kernel;
+                let columns = if by_kernel { (1, depth as isize) } else { (n as isize, 1) };
+                product(
+                    [s.co, depth, n],
+                    Operand { at: w.add(g * s.co * rows + first * kernel), row: rows as isize, col: 1 },
+                    Operand { at: gathered.cast_const(), row: columns.0, col: columns.1 },
+                    Target { at: sums, row: n },
                     first > 0,
-                    w.add(g * s.co * rows + first * kernel),
-                    1,
-                    rows as isize,
-                    gathered,
-                    if by_kernel { (count * kernel) as isize } else { 1 },
-                    if by_kernel { 1 } else { n as isize },
-                    one,
-                    one,
-                    false,
-                    false,
-                    false,
-                    gemm::Parallelism::None,
                 );
                 first += count;
             }

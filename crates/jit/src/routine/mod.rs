@@ -2,7 +2,11 @@
 
 mod axis;
 mod convolution;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 mod matmul;
+#[cfg(target_arch = "x86_64")]
+mod panel;
 mod reference;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,4 +46,77 @@ pub unsafe fn run(routine: &Routine, program: &LoopProgram, buffers: Buffers) ->
             })
         }
     }
+}
+
+/// A matrix that is read: element `(i, j)` at `at + i · row + j · col`.
+#[derive(Clone, Copy)]
+struct Operand<T> {
+    at: *const T,
+    row: isize,
+    col: isize,
+}
+
+impl<T> Operand<T> {
+    /// The matrix from row `i` and column `j` on.
+    #[inline(always)]
+    fn from(self, i: usize, j: usize) -> Self {
+        Operand { at: self.at.wrapping_offset(i as isize * self.row + j as isize * self.col), ..self }
+    }
+}
+
+/// A row-major matrix that is written, with rows `row` elements apart.
+#[derive(Clone, Copy)]
+struct Target<T> {
+    at: *mut T,
+    row: usize,
+}
+
+impl<T> Target<T> {
+    /// The matrix from row `i` and column `j` on.
+    #[inline(always)]
+    fn from(self, i: usize, j: usize) -> Self {
+        Target { at: self.at.wrapping_add(i * self.row + j), ..self }
+    }
+}
+
+/// The floats of matrix products.
+trait Real: Copy + Send + Sync + 'static {
+    const ZERO: Self;
+    /// By vectors of 256 bits, where the CPU has them.
+    ///
+    /// # Safety
+    /// As [`product`].
+    unsafe fn product(mkn: [usize; 3], a: Operand<Self>, b: Operand<Self>, c: Target<Self>, add: bool);
+}
+
+macro_rules! real {
+    ($($T:ty),*) => { $(
+        impl Real for $T {
+            const ZERO: Self = 0.0;
+            unsafe fn product([m, k, n]: [usize; 3], a: Operand<Self>, b: Operand<Self>, c: Target<Self>, add: bool) {
+                #[cfg(target_arch = "x86_64")]
+                if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+                    // SAFETY: the caller's, and the CPU has the features.
+                    return unsafe { panel::product([m, k, n], a, b, c, add) };
+                }
+                // SAFETY: the caller's.
+                unsafe {
+                    gemm::gemm(
+                        m, n, k, c.at, 1, c.row as isize, add, a.at, a.col, a.row, b.at, b.col, b.row, 1.0, 1.0, false,
+                        false, false, gemm::Parallelism::None,
+                    );
+                }
+            }
+        }
+    )* };
+}
+real!(f32, f64);
+
+/// `c (+)= a · b` on this thread.
+///
+/// # Safety
+/// The operands have the elements of `[m, k]` and `[k, n]`, and `c` those of `[m, n]`, which nobody else uses.
+unsafe fn product<T: Real>(mkn: [usize; 3], a: Operand<T>, b: Operand<T>, c: Target<T>, add: bool) {
+    // SAFETY: the caller's.
+    unsafe { T::product(mkn, a, b, c, add) }
 }

@@ -51,7 +51,7 @@ unsafe fn fast(
         match op {
             Op::Convolution(c) => dispatch_float!(x.dtype, T => {
                 let shapes = [&x.shape, &args[1].shape, &y.shape];
-                convolution::run::<T>(c, shapes, input(0).cast(), input(1).cast(), output.cast(), 0.0, 1.0);
+                convolution::run::<T>(c, shapes, input(0).cast(), input(1).cast(), output.cast());
             }, else => return None),
             Op::Cumsum(c) if x.dtype == DType::F32 && around(c.dim).inner == 1 => {
                 let axis = around(c.dim);
