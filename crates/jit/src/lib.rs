@@ -6,6 +6,7 @@
 //! [`Compiled::call`] checks.
 
 mod array;
+mod chain;
 mod error;
 mod frame;
 mod kernel;
@@ -16,6 +17,7 @@ mod routine;
 mod run;
 pub mod threads;
 mod tile;
+mod turned;
 mod wide;
 
 pub use array::array;

@@ -1,8 +1,12 @@
 //! A compiled program: its memory plan and its calls.
 
-use cotangent_loops::ir::{LoopProgram, Role, Routine, Step};
-use cotangent_loops::plan::{Plan, plan};
+use std::ops::Range;
+use std::time::{Duration, Instant};
 
+use cotangent_loops::ir::{LoopProgram, Role, Routine, Step};
+use cotangent_loops::plan::{Plan, plan_joined};
+
+use crate::chain::{Chain, join};
 use crate::error::{CallError, JitError};
 use crate::frame::with_words;
 use crate::kernel::{NestKernel, prepare};
@@ -39,10 +43,15 @@ enum Place {
     Temp(usize),
 }
 
+/// What one or several steps do.
 #[derive(Debug)]
-enum Action {
+pub enum Action {
+    /// A nest of loops.
     Nest(NestKernel),
+    /// A routine.
     Routine(Routine),
+    /// Several steps, piece by piece.
+    Chain(Chain),
 }
 
 /// A loop program ready to be called, by many threads at once.
@@ -51,6 +60,8 @@ pub struct Compiled {
     program: LoopProgram,
     places: Vec<Place>,
     actions: Vec<Action>,
+    /// The steps of each action.
+    steps: Vec<Range<usize>>,
     arena_bytes: usize,
     peak_bytes: usize,
     code: Assembler,
@@ -88,10 +99,15 @@ pub fn compile_with(program: &LoopProgram, options: CompileOptions) -> Result<Co
             }
         }
     }
-    let plan = plan(program);
+    let (actions, steps, local) = join(program, actions);
+    let plan = plan_joined(program, &steps, &local);
     let places = places(program, &plan);
-    let (arena_bytes, peak_bytes) = (plan.arena, plan.peak_bytes());
-    Ok(Compiled { program: program.clone(), places, actions, arena_bytes, peak_bytes, code })
+    let local = actions.iter().map(|a| match a {
+        Action::Chain(chain) => chain.local_bytes,
+        Action::Nest(_) | Action::Routine(_) => 0,
+    });
+    let (arena_bytes, peak_bytes) = (plan.arena, plan.peak_bytes() + local.max().unwrap_or(0));
+    Ok(Compiled { program: program.clone(), places, actions, steps, arena_bytes, peak_bytes, code })
 }
 
 /// Where each buffer is, by the plan of temporaries.
@@ -121,6 +137,33 @@ impl Compiled {
 
     /// As [`Compiled::call`], with the results in `outputs`, whose former contents are dropped.
     pub fn call_into(&self, inputs: &[&[u8]], outputs: &mut Vec<Block>) -> Result<(), CallError> {
+        self.execute(inputs, outputs, |_| ())
+    }
+
+    /// The shortest time that steps take in `rounds` calls at `inputs`; steps that run together, piece by piece, have one time.
+    ///
+    /// *Errors*: as [`Compiled::call`].
+    pub fn profile(&self, inputs: &[&[u8]], rounds: usize) -> Result<Vec<(Range<usize>, Duration)>, CallError> {
+        let mut times = vec![Duration::MAX; self.actions.len()];
+        let mut outputs = Vec::with_capacity(self.program.results.len());
+        for _ in 0..rounds {
+            let mut since = Instant::now();
+            self.execute(inputs, &mut outputs, |step| {
+                let now = Instant::now();
+                times[step] = times[step].min(now - since);
+                since = now;
+            })?;
+        }
+        Ok(self.steps.iter().cloned().zip(times).collect())
+    }
+
+    /// A call; `done` hears of each step after it has run.
+    fn execute(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut Vec<Block>,
+        mut done: impl FnMut(usize),
+    ) -> Result<(), CallError> {
         self.check(inputs)?;
         outputs.clear();
         let size = |b: usize| self.program.buffers[b].len * self.program.buffers[b].dtype.size_bytes();
@@ -144,14 +187,16 @@ impl Compiled {
             }
             // SAFETY: pointers and words have the same size and all bit patterns are valid for both.
             let pointers = unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<*mut u8>(), words.len()) };
-            for action in &self.actions {
+            for (step, action) in self.actions.iter().enumerate() {
                 // SAFETY: every buffer has its length (`check`, and `Block::new` above); parameters and constants are only read (P1).
                 unsafe {
                     match action {
                         Action::Nest(nest) => crate::run::nest(nest, Buffers(pointers))?,
                         Action::Routine(r) => crate::routine::run(r, &self.program, Buffers(pointers))?,
+                        Action::Chain(chain) => chain.run(Buffers(pointers))?,
                     }
                 }
+                done(step);
             }
             Ok(())
         })?;
@@ -194,7 +239,8 @@ impl Compiled {
         &self.program
     }
 
-    /// What one call allocates at most beside its arguments, in bytes: results, temporaries, and one thread's scratch rows.
+    /// What one call allocates at most beside its arguments, in bytes: results, temporaries, and one thread's scratch rows
+    /// and parts of temporaries.
     pub fn peak_bytes(&self) -> usize {
         self.peak_bytes
     }

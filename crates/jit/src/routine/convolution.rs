@@ -15,14 +15,15 @@ const TILE_BYTES: usize = 384 << 10;
 /// The fewest columns worth a product.
 const MIN_COLUMNS: usize = 48;
 
-struct Sizes {
-    images: usize,
-    groups: usize,
-    ci: usize,
-    co: usize,
-    x: Vec<usize>,
-    k: Vec<usize>,
-    y: Vec<usize>,
+/// The sizes of a convolution; channels are those of one group.
+pub struct Sizes {
+    pub images: usize,
+    pub groups: usize,
+    pub ci: usize,
+    pub co: usize,
+    pub x: Vec<usize>,
+    pub k: Vec<usize>,
+    pub y: Vec<usize>,
 }
 
 struct Pointers<T>(*const T, *const T, *mut T);
@@ -57,6 +58,10 @@ pub unsafe fn run<T: Real>(op: &Convolution, shapes: [&Shape; 3], x: *const T, w
         return;
     }
     let size = size_of::<T>();
+    // SAFETY: the caller's.
+    if unsafe { super::slide::run(op, &s, x, w, y) } {
+        return;
+    }
     // The weights as [groups, co, ci · k]: transposed convolutions store them the other way round.
     let weights = op.transposed.then(|| {
         let mut block = Block::new(s.groups * s.co * rows * size);

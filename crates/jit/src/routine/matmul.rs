@@ -2,7 +2,7 @@
 
 use cotangent_core::array::{Element, dispatch};
 use cotangent_core::ir::DType;
-use cotangent_loops::ir::Matrix;
+use cotangent_loops::ir::{Matrix, RoutineKind};
 
 use super::{Operand, Real, Target, product};
 use crate::threads;
@@ -11,6 +11,7 @@ use crate::threads;
 const CUT: usize = 64 * 64 * 64;
 
 /// A batch of products.
+#[derive(Clone, Debug)]
 pub struct Product {
     /// Number.
     pub batch: usize,
@@ -57,6 +58,38 @@ impl Product {
         }
     }
 
+    /// The sizes and layouts of a routine that is a product.
+    pub fn of(kind: &RoutineKind) -> Self {
+        match *kind {
+            RoutineKind::MatMul { batch, m, k, n, lhs, rhs } => Product { batch, m, k, n, lhs, rhs },
+            RoutineKind::Op { .. } => unreachable!("the caller has seen a product"),
+        }
+    }
+
+    /// Estimated time on one thread, in ns: about 40 multiplications in a ns.
+    pub fn cost(&self) -> u64 {
+        (self.batch as u64).saturating_mul((self.m * self.k * self.n) as u64) / 40
+    }
+
+    /// Rows of all matrices, one below the other, on this thread; floats only.
+    ///
+    /// # Safety
+    /// As [`Product::run`], for the rows.
+    pub unsafe fn rows(&self, dtype: DType, [lhs, rhs, out]: [*mut u8; 3], rows: std::ops::Range<usize>) {
+        let p = Pointers(lhs.cast_const(), rhs.cast_const(), out);
+        let mut at = rows.start;
+        while at < rows.end {
+            let (b, i) = (at / self.m, at % self.m);
+            let count = (self.m - i).min(rows.end - at);
+            // SAFETY: the caller's.
+            unsafe {
+                let of = [i..i + count, 0..self.n];
+                if dtype == DType::F32 { self.block::<f32>(p, b, of) } else { self.block::<f64>(p, b, of) }
+            }
+            at += count;
+        }
+    }
+
     /// Into how many pieces rows and columns are cut. Every element is summed in the same order however that is.
     fn blocks(&self) -> (usize, usize) {
         let work = self.m * self.k * self.n;
@@ -75,9 +108,7 @@ impl Product {
     }
 
     unsafe fn floats<T: Real>(&self, p: Pointers) {
-        let work = self.m * self.k * self.n;
-        // About 40 multiplications in a ns for a thread.
-        let cost = (self.batch as u64).saturating_mul(work as u64) / 40;
+        let (work, cost) = (self.m * self.k * self.n, self.cost());
         let (rows, cols) = self.blocks();
         let blocks = rows * cols;
         // Small products go in groups.

@@ -2,12 +2,18 @@
 
 mod axis;
 mod convolution;
+mod indexed;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 mod matmul;
 #[cfg(target_arch = "x86_64")]
 mod panel;
 mod reference;
+mod slide;
+
+#[cfg(target_arch = "x86_64")]
+pub use lanes::Lanes;
+pub use matmul::Product;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -22,10 +28,10 @@ use crate::run::Buffers;
 /// The buffers have the lengths of the program's, and nobody else writes them during the call.
 pub unsafe fn run(routine: &Routine, program: &LoopProgram, buffers: Buffers) -> Result<(), CallError> {
     let result = catch_unwind(AssertUnwindSafe(|| match &routine.kind {
-        RoutineKind::MatMul { batch, m, k, n, lhs, rhs } => {
+        RoutineKind::MatMul { .. } => {
             let dtype = program.buffers[routine.outputs[0].0 as usize].dtype;
             let at = |b: cotangent_loops::ir::BufferId| buffers.0[b.0 as usize];
-            let product = matmul::Product { batch: *batch, m: *m, k: *k, n: *n, lhs: *lhs, rhs: *rhs };
+            let product = Product::of(&routine.kind);
             // SAFETY: the caller's; the matrices lie inside their buffers (P2).
             unsafe { product.run(dtype, at(routine.inputs[0]), at(routine.inputs[1]), at(routine.outputs[0])) };
             Ok(())
@@ -87,6 +93,12 @@ trait Real: Copy + Send + Sync + 'static {
     /// # Safety
     /// As [`product`].
     unsafe fn product(mkn: [usize; 3], a: Operand<Self>, b: Operand<Self>, c: Target<Self>, add: bool);
+    /// `c = a · b` where row `p` of `b` begins at `b + places[p]` and `n` is a multiple of 16; `false`, and nothing done, where
+    /// the CPU has no vectors of 256 bits.
+    ///
+    /// # Safety
+    /// All of these elements exist, and nobody else uses those of `c`.
+    unsafe fn sliding(mn: [usize; 2], a: Operand<Self>, b: *const Self, places: &[usize], c: Target<Self>) -> bool;
 }
 
 macro_rules! real {
@@ -95,7 +107,7 @@ macro_rules! real {
             const ZERO: Self = 0.0;
             unsafe fn product([m, k, n]: [usize; 3], a: Operand<Self>, b: Operand<Self>, c: Target<Self>, add: bool) {
                 #[cfg(target_arch = "x86_64")]
-                if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+                if crate::wide::available() {
                     // SAFETY: the caller's, and the CPU has the features.
                     return unsafe { panel::product([m, k, n], a, b, c, add) };
                 }
@@ -106,6 +118,22 @@ macro_rules! real {
                         false, false, gemm::Parallelism::None,
                     );
                 }
+            }
+            unsafe fn sliding(
+                mn: [usize; 2],
+                a: Operand<Self>,
+                b: *const Self,
+                places: &[usize],
+                c: Target<Self>,
+            ) -> bool {
+                #[cfg(target_arch = "x86_64")]
+                if crate::wide::available() {
+                    // SAFETY: the caller's, and the CPU has the features.
+                    unsafe { panel::sliding(mn, a, b, places, c) };
+                    return true;
+                }
+                let _ = (mn, a, b, places, c);
+                false
             }
         }
     )* };

@@ -177,6 +177,59 @@ unsafe fn tile<T: Lanes, const M: usize, const N: usize>(
     }
 }
 
+/// `c = a · b` where row `p` of `b` begins at `b + places[p]`: windows that slide over memory, for instance. `n` is a multiple of two
+/// vectors.
+///
+/// # Safety
+/// The CPU has AVX2 and FMA; all of these elements exist, and nobody else uses those of `c`.
+#[target_feature(enable = "avx2,fma")]
+pub unsafe fn sliding<T: Lanes>([m, n]: [usize; 2], a: Operand<T>, b: *const T, places: &[usize], c: Target<T>) {
+    for i in (0..m).step_by(ROWS) {
+        let a = a.from(i, 0);
+        for j in (0..n).step_by(2 * T::LANES) {
+            let (b, to) = (b.wrapping_add(j), c.from(i, j));
+            // SAFETY: the caller's.
+            unsafe {
+                match m - i {
+                    1 => slide::<T, 1>(a, b, places, to),
+                    2 => slide::<T, 2>(a, b, places, to),
+                    3 => slide::<T, 3>(a, b, places, to),
+                    4 => slide::<T, 4>(a, b, places, to),
+                    5 => slide::<T, 5>(a, b, places, to),
+                    _ => slide::<T, 6>(a, b, places, to),
+                }
+            }
+        }
+    }
+}
+
+/// A tile of `M` rows and two vectors of [`sliding`].
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn slide<T: Lanes, const M: usize>(a: Operand<T>, b: *const T, places: &[usize], c: Target<T>) {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut sums = [[T::zero(); 2]; M];
+        let mut x = a.at;
+        for place in places {
+            let y = b.add(*place);
+            let ys = [T::load(y), T::load(y.add(T::LANES))];
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let s = T::splat(x.wrapping_offset(i as isize * a.row));
+                for (sum, y) in sums.iter_mut().zip(ys) {
+                    *sum = T::fma(s, y, *sum);
+                }
+            }
+            x = x.wrapping_offset(a.col);
+        }
+        for (i, sums) in sums.into_iter().enumerate() {
+            for (j, sum) in sums.into_iter().enumerate() {
+                T::store(c.from(i, j * T::LANES).at, sum);
+            }
+        }
+    }
+}
+
 /// Columns `0..n` of `b` as panels of two vectors, `k` rows each, padded with zeros.
 #[target_feature(enable = "avx2,fma")]
 unsafe fn pack_columns<T: Lanes>(k: usize, n: usize, b: Operand<T>, to: *mut T) {
