@@ -85,8 +85,11 @@ fn weighted_covariance(c: &Call) -> Read<Tensor> {
 /// The ends of a histogram: those given, or those of the data where both are the same, `margin` apart from a single value.
 fn ends(x: &Tensor, low: f64, high: f64, margin: f64) -> (Tensor, Tensor) {
     let scalar = |v: f64| x.full_of(&Aval::new(x.dtype(), ()), v);
-    let (low, high) =
-        if low == high && x.numel() > 0 { (x.min().detach(), x.max().detach()) } else { (scalar(low), scalar(high)) };
+    let (low, high) = match (low == high, x.numel()) {
+        (true, 0) => (scalar(0.0), scalar(1.0)),
+        (true, _) => (x.min().detach(), x.max().detach()),
+        (false, _) => (scalar(low), scalar(high)),
+    };
     let same = low.eq(&high);
     ((&low - margin).where_(&same, &low), (&high + margin).where_(&same, &high))
 }
