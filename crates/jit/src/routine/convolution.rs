@@ -6,6 +6,7 @@
 use cotangent_core::ir::Shape;
 use cotangent_core::ops::Convolution;
 
+use super::{Operand, Real, Target, product};
 use crate::memory::Block;
 use crate::threads;
 
@@ -14,14 +15,15 @@ const TILE_BYTES: usize = 384 << 10;
 /// The fewest columns worth a product.
 const MIN_COLUMNS: usize = 48;
 
-struct Sizes {
-    images: usize,
-    groups: usize,
-    ci: usize,
-    co: usize,
-    x: Vec<usize>,
-    k: Vec<usize>,
-    y: Vec<usize>,
+/// The sizes of a convolution; channels are those of one group.
+pub struct Sizes {
+    pub images: usize,
+    pub groups: usize,
+    pub ci: usize,
+    pub co: usize,
+    pub x: Vec<usize>,
+    pub k: Vec<usize>,
+    pub y: Vec<usize>,
 }
 
 struct Pointers<T>(*const T, *const T, *mut T);
@@ -37,15 +39,8 @@ impl<T> Pointers<T> {
 ///
 /// # Safety
 /// The operands have the shapes `x` and `w`, the result has room for `y`, as inferred; nobody else writes them.
-pub unsafe fn run<T: Copy + 'static + Sync>(
-    op: &Convolution,
-    shapes: [&Shape; 3],
-    x: *const T,
-    w: *const T,
-    y: *mut T,
-    zero: T,
-    one: T,
-) {
+pub unsafe fn run<T: Real>(op: &Convolution, shapes: [&Shape; 3], x: *const T, w: *const T, y: *mut T) {
+    let zero = T::ZERO;
     let dims = |s: &Shape| -> Vec<usize> { (2..s.rank()).map(|d| s[d].get()).collect() };
     let s = Sizes {
         images: shapes[0][0].get(),
@@ -63,6 +58,10 @@ pub unsafe fn run<T: Copy + 'static + Sync>(
         return;
     }
     let size = size_of::<T>();
+    // SAFETY: the caller's.
+    if unsafe { super::slide::run(op, &s, x, w, y) } {
+        return;
+    }
     // The weights as [groups, co, ci · k]: transposed convolutions store them the other way round.
     let weights = op.transposed.then(|| {
         let mut block = Block::new(s.groups * s.co * rows * size);
@@ -105,26 +104,14 @@ pub unsafe fn run<T: Copy + 'static + Sync>(
                 } else {
                     gather_by_columns(op, &s, &chunk, x, gathered, zero);
                 }
-                gemm::gemm::<T>(
-                    s.co,
-                    n,
-                    count * kernel,
-                    sums,
-                    1,
-                    n as isize,
+                let depth = count * kernel;
+                let columns = if by_kernel { (1, depth as isize) } else { (n as isize, 1) };
+                product(
+                    [s.co, depth, n],
+                    Operand { at: w.add(g * s.co * rows + first * kernel), row: rows as isize, col: 1 },
+                    Operand { at: gathered.cast_const(), row: columns.0, col: columns.1 },
+                    Target { at: sums, row: n },
                     first > 0,
-                    w.add(g * s.co * rows + first * kernel),
-                    1,
-                    rows as isize,
-                    gathered,
-                    if by_kernel { (count * kernel) as isize } else { 1 },
-                    if by_kernel { 1 } else { n as isize },
-                    one,
-                    one,
-                    false,
-                    false,
-                    false,
-                    gemm::Parallelism::None,
                 );
                 first += count;
             }
