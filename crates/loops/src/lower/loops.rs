@@ -12,6 +12,9 @@ const MIN_PIECE: usize = 4096;
 /// The same for lanes that are columns of a reduction over serial loops.
 const MIN_COLUMNS: usize = 64;
 
+/// Reduced loops of fewer elements are short rows.
+const LONG_ROW: usize = 128;
+
 /// Lanes below this are worse than strided ones.
 const SHORT: usize = 8;
 
@@ -51,8 +54,13 @@ impl Loops {
 
 /// Chooses the loops.
 pub(crate) fn arrange(g: &Group) -> Loops {
-    // How often an access happens: what depends on no reduced variable happens once for each row.
+    // How often an access happens: what depends on no reduced variable happens once for each row. Rows that are short cost
+    // more to begin than to read, and what is kept should be the lanes.
+    let long = g.order.iter().any(|v| g.reduced[*v] && g.extents[*v] >= LONG_ROW);
     let count = |a: &Affine| {
+        if !long {
+            return 1;
+        }
         let per_row = g.has_reduces() && !a.terms().any(|(v, _)| g.reduced[v]);
         (if per_row { g.kept() } else { g.total() }) as i128
     };

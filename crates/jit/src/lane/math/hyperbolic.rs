@@ -142,10 +142,22 @@ impl Builder {
         let one = self.f(1.0, x.ty);
         let t = self.sub(x, one);
         let twice = self.add(t, t);
-        let root = self.fma(t, t, twice);
-        let root = self.push(super::super::Op::Sqrt(root), x.ty);
-        let t = self.add(t, root);
-        let near = self.log1p(t);
+        let square = self.fma(t, t, twice);
+        let root = self.push(super::super::Op::Sqrt(square), x.ty);
+        let sum = self.add(t, root);
+        let near = self.log1p(sum);
+        // What the roundings of the root and of the sum lost.
+        let rest = self.fnma(root, root, square);
+        let twice = self.add(root, root);
+        let tiny = self.f(if x.ty == Ty::F32 { f64::from(f32::MIN_POSITIVE) } else { f64::MIN_POSITIVE }, x.ty);
+        let twice = self.add(twice, tiny);
+        let rest = self.div(rest, twice);
+        let back = self.sub(sum, t);
+        let lost = self.sub(root, back);
+        let lost = self.add(lost, rest);
+        let d = self.add(sum, one);
+        let lost = self.div(lost, d);
+        let near = self.add(near, lost);
         let (far, huge) = (self.log_twice(x), self.huge(x.ty));
         let is_far = self.lt(huge, x);
         let y = self.select(is_far, far, near);
