@@ -50,7 +50,7 @@ pub fn both_ways(sizes: [usize; 3], batch: usize) -> Result<[(Tensor, f64); 2], 
     let mut keys = Keys::new(1);
     let (x1, x2) = (keys.next_key().randn([batch, sizes[0]]), keys.next_key().randn([batch, sizes[0]]));
     let timed = |f: &dyn Fn(State, Tensor, Tensor) -> Result<Tensor, Error>| {
-        let f = jit(|params, x1, x2| f(params, x1, x2));
+        let f = jit(f);
         let call = || f.call((params.clone(), x1.clone(), x2.clone()));
         let kernel = call()?;
         let mut best = f64::INFINITY;

@@ -1,7 +1,7 @@
 //! The examples with modules, at small size: what they compute is right.
 
-// The examples are programs; what their `main` functions use is not all used here.
-#![allow(dead_code)]
+// The examples are programs: what their `main` functions use is not all used here, and each brings its data with it.
+#![allow(dead_code, clippy::duplicate_mod)]
 
 #[path = "../../examples/digits.rs"]
 mod digits;
