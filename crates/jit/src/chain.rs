@@ -267,7 +267,8 @@ pub fn join(program: &LoopProgram, actions: Vec<Action>) -> (Vec<Action>, Vec<Ra
             continue;
         }
         let inside = |b: &usize| {
-            let temp = program.buffers[*b].role == Role::Temp;
+            let handed_out = program.results.iter().any(|r| r.0 as usize == *b);
+            let temp = program.buffers[*b].role == Role::Temp && !handed_out;
             temp && touches[b].aligned && span[b].0 >= range.start && span[b].1 < range.end
         };
         let unit_bytes: usize = touches.iter().filter(|(_, t)| t.aligned).map(|(b, _)| joiner.bytes(*b) / units).sum();

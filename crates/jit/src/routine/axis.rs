@@ -143,9 +143,9 @@ pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync>(axis: Axis, x: *const T, 
                 // SAFETY: the caller's; each piece has lines of its own.
                 let x = unsafe { std::slice::from_raw_parts(x.get().add(o * n).cast_const(), n) };
                 let mut at = 0;
-                for k in 1..n {
-                    let better = if largest { x[k] > x[at] } else { x[k] < x[at] };
-                    if better || (is_nan(x[k]) && !is_nan(x[at])) {
+                for (k, candidate) in x.iter().enumerate().skip(1) {
+                    let better = if largest { *candidate > x[at] } else { *candidate < x[at] };
+                    if better || (is_nan(*candidate) && !is_nan(x[at])) {
                         at = k;
                     }
                 }

@@ -26,11 +26,31 @@ pub struct Sizes {
     pub y: Vec<usize>,
 }
 
-struct Pointers<T>(*const T, *const T, *mut T);
+/// The weights of a transposed convolution, which are `[groups · ci, co, k…]`, as `[groups, co, ci · k]`, with kernel element `element(e)` in place `e`.
+///
+/// # Safety
+/// `w` has as many elements.
+pub unsafe fn regrouped<T: Copy>(s: &Sizes, w: *const T, element: impl Fn(usize) -> usize) -> Block {
+    let kernel: usize = s.k.iter().product();
+    let block = Block::new(s.groups * s.co * s.ci * kernel * size_of::<T>());
+    let to: *mut T = block.as_ptr().cast();
+    for (g, o, i) in (0..s.groups).flat_map(|g| (0..s.co).flat_map(move |o| (0..s.ci).map(move |i| (g, o, i)))) {
+        let (from, at) = (((g * s.ci + i) * s.co + o) * kernel, ((g * s.co + o) * s.ci + i) * kernel);
+        for e in 0..kernel {
+            // SAFETY: the caller's, and the block has as many elements.
+            unsafe { *to.add(at + e) = *w.add(from + element(e)) };
+        }
+    }
+    block
+}
+
+/// Operands and result.
+pub struct Pointers<T>(pub *const T, pub *const T, pub *mut T);
 // SAFETY: operands are only read; each piece writes columns of its own.
 unsafe impl<T> Sync for Pointers<T> {}
 impl<T> Pointers<T> {
-    fn get(&self) -> (*const T, *const T, *mut T) {
+    /// The three, as a method, so that closures share the whole.
+    pub fn get(&self) -> (*const T, *const T, *mut T) {
         (self.0, self.1, self.2)
     }
 }
@@ -62,17 +82,8 @@ pub unsafe fn run<T: Real>(op: &Convolution, shapes: [&Shape; 3], x: *const T, w
     if unsafe { super::slide::run(op, &s, x, w, y) } {
         return;
     }
-    // The weights as [groups, co, ci · k]: transposed convolutions store them the other way round.
-    let weights = op.transposed.then(|| {
-        let mut block = Block::new(s.groups * s.co * rows * size);
-        let to: *mut T = block.bytes_mut().as_mut_ptr().cast();
-        for (g, o, i) in (0..s.groups).flat_map(|g| (0..s.co).flat_map(move |o| (0..s.ci).map(move |i| (g, o, i)))) {
-            let from = ((g * s.ci + i) * s.co + o) * kernel;
-            // SAFETY: both places have `kernel` elements: `w` is `[groups · ci, co, k…]`.
-            unsafe { std::ptr::copy_nonoverlapping(w.add(from), to.add((g * s.co + o) * rows + i * kernel), kernel) };
-        }
-        block
-    });
+    // SAFETY: the caller's.
+    let weights = op.transposed.then(|| unsafe { regrouped(&s, w, |e| e) });
     let w = weights.as_ref().map_or(w, |b| b.as_ptr().cast_const().cast());
     let channels = (TILE_BYTES / size / MIN_COLUMNS / kernel.max(1)).clamp(1, s.ci.max(1));
     let width = (TILE_BYTES / size / (channels * kernel).max(1)).clamp(MIN_COLUMNS, 1024).min(columns);

@@ -7,7 +7,7 @@
 
 use cotangent_core::ops::Convolution;
 
-use super::convolution::Sizes;
+use super::convolution::{Pointers, Sizes, regrouped};
 use super::{Operand, Real, Target};
 use crate::memory::Block;
 use crate::threads;
@@ -105,32 +105,6 @@ unsafe fn fill<T: Real>(s: &Sizes, sizes: &[usize], front: &[usize], from: *cons
     }
 }
 
-/// The weights of all groups as `[groups, co, ci · k]`, reversed where windows are added.
-unsafe fn weights<T: Real>(op: &Convolution, s: &Sizes, w: *const T) -> Option<Block> {
-    let kernel: usize = s.k.iter().product();
-    op.transposed.then(|| {
-        let block = Block::new(s.groups * s.co * s.ci * kernel * size_of::<T>());
-        let to: *mut T = block.as_ptr().cast();
-        for (g, o, i) in (0..s.groups).flat_map(|g| (0..s.co).flat_map(move |o| (0..s.ci).map(move |i| (g, o, i)))) {
-            let (from, at) = (((g * s.ci + i) * s.co + o) * kernel, ((g * s.co + o) * s.ci + i) * kernel);
-            for e in 0..kernel {
-                // SAFETY: `w` is `[groups · ci, co, k…]`, and the block has as many elements.
-                unsafe { *to.add(at + e) = *w.add(from + kernel - 1 - e) };
-            }
-        }
-        block
-    })
-}
-
-struct Pointers<T>(*const T, *const T, *mut T);
-// SAFETY: operands are only read; each piece writes lines of its own.
-unsafe impl<T> Sync for Pointers<T> {}
-impl<T> Pointers<T> {
-    fn get(&self) -> (*const T, *const T, *mut T) {
-        (self.0, self.1, self.2)
-    }
-}
-
 /// Computes a convolution if it can slide; `false`, and nothing done, otherwise.
 ///
 /// # Safety
@@ -159,7 +133,7 @@ pub unsafe fn run<T: Real>(op: &Convolution, s: &Sizes, x: *const T, w: *const T
         }
     }
     // SAFETY: the caller's.
-    let own = unsafe { weights(op, s, w) };
+    let own = op.transposed.then(|| unsafe { regrouped(s, w, |e| kernel - 1 - e) });
     let w = own.as_ref().map_or(w, |b| b.as_ptr().cast_const().cast());
     let images = s.images * s.groups;
     let parts = PIECES.div_ceil(images).min(lines.len());
