@@ -1,12 +1,11 @@
 //! A graph as machine code.
 
 use std::fmt::Display;
-use std::time::Instant;
 
 use cotangent_core::Tensor;
 use cotangent_core::error::{Error, TransformError};
 use cotangent_core::ir::{Aval, Graph};
-use cotangent_jit::{Block, CallError, Compiled};
+use cotangent_jit::{Block, CallError, Compiled, Timed};
 use cotangent_loops::ir::LoopProgram;
 use smallvec::SmallVec;
 
@@ -60,8 +59,8 @@ impl Executable {
         self.call_bytes(&self.inputs(args)?)
     }
 
-    /// As [`Executable::call`], with the time at which the first step began, and those at which each ended.
-    pub fn call_timed(&self, args: &[Tensor]) -> Result<(Vec<Tensor>, Vec<Instant>), Error> {
+    /// As [`Executable::call`], with the time of each step.
+    pub fn call_timed(&self, args: &[Tensor]) -> Result<(Vec<Tensor>, Vec<Timed>), Error> {
         let (blocks, times) = self.compiled.call_timed(&self.inputs(args)?).map_err(|e| self.called(e))?;
         Ok((self.tensors(blocks).collect(), times))
     }

@@ -117,8 +117,8 @@ impl<Args: Arguments, Out: Tree> Compiled<Args, Out> {
     /// As [`Compiled::call`], with the time that each kernel took.
     pub fn profile(&self, args: Args) -> Result<(Out, Profile), Error> {
         let leaves = self.leaves(&args)?;
-        let (results, times) = self.executable.call_timed(&leaves)?;
-        let profile = Profile::new(self.executable.loops(), &self.nodes, &times);
+        let (results, timed) = self.executable.call_timed(&leaves)?;
+        let profile = Profile::new(self.executable.loops(), &self.nodes, timed);
         Ok((assemble(&self.out, results), profile))
     }
 
