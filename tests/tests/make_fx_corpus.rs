@@ -89,8 +89,22 @@ fn targets(code: &str) -> BTreeSet<String> {
 
 /// Operators that make numbers and views.
 const FREE: &[&str] = &[
-    "full", "expand", "reshape", "view", "_unsafe_view", "unsqueeze", "squeeze", "alias", "detach", "ones_like",
-    "scalar_tensor", "zeros", "zeros_like", "ones", "new_zeros", "clone",
+    "full",
+    "expand",
+    "reshape",
+    "view",
+    "_unsafe_view",
+    "unsqueeze",
+    "squeeze",
+    "alias",
+    "detach",
+    "ones_like",
+    "scalar_tensor",
+    "zeros",
+    "zeros_like",
+    "ones",
+    "new_zeros",
+    "clone",
 ];
 
 fn computes(expression: &str) -> bool {
@@ -191,10 +205,8 @@ fn code_is_read() {
                 a = b = None\n    c = torch.ops.aten.cos.default(x_1);  x_1 = None\n    d = torch.ops.aten.exp.default(c);  \
                 d = None\n    return c\n";
     assert_eq!(live_statements(code), 3);
-    assert_eq!(targets(code).into_iter().collect::<Vec<_>>(), [
-        "aten.cos.default",
-        "aten.exp.default",
-        "aten.fill_.Scalar",
-        "aten.sin.default"
-    ]);
+    assert_eq!(
+        targets(code).into_iter().collect::<Vec<_>>(),
+        ["aten.cos.default", "aten.exp.default", "aten.fill_.Scalar", "aten.sin.default"]
+    );
 }

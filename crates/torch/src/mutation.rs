@@ -43,7 +43,7 @@ pub(crate) fn sharing(target: &str) -> Option<Sharing> {
 }
 
 /// A name for memory that another name has too.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct View<'g> {
     pub name: &'g str,
     pub base: &'g str,

@@ -1,5 +1,6 @@
 //! Checks: they have no value, but the program has none where they do not hold.
 
+use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
 use cotangent_core::ir::{DType, Scalar};
 
