@@ -167,9 +167,9 @@ pub fn stack(tensors: &[&Tensor], dim: i64) -> Tensor {
     Tensor::cat_dim(&parts, d)
 }
 
-/// The tensor with leading dims of size 1 (before `before`, or at the end) up to `rank`.
+/// The tensor with dims of size 1 up to `rank`, which is at most 3, as `torch.atleast_3d` adds them.
 #[track_caller]
-fn at_least(x: &Tensor, rank: usize) -> Tensor {
+pub fn at_least(x: &Tensor, rank: usize) -> Tensor {
     let s = x.shape().sizes();
     let shape: Shape = match (rank, s.as_slice()) {
         (1.., []) => std::iter::repeat_n(1usize, rank).collect(),

@@ -7,6 +7,7 @@ use cotangent_core::tensor::broadcast_shapes;
 use crate::arg::{AsTensor, At, at, attempt, bad_operand, bad_pair, live, real_dim};
 use crate::call::{num, one};
 use crate::pointwise::{meeting, pair, scaled};
+use crate::reduce::Reductions;
 use crate::schema;
 
 /// Products under PyTorch's names. Inner sizes of 0 give zeros.
@@ -58,7 +59,11 @@ pub trait Products: AsTensor {
             return bad_pair(at!("dot", 1), a, b, "vectors of one length");
         }
         attempt!(same_dtype(at!("dot", 2), a, b));
-        one(schema::DOT, &[], &[a, b], |t| (&t[0] * &t[1]).sum_over(&[0]))
+        one(schema::DOT, &[], &[a, b], |t| {
+            // Integers are summed in `i64` and wrap afterwards.
+            let product = &t[0] * &t[1];
+            product.sum_dim(0).convert(product.dtype())
+        })
     }
 
     /// The product of a matrix and a vector.

@@ -173,6 +173,7 @@ pub trait Orders: AsTensor {
                 let back: Vec<usize> =
                     (0..=last).map(|i| to_last.iter().position(|t| *t == i).expect("a permutation")).collect();
                 let s = x.gather_along(d, order).permute_to(&to_last).detach();
+                let s = if s.dtype() == DType::Bool { s.convert(DType::I64) } else { s };
                 let (from, to) = (s.searchsorted_exact(&s, false), s.searchsorted_exact(&s, true));
                 let longest = (&to - from).argmax_along(last);
                 let end = to.gather_along(last, &longest.view_to(&s.shape().with(last, 1))) - 1i64;

@@ -161,8 +161,9 @@ pub trait Pointwise: AsTensor {
             let x = a[0].convert(float_of(a[0].dtype()));
             let x = match eps {
                 Some(eps) => {
-                    let low = x.full_like(eps).where_(&x.lt(eps), &x);
-                    low.full_like(1.0 - eps).where_(&low.gt(1.0 - eps), &low)
+                    // The lower bound decides where the bounds cross.
+                    let high = x.full_like(1.0 - eps).where_(&x.gt(1.0 - eps), &x);
+                    x.full_like(eps).where_(&x.lt(eps), high)
                 }
                 None => {
                     let outside = x.lt(0.0).bitwise_or(x.gt(1.0));
@@ -182,8 +183,11 @@ pub trait Pointwise: AsTensor {
             let largest = x.abs().maximum(y.abs()).detach();
             let ordinary = largest.gt(0.0).bitwise_and(largest.lt(f64::INFINITY));
             let scale = largest.where_(&ordinary, largest.ones_like());
+            let infinite = x.abs().eq(f64::INFINITY).bitwise_or(y.abs().eq(f64::INFINITY));
             let (x, y) = (&x / &scale, &y / &scale);
-            (&x * &x + &y * &y).sqrt() * scale
+            let length = (&x * &x + &y * &y).sqrt() * scale;
+            // Infinite whatever the other one is, also beside NaN.
+            length.full_like(f64::INFINITY).where_(&infinite, length)
         })
     }
 

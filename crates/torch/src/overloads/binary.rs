@@ -30,7 +30,6 @@ const ALIASES: &[(&str, &str)] = &[
 pub(super) fn call(c: &Call) -> Answer {
     let Some((name, overload)) = parts(c) else { return Ok(None) };
     let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
-    let scalar_first = matches!(overload, "Scalar" | "Scalar_Tensor" | "self_scalar" | "Scalar_out");
     let f: fn(&Tensor, Operand) -> Tensor = match name {
         "add" | "sub" => return sum(c, name == "add"),
         "rsub" => {
@@ -80,9 +79,6 @@ pub(super) fn call(c: &Call) -> Answer {
         "bitwise_right_shift" => |x, y| x.bitwise_right_shift(y),
         _ => return Ok(None),
     };
-    if overload.starts_with("out") || (scalar_first && c.get("self").is_none()) {
-        return Ok(None);
-    }
     let (x, y) = both(c, "self", "other")?;
     one(f(&x, y))
 }

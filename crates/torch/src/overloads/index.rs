@@ -57,7 +57,7 @@ pub(super) fn call(c: &Call) -> Answer {
         }
         ("gather", "default") => {
             let (x, dim, at) = (c.tensor("self")?, c.int("dim")?, c.tensor("index")?);
-            one(x.gather(dim, &at))
+            one(x.gather(dim, &at.convert(DType::I64)))
         }
         ("repeat_interleave", "self_Tensor") => {
             let (x, at) = (c.tensor("self")?, interleaved(c)?);

@@ -11,7 +11,11 @@ use crate::args::{Call, Read};
 pub(super) fn call(c: &Call) -> Answer {
     let Some((name, overload)) = parts(c) else { return Ok(None) };
     let x = || c.tensor("self");
-    let factors = || -> Read<(Scalar, Scalar)> { Ok((c.scalar_or("beta", 1i64)?, c.scalar_or("alpha", 1i64)?)) };
+    // The factors take the tensor's dtype: those of integers are rounded towards zero.
+    let factors = || -> Read<(Scalar, Scalar)> {
+        let dtype = x()?.dtype();
+        Ok((c.scalar_or("beta", 1i64)?.cast(dtype), c.scalar_or("alpha", 1i64)?.cast(dtype)))
+    };
     one(match (name, overload) {
         ("mm", "default") => x()?.mm(&c.tensor("mat2")?),
         ("bmm", "default") => x()?.bmm(&c.tensor("mat2")?),
@@ -34,8 +38,8 @@ pub(super) fn call(c: &Call) -> Answer {
             x()?.baddbmm(&c.tensor("batch1")?, &c.tensor("batch2")?, beta, alpha)
         }
         ("addbmm", "default") => {
-            let product = c.tensor("batch1")?.bmm(&c.tensor("batch2")?).sum_over(&[0]);
-            plus(&x()?, &product, factors()?)
+            let product = c.tensor("batch1")?.bmm(&c.tensor("batch2")?);
+            plus(&x()?, &product.sum_dim(0).convert(product.dtype()), factors()?)
         }
         ("addmv", "default") => plus(&x()?, &c.tensor("mat")?.mv(&c.tensor("vec")?), factors()?),
         ("addr", "default") => plus(&x()?, &c.tensor("vec1")?.outer(&c.tensor("vec2")?), factors()?),

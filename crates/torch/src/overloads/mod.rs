@@ -174,3 +174,34 @@ fn both(c: &Call, first: &str, second: &str) -> Result<(Tensor, Operand), TorchE
         (Operand::Scalar(_), Operand::Scalar(_)) => Err(c.wrong(second, "a tensor beside a number")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every overload that PyTorch 2.15 tags as core.
+    const CORE: &str = include_str!("core_aten.txt");
+
+    /// Those that no functional program of static shapes can express.
+    const REFUSED: [&str; 7] = [
+        "aten._fft_c2r.default",
+        "aten._fft_r2c.default",
+        "aten._local_scalar_dense.default",
+        "aten.nonzero.default",
+        "aten.resize_.default",
+        "aten.sym_storage_offset.default",
+        "aten.sym_stride.int",
+    ];
+
+    #[test]
+    fn core_overloads_are_known_or_refused_with_a_reason() {
+        for target in CORE.lines() {
+            let refused = match call(&Call { target, node: "n", args: Vec::new() }) {
+                Err(TorchError::Unsupported { .. }) => panic!("{target} is not known"),
+                Err(TorchError::Refused { .. }) => true,
+                Ok(_) | Err(_) => false,
+            };
+            assert_eq!(refused, REFUSED.contains(&target), "{target}");
+        }
+    }
+}

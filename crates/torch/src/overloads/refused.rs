@@ -35,6 +35,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("view_as_real", COMPLEX),
     ("imag", COMPLEX),
     ("_fft_c2c", COMPLEX),
+    ("_fft_c2r", COMPLEX),
+    ("_fft_r2c", COMPLEX),
 ];
 
 /// The overloads of this theme.

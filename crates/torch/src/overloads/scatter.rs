@@ -4,6 +4,7 @@ use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
 use cotangent_core::ir::{Aval, DType, Scalar, Shape};
 use cotangent_core::ops::Reduction;
+use cotangent_core::tensor::Operand;
 
 use super::{Answer, adding, one, parts};
 use crate::args::{Call, Read};
@@ -55,16 +56,15 @@ pub(super) fn call(c: &Call) -> Answer {
         }
         ("index_fill", "int_Scalar" | "int_Tensor") => {
             let (x, dim, index) = vectors(at()?);
-            let y = match c.opt_tensor("value") {
-                Ok(Some(v)) => {
-                    let d = if dim < 0 { dim + x.rank() as i64 } else { dim } as usize;
-                    let n = x.shape().dims().get(d).map_or(1, |n| n.get() as i64);
-                    let source = v.convert(x.dtype()).broadcast_to(&x.shape().with(d.min(x.rank() - 1), index.numel()));
-                    x.index_copy(dim, &(&index + n).where_(&index.lt(0i64), &index), &source)
-                }
-                Ok(None) | Err(_) => x.index_fill(dim, &index, c.scalar("value")?),
+            // A mask and not a scatter: the value has the derivative of a place once, however often the index names it.
+            let n = x.size(dim);
+            let mask = index.full_of(&Aval::new(DType::I64, [n]), 0i64).index_fill(0, &index, 1i64);
+            let mask = along(&mask.ne(0i64), &x, dim);
+            let value = match c.operand("value")? {
+                Operand::Tensor(v) => v.convert(x.dtype()),
+                Operand::Scalar(v) => x.full_of(&Aval::new(x.dtype(), ()), v.cast(x.dtype())),
             };
-            y.view_to(c.tensor("self")?.shape())
+            value.where_(&mask, &x).view_to(c.tensor("self")?.shape())
         }
         ("put", "default") => {
             let (x, index, source) = (c.tensor("self")?, c.tensor("index")?, c.tensor("source")?);

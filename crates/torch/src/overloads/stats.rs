@@ -2,9 +2,9 @@
 
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
-use cotangent_core::ir::{Aval, DType};
+use cotangent_core::ir::{Aval, DType, Shape};
 
-use super::{Answer, one, parts, two};
+use super::{Answer, list, one, parts, two};
 use crate::args::{Call, Read};
 
 /// The overloads of this theme.
@@ -22,6 +22,9 @@ pub(super) fn call(c: &Call) -> Answer {
         ("corrcoef", "default") => one(c.tensor("self")?.corrcoef()),
         ("histc", "default") => one(histc(c)?),
         ("histogram", "bin_ct" | "bins_tensor") => two(histogram(c)?),
+        ("_histogramdd_bin_edges", "default") => list(edges_by_dim(c)?),
+        ("_histogramdd_from_bin_cts", "default") => one(histogram_of_points(c, &edges_by_dim(c)?)?),
+        ("_histogramdd_from_bin_tensors", "default") => one(histogram_of_points(c, &c.tensors("bins")?)?),
         (_, _) => Ok(None),
     }
 }
@@ -82,8 +85,11 @@ fn weighted_covariance(c: &Call) -> Read<Tensor> {
 /// The ends of a histogram: those given, or those of the data where both are the same, `margin` apart from a single value.
 fn ends(x: &Tensor, low: f64, high: f64, margin: f64) -> (Tensor, Tensor) {
     let scalar = |v: f64| x.full_of(&Aval::new(x.dtype(), ()), v);
-    let (low, high) =
-        if low == high && x.numel() > 0 { (x.min().detach(), x.max().detach()) } else { (scalar(low), scalar(high)) };
+    let (low, high) = match (low == high, x.numel()) {
+        (true, 0) => (scalar(0.0), scalar(1.0)),
+        (true, _) => (x.min().detach(), x.max().detach()),
+        (false, _) => (scalar(low), scalar(high)),
+    };
     let same = low.eq(&high);
     ((&low - margin).where_(&same, &low), (&high + margin).where_(&same, &high))
 }
@@ -105,33 +111,91 @@ fn histc(c: &Call) -> Read<Tensor> {
     Ok(counted(&place.convert(DType::I64), &inside, &x.ones_like(), bins))
 }
 
-/// The histogram and the edges of its bins, of which the last one is closed.
+/// The edges of `bins` bins of equal size between two ends; both ends are exact.
+fn edges(low: &Tensor, high: &Tensor, bins: usize) -> Tensor {
+    let at = low.arange_like((bins + 1).into(), low.dtype());
+    let step = (high - low) / bins as f64;
+    let half = bins.div_ceil(2) as f64;
+    (low + &step * &at).where_(&at.lt(half), high - &step * (bins as f64 - &at))
+}
+
+/// Whether each element is between the outer edges, and in which bin; the last one is closed.
+fn bin_of(x: &Tensor, edges: &Tensor) -> (Tensor, Tensor) {
+    let (first, last) = (edges.narrow(0, 0, 1), edges.narrow(0, -1, 1));
+    let bins = edges.numel() as i64 - 1;
+    let bin = (edges.searchsorted_right(x) - 1i64).clamp(0i64, bins - 1);
+    (x.ge(&first).bitwise_and(x.le(&last)), bin)
+}
+
+/// The weights of elements, 1 if none are given.
+fn weights(c: &Call, x: &Tensor) -> Read<Tensor> {
+    Ok(match c.opt_tensor("weight")? {
+        Some(w) => w.reshape([-1i64]),
+        None => x.ones_like(),
+    })
+}
+
+/// The histogram and the edges of its bins.
 fn histogram(c: &Call) -> Read<(Tensor, Tensor)> {
     let x = c.tensor("self")?.reshape([-1i64]);
-    let (edges, bins) = match c.opt_tensor("bins") {
-        Ok(Some(edges)) => {
-            let n = edges.numel();
-            (edges, n.saturating_sub(1))
-        }
+    let edges = match c.opt_tensor("bins") {
+        Ok(Some(edges)) => edges,
         Ok(None) | Err(_) => {
-            let bins = c.size("bins").or_else(|e| if c.get("bins").is_none() { Ok(100) } else { Err(e) })?;
             let range = c.opt_floats("range")?.unwrap_or_else(|| vec![0.0, 0.0]);
             let [low, high] = range.as_slice() else { return Err(c.wrong("range", "two numbers")) };
             let (low, high) = ends(&x, *low, *high, 0.5);
-            let at = x.arange_like((bins + 1).into(), x.dtype());
-            let step = (&high - &low) / bins as f64;
-            let half = ((bins + 1) / 2) as f64;
-            ((&low + &step * &at).where_(&at.lt(half), &high - &step * (bins as f64 - &at)), bins)
+            edges(&low, &high, c.size("bins").or_else(|e| if c.get("bins").is_none() { Ok(100) } else { Err(e) })?)
         }
     };
-    let (first, last) = (edges.narrow(0, 0, 1), edges.narrow(0, -1, 1));
-    let inside = x.ge(&first).bitwise_and(x.le(&last));
-    let bin = edges.searchsorted_right(&x) - 1i64;
-    let weight = match c.opt_tensor("weight")? {
-        Some(w) => w.reshape([-1i64]),
-        None => x.ones_like(),
-    };
-    let counts = counted(&bin, &inside, &weight, bins);
+    let (inside, bin) = bin_of(&x, &edges);
+    let counts = counted(&bin, &inside, &weights(c, &x)?, edges.numel().saturating_sub(1));
     let counts = if c.bool_or("density", false)? { &counts / (edges.diff(1, 0) * counts.sum()) } else { counts };
     Ok((counts, edges))
+}
+
+/// The points of a histogram of several dims as rows.
+fn points(c: &Call) -> Read<Tensor> {
+    let x = c.tensor("self")?;
+    match x.shape().dims().last() {
+        Some(n) if x.rank() > 1 => Ok(x.reshape([-1, n.get() as i64])),
+        Some(_) | None => Err(c.wrong("self", "points in the last of at least two dims")),
+    }
+}
+
+/// The edges of the bins of each dim of a histogram of several dims.
+fn edges_by_dim(c: &Call) -> Read<Vec<Tensor>> {
+    let (x, bins) = (points(c)?, c.sizes("bins")?);
+    let range = c.opt_floats("range")?;
+    if bins.len() != x.shape()[1].get() || range.as_ref().is_some_and(|r| r.len() != 2 * bins.len()) {
+        return Err(c.wrong("bins", "a number of bins, and two ends, for each dim of the points"));
+    }
+    let one = |(d, n): (usize, &usize)| {
+        let (low, high) = range.as_ref().map_or((0.0, 0.0), |r| (r[2 * d], r[2 * d + 1]));
+        let (low, high) = ends(&x.select(1, d as i64), low, high, 0.5);
+        edges(&low, &high, *n)
+    };
+    Ok(bins.iter().enumerate().map(one).collect())
+}
+
+/// The histogram of points, one dim for each of theirs.
+fn histogram_of_points(c: &Call, edges: &[Tensor]) -> Read<Tensor> {
+    let x = points(c)?;
+    let sizes: Vec<usize> = edges.iter().map(|e| e.numel().saturating_sub(1)).collect();
+    let mut place = x.full_of(&Aval::new(DType::I64, [x.size(0)]), 0i64);
+    let mut inside = x.full_of(&Aval::new(DType::Bool, [x.size(0)]), true);
+    for (d, (edges, n)) in edges.iter().zip(&sizes).enumerate() {
+        let (within, bin) = bin_of(&x.select(1, d as i64), edges);
+        place = place * *n as i64 + bin;
+        inside = inside.bitwise_and(within);
+    }
+    let weight = weights(c, &x.select(1, 0))?;
+    let counts = counted(&place, &inside, &weight, sizes.iter().product()).view_to(&sizes.as_slice().into());
+    if !c.bool_or("density", false)? {
+        return Ok(counts);
+    }
+    let total = counts.sum();
+    Ok(edges.iter().enumerate().fold(counts / total, |counts, (d, edges)| {
+        let along: Shape = (0..sizes.len()).map(|i| if i == d { sizes[d] } else { 1 }).collect();
+        counts / edges.diff(1, 0).view_to(&along)
+    }))
 }

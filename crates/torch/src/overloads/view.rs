@@ -1,8 +1,6 @@
 //! Changes of shape.
 
 use cotangent_aten::prelude::*;
-use cotangent_core::Tensor;
-use cotangent_core::ir::Shape;
 
 use super::{Answer, list, one, parts, strided};
 use crate::args::Call;
@@ -103,17 +101,4 @@ fn same_bits(c: &Call) -> Answer {
         Some(d) if d == x.dtype() => one(x),
         Some(_) | None => Err(c.refused("the bits of numbers cannot be read as those of another dtype here")),
     }
-}
-
-/// The tensor with at least `rank` dims, as `torch.atleast_3d` adds them.
-fn at_least(x: &Tensor, rank: usize) -> Tensor {
-    let s = x.shape().sizes();
-    let shape: Shape = match (rank, s.as_slice()) {
-        (_, []) => std::iter::repeat_n(1usize, rank).collect(),
-        (2, [n]) => [1, *n].into(),
-        (3, [n]) => [1, *n, 1].into(),
-        (3, [n, m]) => [*n, *m, 1].into(),
-        (_, _) => x.shape().clone(),
-    };
-    x.view_to(&shape)
 }
