@@ -9,6 +9,7 @@ mod archive;
 pub mod args;
 pub mod corpus;
 mod error;
+mod mutation;
 mod overloads;
 mod pickle;
 mod program;

@@ -12,6 +12,7 @@ use cotangent_core::{Error, Tensor};
 use crate::archive::{Archive, Layout};
 use crate::args::{Arg, Call, Value};
 use crate::error::TorchError;
+use crate::mutation::{self, PLACES, Sharing, View};
 use crate::schema::{self, Argument, GraphJson, Model, NodeJson, Payload, Size, TensorMeta};
 use crate::strided::strided;
 use crate::{overloads, pickle};
@@ -229,7 +230,7 @@ impl Program {
         if args.len() != self.inputs.len() {
             return Err(malformed(format!("expected {} arguments, found {}", self.inputs.len(), args.len())));
         }
-        let mut env = Env { values: HashMap::new(), sizes: HashMap::new(), checks: Vec::new() };
+        let mut env = Env::default();
         for (input, arg) in self.inputs.iter().zip(args) {
             env.bind_sizes(self.graph.tensor_values.get(&input.value), arg.shape(), &input.name)?;
             env.values.insert(input.value.clone(), Value::Tensor(arg.clone()));
@@ -303,15 +304,18 @@ fn weight(meta: &TensorMeta, bytes: &[u8]) -> Result<Array, String> {
 }
 
 /// The values of a program while it runs.
-struct Env {
+#[derive(Default)]
+struct Env<'g> {
     values: HashMap<String, Value>,
     /// Symbolic sizes, bound to those of the inputs.
     sizes: HashMap<String, i64>,
     /// Conditions that have to hold, with what it means if they do not.
     checks: Vec<(Tensor, String)>,
+    /// Names for shared memory, in order.
+    views: Vec<View<'g>>,
 }
 
-impl Env {
+impl<'g> Env<'g> {
     fn bind_sizes(&mut self, meta: Option<&TensorMeta>, shape: &Shape, input: &str) -> Result<(), TorchError> {
         let Some(meta) = meta else { return Ok(()) };
         if meta.sizes.len() != shape.rank() {
@@ -386,7 +390,7 @@ impl Env {
         })
     }
 
-    fn run(&mut self, graph: &GraphJson, depth: usize) -> Result<(), TorchError> {
+    fn run(&mut self, graph: &'g GraphJson, depth: usize) -> Result<(), TorchError> {
         if depth > MAX_DEPTH {
             return Err(malformed(format!("expected at most {MAX_DEPTH} nested graphs")));
         }
@@ -405,19 +409,39 @@ impl Env {
         Ok(())
     }
 
-    fn node(&mut self, n: &NodeJson, depth: usize) -> Result<Vec<Value>, TorchError> {
+    fn node(&mut self, n: &'g NodeJson, depth: usize) -> Result<Vec<Value>, TorchError> {
         let target = n.target.strip_prefix("torch.ops.").unwrap_or(&n.target);
-        let name = n.name.as_deref().unwrap_or("?");
         // Gradients that are switched off inside the exported program: its value is that of the sub-graph, detached.
         if target == "higher_order.wrap_with_set_grad_enabled" {
             return self.sub_graph(n, depth);
         }
-        let mut args = Vec::with_capacity(n.inputs.len());
-        for a in &n.inputs {
-            args.push((a.name.as_str(), self.arg(&a.arg)?));
+        let functional = mutation::functional(target);
+        let outs = self.call(n, functional.as_deref().unwrap_or(target), None)?;
+        if functional.is_some()
+            && let (Some(written), Some(Value::Tensor(value))) = (mutation::first_tensor(n), outs.first())
+        {
+            // What is written keeps its dtype.
+            let value = value.convert(self.tensor(written)?.dtype());
+            self.write(written, value.clone())?;
+            self.views.extend(mutation::views(n, target));
+            return Ok(vec![Value::Tensor(value)]);
         }
-        let call = Call { target, node: name, args };
-        let outs = overloads::call(&call)?;
+        self.views.extend(mutation::views(n, target));
+        Ok(outs)
+    }
+
+    /// The results of `target` on the arguments of `n`, or with another first operand.
+    fn call(&self, n: &NodeJson, target: &str, first: Option<&Tensor>) -> Result<Vec<Value>, TorchError> {
+        let name = n.name.as_deref().unwrap_or("?");
+        let mut args = Vec::with_capacity(n.inputs.len());
+        for (i, a) in n.inputs.iter().enumerate() {
+            let arg = match first.filter(|_| i == 0) {
+                Some(t) => Arg::Tensor(t.clone()),
+                None => self.arg(&a.arg)?,
+            };
+            args.push((a.name.as_str(), arg));
+        }
+        let outs = overloads::call(&Call { target, node: name, args })?;
         for v in &outs {
             let tensors: &[Tensor] = match v {
                 Value::Tensor(t) | Value::Check { condition: t, .. } => std::slice::from_ref(t),
@@ -431,7 +455,60 @@ impl Env {
         Ok(outs)
     }
 
-    fn sub_graph(&mut self, n: &NodeJson, depth: usize) -> Result<Vec<Value>, TorchError> {
+    /// Gives `name` a new value, and with it everything that shares its memory.
+    fn write(&mut self, name: &'g str, value: Tensor) -> Result<(), TorchError> {
+        let (mut at, mut value) = (name, value);
+        while let Some(view) = self.views.iter().rev().find(|v| v.name == at).cloned() {
+            if view.sharing == Sharing::Perhaps {
+                return Err(malformed(format!(
+                    "`{name}` is written in place, and may share the memory of `{}`",
+                    view.base
+                )));
+            }
+            if let Some(made) = view.made {
+                let base = self.tensor(view.base)?;
+                let all = Shape::from([base.numel()]);
+                let places = base.arange_like(all[0], PLACES).view_to(base.shape());
+                let places = self.view(made, &places)?;
+                let flat = |t: &Tensor| t.view_to(&[t.numel()].into());
+                value = flat(&base).scatter_along(0, &flat(&places), &flat(&value)).view_to(base.shape());
+            }
+            at = view.base;
+        }
+        self.values.insert(at.to_owned(), Value::Tensor(value));
+        let mut written = vec![at];
+        for view in self.views.clone().into_iter().filter(|v| v.name != at) {
+            if !written.contains(&view.base) {
+                continue;
+            }
+            written.push(view.name);
+            let base = self.tensor(view.base)?;
+            match (view.sharing, view.made) {
+                // Whoever uses it finds that it is not defined.
+                (Sharing::Perhaps, _) => drop(self.values.remove(view.name)),
+                (Sharing::View, None) => drop(self.values.insert(view.name.to_owned(), Value::Tensor(base))),
+                (Sharing::View, Some(made)) => {
+                    let value = self.view(made, &base)?;
+                    self.values.insert(view.name.to_owned(), Value::Tensor(value));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The view of `base` that is the result `made.1` of the node `made.0`.
+    fn view(&self, made: (&NodeJson, usize), base: &Tensor) -> Result<Tensor, TorchError> {
+        let target = made.0.target.strip_prefix("torch.ops.").unwrap_or(&made.0.target);
+        let outs = self.call(made.0, target, Some(base))?;
+        let mut tensors = outs.into_iter().flat_map(|v| match v {
+            Value::Tensor(t) => vec![t],
+            Value::Tensors(v) => v,
+            Value::Int(_) | Value::None | Value::Check { .. } => Vec::new(),
+        });
+        tensors.nth(made.1).ok_or_else(|| malformed(format!("node `{}` makes no view", made.0.target)))
+    }
+
+    fn sub_graph(&mut self, n: &'g NodeJson, depth: usize) -> Result<Vec<Value>, TorchError> {
         let mut graph = None;
         let mut enabled = true;
         let mut operands = Vec::new();
@@ -444,7 +521,7 @@ impl Env {
             }
         }
         let graph = graph.ok_or_else(|| malformed(format!("node `{}` without a graph", n.target)))?;
-        let mut inner = Env { values: HashMap::new(), sizes: self.sizes.clone(), checks: Vec::new() };
+        let mut inner = Env { sizes: self.sizes.clone(), ..Env::default() };
         for (param, operand) in graph.inputs.iter().zip(operands) {
             if let Argument::Tensor(p) = param {
                 inner.values.insert(p.clone(), Value::Tensor(self.tensor(operand)?));
