@@ -288,7 +288,9 @@ pub trait Parts: AsTensor {
                 PadMode::Replicate if n == 0 => 0,
                 PadMode::Replicate | PadMode::Constant(_) => i64::MAX,
             };
-            if *low > most || *high > most || low.saturating_add(*high).saturating_add(n) < 0 {
+            if (*low > most || *high > most) && (*low > 0 || *high > 0)
+                || low.saturating_add(*high).saturating_add(n) < 0
+            {
                 let expected = format!("at most {} for dim {d} of size {n} in this mode", most.max(0));
                 return bad(at!("pad", 2), &[x], "pad", &expected, &format!("{low}, {high}"));
             }
@@ -413,11 +415,17 @@ fn rolled(x: &Tensor, shift: i64, d: usize) -> Tensor {
     Tensor::cat_dim(&[x.slice_dim(d, k, n, 1), x.slice_dim(d, 0, k, 1)], d)
 }
 
-/// The borders of one dim after the other.
+/// The borders of one dim after the other. What is cropped on one side is still reflected or copied on the other; but as in
+/// PyTorch, it is gone before a circular border is made.
 #[track_caller]
 fn bordered(x: &Tensor, amounts: &[(i64, i64)], mode: PadMode) -> Tensor {
     let crop: Vec<(i64, i64)> = amounts.iter().map(|(l, h)| ((*l).min(0), (*h).min(0))).collect();
-    let mut y = x.pad_dims(&crop, 0.0);
+    let (first, last) = match mode {
+        PadMode::Circular => (crop.as_slice(), &[][..]),
+        PadMode::Reflect | PadMode::Replicate | PadMode::Constant(_) => (&[][..], crop.as_slice()),
+    };
+    let cropped = |y: Tensor, crop: &[(i64, i64)]| if crop.is_empty() { y } else { y.pad_dims(crop, 0.0) };
+    let mut y = cropped(x.clone(), first);
     for (d, (low, high)) in amounts.iter().enumerate() {
         let (l, h) = ((*low).max(0) as usize, (*high).max(0) as usize);
         if l == 0 && h == 0 {
@@ -439,7 +447,7 @@ fn bordered(x: &Tensor, amounts: &[(i64, i64)], mode: PadMode) -> Tensor {
         let parts: Vec<Tensor> = [before, Some(y), after].into_iter().flatten().collect();
         y = Tensor::cat_dim(&parts, d);
     }
-    y
+    cropped(y, last)
 }
 
 #[track_caller]

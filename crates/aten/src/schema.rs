@@ -197,6 +197,7 @@ pub(crate) const _LINALG_SLOGDET: &str =
 pub(crate) const LOGDET: &str = "aten::logdet(Tensor self) -> Tensor";
 pub(crate) const LINALG_HOUSEHOLDER_PRODUCT: &str =
     "aten::linalg_householder_product(Tensor input, Tensor tau) -> Tensor";
+pub(crate) const GEQRF: &str = "aten::geqrf(Tensor self) -> (Tensor a, Tensor tau)";
 pub(crate) const ORMQR: &str =
     "aten::ormqr(Tensor self, Tensor input2, Tensor input3, bool left=True, bool transpose=False) -> Tensor";
 pub(crate) const LINALG_MATRIX_NORM: &str = "aten::linalg_matrix_norm(Tensor self, Scalar ord, int[] dim=[-2, -1], bool keepdim=False, *, ScalarType? dtype=None) -> Tensor";

@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod engine;
+mod export;
 mod input;
 mod print;
 mod program;
@@ -34,6 +35,7 @@ Examples:
   cotangent print net.pt2 --transform \"grad(argnums=fc.weight)\"  a PyTorch program's gradient
   cotangent run net.pt2 --inputs in.safetensors --out y.safetensors
   cotangent bench net.pt2 --inputs in.safetensors            time of reading, compiling, and a call
+  cotangent export net.pt2 --transform grad --to torch --out g.py
   cotangent check-ir f.ir                                    verify the invariants of every graph in a file
   cotangent check corpus --filter 'ops/*/vjp'                run PyTorch programs against PyTorch's values";
 
@@ -55,6 +57,8 @@ enum Command {
         #[command(flatten)]
         bench: run::BenchArgs,
     },
+    /// Write a program in a form that other systems read.
+    Export(export::ExportArgs),
     /// Check that a file holds well-formed graphs.
     CheckIr {
         /// IR text, or JSON if the name ends in `.json`; `-` for standard input.
@@ -105,6 +109,7 @@ fn main() -> ExitCode {
         Some(Command::Print(args)) => print::run(args),
         Some(Command::Run { run, out }) => run::run(run, out),
         Some(Command::Bench { run, bench }) => run::bench(run, bench),
+        Some(Command::Export(args)) => export::run(args),
         Some(Command::CheckIr { file }) => input::check(file),
         Some(Command::Check(args)) => check::run(args),
     };

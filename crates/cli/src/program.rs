@@ -75,7 +75,7 @@ impl Loaded {
     /// *Errors*: an argument that neither has, or that has another dtype or shape.
     pub fn arguments(&self, inputs: Option<&Path>) -> Result<Vec<Tensor>> {
         let given = inputs.map_or(Ok(BTreeMap::new()), read_safetensors).map_err(Report::new)?;
-        let names = leaf_names(&self.graph);
+        let names = self.names();
         let wanted = || names.iter().map(String::as_str).zip(self.graph.param_avals());
         if let Some(extra) = given.keys().find(|k| !names.contains(k)) {
             return Err(miette!("expected inputs of the program ({}), found `{extra}`", names.join(", ")));
@@ -96,14 +96,14 @@ impl Loaded {
         }
         Ok(out)
     }
-}
 
-/// A name for each parameter: the argument's, with a number after it for the leaves of a tree.
-fn leaf_names(graph: &Graph) -> Vec<String> {
-    let signature = graph.signature();
-    let leaves = signature.names.iter().zip(&signature.params).flat_map(|(name, tree)| match tree.num_leaves() {
-        1 => vec![name.clone()],
-        n => (0..n).map(|i| format!("{name}.{i}")).collect(),
-    });
-    leaves.collect()
+    /// A name for each parameter: the argument's, with a number after it for the leaves of a tree.
+    pub fn names(&self) -> Vec<String> {
+        let signature = self.graph.signature();
+        let leaves = signature.names.iter().zip(&signature.params).flat_map(|(name, tree)| match tree.num_leaves() {
+            1 => vec![name.clone()],
+            n => (0..n).map(|i| format!("{name}.{i}")).collect(),
+        });
+        leaves.collect()
+    }
 }

@@ -15,6 +15,16 @@ pub(crate) struct Archive<'a> {
     zip: zip::ZipArchive<File>,
     /// The folder in which all entries stand (`archive/`, or the model's name).
     root: String,
+    layout: Layout,
+}
+
+/// How the entries are arranged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// A model of an archive of models, with raw weights: torch 2.8 and later.
+    Archive,
+    /// One program, with weights as `torch.save` writes them: before.
+    Flat,
 }
 
 impl<'a> Archive<'a> {
@@ -23,15 +33,21 @@ impl<'a> Archive<'a> {
         let read = |e: std::io::Error| TorchError::Read { path: path.to_owned(), message: e.to_string() };
         let zip = zip::ZipArchive::new(File::open(path).map_err(read)?)
             .map_err(|e| TorchError::Format { path: path.to_owned(), message: format!("not a zip archive: {e}") })?;
-        let root =
-            zip.file_names().filter_map(|n| n.strip_suffix("models/model.json")).min().map(str::to_owned).ok_or_else(
-                || TorchError::Format {
-                    path: path.to_owned(),
-                    message: "expected an entry models/model.json (a program of torch.export.save, torch 2.8 or later)"
-                        .to_owned(),
-                },
-            )?;
-        Ok(Archive { path, zip, root })
+        let folder = |entry: &str| zip.file_names().filter_map(|n| n.strip_suffix(entry)).min().map(str::to_owned);
+        let (root, layout) = match (folder("models/model.json"), folder("serialized_exported_program.json")) {
+            (Some(root), _) => (root, Layout::Archive),
+            (None, Some(root)) => (root, Layout::Flat),
+            (None, None) => {
+                let message = "expected an entry models/model.json or serialized_exported_program.json (a program of \
+                               torch.export.save)";
+                return Err(TorchError::Format { path: path.to_owned(), message: message.to_owned() });
+            }
+        };
+        Ok(Archive { path, zip, root, layout })
+    }
+
+    pub fn layout(&self) -> Layout {
+        self.layout
     }
 
     /// The bytes of an entry, or `None` if there is none of that name.

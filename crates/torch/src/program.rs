@@ -9,12 +9,13 @@ use cotangent_core::tensor::trace::at;
 use cotangent_core::transform::build;
 use cotangent_core::{Error, Tensor};
 
-use crate::archive::Archive;
+use crate::archive::{Archive, Layout};
 use crate::args::{Arg, Call, Value};
 use crate::error::TorchError;
-use crate::overloads;
+use crate::mutation::{self, PLACES, Sharing, View};
 use crate::schema::{self, Argument, GraphJson, Model, NodeJson, Payload, Size, TensorMeta};
-use crate::tensors::strided;
+use crate::strided::strided;
+use crate::{overloads, pickle};
 
 /// How deep sub-graphs may nest.
 const MAX_DEPTH: usize = 16;
@@ -63,8 +64,12 @@ impl Program {
     pub fn read(path: &Path) -> Result<Self, TorchError> {
         let mut archive = Archive::open(path)?;
         let format = |message: String| TorchError::Format { path: path.to_owned(), message };
-        let model: Model = serde_json::from_slice(&archive.require("models/model.json")?)
-            .map_err(|e| format(format!("models/model.json: {e}")))?;
+        let json = match archive.layout() {
+            Layout::Archive => "models/model.json",
+            Layout::Flat => "serialized_exported_program.json",
+        };
+        let model: Model =
+            serde_json::from_slice(&archive.require(json)?).map_err(|e| format(format!("{json}: {e}")))?;
         let version = &model.schema_version;
         if version.major != schema::MAJOR {
             return Err(format(format!(
@@ -74,19 +79,10 @@ impl Program {
                 version.minor
             )));
         }
-        let mut weights = BTreeMap::new();
-        for (folder, config) in
-            [("data/weights", "model_weights_config.json"), ("data/constants", "model_constants_config.json")]
-        {
-            let Some(bytes) = archive.read(&format!("{folder}/{config}"))? else { continue };
-            let payload: Payload = serde_json::from_slice(&bytes).map_err(|e| format(format!("{config}: {e}")))?;
-            for (name, entry) in payload.config {
-                let Some(meta) = entry.tensor_meta.filter(|_| !entry.use_pickle) else { continue };
-                let bytes = archive.require(&format!("{folder}/{}", entry.path_name))?;
-                weights
-                    .insert(name.clone(), weight(&meta, &bytes).map_err(|m| format(format!("weight `{name}`: {m}")))?);
-            }
-        }
+        let weights = match archive.layout() {
+            Layout::Archive => raw_weights(&mut archive, format)?,
+            Layout::Flat => pickled_weights(&mut archive, format)?,
+        };
         Self::assemble(model, weights)
     }
 
@@ -234,7 +230,7 @@ impl Program {
         if args.len() != self.inputs.len() {
             return Err(malformed(format!("expected {} arguments, found {}", self.inputs.len(), args.len())));
         }
-        let mut env = Env { values: HashMap::new(), sizes: HashMap::new(), checks: Vec::new() };
+        let mut env = Env::default();
         for (input, arg) in self.inputs.iter().zip(args) {
             env.bind_sizes(self.graph.tensor_values.get(&input.value), arg.shape(), &input.name)?;
             env.values.insert(input.value.clone(), Value::Tensor(arg.clone()));
@@ -250,6 +246,41 @@ impl Program {
             |t: Tensor| env.checks.iter().fold(t, |t, (condition, message)| t.assert_that(condition, message));
         names.map(|n| env.tensor(n).map(checked)).collect()
     }
+}
+
+/// The weights and constants of an archive of models: an entry for each.
+fn raw_weights(
+    archive: &mut Archive,
+    format: impl Fn(String) -> TorchError,
+) -> Result<BTreeMap<String, Array>, TorchError> {
+    let mut weights = BTreeMap::new();
+    for (folder, config) in
+        [("data/weights", "model_weights_config.json"), ("data/constants", "model_constants_config.json")]
+    {
+        let Some(bytes) = archive.read(&format!("{folder}/{config}"))? else { continue };
+        let payload: Payload = serde_json::from_slice(&bytes).map_err(|e| format(format!("{config}: {e}")))?;
+        for (name, entry) in payload.config {
+            let Some(meta) = entry.tensor_meta.filter(|_| !entry.use_pickle) else { continue };
+            let bytes = archive.require(&format!("{folder}/{}", entry.path_name))?;
+            let array = weight(&meta, &bytes).map_err(|m| format(format!("weight `{name}`: {m}")))?;
+            weights.insert(name, array);
+        }
+    }
+    Ok(weights)
+}
+
+/// The weights and constants of a flat archive: dictionaries that `torch.save` wrote.
+fn pickled_weights(
+    archive: &mut Archive,
+    format: impl Fn(String) -> TorchError,
+) -> Result<BTreeMap<String, Array>, TorchError> {
+    let mut weights = BTreeMap::new();
+    for entry in ["serialized_state_dict.pt", "serialized_constants.pt"] {
+        if let Some(bytes) = archive.read(entry)?.filter(|b| !b.is_empty()) {
+            weights.extend(pickle::tensors(&bytes).map_err(|m| format(format!("{entry}: {m}")))?);
+        }
+    }
+    Ok(weights)
 }
 
 fn fixed_aval(dtype: i64, sizes: &[i64]) -> Result<Aval, String> {
@@ -273,15 +304,18 @@ fn weight(meta: &TensorMeta, bytes: &[u8]) -> Result<Array, String> {
 }
 
 /// The values of a program while it runs.
-struct Env {
+#[derive(Default)]
+struct Env<'g> {
     values: HashMap<String, Value>,
     /// Symbolic sizes, bound to those of the inputs.
     sizes: HashMap<String, i64>,
     /// Conditions that have to hold, with what it means if they do not.
     checks: Vec<(Tensor, String)>,
+    /// Names for shared memory, in order.
+    views: Vec<View<'g>>,
 }
 
-impl Env {
+impl<'g> Env<'g> {
     fn bind_sizes(&mut self, meta: Option<&TensorMeta>, shape: &Shape, input: &str) -> Result<(), TorchError> {
         let Some(meta) = meta else { return Ok(()) };
         if meta.sizes.len() != shape.rank() {
@@ -356,7 +390,7 @@ impl Env {
         })
     }
 
-    fn run(&mut self, graph: &GraphJson, depth: usize) -> Result<(), TorchError> {
+    fn run(&mut self, graph: &'g GraphJson, depth: usize) -> Result<(), TorchError> {
         if depth > MAX_DEPTH {
             return Err(malformed(format!("expected at most {MAX_DEPTH} nested graphs")));
         }
@@ -375,19 +409,39 @@ impl Env {
         Ok(())
     }
 
-    fn node(&mut self, n: &NodeJson, depth: usize) -> Result<Vec<Value>, TorchError> {
+    fn node(&mut self, n: &'g NodeJson, depth: usize) -> Result<Vec<Value>, TorchError> {
         let target = n.target.strip_prefix("torch.ops.").unwrap_or(&n.target);
-        let name = n.name.as_deref().unwrap_or("?");
         // Gradients that are switched off inside the exported program: its value is that of the sub-graph, detached.
         if target == "higher_order.wrap_with_set_grad_enabled" {
             return self.sub_graph(n, depth);
         }
-        let mut args = Vec::with_capacity(n.inputs.len());
-        for a in &n.inputs {
-            args.push((a.name.as_str(), self.arg(&a.arg)?));
+        let functional = mutation::functional(target);
+        let outs = self.call(n, functional.as_deref().unwrap_or(target), None)?;
+        if functional.is_some()
+            && let (Some(written), Some(Value::Tensor(value))) = (mutation::first_tensor(n), outs.first())
+        {
+            // What is written keeps its dtype.
+            let value = value.convert(self.tensor(written)?.dtype());
+            self.write(written, value.clone())?;
+            self.views.extend(mutation::views(n, target));
+            return Ok(vec![Value::Tensor(value)]);
         }
-        let call = Call { target, node: name, args };
-        let outs = overloads::call(&call)?;
+        self.views.extend(mutation::views(n, target));
+        Ok(outs)
+    }
+
+    /// The results of `target` on the arguments of `n`, or with another first operand.
+    fn call(&self, n: &NodeJson, target: &str, first: Option<&Tensor>) -> Result<Vec<Value>, TorchError> {
+        let name = n.name.as_deref().unwrap_or("?");
+        let mut args = Vec::with_capacity(n.inputs.len());
+        for (i, a) in n.inputs.iter().enumerate() {
+            let arg = match first.filter(|_| i == 0) {
+                Some(t) => Arg::Tensor(t.clone()),
+                None => self.arg(&a.arg)?,
+            };
+            args.push((a.name.as_str(), arg));
+        }
+        let outs = overloads::call(&Call { target, node: name, args })?;
         for v in &outs {
             let tensors: &[Tensor] = match v {
                 Value::Tensor(t) | Value::Check { condition: t, .. } => std::slice::from_ref(t),
@@ -401,7 +455,60 @@ impl Env {
         Ok(outs)
     }
 
-    fn sub_graph(&mut self, n: &NodeJson, depth: usize) -> Result<Vec<Value>, TorchError> {
+    /// Gives `name` a new value, and with it everything that shares its memory.
+    fn write(&mut self, name: &'g str, value: Tensor) -> Result<(), TorchError> {
+        let (mut at, mut value) = (name, value);
+        while let Some(view) = self.views.iter().rev().find(|v| v.name == at).cloned() {
+            if view.sharing == Sharing::Perhaps {
+                return Err(malformed(format!(
+                    "`{name}` is written in place, and may share the memory of `{}`",
+                    view.base
+                )));
+            }
+            if let Some(made) = view.made {
+                let base = self.tensor(view.base)?;
+                let all = Shape::from([base.numel()]);
+                let places = base.arange_like(all[0], PLACES).view_to(base.shape());
+                let places = self.view(made, &places)?;
+                let flat = |t: &Tensor| t.view_to(&[t.numel()].into());
+                value = flat(&base).scatter_along(0, &flat(&places), &flat(&value)).view_to(base.shape());
+            }
+            at = view.base;
+        }
+        self.values.insert(at.to_owned(), Value::Tensor(value));
+        let mut written = vec![at];
+        for view in self.views.clone().into_iter().filter(|v| v.name != at) {
+            if !written.contains(&view.base) {
+                continue;
+            }
+            written.push(view.name);
+            let base = self.tensor(view.base)?;
+            match (view.sharing, view.made) {
+                // Whoever uses it finds that it is not defined.
+                (Sharing::Perhaps, _) => drop(self.values.remove(view.name)),
+                (Sharing::View, None) => drop(self.values.insert(view.name.to_owned(), Value::Tensor(base))),
+                (Sharing::View, Some(made)) => {
+                    let value = self.view(made, &base)?;
+                    self.values.insert(view.name.to_owned(), Value::Tensor(value));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The view of `base` that is the result `made.1` of the node `made.0`.
+    fn view(&self, made: (&NodeJson, usize), base: &Tensor) -> Result<Tensor, TorchError> {
+        let target = made.0.target.strip_prefix("torch.ops.").unwrap_or(&made.0.target);
+        let outs = self.call(made.0, target, Some(base))?;
+        let mut tensors = outs.into_iter().flat_map(|v| match v {
+            Value::Tensor(t) => vec![t],
+            Value::Tensors(v) => v,
+            Value::Int(_) | Value::None | Value::Check { .. } => Vec::new(),
+        });
+        tensors.nth(made.1).ok_or_else(|| malformed(format!("node `{}` makes no view", made.0.target)))
+    }
+
+    fn sub_graph(&mut self, n: &'g NodeJson, depth: usize) -> Result<Vec<Value>, TorchError> {
         let mut graph = None;
         let mut enabled = true;
         let mut operands = Vec::new();
@@ -414,7 +521,7 @@ impl Env {
             }
         }
         let graph = graph.ok_or_else(|| malformed(format!("node `{}` without a graph", n.target)))?;
-        let mut inner = Env { values: HashMap::new(), sizes: self.sizes.clone(), checks: Vec::new() };
+        let mut inner = Env { sizes: self.sizes.clone(), ..Env::default() };
         for (param, operand) in graph.inputs.iter().zip(operands) {
             if let Argument::Tensor(p) = param {
                 inner.values.insert(p.clone(), Value::Tensor(self.tensor(operand)?));

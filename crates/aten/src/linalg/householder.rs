@@ -6,7 +6,8 @@ use cotangent_core::ops::{Eye, SolveTriangular};
 
 use super::{batch, matrices};
 use crate::arg::{AsTensor, At, at, attempt, bad_pair, live};
-use crate::call::{num, one};
+use crate::call::{many, num, one};
+use crate::linalg::factor::attempt_all;
 use crate::linalg::solve::{Adjoint, Side};
 use crate::schema;
 
@@ -27,6 +28,19 @@ pub trait Reflections: AsTensor {
             let eye = Tensor::generate(Eye { n, m, dtype: t[0].dtype() }, Some(&t[0])).expand_to(t[0].shape());
             reflected(&t[0], &t[1], &eye, false)
         })
+    }
+
+    /// The reflections of a QR factorization with `R` on and above the diagonal, and their `τ`.
+    ///
+    /// *Shape*: `[.., m, n] → [.., m, n], [.., min(m, n)]`.
+    /// *Numerics*: the diagonal of `R` has the other sign than what was eliminated; a column of zeros has `τ = 0`.
+    /// *Errors*: `linalg_c1`, `linalg_c2`.
+    /// *Source*: LAPACK's `geqr2` and `larfg`.
+    #[track_caller]
+    fn geqrf(&self) -> [Tensor; 2] {
+        let a = self.tensor();
+        attempt_all!(matrices("geqrf", a));
+        many(schema::GEQRF, &[], &[a], |t| factored(&t[0]))
     }
 
     /// The product `Q` of the reflections of `self`, all `m` columns of it, times `other`.
@@ -65,6 +79,40 @@ fn reflectors(at: At, a: &Tensor, tau: &Tensor) -> Result<(), Tensor> {
         return Err(bad_pair(at, a, tau, "[.., m, n] and [.., k] of one dtype, with m ≥ n ≥ k"));
     }
     Ok(())
+}
+
+/// One column after the other: `work` holds the columns that are left.
+#[track_caller]
+fn factored(a: &Tensor) -> [Tensor; 2] {
+    let (rows, cols) = (a.rank() - 2, a.rank() - 1);
+    let [m, n] = [a.shape()[rows].get(), a.shape()[cols].get()];
+    let k = m.min(n);
+    let (mut work, mut done, mut taus) = (a.clone(), Vec::new(), Vec::new());
+    for j in 0..k {
+        let left = n - j;
+        let column = work.slice_dim(cols, 0, 1, 1);
+        let [above, alpha, below] =
+            [(0, j), (j, j + 1), (j + 1, m)].map(|(from, to)| column.slice_dim(rows, from, to, 1));
+        let tail = (&below * &below).sum_over(&[rows]).view_to(alpha.shape());
+        let norm = (&alpha * &alpha + &tail).sqrt();
+        let nothing = tail.eq(0.0);
+        let beta = alpha.where_(&nothing, &norm.where_(&alpha.lt(0.0), -&norm));
+        let one = alpha.ones_like();
+        let tau = alpha.zeros_like().where_(&nothing, &((&beta - &alpha) / one.where_(&nothing, &beta)));
+        let v = &below / one.where_(&nothing, &(&alpha - &beta));
+        let reflection = Tensor::cat_dim(&[one, v.clone()], rows);
+        let rest = work.slice_dim(cols, 1, left, 1);
+        let block = rest.slice_dim(rows, j, m, 1);
+        let moved = &block - (&tau * &reflection).matmul_exact(&reflection.mt().matmul_exact(&block));
+        work = Tensor::cat_dim(&[rest.slice_dim(rows, 0, j, 1), moved], rows);
+        done.push(Tensor::cat_dim(&[above, beta, v], rows));
+        taus.push(tau);
+    }
+    done.push(work);
+    let shape = batch(a).concat(&[k].into());
+    let tau =
+        if k == 0 { a.full_of(&a.aval().with_shape(shape), 0.0) } else { Tensor::cat_dim(&taus, rows).view_to(&shape) };
+    [Tensor::cat_dim(&done, cols), tau]
 }
 
 /// The product of the reflections, or its transpose, times `x`.

@@ -2,13 +2,14 @@
 
 use cotangent_core::Tensor;
 use cotangent_core::array::Array;
-use cotangent_core::ir::{Attr, Aval, DType};
+use cotangent_core::ir::{Attr, Aval, DType, Scalar};
 
 use super::conv::PerDim;
-use crate::arg::{AsTensor, at, attempt, attempt_pair, bad, bad_operand, float, live};
-use crate::call::{int, ints, many, num, one};
+use crate::arg::{AsTensor, at, attempt, attempt_pair, bad, bad_operand, live};
+use crate::call::{ints, many, num, one, opt};
 use crate::pointwise::sqrt_flat_at_zero;
 use crate::schema;
+use crate::special::{Rounding, Specials};
 
 /// The options of pooling.
 #[derive(Clone, Debug)]
@@ -23,8 +24,8 @@ pub struct Pool {
     pub ceil_mode: bool,
     /// Whether means count zeros of the padding.
     pub count_include_pad: bool,
-    /// What means divide by instead.
-    pub divisor_override: Option<usize>,
+    /// What means divide by instead; not 0.
+    pub divisor_override: Option<i64>,
 }
 
 impl Default for Pool {
@@ -61,7 +62,10 @@ pub(super) struct Windows {
 impl Windows {
     #[track_caller]
     pub fn new(x: &Tensor, kernel: &PerDim, options: &Pool, n: usize) -> Result<Windows, Tensor> {
-        float(at!("pool", 1), x)?;
+        live(&[x])?;
+        if x.dtype() == DType::Bool {
+            return Err(bad_operand(at!("pool", 1), x, "numbers (convert with `.float()`)"));
+        }
         if x.rank() != n + 1 && x.rank() != n + 2 {
             return Err(bad_operand(
                 at!("pool", 1),
@@ -110,7 +114,7 @@ impl Windows {
 
     /// The windows: `[…, o…, k…]`, with `fill` around the input.
     #[track_caller]
-    pub fn of(&self, x: &Tensor, fill: f64) -> Tensor {
+    pub fn of(&self, x: &Tensor, fill: impl Into<Scalar>) -> Tensor {
         let lead = x.rank() - self.n();
         let mut amounts = vec![(0, 0); x.rank()];
         for i in 0..self.n() {
@@ -129,7 +133,7 @@ impl Windows {
 
     /// The windows with their elements as one dim: `[…, o…, k]`.
     #[track_caller]
-    fn flat(&self, x: &Tensor, fill: f64) -> Tensor {
+    fn flat(&self, x: &Tensor, fill: impl Into<Scalar>) -> Tensor {
         let y = self.of(x, fill);
         y.view_to(&y.shape().slice(0, y.rank() - self.n()).concat(&[self.size()].into()))
     }
@@ -137,7 +141,7 @@ impl Windows {
     /// The largest element of each window, the first of several, and its place in the input in row-major order.
     #[track_caller]
     fn max(&self, x: &Tensor) -> [Tensor; 2] {
-        let flat = self.flat(x, f64::NEG_INFINITY);
+        let flat = self.flat(x, lowest(x.dtype()));
         let strides: Vec<usize> = (0..self.n()).map(|i| self.input[i + 1..].iter().product()).collect();
         let corner = |o: &[usize]| -> i64 {
             let at = |i: usize| (o[i] * self.stride[i]) as i64 - self.padding[i] as i64;
@@ -193,6 +197,18 @@ pub(super) fn chosen(flat: &Tensor, place: impl FnOnce(&Tensor) -> Tensor) -> [T
     [values, place(&at)]
 }
 
+/// What is not above any number of the dtype.
+const fn lowest(dtype: DType) -> Scalar {
+    match dtype {
+        DType::F32 | DType::F64 | DType::BF16 | DType::F16 => Scalar::Float(f64::NEG_INFINITY),
+        DType::I64 => Scalar::Int(i64::MIN),
+        DType::I32 => Scalar::Int(i32::MIN as i64),
+        DType::I16 => Scalar::Int(i16::MIN as i64),
+        DType::I8 => Scalar::Int(i8::MIN as i64),
+        DType::U8 | DType::Bool => Scalar::Int(0),
+    }
+}
+
 /// The stored array of `shape` with elements by their indices.
 pub(super) fn table(shape: &[usize], f: impl Fn(&[usize]) -> i64) -> Tensor {
     let n: usize = shape.iter().product();
@@ -209,7 +225,9 @@ pub(super) fn table(shape: &[usize], f: impl Fn(&[usize]) -> i64) -> Tensor {
 
 /// Pooling under PyTorch's names, over the last dims of `[n, c, …]` or `[c, …]`.
 ///
-/// *Errors*: `pool_c1` an input of another rank or of integers; `pool_c2` another number of sizes; `pool_c3` a window
+/// Means of integers are cut off towards zero.
+///
+/// *Errors*: `pool_c1` an input of another rank or of truth values; `pool_c2` another number of sizes; `pool_c3` a window
 /// that
 /// does not fit.
 pub trait Pooling: AsTensor {
@@ -337,16 +355,14 @@ fn avg_pool_of(x: &Tensor, w: &Windows, options: &Pool) -> Tensor {
     let mut params = w.attrs(options);
     params.retain(|(name, _)| *name != "dilation");
     params.push(("count_include_pad", num(options.count_include_pad)));
-    params.push(("divisor_override", options.divisor_override.map_or(Attr::None, int)));
+    params.push(("divisor_override", opt(options.divisor_override)));
     one(schema, &params, &[x], |a| {
         let sum = w.flat(&a[0], 0.0).sum_over(&[a[0].rank()]);
-        match options.divisor_override {
-            Some(d) => sum / d as f64,
-            None => {
-                let divisors = w.divisors(options).convert(sum.dtype());
-                sum / divisors
-            }
-        }
+        let divisors = match options.divisor_override {
+            Some(d) => sum.full_of(&Aval::new(sum.dtype(), ()), d),
+            None => w.divisors(options).convert(sum.dtype()),
+        };
+        if sum.dtype().is_float() { sum / divisors } else { sum.div_rounded(divisors, Rounding::Trunc) }
     })
 }
 

@@ -1,5 +1,6 @@
 //! Checks: they have no value, but the program has none where they do not hold.
 
+use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
 use cotangent_core::ir::{DType, Scalar};
 
@@ -34,6 +35,8 @@ pub(super) fn call(c: &Call) -> Answer {
             let (condition, token) = (c.tensor("self")?, c.tensor("dep_token")?);
             one(token.assert_that(&truth(&condition), c.str_or("assert_msg", "expected a tensor that is true")?))
         }
+        "aten._is_all_true.default" => one(all(&c.tensor("self")?)),
+        "aten._is_any_true.default" => one(all(&c.tensor("self")?.logical_not()).logical_not()),
         "aten._linalg_check_errors.default" => {
             let failures = c.tensor("info")?.ne(0i64).convert(DType::I64);
             let dims: Vec<usize> = (0..failures.rank()).collect();
@@ -68,6 +71,12 @@ fn nothing() -> Answer {
 #[allow(clippy::unnecessary_wraps)] // What a theme answers.
 fn checked(condition: Tensor, message: &str) -> Answer {
     Ok(Some(vec![Value::Check { condition, message: message.to_owned() }]))
+}
+
+/// Whether all elements are true.
+fn all(x: &Tensor) -> Tensor {
+    let dims: Vec<usize> = (0..x.rank()).collect();
+    x.logical_not().convert(DType::I64).sum_over(&dims).eq(0i64)
 }
 
 /// Whether the one element of a tensor is not 0.

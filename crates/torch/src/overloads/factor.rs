@@ -92,6 +92,7 @@ pub(super) fn call(c: &Call) -> Answer {
             };
             one(a.householder_product(&tau))
         }
+        ("geqrf", "default") => many(matrix(c)?.geqrf()),
         ("ormqr", "default") => {
             let (a, tau, other) = (c.tensor("self")?, c.tensor("input2")?, c.tensor("input3")?);
             let side = if c.bool_or("left", true)? { Side::Left } else { Side::Right };

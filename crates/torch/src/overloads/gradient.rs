@@ -5,7 +5,7 @@
 
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
-use cotangent_core::ir::Scalar;
+use cotangent_core::ir::{DType, Scalar};
 use cotangent_core::transform::replay::replay;
 use cotangent_core::transform::{build, grad};
 
@@ -130,13 +130,13 @@ pub(super) fn call(c: &Call) -> Answer {
             one(g.where_(&x.gt(0.0), &g * ((lower + upper) / 2.0)))
         }
         "aten._softmax_backward_data.default" => {
-            let (g, y, dim) = (y_bar()?, c.tensor("output")?, c.int("dim")?);
+            let (g, y, dim) = (wide(&y_bar()?), wide(&c.tensor("output")?), c.int("dim")?);
             let weighted = g * &y;
-            one(c.converted(&weighted - y * over(&weighted, dim), "input_dtype")?)
+            one(narrowed(c, &weighted - y * over(&weighted, dim))?)
         }
         "aten._log_softmax_backward_data.default" => {
-            let (g, y, dim) = (y_bar()?, c.tensor("output")?, c.int("dim")?);
-            one(c.converted(&g - y.exp() * over(&g, dim), "input_dtype")?)
+            let (g, y, dim) = (wide(&y_bar()?), wide(&c.tensor("output")?), c.int("dim")?);
+            one(narrowed(c, &g - y.exp() * over(&g, dim))?)
         }
         "aten.native_dropout_backward.default" => {
             let mask = c.tensor("mask")?;
@@ -152,12 +152,18 @@ fn over(x: &Tensor, dim: i64) -> Tensor {
     if x.rank() == 0 { x.clone() } else { x.sum_dim(keepdim(dim)) }
 }
 
-impl Call<'_> {
-    /// The tensor in the dtype that an argument names.
-    fn converted(&self, x: Tensor, name: &str) -> Read<Tensor> {
-        Ok(self.dtype(name)?.map_or(x.clone(), |d| x.convert(d)))
-    }
+/// Half formats in the dtype in which PyTorch computes the derivatives of softmax.
+fn wide(x: &Tensor) -> Tensor {
+    if matches!(x.dtype(), DType::BF16 | DType::F16) { x.convert(DType::F32) } else { x.clone() }
+}
 
+/// The result in the dtype of the softmax's operand.
+fn narrowed(c: &Call, x: Tensor) -> Read<Tensor> {
+    let dtype = c.dtype("input_dtype")?.map_or_else(|| c.tensor("output").map(|y| y.dtype()), Ok)?;
+    Ok(x.convert(dtype))
+}
+
+impl Call<'_> {
     /// A number as a float, or `default`.
     pub(super) fn number_or(&self, name: &str, default: f64) -> Read<f64> {
         Ok(self.opt_scalar(name)?.map_or(default, Scalar::to_f64))

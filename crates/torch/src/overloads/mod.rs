@@ -14,6 +14,7 @@ mod creation;
 mod distance;
 mod embedding;
 mod factor;
+mod fractional;
 mod gradient;
 mod index;
 mod loss;
@@ -78,6 +79,7 @@ const THEMES: &[fn(&Call) -> Answer] = &[
     distance::call,
     embedding::call,
     factor::call,
+    fractional::call,
     gradient::call,
     loss::call,
     matrix_norm::call,

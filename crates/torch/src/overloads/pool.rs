@@ -107,21 +107,16 @@ fn at_places(y_bar: &Tensor, places: &Tensor, x: &Tensor, n: usize) -> Tensor {
 fn options(c: &Call) -> Read<Pool> {
     let per_dim =
         |name: &str| -> Read<Option<PerDim>> { Ok(c.opt_sizes(name)?.filter(|v| !v.is_empty()).map(PerDim::from)) };
-    let divisor = match c.opt_int("divisor_override")? {
-        None => None,
-        Some(d) => Some(
-            usize::try_from(d)
-                .ok()
-                .filter(|d| *d > 0)
-                .ok_or_else(|| c.wrong("divisor_override", "a number above 0"))?,
-        ),
-    };
+    let divisor_override = c.opt_int("divisor_override")?;
+    if divisor_override == Some(0) {
+        return Err(c.wrong("divisor_override", "a number other than 0"));
+    }
     Ok(Pool {
         stride: per_dim("stride")?,
         padding: per_dim("padding")?.unwrap_or(0.into()),
         dilation: per_dim("dilation")?.unwrap_or(1.into()),
         ceil_mode: c.bool_or("ceil_mode", false)?,
         count_include_pad: c.bool_or("count_include_pad", true)?,
-        divisor_override: divisor,
+        divisor_override,
     })
 }

@@ -51,7 +51,11 @@ pub(super) fn call(c: &Call) -> Answer {
         "linalg_ldl_factor_ex" => many(c.tensor("self")?.ldl_factor_ex()),
         "linalg_ldl_solve" => one(c.tensor("LD")?.ldl_solve(&c.tensor("pivots")?, &c.tensor("B")?)),
         "linalg_lstsq" => lstsq(c),
-        "matrix_exp" | "linalg_matrix_exp" => one(c.tensor("self")?.matrix_exp()),
+        "matrix_exp" | "linalg_matrix_exp" => {
+            let x = c.tensor("self")?;
+            let halves = matches!(x.dtype(), DType::BF16 | DType::F16);
+            one(if halves { x.convert(DType::F32).matrix_exp().convert(x.dtype()) } else { x.matrix_exp() })
+        }
         "matrix_power" | "linalg_matrix_power" => one(c.tensor("self")?.matrix_power(c.int("n")?)),
         "linalg_matrix_sqrth" => one(c.tensor("self")?.matrix_sqrth()),
         "linalg_polar" => many(c.tensor("A")?.polar()),

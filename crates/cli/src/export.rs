@@ -1,0 +1,78 @@
+//! `cotangent export`.
+
+use std::path::{Path, PathBuf};
+
+use cotangent_torch::write_safetensors;
+use miette::{IntoDiagnostic, Report, Result, WrapErr, miette};
+
+use crate::program::{self, Loaded, ProgramArgs};
+
+/// What to write, and where.
+#[derive(clap::Args)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    program: ProgramArgs,
+    /// The form to write.
+    #[arg(long, value_enum)]
+    to: Target,
+    /// The file to write; parameters and buffers go beside it, as safetensors of the same name.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// A form that other systems read.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Target {
+    /// A Python file that needs PyTorch only: a module, and a command that runs it on safetensors.
+    Torch,
+}
+
+/// Writes a program in the form of another system.
+pub fn run(args: &ExportArgs) -> Result<()> {
+    let loaded = program::load(&args.program)?;
+    match args.to {
+        Target::Torch => torch(&loaded, &args.out),
+    }
+}
+
+/// What stands after the module: the arguments by name, with the weights from the file beside.
+const COMMAND: &str = r#"
+
+def run(inputs):
+    """The results for inputs by name; parameters and buffers that are not given are those of the program."""
+    import os
+
+    from safetensors.torch import load_file
+
+    beside = os.path.splitext(os.path.abspath(__file__))[0] + ".safetensors"
+    values = {**(load_file(beside) if os.path.exists(beside) else {}), **inputs}
+    results = Module()(*(values[name] for name in ARGUMENTS))
+    return pytree.tree_leaves(results)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from safetensors.torch import load_file, save_file
+
+    results = run(load_file(sys.argv[1]) if len(sys.argv) > 1 else {})
+    if len(sys.argv) > 2:
+        save_file({str(i): t.detach().contiguous().clone() for i, t in enumerate(results)}, sys.argv[2])
+    else:
+        for i, t in enumerate(results):
+            print(f"{i}: {t}")
+"#;
+
+fn torch(loaded: &Loaded, out: &Path) -> Result<()> {
+    let names = loaded.names();
+    let beside = out.with_extension("safetensors");
+    if beside == out {
+        return Err(miette!("expected a Python file in --out, found {}", out.display()));
+    }
+    let weights = loaded.weights.iter().filter(|(n, _)| names.contains(n)).map(|(n, a)| (n.clone(), a.clone()));
+    write_safetensors(&beside, &weights.collect()).map_err(Report::new)?;
+    // JSON's strings are Python's.
+    let names = serde_json::to_string(&names).into_diagnostic()?;
+    let text = format!("{}\n\nARGUMENTS = {names}\n{COMMAND}", loaded.graph.python_module());
+    std::fs::write(out, text).into_diagnostic().wrap_err_with(|| format!("cannot write {}", out.display()))
+}
