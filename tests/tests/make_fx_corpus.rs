@@ -48,7 +48,9 @@ fn differences() -> Differences {
             ["theirs", target, "->", ours @ ..] => {
                 out.instead.insert((*target).to_owned(), ours.iter().map(|s| (*s).to_owned()).collect());
             }
-            ["ours", target] => drop(out.ours.insert((*target).to_owned())),
+            ["ours", target] => {
+                out.ours.insert((*target).to_owned());
+            }
             ["longer", function] => {
                 out.longer.insert(function.strip_suffix("/*").expect("every entry of a function").to_owned());
             }
