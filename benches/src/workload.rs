@@ -24,6 +24,9 @@ pub trait Program {
 
     /// Calls and drops the results.
     fn again(&mut self) -> Result<(), Error>;
+
+    /// What is compiled.
+    fn graph(&self) -> Result<Graph, Error>;
 }
 
 struct Compiled<Args, F> {
@@ -39,6 +42,10 @@ impl<Args: Arguments + Clone, F: Function<Args>> Program for Compiled<Args, F> {
     fn again(&mut self) -> Result<(), Error> {
         black_box(self.function.call(black_box(&self.args).clone())?);
         Ok(())
+    }
+
+    fn graph(&self) -> Result<Graph, Error> {
+        make_fx(&self.function, self.args.clone())
     }
 }
 

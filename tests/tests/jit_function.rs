@@ -48,6 +48,41 @@ fn each_signature_is_compiled_once() {
 }
 
 #[test]
+fn more_signatures_than_are_kept_give_right_results() {
+    let f = jit(|x: Tensor| (x * 2.0).sum());
+    let call = |n: usize| {
+        let y = f.call((Tensor::from(vec![1.0; n]),)).expect("a result");
+        assert_eq!(y.item::<f64>().expect("a value"), 2.0 * n as f64);
+    };
+    (1..=64).for_each(call);
+    (1..=64).for_each(call);
+    assert_eq!(f.compilations(), 64);
+    // What is in use stays when others come.
+    for n in 65..=80 {
+        call(n);
+        call(7);
+    }
+    assert_eq!(f.compilations(), 80);
+}
+
+#[test]
+fn many_threads_call_and_compile_at_once() {
+    let f = jit(|x: Tensor| (x + 1.0).sum());
+    std::thread::scope(|scope| {
+        for t in 0..4 {
+            let f = &f;
+            scope.spawn(move || {
+                for i in 0..200 {
+                    let n = 1 + (i + 7 * t) % 20;
+                    let y = f.call((Tensor::from(vec![2.0; n]),)).expect("a result");
+                    assert_eq!(y.item::<f64>().expect("a value"), 3.0 * n as f64);
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn it_is_transparent_to_transforms() {
     let (w, x) = example();
     let inside = grad(jit(loss)).call((w.clone(), x.clone())).expect("a gradient");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cotangent::core::ir::TreeSpec;
 use cotangent::prelude::*;
 
 fn s(v: f64) -> Tensor {
@@ -17,6 +18,12 @@ fn round_trip<T: Tree>(tree: &T) -> String {
     assert_eq!(spec.num_leaves(), leaves.len());
     let values = |l: &[Tensor]| l.iter().map(|t| t.item::<f64>().unwrap()).collect::<Vec<_>>();
     assert_eq!(values(&leaves), values(&leaves_again));
+    let mut visited = Vec::new();
+    assert!(tree.visit_leaves(&spec, &mut |x| visited.push(x.clone())));
+    assert_eq!(values(&leaves), values(&visited));
+    for other in [TreeSpec::Tuple(vec![spec.clone()]), TreeSpec::List(vec![spec.clone(), TreeSpec::Leaf])] {
+        assert!(!tree.visit_leaves(&other, &mut |_| {}), "{other} for {spec}");
+    }
     spec.to_string()
 }
 
@@ -70,6 +77,24 @@ fn derived_structs() {
     assert_eq!(round_trip(&layers), "Layers{first: Linear{w: *, b: none}, rest: [Linear{w: *, b: none}]}");
     assert_eq!(round_trip(&Fixed { all: [s(1.0), s(2.0)] }), "Fixed{all: [*, *]}");
     assert_eq!(round_trip(&Unit), "Unit{}");
+}
+
+#[test]
+fn the_structure_is_compared_in_place() {
+    let layer = |b: bool| Linear { w: s(1.0), b: b.then(|| s(2.0)) };
+    let (with, without) = (layer(true).tree_spec(), layer(false).tree_spec());
+    let fits = |tree: &Linear, spec: &TreeSpec| tree.visit_leaves(spec, &mut |_| {});
+    assert!(fits(&layer(true), &with) && fits(&layer(false), &without));
+    assert!(!fits(&layer(true), &without) && !fits(&layer(false), &with));
+    let TreeSpec::Struct(name, mut fields) = with else { panic!("a struct") };
+    assert!(!fits(&layer(true), &TreeSpec::Struct("Other".to_owned(), fields.clone())));
+    fields[0].0 = "v".to_owned();
+    assert!(!fits(&layer(true), &TreeSpec::Struct(name.clone(), fields.clone())));
+    fields.truncate(1);
+    assert!(!fits(&layer(true), &TreeSpec::Struct(name, fields)));
+    assert!(!vec![s(1.0)].visit_leaves(&vec![s(1.0), s(1.0)].tree_spec(), &mut |_| {}));
+    let map = |k: &str| BTreeMap::from([(k.to_owned(), s(1.0))]);
+    assert!(!map("a").visit_leaves(&map("b").tree_spec(), &mut |_| {}));
 }
 
 #[test]

@@ -19,6 +19,10 @@ struct Options {
     #[arg(long)]
     json: bool,
 
+    /// Print the graph that is compiled, and measure nothing
+    #[arg(long)]
+    graph: bool,
+
     /// Print the names of the workloads
     #[arg(long)]
     list: bool,
@@ -55,6 +59,10 @@ fn run(options: &Options) -> Result<ExitCode, Box<dyn std::error::Error>> {
         eprintln!("error: no workload `{name}` (see --list)");
         return Ok(ExitCode::from(UNSUPPORTED));
     };
+    if options.graph {
+        print!("{}", workload.program().graph()?);
+        return Ok(ExitCode::SUCCESS);
+    }
     if let Some(n) = options.threads {
         cotangent_jit::threads::set_num_threads(n.get());
     }

@@ -1,4 +1,4 @@
-//! Applying a transformed graph: evaluated where all arguments have values, replayed where one is traced.
+//! Applying a transformed graph: computed where all arguments have values, replayed where one is traced.
 
 use std::sync::Arc;
 
@@ -11,6 +11,8 @@ use cotangent_core::transform::eval::eval;
 use cotangent_core::transform::lazy::replay_results_first;
 use cotangent_core::transform::replay::try_replay;
 
+use crate::native;
+
 /// The results of `graph` at tensors of its parameters' avals.
 pub(crate) fn apply(graph: &Graph, args: &[Tensor]) -> Result<Vec<Tensor>, Error> {
     if args.iter().any(Tensor::is_traced) {
@@ -18,6 +20,7 @@ pub(crate) fn apply(graph: &Graph, args: &[Tensor]) -> Result<Vec<Tensor>, Error
     }
     let arrays: Option<Vec<Arc<Array>>> = args.iter().map(|a| a.as_array().cloned()).collect();
     match arrays {
+        Some(_) if native::pays(graph) => native::run(graph, args),
         Some(arrays) => {
             let results = eval(&simplify(graph), &arrays)?;
             Ok(results.into_iter().map(Tensor::from_array).collect())

@@ -98,6 +98,9 @@
 
 #![forbid(unsafe_code)]
 
+// The code of `#[derive(Module)]` names this crate.
+extern crate self as cotangent;
+
 mod apply;
 pub mod argnums;
 pub mod auxiliary;
@@ -107,6 +110,7 @@ mod check;
 pub mod checkpoint;
 pub mod custom_jvp;
 pub mod custom_vjp;
+pub mod data;
 pub mod dims;
 pub mod eval_shape;
 pub mod function;
@@ -117,8 +121,12 @@ pub mod jit;
 pub mod jvp;
 pub mod linearize;
 pub mod make_fx;
+mod native;
 pub mod ndarray;
+pub mod nn;
+pub mod optim;
 pub mod pipeline;
+pub mod pointwise;
 pub mod prelude;
 pub mod random;
 pub mod snapshot;

@@ -14,6 +14,7 @@ pub use crate::jvp::{jvp, jvp_has_aux, jvp_strict};
 pub use crate::linearize::linearize;
 pub use crate::make_fx::{CaptureOptions, make_fx, make_fx_with};
 pub use crate::ndarray::Ndarray;
+pub use crate::pointwise::{Strided, pointwise};
 pub use crate::random::{self, Key};
 pub use crate::snapshot::SnapshotOptions;
 pub use crate::stop_gradient::stop_gradient;

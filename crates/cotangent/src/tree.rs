@@ -51,6 +51,11 @@ pub trait Tree: Sized {
     /// Appends the leaves in order and returns the structure.
     fn push_leaves(&self, leaves: &mut Vec<Tensor>) -> TreeSpec;
 
+    /// Visits the leaves in order if the structure is `spec`; `false`, after some of the leaves or none, if it is another.
+    ///
+    /// It allocates nothing: what a call of a compiled function does in place of [`Tree::push_leaves`].
+    fn visit_leaves<'a>(&'a self, spec: &TreeSpec, visit: &mut impl FnMut(&'a Tensor)) -> bool;
+
     /// The tree of this structure with the next of `leaves`; `None` if the structure is of another type or the
     /// leaves run out.
     fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self>;

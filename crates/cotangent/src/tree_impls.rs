@@ -15,6 +15,14 @@ impl Tree for Tensor {
         TreeSpec::Leaf
     }
 
+    fn visit_leaves<'a>(&'a self, spec: &TreeSpec, visit: &mut impl FnMut(&'a Tensor)) -> bool {
+        let same = matches!(spec, TreeSpec::Leaf);
+        if same {
+            visit(self);
+        }
+        same
+    }
+
     fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
         matches!(spec, TreeSpec::Leaf).then(|| leaves.next())?
     }
@@ -27,6 +35,10 @@ impl Tree for () {
         TreeSpec::None
     }
 
+    fn visit_leaves<'a>(&'a self, spec: &TreeSpec, _: &mut impl FnMut(&'a Tensor)) -> bool {
+        matches!(spec, TreeSpec::None)
+    }
+
     fn from_leaves(spec: &TreeSpec, _: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
         matches!(spec, TreeSpec::None).then_some(())
     }
@@ -37,6 +49,10 @@ impl<A: Tree> Tree for Box<A> {
 
     fn push_leaves(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
         self.as_ref().push_leaves(leaves)
+    }
+
+    fn visit_leaves<'a>(&'a self, spec: &TreeSpec, visit: &mut impl FnMut(&'a Tensor)) -> bool {
+        self.as_ref().visit_leaves(spec, visit)
     }
 
     fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
@@ -52,6 +68,13 @@ impl<A: Tree> Tree for Option<A> {
         self.as_ref().map_or(TreeSpec::None, |a| a.push_leaves(leaves))
     }
 
+    fn visit_leaves<'a>(&'a self, spec: &TreeSpec, visit: &mut impl FnMut(&'a Tensor)) -> bool {
+        match self {
+            None => matches!(spec, TreeSpec::None),
+            Some(a) => a.visit_leaves(spec, visit),
+        }
+    }
+
     fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
         match spec {
             TreeSpec::None => Some(None),
@@ -60,11 +83,21 @@ impl<A: Tree> Tree for Option<A> {
     }
 }
 
+/// As [`Tree::visit_leaves`], for a list.
+fn visit_items<'a, A: Tree>(list: &'a [A], spec: &TreeSpec, visit: &mut impl FnMut(&'a Tensor)) -> bool {
+    let TreeSpec::List(items) = spec else { return false };
+    items.len() == list.len() && list.iter().zip(items).all(|(a, s)| a.visit_leaves(s, visit))
+}
+
 impl<A: Tree> Tree for Vec<A> {
     type Map<T: Tree> = Vec<A::Map<T>>;
 
     fn push_leaves(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
         TreeSpec::List(self.iter().map(|a| a.push_leaves(leaves)).collect())
+    }
+
+    fn visit_leaves<'a>(&'a self, spec: &TreeSpec, visit: &mut impl FnMut(&'a Tensor)) -> bool {
+        visit_items(self, spec, visit)
     }
 
     fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
@@ -80,6 +113,10 @@ impl<A: Tree, const N: usize> Tree for [A; N] {
         TreeSpec::List(self.iter().map(|a| a.push_leaves(leaves)).collect())
     }
 
+    fn visit_leaves<'a>(&'a self, spec: &TreeSpec, visit: &mut impl FnMut(&'a Tensor)) -> bool {
+        visit_items(self, spec, visit)
+    }
+
     fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
         Vec::<A>::from_leaves(spec, leaves)?.try_into().ok()
     }
@@ -90,6 +127,12 @@ impl<A: Tree> Tree for BTreeMap<String, A> {
 
     fn push_leaves(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
         TreeSpec::Dict(self.iter().map(|(k, a)| (k.clone(), a.push_leaves(leaves))).collect())
+    }
+
+    fn visit_leaves<'a>(&'a self, spec: &TreeSpec, visit: &mut impl FnMut(&'a Tensor)) -> bool {
+        let TreeSpec::Dict(items) = spec else { return false };
+        let same = |((k, a), (name, s)): ((&String, &'a A), &(String, TreeSpec))| k == name && a.visit_leaves(s, visit);
+        items.len() == self.len() && self.iter().zip(items).all(same)
     }
 
     fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
@@ -105,6 +148,12 @@ macro_rules! tuple_tree {
 
             fn push_leaves(&self, leaves: &mut Vec<Tensor>) -> TreeSpec {
                 TreeSpec::Tuple(vec![$(self.$i.push_leaves(leaves)),+])
+            }
+
+            fn visit_leaves<'a>(&'a self, spec: &TreeSpec, visit: &mut impl FnMut(&'a Tensor)) -> bool {
+                let TreeSpec::Tuple(items) = spec else { return false };
+                let mut items = items.iter();
+                $(items.next().is_some_and(|s| self.$i.visit_leaves(s, visit)) &&)+ items.next().is_none()
             }
 
             fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {

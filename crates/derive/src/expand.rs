@@ -127,6 +127,23 @@ fn implement(generics: &Generics, own: &TokenStream, map: &TokenStream, label: &
                 )
             }
 
+            fn visit_leaves<'cotangent>(
+                &'cotangent self,
+                spec: &::cotangent::core::ir::TreeSpec,
+                visit: &mut impl ::std::ops::FnMut(&'cotangent ::cotangent::Tensor),
+            ) -> bool {
+                let ::cotangent::core::ir::TreeSpec::Struct(name, items) = spec else {
+                    return false;
+                };
+                let _ = &visit;
+                let mut items = items.iter();
+                name == #label
+                    #(&& items.next().is_some_and(|(name, spec)| {
+                        name == #names && ::cotangent::tree::Tree::visit_leaves(&self.#members, spec, visit)
+                    }))*
+                    && items.next().is_none()
+            }
+
             fn from_leaves(
                 spec: &::cotangent::core::ir::TreeSpec,
                 leaves: &mut dyn ::std::iter::Iterator<Item = ::cotangent::Tensor>,

@@ -1,6 +1,7 @@
-//! `#[derive(Tree)]` for cotangent.
+//! `#[derive(Tree)]` and `#[derive(Module)]` for cotangent.
 
 mod expand;
+mod module;
 
 use proc_macro::TokenStream;
 
@@ -13,4 +14,20 @@ use proc_macro::TokenStream;
 pub fn derive_tree(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);
     expand::tree(input).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes a struct a module: its fields are parameters (`Tensor`, `Option<Tensor>`), modules (also in `Option`, `Box`,
+/// `Vec`, arrays and ordered maps), or what an attribute says:
+///
+/// - `#[module(buffer)]`: a tensor that is no parameter;
+/// - `#[module(config)]`: a value that is neither, such as a number of heads.
+///
+/// On the struct, `#[module(tied("decoder.weight" = "encoder.weight"))]` makes the first name an alias of the second,
+/// and `#[module(extra_repr)]` prints what the struct's method `extra_repr` says.
+///
+/// The struct also gets a `Display` that prints it as PyTorch does; `{:#}` adds numbers of parameters.
+#[proc_macro_derive(Module, attributes(module))]
+pub fn derive_module(input: TokenStream) -> TokenStream {
+    let input = syn::parse_macro_input!(input as syn::DeriveInput);
+    module::module(input).unwrap_or_else(syn::Error::into_compile_error).into()
 }

@@ -8,6 +8,7 @@ use crate::error::JitError;
 use crate::frame::{HEADER, PARTIAL_WORDS};
 use crate::lane::{Expanded, Op, ScalarCall, expand};
 use crate::tile::Slots;
+use crate::turned::Turned;
 use crate::wide::{Assembler, WideStage};
 
 /// Where the words of a frame are; header first, see [`crate::frame`].
@@ -38,6 +39,8 @@ pub struct Place {
     pub serial: Vec<i64>,
     /// The stride of the lanes.
     pub lane: i64,
+    /// How a block of rows is copied first, so that the lanes are dense.
+    pub turned: Option<Turned>,
 }
 
 /// A stage ready to run.
@@ -47,6 +50,8 @@ pub struct StageKernel {
     pub lane: Expanded,
     /// The places that they read and write.
     pub accesses: Vec<Place>,
+    /// Those that are written.
+    pub stores: Vec<usize>,
     /// The extents of the serial loops.
     pub serial: Vec<usize>,
     /// The number of lanes.
@@ -78,19 +83,40 @@ pub struct NestKernel {
     pub stages: Vec<StageKernel>,
     /// The words of a frame.
     pub words: usize,
+    /// The rows of a block, where accesses are turned.
+    pub block: usize,
     /// Estimated time of one row in ns.
     pub cost: u64,
     /// The source.
     pub loc: Loc,
 }
 
+/// Rows of at most this many lanes are short …
+const SHORT_ROW: usize = 64;
+/// … and are joined to about this many points, …
+const ROW_POINTS: usize = 2048;
+/// … of which this many stay for threads.
+const MANY_ROWS: usize = 32;
+
 /// Makes a nest ready; machine code goes to `asm` unless the path is the portable one.
 pub fn prepare(program: &LoopProgram, nest: &Nest, path: Path, asm: &mut Assembler) -> Result<NestKernel, JitError> {
-    let nest = &merged(nest);
-    let dtype = |m: &Memory| match m {
+    let mut nest = merged(nest);
+    let dtypes = |m: &Memory, nest: &Nest| match m {
         Memory::Buffer(b) => program.buffers[b.0 as usize].dtype,
         Memory::Scratch(s) => nest.scratch[*s as usize].0,
     };
+    let sizes = |nest: &Nest, m: &Memory| dtypes(m, nest).size_bytes();
+    let turned = turn(&mut nest, &sizes);
+    if turned.is_empty() {
+        rows_inside(&mut nest);
+    }
+    let nest = &nest;
+    let pitch = |&(s, i): &(usize, usize)| {
+        let stage = &nest.stages[s];
+        (stage.lanes * dtypes(&stage.accesses[i].memory, nest).size_bytes()).next_multiple_of(64)
+    };
+    let block = crate::turned::rows(turned.iter().map(pitch).sum());
+    let dtype = |m: &Memory| dtypes(m, nest);
     let mut scratch = Vec::with_capacity(nest.scratch.len());
     let mut scratch_bytes = 0;
     for (d, n) in &nest.scratch {
@@ -106,7 +132,7 @@ pub fn prepare(program: &LoopProgram, nest: &Nest, path: Path, asm: &mut Assembl
     let words = partials + PARTIAL_WORDS * expanded.iter().map(|e| e.rows).max().unwrap_or(0);
     let mut pointers = first_pointer;
     let mut stages = Vec::with_capacity(nest.stages.len());
-    for (stage, lane) in nest.stages.iter().zip(expanded) {
+    for (s, (stage, lane)) in nest.stages.iter().zip(expanded).enumerate() {
         let layout = Layout { scalars, serial, pointers, partials, words };
         pointers += stage.accesses.len();
         let place = |a: &cotangent_loops::ir::Access| {
@@ -118,10 +144,21 @@ pub fn prepare(program: &LoopProgram, nest: &Nest, path: Path, asm: &mut Assembl
                 outer: bytes(&a.outer),
                 serial: bytes(&a.serial),
                 lane: a.lane * size,
+                turned: None,
             }
         };
+        let mut accesses: Vec<Place> = stage.accesses.iter().map(place).collect();
+        for (_, i) in turned.iter().filter(|t| t.0 == s) {
+            let a = &mut accesses[*i];
+            let size = dtype(&a.memory).size_bytes();
+            let pitch = pitch(&(s, *i));
+            a.turned = Some(Turned { at: scratch_bytes, pitch, stride: a.lane, size });
+            a.lane = size as i64;
+            scratch_bytes += pitch * block;
+        }
         let mut kernel = StageKernel {
-            accesses: stage.accesses.iter().map(place).collect(),
+            accesses,
+            stores: crate::chain::stores(stage),
             serial: stage.serial.clone(),
             lanes: stage.lanes,
             layout,
@@ -144,6 +181,7 @@ pub fn prepare(program: &LoopProgram, nest: &Nest, path: Path, asm: &mut Assembl
         cost: stages.iter().map(|s| s.cost).sum(),
         stages,
         words,
+        block: if turned.is_empty() { usize::MAX } else { block },
         loc: nest.locs.first().cloned().unwrap_or_default(),
     })
 }
@@ -174,6 +212,88 @@ fn cost(stage: &Stage, lane: &Expanded) -> u64 {
     let per_lane = serial as f64 * weigh(&lane.body) + weigh(&lane.after);
     let width = if lane.wide { 2.0 } else { 1.0 };
     (stage.lanes as f64 * per_lane * width) as u64 + 4
+}
+
+/// The accesses that are turned, as stage and number. The loop along which they are contiguous becomes the innermost outer one.
+fn turn(nest: &mut Nest, size: &dyn Fn(&Nest, &Memory) -> usize) -> Vec<(usize, usize)> {
+    let all: Vec<(usize, usize, usize)> = (0..nest.stages.len())
+        .flat_map(|s| (0..nest.stages[s].accesses.len()).map(move |i| (s, i)))
+        .filter_map(|(s, i)| {
+            let bytes = size(nest, &nest.stages[s].accesses[i].memory);
+            Some((s, i, crate::turned::along(nest, s, i, bytes)?))
+        })
+        .collect();
+    let last = nest.outer.len().wrapping_sub(1);
+    let Some(d) = all.iter().map(|t| t.2).find(|d| *d == last).or_else(|| all.first().map(|t| t.2)) else {
+        return Vec::new();
+    };
+    // Outer loops run in any order (P4).
+    nest.outer[d..].rotate_left(1);
+    for stage in &mut nest.stages {
+        stage.accesses.iter_mut().for_each(|a| a.outer[d..].rotate_left(1));
+        for (op, _) in stage.body.ops.iter_mut().chain(&mut stage.after.ops) {
+            if let BodyOp::Index { of: Loop::Outer(i), .. } = op {
+                *i = match *i as usize {
+                    j if j == d => last as u32,
+                    j if j > d => *i - 1,
+                    _ => *i,
+                };
+            }
+        }
+    }
+    all.into_iter().filter(|t| t.2 == d).map(|(s, i, _)| (s, i)).collect()
+}
+
+/// Short rows of points cost more to begin than to compute: outer loops that nothing else needs become serial loops of the one stage.
+fn rows_inside(nest: &mut Nest) {
+    let [stage] = &mut nest.stages[..] else { return };
+    let plain = nest.scalars.is_empty() && nest.scratch.is_empty() && stage.columns.is_empty();
+    if !plain || !stage.after.ops.is_empty() || stage.lanes > SHORT_ROW {
+        return;
+    }
+    while let Some(&n) = nest.outer.last() {
+        let (rest, inside) =
+            (nest.outer[..nest.outer.len() - 1].iter().product::<usize>(), stage.serial.iter().product::<usize>());
+        if inside * stage.lanes >= ROW_POINTS || n < 2 {
+            return;
+        }
+        let d = nest.outer.len() - 1;
+        // Enough rows stay for threads: the loop moves inside, or a part of it.
+        let part = if rest >= MANY_ROWS || rest * n * inside * stage.lanes <= ROW_POINTS {
+            n
+        } else {
+            let most = (n * rest / MANY_ROWS).min(ROW_POINTS / (inside * stage.lanes).max(1));
+            (2..=most).rev().find(|p| n.is_multiple_of(*p)).unwrap_or(1)
+        };
+        let indexed =
+            |(op, _): &(BodyOp, DType)| matches!(op, BodyOp::Index { of: Loop::Outer(i), .. } if *i as usize == d);
+        if part == 1 || (part < n && stage.body.ops.iter().any(indexed)) {
+            return;
+        }
+        stage.serial.insert(0, part);
+        for a in &mut stage.accesses {
+            a.serial.insert(0, a.outer[d]);
+            a.outer[d] *= part as i64;
+        }
+        for (op, _) in &mut stage.body.ops {
+            if let BodyOp::Index { of, .. } = op {
+                *of = match *of {
+                    Loop::Serial(i) => Loop::Serial(i + 1),
+                    Loop::Outer(i) if i as usize == d => Loop::Serial(0),
+                    Loop::Outer(i) => Loop::Outer(i),
+                    Loop::Lane => Loop::Lane,
+                };
+            }
+        }
+        nest.outer[d] = n / part;
+        if part < n {
+            return;
+        }
+        nest.outer.pop();
+        stage.accesses.iter_mut().for_each(|a| {
+            a.outer.pop();
+        });
+    }
 }
 
 /// The nest with loops that continue each other in memory made one.

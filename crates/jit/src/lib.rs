@@ -6,6 +6,7 @@
 //! [`Compiled::call`] checks.
 
 mod array;
+mod chain;
 mod disassembly;
 mod error;
 mod frame;
@@ -17,12 +18,13 @@ mod routine;
 mod run;
 pub mod threads;
 mod tile;
+mod turned;
 mod wide;
 
 pub use array::array;
 pub use error::{CallError, JitError};
 pub use memory::{Block, kept_bytes, trim};
-pub use program::{CompileOptions, Compiled, Path, compile, compile_with};
+pub use program::{CompileOptions, Compiled, Path, Timed, compile, compile_with};
 
 #[cfg(doc)]
 use cotangent_loops::ir::LoopProgram;

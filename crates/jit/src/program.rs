@@ -1,10 +1,12 @@
 //! A compiled program: its memory plan and its calls.
 
-use std::time::Instant;
+use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use cotangent_loops::ir::{LoopProgram, Role, Routine, Step};
-use cotangent_loops::plan::{Plan, plan};
+use cotangent_loops::plan::{Plan, plan_joined};
 
+use crate::chain::{Chain, Link, join};
 use crate::disassembly::disassembly;
 use crate::error::{CallError, JitError};
 use crate::frame::with_words;
@@ -42,10 +44,26 @@ enum Place {
     Temp(usize),
 }
 
+/// What one or several steps do.
 #[derive(Debug)]
-enum Action {
+pub enum Action {
+    /// A nest of loops.
     Nest(NestKernel),
+    /// A routine.
     Routine(Routine),
+    /// Several steps, piece by piece.
+    Chain(Chain),
+}
+
+/// When steps of a call ran; those that run together, piece by piece, have one time. The first includes the allocation of results.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Timed {
+    /// The steps of the program.
+    pub steps: Range<usize>,
+    /// From the begin of the call.
+    pub start: Duration,
+    /// How long they took.
+    pub time: Duration,
 }
 
 /// A loop program ready to be called, by many threads at once.
@@ -54,6 +72,8 @@ pub struct Compiled {
     program: LoopProgram,
     places: Vec<Place>,
     actions: Vec<Action>,
+    /// The steps of each action.
+    steps: Vec<Range<usize>>,
     arena_bytes: usize,
     peak_bytes: usize,
     code: Assembler,
@@ -91,10 +111,15 @@ pub fn compile_with(program: &LoopProgram, options: CompileOptions) -> Result<Co
             }
         }
     }
-    let plan = plan(program);
+    let (actions, steps, local) = join(program, actions);
+    let plan = plan_joined(program, &steps, &local);
     let places = places(program, &plan);
-    let (arena_bytes, peak_bytes) = (plan.arena, plan.peak_bytes());
-    Ok(Compiled { program: program.clone(), places, actions, arena_bytes, peak_bytes, code })
+    let local = actions.iter().map(|a| match a {
+        Action::Chain(chain) => chain.local_bytes,
+        Action::Nest(_) | Action::Routine(_) => 0,
+    });
+    let (arena_bytes, peak_bytes) = (plan.arena, plan.peak_bytes() + local.max().unwrap_or(0));
+    Ok(Compiled { program: program.clone(), places, actions, steps, arena_bytes, peak_bytes, code })
 }
 
 /// Where each buffer is, by the plan of temporaries.
@@ -124,18 +149,23 @@ impl Compiled {
 
     /// As [`Compiled::call`], with the results in `outputs`, whose former contents are dropped.
     pub fn call_into(&self, inputs: &[&[u8]], outputs: &mut Vec<Block>) -> Result<(), CallError> {
-        self.run(inputs, outputs, || ())
+        self.run(inputs, outputs, |_| ())
     }
 
-    /// As [`Compiled::call`], with the time at which the first step began, and those at which each step ended.
-    pub fn call_timed(&self, inputs: &[&[u8]]) -> Result<(Vec<Block>, Vec<Instant>), CallError> {
-        let (mut outputs, mut times) = (Vec::new(), Vec::with_capacity(self.actions.len() + 1));
-        self.run(inputs, &mut outputs, || times.push(Instant::now()))?;
-        Ok((outputs, times))
+    /// As [`Compiled::call`], with the time of each step.
+    pub fn call_timed(&self, inputs: &[&[u8]]) -> Result<(Vec<Block>, Vec<Timed>), CallError> {
+        let (mut outputs, mut timed) = (Vec::new(), Vec::with_capacity(self.actions.len()));
+        let (begin, mut last) = (Instant::now(), Duration::ZERO);
+        self.run(inputs, &mut outputs, |action| {
+            let now = begin.elapsed();
+            timed.push(Timed { steps: self.steps[action].clone(), start: last, time: now - last });
+            last = now;
+        })?;
+        Ok((outputs, timed))
     }
 
-    /// A call, with `between` before the first step and after each.
-    fn run(&self, inputs: &[&[u8]], outputs: &mut Vec<Block>, mut between: impl FnMut()) -> Result<(), CallError> {
+    /// A call; `done` hears of each action after it has run.
+    fn run(&self, inputs: &[&[u8]], outputs: &mut Vec<Block>, mut done: impl FnMut(usize)) -> Result<(), CallError> {
         self.check(inputs)?;
         outputs.clear();
         let size = |b: usize| self.program.buffers[b].len * self.program.buffers[b].dtype.size_bytes();
@@ -159,16 +189,16 @@ impl Compiled {
             }
             // SAFETY: pointers and words have the same size and all bit patterns are valid for both.
             let pointers = unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<*mut u8>(), words.len()) };
-            between();
-            for action in &self.actions {
+            for (step, action) in self.actions.iter().enumerate() {
                 // SAFETY: every buffer has its length (`check`, and `Block::new` above); parameters and constants are only read (P1).
                 unsafe {
                     match action {
                         Action::Nest(nest) => crate::run::nest(nest, Buffers(pointers))?,
                         Action::Routine(r) => crate::routine::run(r, &self.program, Buffers(pointers))?,
+                        Action::Chain(chain) => chain.run(Buffers(pointers))?,
                     }
                 }
-                between();
+                done(step);
             }
             Ok(())
         })?;
@@ -211,7 +241,8 @@ impl Compiled {
         &self.program
     }
 
-    /// What one call allocates at most beside its arguments, in bytes: results, temporaries, and one thread's scratch rows.
+    /// What one call allocates at most beside its arguments, in bytes: results, temporaries, and one thread's scratch rows
+    /// and parts of temporaries.
     pub fn peak_bytes(&self) -> usize {
         self.peak_bytes
     }
@@ -222,9 +253,17 @@ impl Compiled {
         let entries: Vec<Vec<Option<usize>>> = self
             .actions
             .iter()
-            .map(|action| match action {
-                Action::Nest(nest) => wide(nest),
-                Action::Routine(_) => Vec::new(),
+            .flat_map(|action| match action {
+                Action::Nest(nest) => vec![wide(nest)],
+                Action::Routine(_) => vec![Vec::new()],
+                Action::Chain(chain) => chain
+                    .links
+                    .iter()
+                    .map(|link| match link {
+                        Link::Nest(nest) => wide(nest),
+                        Link::Product(..) => Vec::new(),
+                    })
+                    .collect(),
             })
             .collect();
         disassembly(self.code.instructions(), &entries)

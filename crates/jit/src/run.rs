@@ -14,6 +14,7 @@ use crate::lane::Accumulator;
 use crate::lane::scalar::combine;
 use crate::memory::Block;
 use crate::threads;
+use crate::turned::turn;
 
 /// Fewer rows than this, and lanes are divided instead.
 const FEW_ROWS: usize = 8;
@@ -26,6 +27,13 @@ pub struct Buffers<'a>(pub &'a [*mut u8]);
 
 // SAFETY: the addresses stay valid for the whole call, and no two pieces write the same element (P4).
 unsafe impl Sync for Buffers<'_> {}
+
+impl Buffers<'_> {
+    /// The addresses; as a method, so that closures share the whole.
+    pub fn addresses(&self) -> &[*mut u8] {
+        self.0
+    }
+}
 
 /// Runs a nest.
 ///
@@ -40,12 +48,29 @@ pub unsafe fn nest(kernel: &NestKernel, buffers: Buffers) -> Result<(), CallErro
         unsafe { piece(kernel, buffers, 0, rows, true, &failure) };
     } else {
         let pieces = if total < threads::WORTH { 1 } else { rows.min((total / CHUNK) as usize + 1).min(256) };
+        // Blocks are not cut, where there are some.
+        let pieces = if kernel.block < rows { pieces.min(rows / kernel.block) } else { pieces };
         threads::for_each(pieces.min(rows), total, &|i| {
             let at = |i: usize| i * rows / pieces;
             // SAFETY: the caller's; pieces have rows of their own.
             unsafe { piece(kernel, buffers, at(i), at(i + 1), false, &failure) }
         });
     }
+    outcome(kernel, &failure)
+}
+
+/// Runs rows `rows` of a nest on this thread.
+///
+/// # Safety
+/// As [`nest`], for the rows.
+pub unsafe fn part(kernel: &NestKernel, buffers: Buffers, rows: std::ops::Range<usize>) -> Result<(), CallError> {
+    let failure = AtomicUsize::new(usize::MAX);
+    // SAFETY: the caller's.
+    unsafe { piece(kernel, buffers, rows.start, rows.end, false, &failure) };
+    outcome(kernel, &failure)
+}
+
+fn outcome(kernel: &NestKernel, failure: &AtomicUsize) -> Result<(), CallError> {
     match failure.load(Ordering::Relaxed) {
         usize::MAX => Ok(()),
         at => Err(CallError::Data {
@@ -78,6 +103,7 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, d
                 frame.set(HEADER + d, (rest % kernel.outer[d]) as u64);
                 rest /= kernel.outer[d];
             }
+            let end = to.min(row - row % inner + inner).min(row.saturating_add(kernel.block));
             for stage in &kernel.stages {
                 for (i, a) in stage.accesses.iter().enumerate() {
                     let base = match a.memory {
@@ -87,10 +113,16 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, d
                             .map_or(std::ptr::null_mut(), |m| m.as_ptr().wrapping_add(kernel.scratch[s as usize])),
                     };
                     let outer: i64 = (0..dims).map(|d| a.outer[d] * frame.outer(d as u32) as i64).sum();
-                    frame.set_pointer(stage, i, base.wrapping_offset((a.offset + outer) as isize));
+                    let mut at = base.wrapping_offset((a.offset + outer) as isize);
+                    if let (Some(t), Some(memory)) = (&a.turned, &scratch) {
+                        let to = memory.as_ptr().wrapping_add(t.at);
+                        // SAFETY: the caller's; the block has its own scratch memory, with room for `kernel.block` rows.
+                        unsafe { turn(t, at, to, end - row, stage.lanes) };
+                        at = to;
+                    }
+                    frame.set_pointer(stage, i, at);
                 }
             }
-            let end = to.min(row - row % inner + inner);
             loop {
                 for stage in &kernel.stages {
                     // SAFETY: the caller's; the pointers are those of this row.
@@ -119,7 +151,8 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, d
                 for stage in &kernel.stages {
                     for (i, a) in stage.accesses.iter().enumerate() {
                         let p = frame.pointer(stage, i);
-                        frame.set_pointer(stage, i, p.wrapping_offset(a.outer[dims - 1] as isize));
+                        let step = a.turned.map_or(a.outer[dims - 1] as isize, |t| t.pitch as isize);
+                        frame.set_pointer(stage, i, p.wrapping_offset(step));
                     }
                 }
             }

@@ -8,6 +8,7 @@ pub mod interp;
 pub mod ir;
 pub mod lower;
 pub mod plan;
+pub mod pointwise;
 pub mod text;
 pub mod verify;
 

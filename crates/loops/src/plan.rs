@@ -1,6 +1,7 @@
 //! The static buffer plan: where temporaries stand in one arena.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use crate::ir::{BodyOp, BufferId, LoopProgram, Memory, Nest, Role, Step};
 
@@ -35,17 +36,24 @@ fn padded(bytes: usize) -> usize {
 /// free block that is large enough is taken, the lowest of equals; a nest that reads a dead temporary at the very points
 /// where it writes another of the same size writes in place. Deterministic, and `n log n` in the number of buffers.
 pub fn plan(program: &LoopProgram) -> Plan {
+    let single: Vec<Range<usize>> = (0..program.steps.len()).map(|i| i..i + 1).collect();
+    plan_joined(program, &single, &BTreeSet::new())
+}
+
+/// As [`plan`], where the steps of each of `joined`, which follow one another, run at the same time, and the temporaries `elsewhere` have
+/// memory of their own.
+pub fn plan_joined(program: &LoopProgram, joined: &[Range<usize>], elsewhere: &BTreeSet<usize>) -> Plan {
     let n = program.buffers.len();
     let mut last = vec![0; n];
     let mut first = vec![usize::MAX; n];
-    for (i, step) in program.steps.iter().enumerate() {
-        for b in touched(step) {
+    for (i, steps) in joined.iter().enumerate() {
+        for b in program.steps[steps.clone()].iter().flat_map(touched) {
             first[b.0 as usize] = first[b.0 as usize].min(i);
             last[b.0 as usize] = i;
         }
     }
-    let mut ends: Vec<Vec<usize>> = vec![Vec::new(); program.steps.len()];
-    let is_temp = |b: usize| program.buffers[b].role == Role::Temp;
+    let mut ends: Vec<Vec<usize>> = vec![Vec::new(); joined.len()];
+    let is_temp = |b: usize| program.buffers[b].role == Role::Temp && !elsewhere.contains(&b);
     for b in (0..n).filter(|b| is_temp(*b) && first[*b] != usize::MAX) {
         ends[last[b]].push(b);
     }
@@ -53,21 +61,22 @@ pub fn plan(program: &LoopProgram) -> Plan {
     let mut arena = Arena::default();
     let mut offsets: Vec<Option<usize>> = vec![None; n];
     let mut passed_on = vec![false; n];
-    for (i, step) in program.steps.iter().enumerate() {
-        let mut begins: Vec<usize> = touched(step).into_iter().map(|b| b.0 as usize).collect();
+    for (i, steps) in joined.iter().enumerate() {
+        let steps = &program.steps[steps.clone()];
+        let mut begins: Vec<usize> = steps.iter().flat_map(touched).map(|b| b.0 as usize).collect();
         begins.retain(|b| is_temp(*b) && first[*b] == i);
         begins.sort_unstable();
         begins.dedup();
         for b in begins {
-            let reused = match step {
-                Step::Nest(nest) => ends[i].iter().copied().find(|dead| {
+            let reused = match steps {
+                [Step::Nest(nest)] => ends[i].iter().copied().find(|dead| {
                     !passed_on[*dead]
                         && first[*dead] < i
                         && bytes(*dead) == bytes(b)
                         && in_place(nest, BufferId(*dead as u32), BufferId(b as u32))
                         && program.buffers[*dead].dtype.size_bytes() == program.buffers[b].dtype.size_bytes()
                 }),
-                Step::Routine(_) => None,
+                _ => None,
             };
             offsets[b] = Some(match reused {
                 Some(dead) => {
@@ -92,7 +101,7 @@ pub fn plan(program: &LoopProgram) -> Plan {
 }
 
 /// The buffers that a step reads or writes.
-fn touched(step: &Step) -> Vec<BufferId> {
+pub fn touched(step: &Step) -> Vec<BufferId> {
     match step {
         Step::Nest(n) => n
             .stages

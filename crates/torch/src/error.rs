@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use cotangent_core::Error;
+use cotangent_safetensors::FileError;
 
 /// A file that cannot be read, or a program that cannot be imported.
 #[derive(Clone, Debug, thiserror::Error, miette::Diagnostic)]
@@ -85,5 +86,14 @@ pub enum TorchError {
 impl From<Error> for TorchError {
     fn from(e: Error) -> Self {
         TorchError::Core(Box::new(e))
+    }
+}
+
+impl From<FileError> for TorchError {
+    fn from(e: FileError) -> Self {
+        match e {
+            FileError::Access { path, message } => TorchError::Read { path, message },
+            FileError::Format { path, message } => TorchError::Format { path, message },
+        }
     }
 }

@@ -14,8 +14,8 @@ mod overloads;
 mod pickle;
 mod program;
 mod schema;
-mod tensors;
+mod strided;
 
+pub use cotangent_safetensors::{FileError, parse_safetensors, read_safetensors, write_safetensors};
 pub use error::TorchError;
 pub use program::{Input, InputKind, Program};
-pub use tensors::{parse_safetensors, read_safetensors, write_safetensors};

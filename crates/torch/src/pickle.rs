@@ -9,7 +9,7 @@ use std::io::{Cursor, Read};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType};
 
-use crate::tensors::strided;
+use crate::strided::strided;
 
 /// More instructions are refused.
 const MAX_STEPS: usize = 1 << 26;

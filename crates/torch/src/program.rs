@@ -14,7 +14,7 @@ use crate::args::{Arg, Call, Value};
 use crate::error::TorchError;
 use crate::mutation::{self, PLACES, Sharing, View};
 use crate::schema::{self, Argument, GraphJson, Model, NodeJson, Payload, Size, TensorMeta};
-use crate::tensors::strided;
+use crate::strided::strided;
 use crate::{overloads, pickle};
 
 /// How deep sub-graphs may nest.

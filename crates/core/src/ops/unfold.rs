@@ -72,6 +72,19 @@ impl Unfold {
         Ok(self.result(x))
     }
 
+    /// The sum of windows in `x`; where each begins when the last one ends, it is only another arrangement.
+    fn add_up(&self, windows: &Tensor, x: &Shape) -> Tensor {
+        let (dim, last) = (self.dimension, x.rank());
+        if self.size != self.step {
+            return windows.fold_dim(x, dim, self.size, self.step);
+        }
+        let reached = x[dim].get() / self.size * self.size;
+        let dims: Vec<usize> = (0..=dim).chain([last]).chain(dim + 1..last).collect();
+        let mut rest = vec![(0, 0); last];
+        rest[dim].1 = (x[dim].get() - reached) as i64;
+        windows.permute_to(&dims).view_to(&x.with(dim, reached)).pad_dims(&rest, 0.0)
+    }
+
     fn result(&self, x: &Shape) -> Shape {
         let count = (x[self.dimension].get() - self.size) / self.step + 1;
         x.with(self.dimension, count).inserted(x.rank(), self.size)
@@ -122,7 +135,7 @@ impl Primitive for Unfold {
     }
 
     fn transpose(&self, y_bar: &[Cotangent], args: &[LinArg]) -> Vec<Cotangent> {
-        transpose_unary(y_bar, args, |y_bar, x| y_bar.fold_dim(&x.shape, self.dimension, self.size, self.step))
+        transpose_unary(y_bar, args, |y_bar, x| self.add_up(y_bar, &x.shape))
     }
 
     fn batch(&self, args: &[Batched], _: Dim) -> Vec<Batched> {

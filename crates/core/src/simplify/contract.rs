@@ -2,8 +2,8 @@
 
 use super::edit::{Editor, NodeId};
 use super::{Apply, Class, Rule};
-use crate::ir::Value;
-use crate::ops::{Bmm, Mm, Op, Permute, Unary};
+use crate::ir::{Dim, Shape, Value};
+use crate::ops::{Binary, Bmm, Mm, Op, Permute, Unary};
 
 macro_rules! rule {
     ($f:ident, $name:literal, $class:ident, $law:literal) => {
@@ -13,6 +13,7 @@ macro_rules! rule {
 
 pub(super) static RULES: &[Rule] = &[
     rule!(permute_mm, "permute-mm", Exact, "transpose(a.T @ b) -> b.T @ a"),
+    rule!(permute_outer, "permute-outer", Exact, "transpose(a @ b) -> b.T @ a.T over one inner element"),
     rule!(mm_eye, "mm-eye", Finite, "eye @ x, x @ eye -> x, also in batches"),
     rule!(mm_zero, "mm-zero", Finite, "0 @ x, x @ 0 -> 0; a product over no element -> 0"),
     rule!(mm_one, "mm-one", Rounding, "a @ full(c) -> a * c over one inner element"),
@@ -20,6 +21,13 @@ pub(super) static RULES: &[Rule] = &[
     rule!(bmm_expand, "bmm-expand", Exact, "bmm(expand(a), expand(b)) -> expand(a @ b)"),
     rule!(bmm_shared_right, "bmm-shared-right", Exact, "bmm(a, expand(b)) -> reshape(reshape(a) @ b)"),
     rule!(view_bmm_left, "bmm-shared-left", Rounding, "reshape(bmm(expand(a), b)) -> b @ a.T for a batch b of vectors"),
+    rule!(mm_outer, "mm-outer", Rounding, "(a x b) @ (c x d).T -> (a @ c.T) * (b @ d.T) for rows of outer products"),
+    rule!(
+        bmm_outer,
+        "bmm-outer",
+        Rounding,
+        "x @ (a x b) -> (x @ a) @ b; (a x b) @ y -> a @ (b @ y) for outer products"
+    ),
 ];
 
 fn product(e: &Editor, v: Value) -> Option<(Value, Value)> {
@@ -62,6 +70,34 @@ fn permute_mm(e: &mut Editor, id: NodeId) -> Option<Value> {
     let a = e.permute(a, &swap(rank))?;
     let b = e.permute(b, &swap(rank))?;
     times(e, b, a)
+}
+
+/// An outer product has no order of its own: of both ways, the one whose rows a permutation leaves before its columns.
+fn permute_outer(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let Op::Permute(Permute { dims }) = e.op(id) else { return None };
+    let (row, column) = (dims.len().checked_sub(2)?, dims.len() - 1);
+    let turned = dims.iter().position(|d| *d == column) < dims.iter().position(|d| *d == row);
+    let exchanged = |d: usize| {
+        if d == row {
+            column
+        } else if d == column {
+            row
+        } else {
+            d
+        }
+    };
+    let dims: Vec<usize> = dims.iter().map(|d| exchanged(*d)).collect();
+    let (a, b) = product(e, e.arg(id, 0))?;
+    if !turned || e.shape(a)[column] != 1 {
+        return None;
+    }
+    let (mut left, mut right) = (e.shape(b).clone(), e.shape(a).clone());
+    for shape in [&mut left, &mut right] {
+        *shape = (0..dims.len()).map(|d| shape[exchanged(d)]).collect();
+    }
+    let (b, a) = (e.view(b, &left)?, e.view(a, &right)?);
+    let y = times(e, b, a)?;
+    e.permute(y, &dims)
 }
 
 /// Whether `v` is an identity matrix, or a batch of them.
@@ -167,4 +203,81 @@ fn view_bmm_left(e: &mut Editor, id: NodeId) -> Option<Value> {
     let a = e.permute(a, &[1, 0])?;
     let y = e.emit(Mm {}, &[rows, a])?;
     e.view(y, &out)
+}
+
+/// The factors `[p, m, 1]` and `[p, 1, n]` of a batch of outer products `[p, m, n]`.
+fn outer(e: &Editor, v: Value) -> Option<(Value, Value)> {
+    let (a, b) = product(e, v)?;
+    (e.shape(a).rank() == 3 && e.shape(a)[2] == 1).then_some((a, b))
+}
+
+/// As [`outer`], also where the batch is repeated or arranged in other dims.
+fn repeated_outer(e: &mut Editor, v: Value) -> Option<(Value, Value)> {
+    let mut inner = v;
+    let mut steps = Vec::new();
+    while let Some(x) = e.as_view(inner).or_else(|| e.as_expand(inner)) {
+        steps.push(e.shape(inner).clone());
+        inner = x;
+    }
+    let (a, b) = outer(e, inner)?;
+    let matrix = e.shape(inner).slice(1, 3);
+    let lead = |s: &Shape| s.rank().checked_sub(2).filter(|r| s.slice(*r, s.rank()) == matrix).map(|r| s.slice(0, r));
+    let leads: Vec<Shape> = steps.iter().rev().map(lead).collect::<Option<_>>()?;
+    let (mut left, mut right) = (a, b);
+    for lead in leads {
+        for (x, m, n) in [(&mut left, matrix[0], Dim::new(1)), (&mut right, Dim::new(1), matrix[1])] {
+            let shape: Shape = lead.dims().iter().copied().chain([m, n]).collect();
+            *x = if shape.numel() == e.shape(*x).numel() { e.view(*x, &shape)? } else { e.expand(*x, &shape)? };
+        }
+    }
+    Some((left, right))
+}
+
+/// By associativity, without the outer products.
+fn bmm_outer(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let Op::Bmm(_) = e.op(id) else { return None };
+    let (x, y) = operands(e, id)?;
+    let ones = [e.shape(x)[2], e.shape(y)[1]].contains(&Dim::new(1));
+    if ones || !e.out_dtype(id).is_float() {
+        return None;
+    }
+    if let Some((a, b)) = repeated_outer(e, y) {
+        let x = e.emit(Bmm {}, &[x, a])?;
+        return e.emit(Bmm {}, &[x, b]);
+    }
+    let (a, b) = repeated_outer(e, x)?;
+    let y = e.emit(Bmm {}, &[b, y])?;
+    e.emit(Bmm {}, &[a, y])
+}
+
+/// The factors of the outer products that are the columns of the matrix `v`.
+fn outer_columns(e: &Editor, v: Value) -> Option<(Value, Value)> {
+    if let Some((dims, rows)) = e.as_permute(v) {
+        return if dims == [1, 0] { outer(e, e.as_view(rows)?) } else { None };
+    }
+    let (dims, x) = e.as_permute(e.as_view(v)?)?;
+    if dims == [1, 2, 0] { outer(e, x) } else { None }
+}
+
+/// `sum_ij (a_i b_j) (c_i d_j)` is `(sum_i a_i c_i) (sum_j b_j d_j)`: `m + n` products in place of `m n`.
+fn mm_outer(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let Op::Mm(_) = e.op(id) else { return None };
+    let (x, y) = operands(e, id)?;
+    let rows = outer(e, e.as_view(x)?)?;
+    let columns = outer_columns(e, y)?;
+    let fit = |a: Value, b: Value| e.shape(a)[1] == e.shape(b)[1] && e.shape(a)[2] == e.shape(b)[2];
+    let whole = e.shape(rows.0)[0] == e.shape(x)[0] && e.shape(columns.0)[0] == e.shape(y)[1];
+    if !whole || !fit(rows.0, columns.0) || !fit(rows.1, columns.1) || !e.out_dtype(id).is_float() {
+        return None;
+    }
+    let mut dots = [rows.0, rows.1];
+    for (a, c) in dots.iter_mut().zip([columns.0, columns.1]) {
+        let n = e.shape(*a)[1].checked_mul(e.shape(*a)[2])?;
+        let (p, q) = (e.shape(*a)[0], e.shape(c)[0]);
+        let left = e.view(*a, &[p, n].into_iter().collect())?;
+        let right = e.view(c, &[q, n].into_iter().collect())?;
+        let right = e.permute(right, &[1, 0])?;
+        *a = e.emit(Mm {}, &[left, right])?;
+    }
+    e.binary(Binary::Mul, dots[0], dots[1])
 }

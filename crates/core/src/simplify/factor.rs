@@ -21,7 +21,12 @@ pub(super) static RULES: &[Rule] = &[
     ),
     rule!(scale_product, "scale-product", Rounding, "(a * c) * (b * d) -> (a * b) * (c * d)"),
     rule!(merge_terms, "merge-terms", Rounding, "(x + c) + d -> x + (c + d), and so with differences"),
-    rule!(mul_reciprocal, "mul-reciprocal", Rounding, "a * reciprocal(b) -> a / b; a / reciprocal(b) -> a * b"),
+    rule!(
+        mul_reciprocal,
+        "mul-reciprocal",
+        Rounding,
+        "a * reciprocal(b) -> a / b, if nothing else uses it; a / reciprocal(b) -> a * b"
+    ),
     rule!(factor, "factor", Rounding, "a * c + b * c -> (a + b) * c, and so with differences and quotients"),
     rule!(add_twice, "add-twice", Rounding, "x * c + x * c -> x * 2c; a + x * c + x * c -> a + x * 2c"),
     rule!(factor_scale, "factor-scale", Rounding, "x + x * c -> x * (1 + c)"),
@@ -155,12 +160,14 @@ fn merge_terms(e: &mut Editor, id: NodeId) -> Option<Value> {
     e.binary(Binary::Add, x, sum)
 }
 
+/// A reciprocal that is used again stays: to multiply by it is cheaper than to divide once more.
 fn mul_reciprocal(e: &mut Editor, id: NodeId) -> Option<Value> {
     if let Some((a, b)) = operands(e, id, Binary::Mul) {
-        if let Some(d) = e.as_unary(b, Unary::Reciprocal) {
+        let once = |v: Value| e.as_unary(v, Unary::Reciprocal).filter(|_| e.count(v) == 1);
+        if let Some(d) = once(b) {
             return e.binary(Binary::Div, a, d);
         }
-        let d = e.as_unary(a, Unary::Reciprocal)?;
+        let d = once(a)?;
         return e.binary(Binary::Div, b, d);
     }
     let (a, b) = operands(e, id, Binary::Div)?;

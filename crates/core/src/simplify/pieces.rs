@@ -27,7 +27,7 @@ pub(super) static RULES: &[Rule] = &[
     rule!(pad_pad, "pad-pad", Exact, "pad(pad(x)) -> pad(x) of one border value, if neither crops"),
     rule!(cat_cat, "cat-cat", Exact, "cat(cat(x, y), z) -> cat(x, y, z)"),
     rule!(cat_slices, "cat-slices", Exact, "cat(x[a..b], x[b..c]) -> x[a..c]"),
-    rule!(add_pads, "add-pads", Finite, "pad(x) + pad(y) with zeros, side by side -> cat(x, y)"),
+    rule!(add_pads, "add-pads", Finite, "pad(x) + pad(y) with zeros, side by side -> pad(cat(x, y))"),
 ];
 
 fn flip_flip(e: &mut Editor, id: NodeId) -> Option<Value> {
@@ -200,18 +200,25 @@ fn add_pads(e: &mut Editor, id: NodeId) -> Option<Value> {
     if p.value.to_f64() != 0.0 || q.value.to_f64() != 0.0 {
         return None;
     }
+    let zero = p.value;
     let rank = e.shape(x).rank();
     let (p, q) = (p.amounts(rank), q.amounts(rank));
     let dim = (0..rank).find(|d| p[*d] != (0, 0))?;
     if (0..rank).any(|d| d != dim && (p[d] != (0, 0) || q[d] != (0, 0))) {
         return None;
     }
+    let (p, q) = (p[dim], q[dim]);
+    if [p.0, p.1, q.0, q.1].iter().any(|n| *n < 0) {
+        return None;
+    }
     let (n, m) = (e.shape(x)[dim].get() as i64, e.shape(y)[dim].get() as i64);
-    if p[dim] == (0, m) && q[dim] == (n, 0) {
-        return e.emit(Cat { dim }, &[x, y]);
-    }
-    if p[dim] == (m, 0) && q[dim] == (0, n) {
-        return e.emit(Cat { dim }, &[y, x]);
-    }
-    None
+    let (parts, rest) = match () {
+        () if p.0 + n == q.0 => ([x, y], (p.0, q.1)),
+        () if q.0 + m == p.0 => ([y, x], (q.0, p.1)),
+        () => return None,
+    };
+    let line = e.emit(Cat { dim }, &parts)?;
+    let mut amounts = vec![(0, 0); rank];
+    amounts[dim] = rest;
+    if rest == (0, 0) { Some(line) } else { e.emit(Pad::of_dims(&amounts, zero), &[line]) }
 }

@@ -54,6 +54,11 @@ impl Tensor {
         Tensor(Repr::Concrete(Arc::new(array)))
     }
 
+    /// The tensor of an array that others hold too.
+    pub fn from_shared(array: Arc<Array>) -> Self {
+        Tensor(Repr::Concrete(array))
+    }
+
     /// A tensor that stands for an error.
     pub fn poison(error: Error) -> Self {
         Tensor(Repr::Poison(Arc::new(error), Aval::new(DType::F32, ())))

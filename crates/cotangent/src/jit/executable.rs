@@ -1,18 +1,22 @@
 //! A graph as machine code.
 
 use std::fmt::Display;
-use std::time::Instant;
 
 use cotangent_core::Tensor;
-use cotangent_core::error::Error;
+use cotangent_core::error::{Error, TransformError};
 use cotangent_core::ir::{Aval, Graph};
-use cotangent_jit::{Block, CallError, Compiled};
+use cotangent_jit::{Block, CallError, Compiled, Timed};
 use cotangent_loops::ir::LoopProgram;
+use smallvec::SmallVec;
+
+/// The elements of each argument.
+pub(super) type Inputs<'a> = SmallVec<[&'a [u8]; 16]>;
 
 /// The compiled program of a graph. Many threads may call it at once.
 #[derive(Debug)]
 pub struct Executable {
     name: String,
+    params: Vec<Aval>,
     results: Vec<Aval>,
     compiled: Compiled,
 }
@@ -27,26 +31,38 @@ impl Executable {
     }
 
     /// Compiles the loops of `graph`.
-    pub fn of(graph: &Graph, loops: &LoopProgram) -> Result<Self, Error> {
+    pub(super) fn of(graph: &Graph, loops: &LoopProgram) -> Result<Self, Error> {
         let compiled = cotangent_jit::compile(loops).map_err(|e| failed(graph.name(), e))?;
-        Ok(Executable { name: graph.name().to_owned(), results: graph.result_avals(), compiled })
+        Ok(Executable {
+            name: graph.name().to_owned(),
+            params: graph.param_avals(),
+            results: graph.result_avals(),
+            compiled,
+        })
     }
 
-    /// The results at concrete tensors, which the caller knows to have the parameters' avals.
+    /// Compiles loops whose parameters are memory rather than arrays: [`Executable::call_bytes`] is how to call them.
+    pub(crate) fn of_loops(name: &str, loops: &LoopProgram, results: Vec<Aval>) -> Result<Self, Error> {
+        let compiled = cotangent_jit::compile(loops).map_err(|e| failed(name, e))?;
+        Ok(Executable { name: name.to_owned(), params: Vec::new(), results, compiled })
+    }
+
+    /// The results at the elements of the parameters.
+    pub(crate) fn call_bytes(&self, inputs: &[&[u8]]) -> Result<Vec<Tensor>, Error> {
+        self.run(inputs, |results| results.collect())
+    }
+
+    /// The results at concrete tensors, of the parameters' avals.
     ///
-    /// *Errors*: data that an op cannot compute with.
+    /// *Errors*: arguments of other avals or without values; data that an op cannot compute with.
     pub fn call(&self, args: &[Tensor]) -> Result<Vec<Tensor>, Error> {
-        self.tensors(self.compiled.call(&self.inputs(args)?))
+        self.call_bytes(&self.inputs(args)?)
     }
 
-    /// As [`Executable::call`], with the time at which the first step began, and those at which each ended.
-    pub fn call_timed(&self, args: &[Tensor]) -> Result<(Vec<Tensor>, Vec<Instant>), Error> {
-        let mut times = Vec::new();
-        let blocks = self.compiled.call_timed(&self.inputs(args)?).map(|(blocks, t)| {
-            times = t;
-            blocks
-        });
-        Ok((self.tensors(blocks)?, times))
+    /// As [`Executable::call`], with the time of each step.
+    pub fn call_timed(&self, args: &[Tensor]) -> Result<(Vec<Tensor>, Vec<Timed>), Error> {
+        let (blocks, times) = self.compiled.call_timed(&self.inputs(args)?).map_err(|e| self.called(e))?;
+        Ok((self.tensors(blocks).collect(), times))
     }
 
     /// The loops that were compiled.
@@ -69,28 +85,54 @@ impl Executable {
         self.compiled.code_bytes()
     }
 
-    fn inputs<'a>(&self, args: &'a [Tensor]) -> Result<Vec<&'a [u8]>, Error> {
-        let inputs: Option<Vec<&[u8]>> = args.iter().map(|a| Some(a.as_array()?.data().bytes())).collect();
-        inputs.ok_or_else(|| failed(&self.name, "expected tensors with values"))
+    fn inputs<'a>(&self, args: &'a [Tensor]) -> Result<Inputs<'a>, Error> {
+        let unlike = |what, index, expected: String, found: String| {
+            Error::from(TransformError::Unlike { transform: "compiled", what, index, expected, found })
+        };
+        if args.len() != self.params.len() {
+            return Err(unlike("number of arguments", 0, self.params.len().to_string(), args.len().to_string()));
+        }
+        let inputs = self.params.iter().zip(args).enumerate().map(|(i, (aval, x))| {
+            if x.dtype() != aval.dtype || *x.shape() != aval.shape {
+                return Err(unlike("argument", i, aval.to_string(), x.aval().to_string()));
+            }
+            let array = x.as_array().ok_or_else(|| failed(&self.name, "expected tensors with values"))?;
+            Ok(array.data().bytes())
+        });
+        inputs.collect()
     }
 
-    fn tensors(&self, blocks: Result<Vec<Block>, CallError>) -> Result<Vec<Tensor>, Error> {
-        let blocks = blocks.map_err(|e| match e {
+    /// What `take` makes of the results at `inputs`.
+    ///
+    /// *Errors*: as [`Executable::call`].
+    pub(super) fn run<T>(
+        &self,
+        inputs: &[&[u8]],
+        take: impl FnOnce(&mut dyn Iterator<Item = Tensor>) -> T,
+    ) -> Result<T, Error> {
+        let blocks = self.compiled.call(inputs).map_err(|e| self.called(e))?;
+        Ok(take(&mut self.tensors(blocks)))
+    }
+
+    fn called(&self, e: CallError) -> Error {
+        match e {
             CallError::Data { loc, op, source } => Error::Eval { op, loc, source },
             CallError::Arity { .. }
             | CallError::Length { .. }
             | CallError::Alignment { .. }
             | CallError::Panic { .. } => failed(&self.name, e),
-        })?;
-        let arrays = self.results.iter().zip(blocks).map(|(aval, block)| {
-            let array = cotangent_jit::array(aval, block);
-            array.map(Tensor::from_array).ok_or_else(|| failed(&self.name, format_args!("a result is not {aval}")))
-        });
-        arrays.collect()
+        }
+    }
+
+    fn tensors(&self, blocks: Vec<Block>) -> impl Iterator<Item = Tensor> {
+        self.results.iter().zip(blocks).map(|(aval, block)| {
+            let array = cotangent_jit::array(aval, block).expect("P1: a result's block has the bytes of its aval");
+            Tensor::from_array(array)
+        })
     }
 }
 
 /// The error of a function that could not be compiled or run.
-pub(super) fn failed(function: &str, problem: impl Display) -> Error {
+pub(crate) fn failed(function: &str, problem: impl Display) -> Error {
     Error::Compile { function: function.to_owned(), problem: problem.to_string().into() }
 }

@@ -1,30 +1,27 @@
 //! `jit`: a function as machine code.
 
+mod cache;
 mod executable;
 mod profile;
 mod stages;
 mod trap;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use cotangent_core::Tensor;
 use cotangent_core::error::Error;
-use cotangent_core::ir::{Aval, Graph, TreeSpec};
 use cotangent_core::tensor::trace::Level;
 
 use crate::capture::capture;
 use crate::function::{Arguments, Function, by_reference};
-use crate::tree::{assemble, checked_leaves};
-pub use executable::Executable;
+use crate::tree::checked_leaves;
+use cache::{Cache, Program, Run};
 
 pub use cotangent_loops::cost::Cost;
+pub use executable::Executable;
+pub(crate) use executable::failed;
 pub use profile::{Kernel, Profile};
 pub use stages::{Compiled, Lowered};
 pub use trap::Trap;
-use trap::Trapped;
-
-/// Programs that one function keeps; the one that was used least recently makes room.
-const KEPT: usize = 64;
 
 /// The function `f`, compiled to native loops.
 ///
@@ -45,7 +42,7 @@ const KEPT: usize = 64;
 /// # }
 /// ```
 pub fn jit<F>(f: F) -> Jit<F> {
-    Jit { f, trap: None, cache: Mutex::new(Cache::default()) }
+    Jit { f, trap: None, cache: Cache::default() }
 }
 
 /// The function that [`jit`] makes. Many threads may call it at once.
@@ -53,53 +50,7 @@ pub fn jit<F>(f: F) -> Jit<F> {
 pub struct Jit<F> {
     f: F,
     trap: Option<Trap>,
-    cache: Mutex<Cache>,
-}
-
-#[derive(Debug, Default)]
-struct Cache {
-    /// The most recently used one comes last.
-    programs: Vec<Arc<Program>>,
-    compilations: usize,
-}
-
-/// A compiled program and the calls that it is for.
-#[derive(Debug)]
-struct Program {
-    args: TreeSpec,
-    avals: Vec<Aval>,
-    out: TreeSpec,
-    run: Run,
-}
-
-/// How a program runs.
-#[derive(Debug)]
-enum Run {
-    Plain(Executable),
-    Trapped(Trapped),
-}
-
-impl Run {
-    fn new(graph: &Graph, trap: Option<Trap>) -> Result<Self, Error> {
-        Ok(match trap {
-            None => Run::Plain(Executable::new(graph)?),
-            Some(trap) => Run::Trapped(Trapped::new(graph, trap)?),
-        })
-    }
-
-    fn call(&self, args: &[Tensor]) -> Result<Vec<Tensor>, Error> {
-        match self {
-            Run::Plain(executable) => executable.call(args),
-            Run::Trapped(trapped) => trapped.call(args),
-        }
-    }
-}
-
-impl Program {
-    fn takes(&self, args: &TreeSpec, leaves: &[Tensor]) -> bool {
-        let same = |(a, x): (&Aval, &Tensor)| a.dtype == x.dtype() && a.shape == *x.shape();
-        self.avals.len() == leaves.len() && self.avals.iter().zip(leaves).all(same) && self.args == *args
-    }
+    cache: Cache,
 }
 
 impl<F> Jit<F> {
@@ -121,32 +72,31 @@ impl<F> Jit<F> {
     /// # }
     /// ```
     pub fn trap(self, trap: Trap) -> Self {
-        Jit { f: self.f, trap: Some(trap), cache: Mutex::default() }
+        Jit { f: self.f, trap: Some(trap), cache: Cache::default() }
     }
 
     /// How many programs were compiled so far.
     pub fn compilations(&self) -> usize {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner).compilations
+        self.cache.compilations()
     }
 
-    fn find(&self, args: &TreeSpec, leaves: &[Tensor]) -> Option<Arc<Program>> {
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = cache.programs.iter().rposition(|p| p.takes(args, leaves))?;
-        if at + 1 < cache.programs.len() {
-            cache.programs[at..].rotate_left(1);
-        }
-        cache.programs.last().cloned()
-    }
-
-    fn keep(&self, program: Program) -> Arc<Program> {
-        let program = Arc::new(program);
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if cache.programs.len() == KEPT {
-            cache.programs.remove(0);
-        }
-        cache.programs.push(program.clone());
-        cache.compilations += 1;
-        program
+    /// Why programs were compiled after the first: what differed from the program before it. The latest come last; of very many, the
+    /// first are forgotten.
+    ///
+    /// ```
+    /// use cotangent::prelude::*;
+    ///
+    /// # fn main() -> Result<(), Error> {
+    /// let f = jit(|x: Tensor| x.exp());
+    /// for n in [2, 3] {
+    ///     f.call((Tensor::from(vec![0.0f32; n]),))?;
+    /// }
+    /// assert_eq!(f.recompilations(), ["leaf 0: f32[3] in place of f32[2]"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn recompilations(&self) -> Vec<String> {
+        self.cache.recompilations()
     }
 }
 
@@ -154,23 +104,22 @@ impl<Args: Arguments, F: Function<Args>> Function<Args> for Jit<F> {
     type Output = F::Output;
 
     fn call(&self, args: Args) -> Result<F::Output, Error> {
+        if let Some(result) = self.cache.call(&args) {
+            return result;
+        }
         let (leaves, spec) = checked_leaves(&args)?;
         if leaves.iter().any(|x| x.as_array().is_none()) {
             return self.f.call(args);
         }
-        let program = match self.find(&spec, &leaves) {
-            Some(program) => program,
-            None => {
-                let captured = capture("jit", Level::Capture, &self.f, &args)?;
-                if !captured.captures.is_empty() {
-                    // It depends on an enclosing trace, which goes on recording.
-                    return self.f.call(args);
-                }
-                let (avals, run) = (captured.graph.param_avals(), Run::new(&captured.graph, self.trap)?);
-                self.keep(Program { args: spec, avals, out: captured.out_spec, run })
-            }
-        };
-        Ok(assemble(&program.out, program.run.call(&leaves)?))
+        let captured = capture("jit", Level::Capture, &self.f, &args)?;
+        if !captured.captures.is_empty() {
+            // It depends on an enclosing trace, which goes on recording.
+            return self.f.call(args);
+        }
+        let (avals, run) = (captured.graph.param_avals(), Run::new(&captured.graph, self.trap)?);
+        let program = Arc::new(Program { args: spec, avals, out: captured.out_spec, run });
+        self.cache.keep(program.clone());
+        program.call(&args).expect("a program takes the arguments that it was compiled for")
     }
 
     fn name(&self) -> String {

@@ -1,9 +1,11 @@
 //! Where the time of a call went.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::ops::Range;
+use std::time::Duration;
 
 use cotangent_core::ir::Loc;
+use cotangent_jit::Timed;
 use cotangent_loops::cost::{Cost, costs};
 use cotangent_loops::ir::{LoopProgram, Step};
 
@@ -15,14 +17,14 @@ pub struct Profile {
     kernels: Vec<Kernel>,
 }
 
-/// One kernel of a [`Profile`].
+/// One kernel of a [`Profile`]: a step of the program, or several that run together, piece by piece.
 #[derive(Clone, Debug)]
 pub struct Kernel {
-    /// Its place in the program.
-    pub step: usize,
-    /// `nest` or the routine's op.
+    /// The steps of the program.
+    pub steps: Range<usize>,
+    /// For each step `nest` or the routine's op.
     pub name: String,
-    /// When it began, from the first one's begin.
+    /// When it began, from the begin of the call.
     pub start: Duration,
     /// How long it took.
     pub time: Duration,
@@ -33,20 +35,19 @@ pub struct Kernel {
 }
 
 impl Profile {
-    /// From the time at which the first step began, and those at which each ended.
-    pub(super) fn new(program: &LoopProgram, nodes: &[Vec<(&'static str, Loc)>], times: &[Instant]) -> Self {
+    pub(super) fn new(program: &LoopProgram, nodes: &[Vec<(&'static str, Loc)>], timed: Vec<Timed>) -> Self {
         let name = |step: &Step| match step {
             Step::Nest(_) => "nest".to_owned(),
             Step::Routine(r) => r.name.clone(),
         };
-        let steps = program.steps.iter().zip(costs(program)).zip(nodes).zip(times.windows(2));
-        let kernels = steps.enumerate().map(|(step, (((s, cost), nodes), span))| Kernel {
-            step,
-            name: name(s),
-            start: span[0] - times[0],
-            time: span[1] - span[0],
-            cost,
-            nodes: nodes.clone(),
+        let costs = costs(program);
+        let kernels = timed.into_iter().map(|Timed { steps, start, time }| Kernel {
+            name: program.steps[steps.clone()].iter().map(name).collect::<Vec<_>>().join(" + "),
+            cost: costs[steps.clone()].iter().copied().sum(),
+            nodes: nodes[steps.clone()].concat(),
+            steps,
+            start,
+            time,
         });
         Profile { kernels: kernels.collect() }
     }
@@ -71,7 +72,7 @@ impl Profile {
                 serde_json::json!({
                     "name": k.name, "ph": "X", "pid": 0, "tid": 0, "ts": micros(k.start), "dur": micros(k.time),
                     "args": {
-                        "step": k.step, "flops": k.cost.flops, "bytes": k.cost.bytes,
+                        "steps": [k.steps.start, k.steps.end], "flops": k.cost.flops, "bytes": k.cost.bytes,
                         "nodes": k.nodes.iter().map(|(op, loc)| format!("{op} at {loc}")).collect::<Vec<_>>(),
                     },
                 })
@@ -92,7 +93,8 @@ impl fmt::Display for Profile {
             let rate = |n: u64| n as f64 / seconds.max(1e-9) / 1e9;
             let (flops, bytes) = (rate(k.cost.flops), rate(k.cost.bytes));
             let share = 100.0 * seconds / total;
-            write!(f, "{:>10.2} {share:>5.1}% {flops:>9.2} {bytes:>9.2}  {:>4}  {}", seconds * 1e6, k.step, k.name)?;
+            let step = k.steps.start;
+            write!(f, "{:>10.2} {share:>5.1}% {flops:>9.2} {bytes:>9.2}  {step:>4}  {}", seconds * 1e6, k.name)?;
             for nodes in k.nodes.chunk_by(|a, b| a.1 == b.1) {
                 let names: Vec<&str> = nodes.iter().map(|n| n.0).collect();
                 write!(f, "\n{:45}{}: {}", "", nodes[0].1, names.join(", "))?;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::marker::PhantomData;
 
 use cotangent_core::error::{Error, TransformError};
-use cotangent_core::ir::{Aval, Graph, Loc, TreeSpec};
+use cotangent_core::ir::{Graph, Loc, TreeSpec};
 use cotangent_core::tensor::trace::Level;
 use cotangent_loops::cost::{Cost, costs};
 use cotangent_loops::ir::LoopProgram;
@@ -91,8 +91,7 @@ impl<Args: Arguments, Out: Tree> Lowered<Args, Out> {
     /// *Errors*: [`Error::Compile`].
     pub fn compile(self) -> Result<Compiled<Args, Out>, Error> {
         let executable = Executable::of(&self.graph, &self.loops)?;
-        let avals = self.graph.param_avals();
-        Ok(Compiled { args: self.args, avals, out: self.out, executable, nodes: self.nodes, of: PhantomData })
+        Ok(Compiled { args: self.args, out: self.out, executable, nodes: self.nodes, of: PhantomData })
     }
 }
 
@@ -100,7 +99,6 @@ impl<Args: Arguments, Out: Tree> Lowered<Args, Out> {
 #[derive(Debug)]
 pub struct Compiled<Args, Out> {
     args: TreeSpec,
-    avals: Vec<Aval>,
     out: TreeSpec,
     executable: Executable,
     nodes: Vec<Vec<(&'static str, Loc)>>,
@@ -119,8 +117,8 @@ impl<Args: Arguments, Out: Tree> Compiled<Args, Out> {
     /// As [`Compiled::call`], with the time that each kernel took.
     pub fn profile(&self, args: Args) -> Result<(Out, Profile), Error> {
         let leaves = self.leaves(&args)?;
-        let (results, times) = self.executable.call_timed(&leaves)?;
-        let profile = Profile::new(self.executable.loops(), &self.nodes, &times);
+        let (results, timed) = self.executable.call_timed(&leaves)?;
+        let profile = Profile::new(self.executable.loops(), &self.nodes, timed);
         Ok((assemble(&self.out, results), profile))
     }
 
@@ -149,16 +147,10 @@ impl<Args: Arguments, Out: Tree> Compiled<Args, Out> {
 
     fn leaves(&self, args: &Args) -> Result<Vec<cotangent_core::Tensor>, Error> {
         let (leaves, spec) = checked_leaves(args)?;
-        let unlike = |what, index, expected: String, found: String| {
-            Err(TransformError::Unlike { transform: "compiled", what, index, expected, found }.into())
-        };
         if spec != self.args {
-            return unlike("structure of arguments", 0, self.args.to_string(), spec.to_string());
-        }
-        for (i, (aval, leaf)) in self.avals.iter().zip(&leaves).enumerate() {
-            if *aval != leaf.aval() {
-                return unlike("argument", i, aval.to_string(), leaf.aval().to_string());
-            }
+            let (expected, found) = (self.args.to_string(), spec.to_string());
+            let what = "structure of arguments";
+            return Err(TransformError::Unlike { transform: "compiled", what, index: 0, expected, found }.into());
         }
         Ok(leaves)
     }

@@ -1,8 +1,9 @@
 //! Traps: compiled programs that stop at a NaN or an infinity and say where it came from.
 
 use cotangent_core::Tensor;
+use cotangent_core::array::Array;
 use cotangent_core::error::{Error, NonFinite};
-use cotangent_core::ir::{Graph, Loc, Value};
+use cotangent_core::ir::{Aval, Graph, Loc, Value};
 
 use super::executable::{Executable, failed};
 
@@ -47,20 +48,26 @@ impl Trapped {
     /// The results at `args`.
     ///
     /// *Errors*: [`Error::NonFinite`] for the first value in the order of computation; an argument counts as the first.
-    pub fn call(&self, args: &[Tensor]) -> Result<Vec<Tensor>, Error> {
-        for (i, x) in args.iter().enumerate() {
-            self.check(x, || (format!("argument {i}"), Loc::default()))?;
+    pub fn call(&self, avals: &[Aval], inputs: &[&[u8]]) -> Result<Vec<Tensor>, Error> {
+        for (i, (aval, bytes)) in avals.iter().zip(inputs).enumerate() {
+            if let Some(x) = Array::from_le_bytes(aval, bytes) {
+                self.check(&x, || (format!("argument {i}"), Loc::default()))?;
+            }
         }
-        let mut results = self.executable.call(args)?;
+        let mut results = self.executable.call_bytes(inputs)?;
         for (x, (op, loc)) in results[self.results..].iter().zip(&self.watched) {
-            self.check(x, || ((*op).to_owned(), loc.clone()))?;
+            if let Some(x) = x.as_array() {
+                self.check(x, || ((*op).to_owned(), loc.clone()))?;
+            }
         }
         results.truncate(self.results);
         Ok(results)
     }
 
-    fn check(&self, x: &Tensor, origin: impl FnOnce() -> (String, Loc)) -> Result<(), Error> {
-        let Some(array) = x.as_array().filter(|a| a.dtype().is_float()) else { return Ok(()) };
+    fn check(&self, array: &Array, origin: impl FnOnce() -> (String, Loc)) -> Result<(), Error> {
+        if !array.dtype().is_float() {
+            return Ok(());
+        }
         let caught = |value: f64| match self.trap {
             Trap::Nan => value.is_nan(),
             Trap::NonFinite => !value.is_finite(),

@@ -184,6 +184,10 @@ impl Tree for Key {
         self.0.push_leaves(leaves)
     }
 
+    fn visit_leaves<'a>(&'a self, spec: &TreeSpec, visit: &mut impl FnMut(&'a Tensor)) -> bool {
+        self.0.visit_leaves(spec, visit)
+    }
+
     fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
         Tensor::from_leaves(spec, leaves).map(Key)
     }

@@ -26,6 +26,8 @@
 
 mod generator;
 mod key;
+mod keys;
 
 pub use generator::{bernoulli, dropout, manual_seed, rand, randint, randn, randperm};
 pub use key::Key;
+pub use keys::Keys;

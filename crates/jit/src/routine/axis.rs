@@ -1,9 +1,6 @@
-//! Kernels along one dim: prefix sums and products, positions of extremes, and reads and additions through an index.
+//! Kernels along one dim: prefix sums and products, positions of extremes.
 //!
 //! A tensor is seen as `[outer, n, inner]`.
-
-use cotangent_core::array::Element;
-use cotangent_core::error::EvalError;
 
 use crate::threads;
 
@@ -36,10 +33,14 @@ pub struct Shared<T>(pub *mut T);
 // SAFETY: pieces write disjoint elements and read what nobody writes.
 unsafe impl<T> Sync for Shared<T> {}
 impl<T> Shared<T> {
-    fn get(&self) -> *mut T {
+    /// The address.
+    pub fn get(&self) -> *mut T {
         self.0
     }
 }
+
+/// Lines of at most this many elements are searched one element after the other.
+const SHORT: usize = 32;
 
 /// Rows that are scanned side by side, so that their chains of additions overlap.
 const ROWS: usize = 4;
@@ -136,6 +137,24 @@ pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync>(axis: Axis, x: *const T, 
     let Axis { outer, n, inner } = axis;
     let (x, y) = (Shared(x.cast_mut()), Shared(y));
     let pieces = outer.min(256);
+    if inner == 1 && n <= SHORT {
+        threads::for_each(pieces, axis.len() as u64, &|piece| {
+            for o in piece * outer / pieces..(piece + 1) * outer / pieces {
+                // SAFETY: the caller's; each piece has lines of its own.
+                let x = unsafe { std::slice::from_raw_parts(x.get().add(o * n).cast_const(), n) };
+                let mut at = 0;
+                for (k, candidate) in x.iter().enumerate().skip(1) {
+                    let better = if largest { *candidate > x[at] } else { *candidate < x[at] };
+                    if better || (is_nan(*candidate) && !is_nan(x[at])) {
+                        at = k;
+                    }
+                }
+                // SAFETY: as above.
+                unsafe { *y.get().add(o) = at as i64 };
+            }
+        });
+        return;
+    }
     threads::for_each(pieces, axis.len() as u64 / 4, &|piece| {
         for o in piece * outer / pieces..(piece + 1) * outer / pieces {
             // SAFETY: the caller's; each piece has lines of its own.
@@ -215,108 +234,4 @@ fn columns<T: Copy + PartialOrd>(x: &[T], y: &mut [i64], better: impl Fn(T, T) -
             }
         }
     }
-}
-
-/// Checks all indices of a dim.
-fn in_bounds(index: &[i64], dim: usize, size: usize) -> Result<(), EvalError> {
-    match index.iter().position(|i| usize::try_from(*i).map_or(true, |i| i >= size)) {
-        Some(at) => Err(EvalError::Index { dim, index: index[at], size, at }),
-        None => Ok(()),
-    }
-}
-
-/// `y[o, j, i] = x[o, index[j], i]`, of elements of `size` bytes.
-///
-/// # Safety
-/// `x` has the elements of `axis`, `y` has `outer · index.len() · inner`.
-pub unsafe fn select(
-    axis: Axis,
-    dim: usize,
-    x: *const u8,
-    index: &[i64],
-    y: *mut u8,
-    size: usize,
-) -> Result<(), EvalError> {
-    in_bounds(index, dim, axis.n)?;
-    let bytes = axis.inner * size;
-    let rows = axis.outer * index.len();
-    let (x, y) = (Shared(x.cast_mut()), Shared(y));
-    let pieces = rows.min(64);
-    threads::for_each(pieces, (rows * bytes) as u64 / 8, &|piece| {
-        for row in piece * rows / pieces..(piece + 1) * rows / pieces {
-            let (o, j) = (row / index.len(), row % index.len());
-            let from = (o * axis.n + index[j] as usize) * bytes;
-            // SAFETY: the index is in bounds; rows of the result are disjoint.
-            unsafe { std::ptr::copy_nonoverlapping(x.get().add(from), y.get().add(row * bytes), bytes) };
-        }
-    });
-    Ok(())
-}
-
-/// `y = x`, then `y[o, index[j], i] += src[o, j, i]` in the order of `j`, in `f64`, as [`cotangent_core::ops::IndexAdd`] says.
-///
-/// # Safety
-/// `x` and `y` have the elements of `axis`, `src` has `outer · index.len() · inner`.
-pub unsafe fn select_add<T: Element>(
-    axis: Axis,
-    dim: usize,
-    [x, src]: [*const T; 2],
-    index: &[i64],
-    y: *mut T,
-) -> Result<(), EvalError> {
-    in_bounds(index, dim, axis.n)?;
-    let plane = axis.n * axis.inner;
-    for o in 0..axis.outer {
-        // SAFETY: the caller's.
-        let (x, src) = unsafe {
-            (
-                std::slice::from_raw_parts(x.add(o * plane), plane),
-                std::slice::from_raw_parts(src.add(o * index.len() * axis.inner), index.len() * axis.inner),
-            )
-        };
-        let mut sums: Vec<f64> = x.iter().map(|x| x.to_f64()).collect();
-        for (j, k) in index.iter().enumerate() {
-            let to = &mut sums[*k as usize * axis.inner..][..axis.inner];
-            for (s, x) in to.iter_mut().zip(&src[j * axis.inner..]) {
-                *s += x.to_f64();
-            }
-        }
-        for (i, s) in sums.into_iter().enumerate() {
-            // SAFETY: the caller's.
-            unsafe { *y.add(o * plane + i) = T::from_f64(s) };
-        }
-    }
-    Ok(())
-}
-
-/// For each element of an index of shape `own`, its place in an operand of `shape` with the index along `dim`.
-///
-/// *Errors*: the first index out of bounds.
-pub fn places(
-    own: &cotangent_core::ir::Shape,
-    shape: &cotangent_core::ir::Shape,
-    dim: usize,
-    index: &[i64],
-) -> Result<Vec<usize>, EvalError> {
-    in_bounds(index, dim, shape[dim].get())?;
-    let strides = shape.strides();
-    let rank = own.rank();
-    let mut at = vec![0usize; rank];
-    let mut base = 0usize;
-    let mut out = Vec::with_capacity(index.len());
-    for i in index {
-        out.push(base + *i as usize * strides[dim]);
-        // An odometer over all dims; the indexed one adds nothing to the base.
-        for d in (0..rank).rev() {
-            let stride = if d == dim { 0 } else { strides[d] };
-            at[d] += 1;
-            base += stride;
-            if at[d] < own[d].get() {
-                break;
-            }
-            base -= stride * at[d];
-            at[d] = 0;
-        }
-    }
-    Ok(out)
 }

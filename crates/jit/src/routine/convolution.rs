@@ -6,6 +6,7 @@
 use cotangent_core::ir::Shape;
 use cotangent_core::ops::Convolution;
 
+use super::{Operand, Real, Target, product};
 use crate::memory::Block;
 use crate::threads;
 
@@ -14,21 +15,42 @@ const TILE_BYTES: usize = 384 << 10;
 /// The fewest columns worth a product.
 const MIN_COLUMNS: usize = 48;
 
-struct Sizes {
-    images: usize,
-    groups: usize,
-    ci: usize,
-    co: usize,
-    x: Vec<usize>,
-    k: Vec<usize>,
-    y: Vec<usize>,
+/// The sizes of a convolution; channels are those of one group.
+pub struct Sizes {
+    pub images: usize,
+    pub groups: usize,
+    pub ci: usize,
+    pub co: usize,
+    pub x: Vec<usize>,
+    pub k: Vec<usize>,
+    pub y: Vec<usize>,
 }
 
-struct Pointers<T>(*const T, *const T, *mut T);
+/// The weights of a transposed convolution, which are `[groups · ci, co, k…]`, as `[groups, co, ci · k]`, with kernel element `element(e)` in place `e`.
+///
+/// # Safety
+/// `w` has as many elements.
+pub unsafe fn regrouped<T: Copy>(s: &Sizes, w: *const T, element: impl Fn(usize) -> usize) -> Block {
+    let kernel: usize = s.k.iter().product();
+    let block = Block::new(s.groups * s.co * s.ci * kernel * size_of::<T>());
+    let to: *mut T = block.as_ptr().cast();
+    for (g, o, i) in (0..s.groups).flat_map(|g| (0..s.co).flat_map(move |o| (0..s.ci).map(move |i| (g, o, i)))) {
+        let (from, at) = (((g * s.ci + i) * s.co + o) * kernel, ((g * s.co + o) * s.ci + i) * kernel);
+        for e in 0..kernel {
+            // SAFETY: the caller's, and the block has as many elements.
+            unsafe { *to.add(at + e) = *w.add(from + element(e)) };
+        }
+    }
+    block
+}
+
+/// Operands and result.
+pub struct Pointers<T>(pub *const T, pub *const T, pub *mut T);
 // SAFETY: operands are only read; each piece writes columns of its own.
 unsafe impl<T> Sync for Pointers<T> {}
 impl<T> Pointers<T> {
-    fn get(&self) -> (*const T, *const T, *mut T) {
+    /// The three, as a method, so that closures share the whole.
+    pub fn get(&self) -> (*const T, *const T, *mut T) {
         (self.0, self.1, self.2)
     }
 }
@@ -37,15 +59,8 @@ impl<T> Pointers<T> {
 ///
 /// # Safety
 /// The operands have the shapes `x` and `w`, the result has room for `y`, as inferred; nobody else writes them.
-pub unsafe fn run<T: Copy + 'static + Sync>(
-    op: &Convolution,
-    shapes: [&Shape; 3],
-    x: *const T,
-    w: *const T,
-    y: *mut T,
-    zero: T,
-    one: T,
-) {
+pub unsafe fn run<T: Real>(op: &Convolution, shapes: [&Shape; 3], x: *const T, w: *const T, y: *mut T) {
+    let zero = T::ZERO;
     let dims = |s: &Shape| -> Vec<usize> { (2..s.rank()).map(|d| s[d].get()).collect() };
     let s = Sizes {
         images: shapes[0][0].get(),
@@ -63,17 +78,12 @@ pub unsafe fn run<T: Copy + 'static + Sync>(
         return;
     }
     let size = size_of::<T>();
-    // The weights as [groups, co, ci · k]: transposed convolutions store them the other way round.
-    let weights = op.transposed.then(|| {
-        let mut block = Block::new(s.groups * s.co * rows * size);
-        let to: *mut T = block.bytes_mut().as_mut_ptr().cast();
-        for (g, o, i) in (0..s.groups).flat_map(|g| (0..s.co).flat_map(move |o| (0..s.ci).map(move |i| (g, o, i)))) {
-            let from = ((g * s.ci + i) * s.co + o) * kernel;
-            // SAFETY: both places have `kernel` elements: `w` is `[groups · ci, co, k…]`.
-            unsafe { std::ptr::copy_nonoverlapping(w.add(from), to.add((g * s.co + o) * rows + i * kernel), kernel) };
-        }
-        block
-    });
+    // SAFETY: the caller's.
+    if unsafe { super::slide::run(op, &s, x, w, y) } {
+        return;
+    }
+    // SAFETY: the caller's.
+    let weights = op.transposed.then(|| unsafe { regrouped(&s, w, |e| e) });
     let w = weights.as_ref().map_or(w, |b| b.as_ptr().cast_const().cast());
     let channels = (TILE_BYTES / size / MIN_COLUMNS / kernel.max(1)).clamp(1, s.ci.max(1));
     let width = (TILE_BYTES / size / (channels * kernel).max(1)).clamp(MIN_COLUMNS, 1024).min(columns);
@@ -105,26 +115,14 @@ pub unsafe fn run<T: Copy + 'static + Sync>(
                 } else {
                     gather_by_columns(op, &s, &chunk, x, gathered, zero);
                 }
-                gemm::gemm::<T>(
-                    s.co,
-                    n,
-                    count * kernel,
-                    sums,
-                    1,
-                    n as isize,
+                let depth = count * kernel;
+                let columns = if by_kernel { (1, depth as isize) } else { (n as isize, 1) };
+                product(
+                    [s.co, depth, n],
+                    Operand { at: w.add(g * s.co * rows + first * kernel), row: rows as isize, col: 1 },
+                    Operand { at: gathered.cast_const(), row: columns.0, col: columns.1 },
+                    Target { at: sums, row: n },
                     first > 0,
-                    w.add(g * s.co * rows + first * kernel),
-                    1,
-                    rows as isize,
-                    gathered,
-                    if by_kernel { (count * kernel) as isize } else { 1 },
-                    if by_kernel { 1 } else { n as isize },
-                    one,
-                    one,
-                    false,
-                    false,
-                    false,
-                    gemm::Parallelism::None,
                 );
                 first += count;
             }

@@ -1,19 +1,17 @@
-//! Matrix products: the `gemm` crate on blocks that our own threads take, loops for small and for integer ones.
-//!
-//! `gemm` is MKL's equal on one thread but leaves other cores half idle with its own threading. Blocks depend on the sizes only.
+//! Matrix products: blocks that our own threads take, loops for integer ones.
 
 use cotangent_core::array::{Element, dispatch};
 use cotangent_core::ir::DType;
-use cotangent_loops::ir::Matrix;
+use cotangent_loops::ir::{Matrix, RoutineKind};
 
+use super::{Operand, Real, Target, product};
 use crate::threads;
 
-/// Multiplications below which plain loops win over the library's set-up.
-const SMALL: usize = 16 * 16 * 16;
 /// Multiplications from which a product is cut in blocks.
 const CUT: usize = 64 * 64 * 64;
 
 /// A batch of products.
+#[derive(Clone, Debug)]
 pub struct Product {
     /// Number.
     pub batch: usize,
@@ -44,8 +42,8 @@ impl Product {
         // SAFETY: the caller's.
         unsafe {
             match dtype {
-                DType::F32 => self.floats::<f32>(pointers, 0.0, 1.0),
-                DType::F64 => self.floats::<f64>(pointers, 0.0, 1.0),
+                DType::F32 => self.floats::<f32>(pointers),
+                DType::F64 => self.floats::<f64>(pointers),
                 DType::BF16 | DType::F16 => dispatch!(dtype, T => self.each::<T, f64>(
                     pointers, 0.0, |s, x, y| s + x.to_f64() * y.to_f64(), T::from_f64)),
                 DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => {
@@ -60,111 +58,87 @@ impl Product {
         }
     }
 
+    /// The sizes and layouts of a routine that is a product.
+    pub fn of(kind: &RoutineKind) -> Self {
+        match *kind {
+            RoutineKind::MatMul { batch, m, k, n, lhs, rhs } => Product { batch, m, k, n, lhs, rhs },
+            RoutineKind::Op { .. } => unreachable!("the caller has seen a product"),
+        }
+    }
+
+    /// Estimated time on one thread, in ns: about 40 multiplications in a ns.
+    pub fn cost(&self) -> u64 {
+        (self.batch as u64).saturating_mul((self.m * self.k * self.n) as u64) / 40
+    }
+
+    /// Rows of all matrices, one below the other, on this thread; floats only.
+    ///
+    /// # Safety
+    /// As [`Product::run`], for the rows.
+    pub unsafe fn rows(&self, dtype: DType, [lhs, rhs, out]: [*mut u8; 3], rows: std::ops::Range<usize>) {
+        let p = Pointers(lhs.cast_const(), rhs.cast_const(), out);
+        let mut at = rows.start;
+        while at < rows.end {
+            let (b, i) = (at / self.m, at % self.m);
+            let count = (self.m - i).min(rows.end - at);
+            // SAFETY: the caller's.
+            unsafe {
+                let of = [i..i + count, 0..self.n];
+                if dtype == DType::F32 { self.block::<f32>(p, b, of) } else { self.block::<f64>(p, b, of) }
+            }
+            at += count;
+        }
+    }
+
+    /// Into how many pieces rows and columns are cut. Every element is summed in the same order however that is.
     fn blocks(&self) -> (usize, usize) {
         let work = self.m * self.k * self.n;
-        if work < CUT {
-            return (1, 1);
-        }
-        // At least 64 rows or columns in a block; long sides are cut first.
-        let pieces = (work / CUT).next_power_of_two().min(4);
+        let pieces = (work / CUT).next_power_of_two().min(8);
         let (mut rows, mut cols) = (1, 1);
-        while rows * cols < pieces {
+        while work >= CUT && rows * cols < pieces {
             let (h, w) = (self.m / rows, self.n / cols);
-            if h.max(w) < 64 {
-                break;
+            // Columns first: packing them is dearer. At least 48 rows or 64 columns in a block.
+            match (w >= 128 && 2 * w > h, h >= 96) {
+                (true, _) => cols *= 2,
+                (false, true) => rows *= 2,
+                (false, false) => break,
             }
-            if h > w { rows *= 2 } else { cols *= 2 }
         }
         (rows, cols)
     }
 
-    unsafe fn floats<T>(&self, p: Pointers, zero: T, one: T)
-    where
-        T: Copy + 'static + std::ops::Mul<Output = T> + std::ops::Add<Output = T> + Sync,
-    {
-        let work = self.m * self.k * self.n;
-        // About 100 operations in a ns for a thread.
-        let cost = (self.batch as u64).saturating_mul(work as u64) / 40;
-        if work <= SMALL {
-            let group = (2 * SMALL / work.max(1)).clamp(1, self.batch.max(1));
-            threads::for_each(self.batch.div_ceil(group), 2 * cost, &|g| {
-                for b in g * group..((g + 1) * group).min(self.batch) {
-                    // SAFETY: the caller's.
-                    unsafe { self.small(&p, b, zero) };
-                }
-            });
-            return;
-        }
+    unsafe fn floats<T: Real>(&self, p: Pointers) {
+        let (work, cost) = (self.m * self.k * self.n, self.cost());
         let (rows, cols) = self.blocks();
-        let per = rows * cols;
-        threads::for_each(self.batch * per, cost, &|i| {
-            let (b, block) = (i / per, i % per);
-            let cut = |size: usize, parts: usize, at: usize| {
-                let step = size.div_ceil(parts).next_multiple_of(16);
-                ((step * at).min(size), (step * (at + 1)).min(size))
-            };
-            let ((i0, i1), (j0, j1)) = (cut(self.m, rows, block / cols), cut(self.n, cols, block % cols));
-            if i0 == i1 || j0 == j1 {
-                return;
-            }
-            let (l, r) = (&self.lhs, &self.rhs);
-            let left = l.offset + b as i64 * l.batch + i0 as i64 * l.row;
-            let right = r.offset + b as i64 * r.batch + j0 as i64 * r.col;
-            // SAFETY: the block lies inside the matrices; blocks of the result are disjoint.
-            unsafe {
-                gemm::gemm::<T>(
-                    i1 - i0,
-                    j1 - j0,
-                    self.k,
-                    p.out::<T>().add((b * self.m + i0) * self.n + j0),
-                    1,
-                    self.n as isize,
-                    false,
-                    p.lhs::<T>().offset(left as isize),
-                    l.col as isize,
-                    l.row as isize,
-                    p.rhs::<T>().offset(right as isize),
-                    r.col as isize,
-                    r.row as isize,
-                    zero,
-                    one,
-                    false,
-                    false,
-                    false,
-                    gemm::Parallelism::None,
-                );
+        let blocks = rows * cols;
+        // Small products go in groups.
+        let group = if blocks > 1 { 1 } else { (CUT / 2 / work.max(1)).clamp(1, self.batch.max(1)) };
+        threads::for_each((self.batch * blocks).div_ceil(group), cost, &|piece| {
+            for i in piece * group..((piece + 1) * group).min(self.batch * blocks) {
+                let (b, block) = (i / blocks, i % blocks);
+                let cut = |size: usize, parts: usize, at: usize, step: usize| {
+                    let each = size.div_ceil(parts).next_multiple_of(step);
+                    (each * at).min(size)..(each * (at + 1)).min(size)
+                };
+                let of = [cut(self.m, rows, block / cols, 6), cut(self.n, cols, block % cols, 16)];
+                // SAFETY: the caller's; blocks are disjoint.
+                unsafe { self.block::<T>(p, b, of) };
             }
         });
     }
 
-    /// One small product, row by row of the result.
-    unsafe fn small<T>(&self, p: &Pointers, b: usize, zero: T)
-    where
-        T: Copy + std::ops::Mul<Output = T> + std::ops::Add<Output = T>,
-    {
+    /// Rows and columns `of` product `b`.
+    unsafe fn block<T: Real>(&self, p: Pointers, b: usize, [rows, columns]: [std::ops::Range<usize>; 2]) {
         let (l, r) = (&self.lhs, &self.rhs);
-        // SAFETY: all places lie inside the matrices.
-        unsafe {
-            let lhs = p.lhs::<T>().offset((l.offset + b as i64 * l.batch) as isize);
-            let rhs = p.rhs::<T>().offset((r.offset + b as i64 * r.batch) as isize);
-            let out = p.out::<T>().add(b * self.m * self.n);
-            for i in 0..self.m {
-                let row = std::slice::from_raw_parts_mut(out.add(i * self.n), self.n);
-                row.fill(zero);
-                for q in 0..self.k {
-                    let x = *lhs.offset((i as i64 * l.row + q as i64 * l.col) as isize);
-                    let y = rhs.offset((q as i64 * r.row) as isize);
-                    if r.col == 1 {
-                        let y = std::slice::from_raw_parts(y, self.n);
-                        row.iter_mut().zip(y).for_each(|(s, y)| *s = *s + x * *y);
-                    } else {
-                        row.iter_mut()
-                            .enumerate()
-                            .for_each(|(j, s)| *s = *s + x * *y.offset(j as isize * r.col as isize));
-                    }
-                }
-            }
-        }
+        let operand = |at: *const T, m: &Matrix| Operand {
+            at: at.wrapping_offset((m.offset + b as i64 * m.batch) as isize),
+            row: m.row as isize,
+            col: m.col as isize,
+        };
+        let out = Target { at: p.out::<T>().wrapping_add(b * self.m * self.n), row: self.n };
+        let (lhs, rhs) = (operand(p.lhs(), l).from(rows.start, 0), operand(p.rhs(), r).from(0, columns.start));
+        // SAFETY: the caller's; the block lies inside the matrices.
+        unsafe { product([rows.len(), self.k, columns.len()], lhs, rhs, out.from(rows.start, columns.start), false) };
     }
 
     /// Element by element with a wider sum.

@@ -6,7 +6,7 @@ use cotangent_core::ir::{Aval, DType};
 use cotangent_core::ops::Op;
 use cotangent_loops::ir::Routine;
 
-use super::{axis, convolution};
+use super::{axis, convolution, indexed};
 use crate::run::Buffers;
 
 fn bytes_of(aval: &Aval) -> usize {
@@ -51,7 +51,7 @@ unsafe fn fast(
         match op {
             Op::Convolution(c) => dispatch_float!(x.dtype, T => {
                 let shapes = [&x.shape, &args[1].shape, &y.shape];
-                convolution::run::<T>(c, shapes, input(0).cast(), input(1).cast(), output.cast(), 0.0, 1.0);
+                convolution::run::<T>(c, shapes, input(0).cast(), input(1).cast(), output.cast());
             }, else => return None),
             Op::Cumsum(c) if x.dtype == DType::F32 && around(c.dim).inner == 1 => {
                 let axis = around(c.dim);
@@ -64,15 +64,21 @@ unsafe fn fast(
             Op::Argmax(a) => arg(x.dtype, around(a.dim), input(0), output, true)?,
             Op::Argmin(a) => arg(x.dtype, around(a.dim), input(0), output, false)?,
             Op::IndexSelect(s) => {
-                return Some(axis::select(around(s.dim), s.dim, input(0), index(1), output, x.dtype.size_bytes()));
+                return Some(indexed::select(around(s.dim), s.dim, input(0), index(1), output, x.dtype.size_bytes()));
             }
             Op::IndexAdd(s) => {
-                return dispatch_float!(x.dtype, T => Some(axis::select_add::<T>(
+                return dispatch_float!(x.dtype, T => Some(indexed::select_add::<T>(
                     around(s.dim), s.dim, [input(0).cast(), input(2).cast()], index(1), output.cast()
                 )), else => None);
             }
+            Op::Gather(g) if indexed::is_aligned(&args[1].shape, &x.shape, g.dim) => {
+                let count = args[1].shape[g.dim].get();
+                return Some(dispatch!(x.dtype, T => indexed::gather::<T>(
+                    around(g.dim), g.dim, count, input(0).cast(), index(1), output.cast()
+                )));
+            }
             Op::Gather(g) => {
-                let places = match axis::places(&args[1].shape, &x.shape, g.dim, index(1)) {
+                let places = match indexed::places(&args[1].shape, &x.shape, g.dim, index(1)) {
                     Ok(p) => p,
                     Err(e) => return Some(Err(e)),
                 };
@@ -83,8 +89,14 @@ unsafe fn fast(
                     }
                 });
             }
+            Op::ScatterAdd(g) if indexed::is_aligned(&args[1].shape, &x.shape, g.dim) => {
+                let count = args[1].shape[g.dim].get();
+                return dispatch_float!(x.dtype, T => Some(indexed::scatter_add::<T>(
+                    around(g.dim), g.dim, count, [input(0).cast(), input(2).cast()], index(1), output.cast()
+                )), else => None);
+            }
             Op::ScatterAdd(g) => {
-                let places = match axis::places(&args[1].shape, &x.shape, g.dim, index(1)) {
+                let places = match indexed::places(&args[1].shape, &x.shape, g.dim, index(1)) {
                     Ok(p) => p,
                     Err(e) => return Some(Err(e)),
                 };

@@ -26,6 +26,12 @@ const TINY_PRODUCT: usize = 4096;
 /// Reductions of at least this many elements into few results are done in two steps, so that threads share them.
 const SPLIT: usize = 1 << 16;
 
+/// Columns of at least this many elements are reduced in two steps.
+const TALL: usize = 1024;
+
+/// The most parts into which overlapping windows are taken apart.
+const MAX_PARTS: usize = 8;
+
 /// A scalar function that bodies have.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Point {
@@ -191,12 +197,14 @@ impl Flow {
             },
             LoopForm::Reduce { dims, monoid } => return Ok(Some(self.reduce(args[0], &dims, monoid, y, i))),
             LoopForm::Piecewise(p) => return Ok(Some(self.pieces(&p, args, y, i))),
+            LoopForm::WindowAdd { dim, size, step, shape: _ } => {
+                return Ok(self.window_add(args[0], [dim, size, step], y, i));
+            }
             LoopForm::Contract { batch_dims } => return Ok(Some(self.product(batch_dims, args, y, i))),
             LoopForm::Pointwise(ScalarFn::Polygamma(_))
             | LoopForm::ArgReduce { .. }
             | LoopForm::Scan { .. }
             | LoopForm::Convolution(_)
-            | LoopForm::WindowAdd { .. }
             | LoopForm::Access(_)
             | LoopForm::Kernel(_)
             | LoopForm::Inline => return Ok(None),
@@ -228,6 +236,9 @@ impl Flow {
         }
         let (outer, inner): (usize, usize) = (kept.iter().product(), n);
         let chunks = dims.first().and_then(|d| (2..=64).rev().find(|c| sizes[*d].is_multiple_of(*c)));
+        // Sums down long columns: a chunk of rows at a time, so that neighbours in memory are read together.
+        let last_kept = sizes.len().checked_sub(1).is_some_and(|last| !dims.contains(&last));
+        let tall = |c: usize| last_kept && n >= TALL && n * outer >= SPLIT && sizes[dims[0]] / c >= 16;
         let mut r = match chunks {
             _ if n == 1 => {
                 let mut result = 0..;
@@ -235,7 +246,7 @@ impl Flow {
                 self.make(Kind::Pick(pick), &[x], wide, &kept, i)
             }
             _ if n <= UNROLLED => self.make(Kind::Unrolled(dims.to_vec(), monoid), &[x], wide, &kept, i),
-            Some(c) if inner >= SPLIT && outer < 16 => {
+            Some(c) if (inner >= SPLIT && outer < 16) || tall(c) => {
                 // The first reduced dim in `c` pieces, which stay for a second reduction.
                 let d0 = dims[0];
                 let mut split: SmallVec<[usize; 6]> = sizes.iter().copied().collect();
@@ -273,6 +284,51 @@ impl Flow {
             pieces.push(Piece { at, over: false });
         }
         self.push(Kind::Pieces(pieces), &ids, y, Some(i))
+    }
+
+    /// Windows added into the result: windows that do not overlap are pieces, or a view where they cover everything; the others are
+    /// sums of such. `None` where that would be too many.
+    fn window_add(&mut self, x: Id, [dim, size, step]: [usize; 3], y: &Aval, i: usize) -> Option<Id> {
+        let sizes: SmallVec<[usize; 4]> = y.shape.dims().iter().map(|d| d.get()).collect();
+        let last = sizes.len();
+        let windows = self.values[x].sizes[dim];
+        if size == step && windows * step == sizes[dim] {
+            // `[.., windows, .., size]` to `[.., windows · size, ..]`
+            let order: Vec<usize> = (0..=dim).chain([last]).chain(dim + 1..last).collect();
+            let moved: SmallVec<[usize; 4]> = order.iter().map(|d| self.values[x].sizes[*d]).collect();
+            let x = self.make(Kind::View(ViewForm::Permute(order)), &[x], y.dtype, &moved, i);
+            return Some(self.push(Kind::View(ViewForm::Reshape), &[x], y, Some(i)));
+        }
+        let parts = size.div_ceil(step);
+        if parts > MAX_PARTS || (parts > 1 && matches!(y.dtype, DType::F16 | DType::BF16)) {
+            return None;
+        }
+        let mut sum: Option<Id> = None;
+        for part in 0..parts {
+            let start = part * step;
+            let slice = self.slice(x, last, start, step.min(size - start), i);
+            let mut target: Vec<Affine> = (0..last).map(Affine::var).collect();
+            target[dim] = Affine::var(dim).scaled(step as i64).plus(start as i64);
+            target[dim].add_to(last, 1);
+            let zeros = self.make(Kind::Fill(Scalar::Int(0).cast(y.dtype)), &[], y.dtype, &sizes, i);
+            let everywhere = (0..last).map(Affine::var).collect();
+            let pieces = vec![Piece { at: everywhere, over: false }, Piece { at: target, over: true }];
+            let (ids, pieces) = self.nonempty([zeros, slice].into_iter().collect(), pieces);
+            let placed = self.push(Kind::Pieces(pieces), &ids, y, Some(i));
+            let add = Kind::Point(Point::Binary(Binary::Add));
+            sum = Some(sum.map_or(placed, |s| self.push(add, &[s, placed], y, Some(i))));
+        }
+        sum
+    }
+
+    /// Without pieces that have no elements.
+    fn nonempty(&self, mut ids: SmallVec<[Id; 2]>, mut pieces: Vec<Piece>) -> (SmallVec<[Id; 2]>, Vec<Piece>) {
+        let kept: Vec<bool> = ids.iter().map(|x| self.values[*x].numel() > 0).collect();
+        let mut k = kept.iter();
+        ids.retain(|_| *k.next().expect("as many"));
+        let mut k = kept.iter();
+        pieces.retain(|_| *k.next().expect("as many"));
+        (ids, pieces)
     }
 
     fn product(&mut self, batch_dims: usize, args: &[Id], y: &Aval, i: usize) -> Id {
@@ -404,12 +460,7 @@ impl Flow {
                 ids.push(args[0]);
             }
         }
-        // Pieces without elements are none.
-        let kept: Vec<bool> = ids.iter().map(|x| self.values[*x].numel() > 0).collect();
-        let mut k = kept.iter();
-        ids.retain(|_| *k.next().expect("as many"));
-        let mut k = kept.iter();
-        pieces.retain(|_| *k.next().expect("as many"));
+        let (ids, pieces) = self.nonempty(ids, pieces);
         self.push(Kind::Pieces(pieces), &ids, y, Some(i))
     }
 }

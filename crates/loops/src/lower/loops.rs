@@ -12,6 +12,9 @@ const MIN_PIECE: usize = 4096;
 /// The same for lanes that are columns of a reduction over serial loops.
 const MIN_COLUMNS: usize = 64;
 
+/// Reduced loops of fewer elements are short rows.
+const LONG_ROW: usize = 128;
+
 /// Lanes below this are worse than strided ones.
 const SHORT: usize = 8;
 
@@ -51,16 +54,26 @@ impl Loops {
 
 /// Chooses the loops.
 pub(crate) fn arrange(g: &Group) -> Loops {
-    let mut affines: Vec<(&Affine, i64)> = Vec::new();
+    // How often an access happens: what depends on no reduced variable happens once for each row. Rows that are short cost
+    // more to begin than to read, and what is kept should be the lanes.
+    let long = g.order.iter().any(|v| g.reduced[*v] && g.extents[*v] >= LONG_ROW);
+    let count = |a: &Affine| {
+        if !long {
+            return 1;
+        }
+        let per_row = g.has_reduces() && !a.terms().any(|(v, _)| g.reduced[v]);
+        (if per_row { g.kept() } else { g.total() }) as i128
+    };
+    let mut affines: Vec<(&Affine, i128)> = Vec::new();
     let mut indices: Vec<&Affine> = Vec::new();
     for e in &g.exprs {
         match &e.op {
-            ExprOp::Load(_, a) => affines.push((a, 1)),
+            ExprOp::Load(_, a) => affines.push((a, count(a))),
             ExprOp::Index(a) => indices.push(a),
             ExprOp::Const(_) | ExprOp::Point(..) | ExprOp::Reduced(_) => {}
         }
     }
-    affines.extend(g.stores.iter().map(|s| (&s.at, 2)));
+    affines.extend(g.stores.iter().map(|s| (&s.at, 2 * count(&s.at))));
     // Neighbours that every access walks through as one become one loop.
     let mut levels: Vec<Level> = Vec::new();
     for v in &g.order {
@@ -79,13 +92,13 @@ pub(crate) fn arrange(g: &Group) -> Loops {
         }
     }
     // The lanes are the loop along which most accesses are contiguous, the innermost of equals, and not a short one.
-    let score = |l: &Level| -> i64 {
+    let score = |l: &Level| -> i128 {
         let along = affines.iter().map(|(a, w)| match l.stride(a).abs() {
             1 => 2 * w,
             0 => *w,
             _ => 0,
         });
-        along.sum::<i64>()
+        along.sum::<i128>()
     };
     let long = |l: &Level| l.extent >= SHORT;
     let best = (0..levels.len()).max_by_key(|i| (long(&levels[*i]), score(&levels[*i]), *i));

@@ -7,7 +7,7 @@ use cotangent_core::array::Array;
 use serde::Deserialize;
 
 use crate::error::TorchError;
-use crate::tensors::read_safetensors;
+use cotangent_safetensors::read_safetensors;
 
 /// One folder of the corpus.
 #[derive(Debug)]

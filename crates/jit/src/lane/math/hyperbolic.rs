@@ -79,19 +79,115 @@ impl Builder {
         self.add(h, low)
     }
 
-    /// `F32`.
     pub(in crate::lane) fn sinh(&mut self, x: V) -> V {
         let (h, a) = self.half_exp(x);
         let quarter = self.f(0.25, x.ty);
         let low = self.div(quarter, h);
         let large = self.sub(h, low);
         let z = self.mul(a, a);
-        let p = self.poly(z, &[2.037_219_129_45e-4, 8.330_283_762_39e-3, 1.666_671_602_11e-1]);
+        let p = if x.ty == Ty::F32 {
+            self.poly(z, &[2.037_219_129_45e-4, 8.330_283_762_39e-3, 1.666_671_602_11e-1])
+        } else {
+            let p = self.poly(
+                z,
+                &[
+                    -7.894_744_439_635_37e-1,
+                    -1.637_258_575_259_838_3e2,
+                    -1.156_144_357_650_052_2e4,
+                    -3.517_549_648_081_514e5,
+                ],
+            );
+            let q = self.poly(z, &[1.0, -2.777_110_814_206_028e2, 3.615_782_798_344_32e4, -2.110_529_788_848_908_4e6]);
+            self.div(p, q)
+        };
         let cube = self.mul(z, a);
         let small = self.fma(p, cube, a);
         let one = self.f(1.0, x.ty);
         let is_small = self.lt(a, one);
         let y = self.select(is_small, small, large);
+        self.with_sign(y, x)
+    }
+
+    /// `log(x) + log(2)` where `x` is so large that it is all of an inverse hyperbolic function.
+    fn log_twice(&mut self, x: V) -> V {
+        let y = self.log(x);
+        let ln2 = self.f(std::f64::consts::LN_2, x.ty);
+        self.add(y, ln2)
+    }
+
+    /// From here on, squares and ones are lost in `log(2x)`.
+    fn huge(&mut self, ty: Ty) -> V {
+        self.f(if ty == Ty::F32 { 1e6 } else { 1e10 }, ty)
+    }
+
+    pub(in crate::lane) fn asinh(&mut self, x: V) -> V {
+        // log(1 + a + a² / (1 + √(1 + a²)))
+        let a = self.fabs(x);
+        let one = self.f(1.0, x.ty);
+        let square = self.mul(a, a);
+        let root = self.fma(a, a, one);
+        let root = self.push(super::super::Op::Sqrt(root), x.ty);
+        let d = self.add(one, root);
+        let t = self.div(square, d);
+        let t = self.add(a, t);
+        let near = self.log1p(t);
+        let (far, huge) = (self.log_twice(a), self.huge(x.ty));
+        let is_far = self.lt(huge, a);
+        let y = self.select(is_far, far, near);
+        self.with_sign(y, x)
+    }
+
+    pub(in crate::lane) fn acosh(&mut self, x: V) -> V {
+        // log(1 + t + √(2t + t²)) with t = x − 1
+        let one = self.f(1.0, x.ty);
+        let t = self.sub(x, one);
+        let twice = self.add(t, t);
+        let square = self.fma(t, t, twice);
+        let root = self.push(super::super::Op::Sqrt(square), x.ty);
+        let sum = self.add(t, root);
+        let near = self.log1p(sum);
+        // What the roundings of the root and of the sum lost.
+        let rest = self.fnma(root, root, square);
+        let twice = self.add(root, root);
+        let tiny = self.f(if x.ty == Ty::F32 { f64::from(f32::MIN_POSITIVE) } else { f64::MIN_POSITIVE }, x.ty);
+        let twice = self.add(twice, tiny);
+        let rest = self.div(rest, twice);
+        let back = self.sub(sum, t);
+        let lost = self.sub(root, back);
+        let lost = self.add(lost, rest);
+        let d = self.add(sum, one);
+        let lost = self.div(lost, d);
+        let near = self.add(near, lost);
+        let (far, huge) = (self.log_twice(x), self.huge(x.ty));
+        let is_far = self.lt(huge, x);
+        let y = self.select(is_far, far, near);
+        let (outside, nan) = (self.lt(x, one), self.f(f64::NAN, x.ty));
+        self.select(outside, nan, y)
+    }
+
+    pub(in crate::lane) fn atanh(&mut self, x: V) -> V {
+        // log(1 + 2a / (1 − a)) / 2
+        let a = self.fabs(x);
+        let (one, half) = (self.f(1.0, x.ty), self.f(0.5, x.ty));
+        let (twice, rest) = (self.add(a, a), self.sub(one, a));
+        let t = self.div(twice, rest);
+        let y = self.log1p(t);
+        let mut y = self.mul(y, half);
+        if x.ty == Ty::F32 {
+            let z = self.mul(a, a);
+            let p = self.poly(
+                z,
+                &[1.817_400_783_49e-1, 8.243_703_010_58e-2, 1.466_914_317_3e-1, 1.997_821_645e-1, 3.333_373_003_03e-1],
+            );
+            let cube = self.mul(z, a);
+            let small = self.fma(p, cube, a);
+            let is_small = self.lt(a, half);
+            y = self.select(is_small, small, y);
+        }
+        // Beyond ±1 there is no number, whatever sign the quotient has.
+        let outside = self.lt(one, a);
+        let nan = self.f(f64::NAN, x.ty);
+        let y = self.select(outside, nan, y);
         self.with_sign(y, x)
     }
 

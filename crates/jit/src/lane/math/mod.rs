@@ -7,6 +7,7 @@ mod exp;
 mod hyperbolic;
 mod log;
 mod trigonometric;
+mod two;
 
 use super::Ty;
 

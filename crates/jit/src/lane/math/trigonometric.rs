@@ -9,16 +9,28 @@ use super::format;
 const HALF_PI: f64 = std::f32::consts::FRAC_PI_2 as f64;
 const HALF_PI_MID: f64 = -4.371_138_828_673_793e-8;
 const HALF_PI_LOW: f64 = -1.715_124_510_005_882e-15;
+/// What `f64` loses of π/2.
+const HALF_PI_LOST: f64 = 6.123_233_995_736_766e-17;
+
+/// π/2 in three parts of a format.
+fn half_pi_parts(ty: Ty) -> [f64; 3] {
+    if ty == Ty::F32 {
+        [HALF_PI, HALF_PI_MID, HALF_PI_LOW]
+    } else {
+        [std::f64::consts::FRAC_PI_2, HALF_PI_LOST, -1.497_384_904_859_183_3e-33]
+    }
+}
+
+/// π/2 of a format, and what rounding it lost.
+pub(super) fn half_pi(ty: Ty) -> (f64, f64) {
+    if ty == Ty::F32 { (HALF_PI, HALF_PI_MID) } else { (std::f64::consts::FRAC_PI_2, HALF_PI_LOST) }
+}
 
 impl Builder {
     /// The quadrant (in the low bits of an integer) and `r` in `[−π/4, π/4]` with `x = q π/2 + r`.
     pub(super) fn quadrant(&mut self, x: V) -> (V, V) {
         let f = format(x.ty);
-        let parts: [f64; 3] = if x.ty == Ty::F32 {
-            [HALF_PI, HALF_PI_MID, HALF_PI_LOW]
-        } else {
-            [std::f64::consts::FRAC_PI_2, 6.123_233_995_736_766e-17, -1.497_384_904_859_183_3e-33]
-        };
+        let parts = half_pi_parts(x.ty);
         let (scale, magic) = (self.f(std::f64::consts::FRAC_2_PI, x.ty), self.f(f.magic, x.ty));
         let shifted = self.fma(x, scale, magic);
         let n = self.sub(shifted, magic);
@@ -98,36 +110,50 @@ impl Builder {
         self.call(ScalarCall::Unary(f, x.ty), x, x, Some((far, y)))
     }
 
-    /// `F32`.
     pub(in crate::lane) fn tan(&mut self, x: V) -> V {
         let (q, r) = self.quadrant(x);
         // What the rounding of r lost.
         let magic = self.f(format(x.ty).magic, x.ty);
         let n = self.sub(q.bits(x.ty), magic);
-        let [hi, mid, lo] = [HALF_PI, HALF_PI_MID, HALF_PI_LOW];
+        let [hi, mid, lo] = half_pi_parts(x.ty);
         let (hi, mid, lo) = (self.f(hi, x.ty), self.f(mid, x.ty), self.f(lo, x.ty));
         let first = self.fnma(n, hi, x);
         let lost = self.sub(first, r);
         let lost = self.fnma(n, mid, lost);
         let lost = self.fnma(n, lo, lost);
         let z = self.mul(r, r);
-        let p = self.poly(
-            z,
-            &[
-                9.385_401_855_43e-3,
-                3.119_922_326_97e-3,
-                2.443_013_545_25e-2,
-                5.341_128_070_05e-2,
-                1.333_879_940_85e-1,
-                3.333_315_685_48e-1,
-            ],
-        );
+        let p = if x.ty == Ty::F32 {
+            self.poly(
+                z,
+                &[
+                    9.385_401_855_43e-3,
+                    3.119_922_326_97e-3,
+                    2.443_013_545_25e-2,
+                    5.341_128_070_05e-2,
+                    1.333_879_940_85e-1,
+                    3.333_315_685_48e-1,
+                ],
+            )
+        } else {
+            let p = self.poly(z, &[-1.309_369_391_813_837_9e4, 1.153_516_648_385_874_2e6, -1.795_652_519_764_848_8e7]);
+            let q = self.poly(
+                z,
+                &[
+                    1.0,
+                    1.368_129_634_706_929_6e4,
+                    -1.320_892_344_402_109_7e6,
+                    2.500_838_018_233_579e7,
+                    -5.386_957_559_294_546_6e7,
+                ],
+            );
+            self.div(p, q)
+        };
         let cube = self.mul(z, r);
         let t = self.fma(p, cube, lost);
         let t = self.add(t, r);
         let minus = self.f(-1.0, x.ty);
         let inverse = self.div(minus, t);
-        let one = self.i(1, Ty::I32);
+        let one = self.i(1, format(x.ty).int);
         let odd = self.and(q, one);
         let odd = self.cmp(Pred::Eq, odd, one);
         let y = self.select(odd, inverse, t);
@@ -138,7 +164,7 @@ impl Builder {
         self.call(ScalarCall::Unary(Unary::Tan, x.ty), x, x, Some((far, y)))
     }
 
-    /// `F32`; the polynomial of the arc sine on `[0, ½]` after the reduction `a > ½ → √((1 − a) / 2)`, and whether that was done.
+    /// The polynomial of the arc sine on `[0, ½]` after the reduction `a > ½ → √((1 − a) / 2)`, and whether that was done.
     pub(super) fn arc_small(&mut self, a: V) -> (V, V) {
         let (one, half) = (self.f(1.0, a.ty), self.f(0.5, a.ty));
         let big = self.lt(half, a);
@@ -148,13 +174,41 @@ impl Builder {
         let square = self.mul(a, a);
         let z = self.select(big, z, square);
         let s = self.select(big, root, a);
-        let p = self.poly(
-            z,
-            &[4.216_319_904_8e-2, 2.418_131_104_9e-2, 4.547_002_599_8e-2, 7.495_300_268_6e-2, 1.666_675_242_2e-1],
-        );
+        let p = if a.ty == Ty::F32 {
+            self.poly(
+                z,
+                &[4.216_319_904_8e-2, 2.418_131_104_9e-2, 4.547_002_599_8e-2, 7.495_300_268_6e-2, 1.666_675_242_2e-1],
+            )
+        } else {
+            let p = self.poly(
+                z,
+                &[
+                    3.479_331_075_960_212e-5,
+                    7.915_349_942_898_145e-4,
+                    -4.005_553_450_067_941e-2,
+                    2.012_125_321_348_629_3e-1,
+                    -3.255_658_186_224_009e-1,
+                    1.666_666_666_666_666_6e-1,
+                ],
+            );
+            let q = self.poly(
+                z,
+                &[
+                    7.703_815_055_590_194e-2,
+                    -6.882_839_716_054_533e-1,
+                    2.020_945_760_233_505_7,
+                    -2.403_394_911_734_414,
+                    1.0,
+                ],
+            );
+            self.div(p, q)
+        };
         let cube = self.mul(z, s);
         // What the rounding of the root lost.
-        let (zero, tiny) = (self.f(0.0, a.ty), self.f(f64::from(f32::MIN_POSITIVE), a.ty));
+        let (zero, tiny) = (
+            self.f(0.0, a.ty),
+            self.f(if a.ty == Ty::F32 { f64::from(f32::MIN_POSITIVE) } else { f64::MIN_POSITIVE }, a.ty),
+        );
         let rest = self.fnma(s, s, z);
         let twice = self.add(s, s);
         let twice = self.add(twice, tiny);
@@ -164,11 +218,11 @@ impl Builder {
         (self.add(p, s), big)
     }
 
-    /// `F32`.
     pub(in crate::lane) fn asin(&mut self, x: V) -> V {
         let a = self.fabs(x);
         let (p, big) = self.arc_small(a);
-        let (quarter, low) = (self.f(HALF_PI, x.ty), self.f(-HALF_PI_MID, x.ty));
+        let (hi, low) = half_pi(x.ty);
+        let (quarter, low) = (self.f(hi, x.ty), self.f(-low, x.ty));
         let two = self.f(2.0, x.ty);
         let twice = self.fma(two, p, low);
         let rest = self.sub(quarter, twice);
@@ -176,12 +230,12 @@ impl Builder {
         self.with_sign(y, x)
     }
 
-    /// `F32`.
     pub(in crate::lane) fn acos(&mut self, x: V) -> V {
         let a = self.fabs(x);
         let (p, big) = self.arc_small(a);
         let zero = self.f(0.0, x.ty);
-        let (quarter, low) = (self.f(HALF_PI, x.ty), self.f(HALF_PI_MID, x.ty));
+        let (hi, low) = half_pi(x.ty);
+        let (quarter, low) = (self.f(hi, x.ty), self.f(low, x.ty));
         let negative = self.lt(x, zero);
         let sign = self.sign_bit(x.ty);
         let twice = self.add(p, p);
@@ -197,11 +251,13 @@ impl Builder {
         self.select(big, near, middle)
     }
 
-    /// `F32`.
     pub(in crate::lane) fn atan(&mut self, x: V) -> V {
         let a = self.fabs(x);
         let (one, minus) = (self.f(1.0, x.ty), self.f(-1.0, x.ty));
-        let (tan1, tan3) = (self.f(0.414_213_562_373_095_03, x.ty), self.f(2.414_213_562_373_095, x.ty));
+        let (tan1, tan3) = (
+            self.f(if x.ty == Ty::F32 { 0.414_213_562_373_095_03 } else { 0.66 }, x.ty),
+            self.f(2.414_213_562_373_095, x.ty),
+        );
         let (mid, big) = (self.lt(tan1, a), self.lt(tan3, a));
         let (less, more) = (self.sub(a, one), self.add(a, one));
         let num = self.select(mid, less, a);
@@ -210,10 +266,36 @@ impl Builder {
         let den = self.select(big, a, den);
         let t = self.div(num, den);
         let z = self.mul(t, t);
-        let p = self.poly(z, &[8.053_744_495_38e-2, -1.387_768_560_32e-1, 1.997_771_064_78e-1, -3.333_294_915_39e-1]);
+        let p = if x.ty == Ty::F32 {
+            self.poly(z, &[8.053_744_495_38e-2, -1.387_768_560_32e-1, 1.997_771_064_78e-1, -3.333_294_915_39e-1])
+        } else {
+            let p = self.poly(
+                z,
+                &[
+                    -8.750_608_600_031_904e-1,
+                    -1.615_753_718_733_365e1,
+                    -7.500_855_792_314_705e1,
+                    -1.228_866_684_490_136_1e2,
+                    -6.485_021_904_942_025e1,
+                ],
+            );
+            let q = self.poly(
+                z,
+                &[
+                    1.0,
+                    2.485_846_490_142_306_4e1,
+                    1.650_270_098_316_988_6e2,
+                    4.328_810_604_912_902_5e2,
+                    4.853_903_996_359_137e2,
+                    1.945_506_571_482_614e2,
+                ],
+            );
+            self.div(p, q)
+        };
         let cube = self.mul(z, t);
         let zero = self.f(0.0, x.ty);
-        let (low1, low2) = (self.f(HALF_PI_MID / 2.0, x.ty), self.f(HALF_PI_MID, x.ty));
+        let (_, low) = half_pi(x.ty);
+        let (low1, low2) = (self.f(low / 2.0, x.ty), self.f(low, x.ty));
         let low = self.select(mid, low1, zero);
         let low = self.select(big, low2, low);
         let y = self.fma(p, cube, low);

@@ -1,16 +1,36 @@
-//! Tensors in files: safetensors, and the raw weights of an archive.
+//! Arrays in safetensors files. A file from outside is hostile: what is wrong in it is an error.
+
+#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use crate::error::TorchError;
-
-/// The most bytes to which the elements of a smaller storage may be repeated.
-const MAX_REPEATED: usize = 1 << 30;
+/// A file that cannot be read or written, or that holds no tensors.
+#[derive(Clone, Debug, thiserror::Error, miette::Diagnostic)]
+pub enum FileError {
+    /// The file system refuses.
+    #[error("cannot access {}: {message}", path.display())]
+    #[diagnostic(code(cotangent::safetensors::access))]
+    Access {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        message: String,
+    },
+    /// The file is not what it should be.
+    #[error("{}: {message}", path.display())]
+    #[diagnostic(code(cotangent::safetensors::format))]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was found.
+        message: String,
+    },
+}
 
 fn from_safe(d: Dtype) -> Option<DType> {
     match d {
@@ -46,9 +66,9 @@ const fn to_safe(d: DType) -> Dtype {
 /// The tensors of a safetensors file, by name.
 ///
 /// *Errors*: a file that cannot be read, is truncated or contradicts its header; a dtype that cotangent does not have.
-pub fn read_safetensors(path: &Path) -> Result<BTreeMap<String, Array>, TorchError> {
-    let bytes = std::fs::read(path).map_err(|e| TorchError::Read { path: path.to_owned(), message: e.to_string() })?;
-    parse_safetensors(&bytes).map_err(|message| TorchError::Format { path: path.to_owned(), message })
+pub fn read_safetensors(path: &Path) -> Result<BTreeMap<String, Array>, FileError> {
+    let bytes = std::fs::read(path).map_err(|e| FileError::Access { path: path.to_owned(), message: e.to_string() })?;
+    parse_safetensors(&bytes).map_err(|message| FileError::Format { path: path.to_owned(), message })
 }
 
 /// The tensors of the bytes of a safetensors file, by name.
@@ -71,8 +91,8 @@ pub fn parse_safetensors(bytes: &[u8]) -> Result<BTreeMap<String, Array>, String
 /// Writes tensors as a safetensors file.
 ///
 /// *Errors*: a file that cannot be written.
-pub fn write_safetensors(path: &Path, tensors: &BTreeMap<String, Array>) -> Result<(), TorchError> {
-    let fail = |message: String| TorchError::Read { path: path.to_owned(), message };
+pub fn write_safetensors(path: &Path, tensors: &BTreeMap<String, Array>) -> Result<(), FileError> {
+    let fail = |message: String| FileError::Access { path: path.to_owned(), message };
     let bytes: Vec<(&String, Vec<u8>, Vec<usize>, Dtype)> =
         tensors.iter().map(|(n, a)| (n, a.to_le_bytes(), a.shape().sizes().to_vec(), to_safe(a.dtype()))).collect();
     let views: Result<Vec<(&String, TensorView)>, _> =
@@ -83,37 +103,4 @@ pub fn write_safetensors(path: &Path, tensors: &BTreeMap<String, Array>) -> Resu
         std::fs::create_dir_all(dir).map_err(|e| fail(e.to_string()))?;
     }
     std::fs::write(path, data).map_err(|e| fail(e.to_string()))
-}
-
-/// The array of `aval` whose element at index `i` stands at `offset + Σ i[d] · strides[d]` (in elements) of `bytes`.
-///
-/// `None` if some element lies outside.
-pub(crate) fn strided(aval: &Aval, bytes: &[u8], strides: &[i64], offset: i64) -> Option<Array> {
-    let n = aval.shape.checked_numel()?;
-    let sizes = aval.shape.sizes();
-    if sizes.len() != strides.len() {
-        return None;
-    }
-    let width = aval.dtype.size_bytes();
-    let row_major: Vec<i64> = aval.shape.strides().iter().map(|s| *s as i64).collect();
-    let contiguous = sizes.iter().zip(strides.iter().zip(&row_major)).all(|(n, (s, r))| *n <= 1 || s == r);
-    let start = usize::try_from(offset).ok()?.checked_mul(width)?;
-    // A file may say that one element fills any shape.
-    if n.checked_mul(width)? > bytes.len().max(MAX_REPEATED) {
-        return None;
-    }
-    if contiguous {
-        return Array::from_le_bytes(aval, bytes.get(start..start.checked_add(n.checked_mul(width)?)?)?);
-    }
-    let mut out = Vec::new();
-    for i in 0..n {
-        let mut at = offset;
-        for d in 0..sizes.len() {
-            let index = (i / row_major[d].max(1) as usize % sizes[d]) as i64;
-            at = at.checked_add(index.checked_mul(strides[d])?)?;
-        }
-        let at = usize::try_from(at).ok()?.checked_mul(width)?;
-        out.extend_from_slice(bytes.get(at..at.checked_add(width)?)?);
-    }
-    Array::from_le_bytes(aval, &out)
 }

@@ -1,0 +1,408 @@
+//! Chains: consecutive steps that a piece of the rows runs through before the next piece begins.
+//!
+//! Where each step of a chain touches, for a part of its rows, only the same part of what the other steps write, the parts are
+//! independent: threads take one each and walk through all steps, so that what a step writes is read by the next from the second-level cache, there is
+//! one meeting of threads instead of one for each step, and what nobody reads outside the chain needs memory for one part only. The
+//! scores of an attention, say, never exist as a whole.
+//!
+//! A chain has `units`; unit `u` of a step with `p` rows are the rows `u·p/units..(u+1)·p/units`, and of a buffer the same fraction of its bytes.
+//! Rows and buffers are divided evenly, so results do not depend on the size of pieces.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Mutex;
+
+use cotangent_core::ir::DType;
+use cotangent_loops::ir::{BodyOp, LoopProgram, Memory, Role, Routine, RoutineKind};
+
+use crate::error::CallError;
+use crate::frame::with_words;
+use crate::kernel::{NestKernel, Place};
+use crate::memory::{ALIGN, Block};
+use crate::program::Action;
+use crate::routine::Product;
+use crate::run::Buffers;
+use crate::threads;
+
+/// The fewest units of a chain.
+const MIN_UNITS: usize = 8;
+/// What the steps of a piece touch together, in bytes: most of a second-level cache.
+const PIECE_BYTES: usize = 320 << 10;
+/// Rows of a product that is divided within a matrix: fewer do not repay packing the right operand again.
+const MIN_ROWS: usize = 96;
+/// The largest inner size of such a product: longer ones are bound by arithmetic anyway.
+const MAX_INNER: usize = 512;
+
+/// A step of a chain.
+#[derive(Debug)]
+pub enum Link {
+    /// A nest of loops.
+    Nest(Box<NestKernel>),
+    /// A product of matrices of floats.
+    Product(Box<ProductLink>),
+}
+
+/// A product of matrices of floats, the routine that it comes from, and its dtype.
+#[derive(Debug)]
+pub struct ProductLink {
+    product: Product,
+    routine: Routine,
+    dtype: DType,
+}
+
+/// Steps that run piece by piece.
+#[derive(Debug)]
+pub struct Chain {
+    /// The steps in order.
+    pub links: Vec<Link>,
+    units: usize,
+    /// The units of a piece.
+    each: usize,
+    /// Buffers that exist for one piece only, with the bytes of a unit and the offset in the memory of a piece.
+    locals: Vec<(usize, usize, usize)>,
+    /// The memory of a piece.
+    pub local_bytes: usize,
+    cost: u64,
+}
+
+/// What a step does to a buffer, for a number of units.
+#[derive(Clone, Copy, Default)]
+struct Touch {
+    writes: bool,
+    /// Whether each unit stays within its own fraction.
+    aligned: bool,
+}
+
+/// The rows into which an action can be divided; 0 for one that cannot.
+fn rows(action: &Action) -> usize {
+    match action {
+        Action::Nest(nest) if nest.block == usize::MAX && nest.stages.iter().all(|s| s.lanes > 0) => nest.rows,
+        Action::Routine(r) => match &r.kind {
+            RoutineKind::MatMul { batch, m, k, n, .. } if *k > 0 && *n > 0 => batch * m,
+            RoutineKind::MatMul { .. } | RoutineKind::Op { .. } => 0,
+        },
+        Action::Nest(_) | Action::Chain(_) => 0,
+    }
+}
+
+/// The numbers of units that suit an action, large ones first.
+fn candidates(action: &Action) -> Vec<usize> {
+    let mut out = vec![rows(action)];
+    match action {
+        Action::Nest(nest) => {
+            let mut prefix = 1;
+            for n in &nest.outer {
+                prefix *= n;
+                out.push(prefix);
+            }
+        }
+        Action::Routine(Routine { kind: RoutineKind::MatMul { batch, .. }, .. }) => out.push(*batch),
+        Action::Routine(_) | Action::Chain(_) => {}
+    }
+    out.retain(|u| *u >= MIN_UNITS);
+    out.sort_unstable_by(|a, b| b.cmp(a));
+    out.dedup();
+    out
+}
+
+struct Joiner<'a> {
+    program: &'a LoopProgram,
+}
+
+impl Joiner<'_> {
+    fn bytes(&self, b: usize) -> usize {
+        self.program.buffers[b].len * self.program.buffers[b].dtype.size_bytes()
+    }
+
+    /// What `action` does to each buffer if it is divided into `units`; `None` if it should not be.
+    fn touches(&self, action: &Action, units: usize) -> Option<BTreeMap<usize, Touch>> {
+        let p = rows(action);
+        if p == 0 || !p.is_multiple_of(units) {
+            return None;
+        }
+        let mut touches: BTreeMap<usize, Touch> = BTreeMap::new();
+        let mut note = |b: usize, writes: bool, aligned: bool| {
+            let t = touches.entry(b).or_insert(Touch { writes: false, aligned: true });
+            t.writes |= writes;
+            t.aligned &= aligned;
+        };
+        match action {
+            Action::Nest(nest) => {
+                for stage in &nest.stages {
+                    for (i, a) in stage.accesses.iter().enumerate() {
+                        let Memory::Buffer(b) = a.memory else { continue };
+                        let b = b.0 as usize;
+                        let writes = stage.stores.contains(&i);
+                        let size = self.program.buffers[b].dtype.size_bytes();
+                        let inner =
+                            stage.serial.iter().zip(&a.serial).map(|(n, s)| (*n, *s)).chain([(stage.lanes, a.lane)]);
+                        note(b, writes, stays(a, &nest.outer, inner, units, self.bytes(b), size));
+                    }
+                }
+            }
+            Action::Routine(r) => {
+                let RoutineKind::MatMul { batch, m, k, n, lhs, rhs } = &r.kind else { return None };
+                let [left, right, out] = [r.inputs[0], r.inputs[1], r.outputs[0]].map(|b| b.0 as usize);
+                let size = self.program.buffers[out].dtype.size_bytes();
+                if !matches!(self.program.buffers[out].dtype, DType::F32 | DType::F64) {
+                    return None;
+                }
+                // Within a matrix the right operand is packed again for each piece.
+                if !batch.is_multiple_of(units) && (*k > MAX_INNER || *m < 2 * MIN_ROWS || batch * m < 4 * MIN_ROWS) {
+                    return None;
+                }
+                let place = |x: &cotangent_loops::ir::Matrix, row: i64| Place {
+                    memory: Memory::Buffer(r.inputs[0]),
+                    offset: x.offset * size as i64,
+                    outer: vec![x.batch * size as i64, row * size as i64],
+                    serial: Vec::new(),
+                    lane: 0,
+                    turned: None,
+                };
+                let outer = [*batch, *m];
+                let inner = [(*k, lhs.col * size as i64)];
+                note(
+                    left,
+                    false,
+                    stays(&place(lhs, lhs.row), &outer, inner.into_iter(), units, self.bytes(left), size),
+                );
+                // Every row reads the whole right matrix.
+                let whole = [(*k, rhs.row * size as i64), (*n, rhs.col * size as i64)];
+                note(right, false, stays(&place(rhs, 0), &outer, whole.into_iter(), units, self.bytes(right), size));
+                note(out, true, true);
+            }
+            Action::Chain(_) => return None,
+        }
+        Some(touches)
+    }
+
+    /// How many actions from `first` on a chain of `units` has, and what it does to buffers.
+    fn grow(&self, actions: &[Action], units: usize) -> (usize, BTreeMap<usize, Touch>) {
+        let mut all: BTreeMap<usize, Touch> = BTreeMap::new();
+        for (i, action) in actions.iter().enumerate() {
+            let Some(touches) = self.touches(action, units) else { return (i, all) };
+            let clash = |(b, t): (&usize, &Touch)| {
+                all.get(b).is_some_and(|before| (before.writes || t.writes) && !(before.aligned && t.aligned))
+            };
+            // A step that has nothing to do with those before ends the chain.
+            let related = i == 0 || touches.iter().any(|(b, _)| all.get(b).is_some_and(|t| t.writes));
+            if touches.iter().any(clash) || !related {
+                return (i, all);
+            }
+            for (b, t) in touches {
+                let before = all.entry(b).or_insert(t);
+                before.writes |= t.writes;
+                before.aligned &= t.aligned;
+            }
+        }
+        (actions.len(), all)
+    }
+}
+
+/// Whether units of an access stay within their fraction of a buffer of `bytes`: loops that lead from unit to unit walk evenly through the
+/// whole buffer, and the others stay inside.
+fn stays(
+    a: &Place,
+    outer: &[usize],
+    inner: impl Iterator<Item = (usize, i64)>,
+    units: usize,
+    bytes: usize,
+    size: usize,
+) -> bool {
+    let rows: usize = outer.iter().product();
+    if a.turned.is_some() || rows == 0 || !bytes.is_multiple_of(units) || !bytes.is_multiple_of(rows.max(1)) {
+        return false;
+    }
+    let (row_bytes, unit_rows) = ((bytes / rows) as i64, rows / units);
+    let (mut low, mut high) = (a.offset, a.offset);
+    let mut reach = |n: usize, s: i64| {
+        let far = s * (n as i64 - 1);
+        low += far.min(0);
+        high += far.max(0);
+    };
+    let mut below = rows;
+    for (n, s) in outer.iter().zip(&a.outer) {
+        below /= n;
+        if *n == 1 {
+            continue;
+        }
+        if below * n <= unit_rows {
+            reach(*n, *s);
+        } else if *s != below as i64 * row_bytes {
+            return false;
+        } else if below < unit_rows {
+            // Crosses from unit to unit: the part inside.
+            if !unit_rows.is_multiple_of(below) {
+                return false;
+            }
+            reach(unit_rows / below, *s);
+        }
+    }
+    inner.for_each(|(n, s)| reach(n, s));
+    low >= 0 && high + size as i64 <= (bytes / units) as i64
+}
+
+/// Joins actions to chains. The steps of each action, in order; and the buffers that exist for one piece only.
+pub fn join(program: &LoopProgram, actions: Vec<Action>) -> (Vec<Action>, Vec<Range<usize>>, BTreeSet<usize>) {
+    let joiner = Joiner { program };
+    // The last step that touches a buffer, and the first.
+    let mut span: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
+    for (i, step) in program.steps.iter().enumerate() {
+        for b in cotangent_loops::plan::touched(step) {
+            let s = span.entry(b.0 as usize).or_insert((i, i));
+            s.1 = i;
+        }
+    }
+    // Decided first, moved afterwards: steps from `at` on, how many units, and what they do.
+    let mut plans: Vec<(Range<usize>, usize, BTreeMap<usize, Touch>)> = Vec::new();
+    let mut at = 0;
+    while at < actions.len() {
+        let best = candidates(&actions[at])
+            .into_iter()
+            .map(|units| (units, joiner.grow(&actions[at..], units)))
+            .max_by_key(|(units, (count, _))| (*count, *units))
+            .filter(|(_, (count, _))| *count > 1);
+        let (units, (count, touches)) = best.unwrap_or((0, (1, BTreeMap::new())));
+        plans.push((at..at + count, units, touches));
+        at += count;
+    }
+    let (mut out, mut steps, mut local) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let mut rest = actions.into_iter();
+    for (range, units, touches) in plans {
+        if units == 0 {
+            out.extend(rest.next());
+            steps.push(range);
+            continue;
+        }
+        let inside = |b: &usize| {
+            let handed_out = program.results.iter().any(|r| r.0 as usize == *b);
+            let temp = program.buffers[*b].role == Role::Temp && !handed_out;
+            temp && touches[b].aligned && span[b].0 >= range.start && span[b].1 < range.end
+        };
+        let unit_bytes: usize = touches.iter().filter(|(_, t)| t.aligned).map(|(b, _)| joiner.bytes(*b) / units).sum();
+        let links: Vec<Action> = rest.by_ref().take(range.len()).collect();
+        let mut chain = Chain::new(links, units, unit_bytes, program);
+        for b in touches.keys().copied().filter(inside) {
+            local.insert(b);
+            let bytes = joiner.bytes(b) / units;
+            chain.locals.push((b, bytes, chain.local_bytes));
+            chain.local_bytes += (bytes * chain.each).next_multiple_of(ALIGN);
+        }
+        out.push(Action::Chain(chain));
+        steps.push(range);
+    }
+    (out, steps, local)
+}
+
+impl Chain {
+    fn new(actions: Vec<Action>, units: usize, unit_bytes: usize, program: &LoopProgram) -> Self {
+        let mut each = (PIECE_BYTES / unit_bytes.max(1)).clamp(1, units);
+        let mut cost = 0;
+        let mut links = Vec::with_capacity(actions.len());
+        for action in actions {
+            links.push(match action {
+                Action::Nest(nest) => {
+                    cost += nest.cost * nest.rows as u64;
+                    Link::Nest(Box::new(nest))
+                }
+                Action::Routine(r) => {
+                    let product = Product::of(&r.kind);
+                    cost += product.cost();
+                    let dtype = program.buffers[r.outputs[0].0 as usize].dtype;
+                    let unit_rows = product.batch * product.m / units;
+                    // A piece has whole matrices, or enough rows of one.
+                    if unit_rows < product.m {
+                        let whole = product.m / unit_rows.max(1);
+                        let least = each.max(MIN_ROWS.div_ceil(unit_rows));
+                        each = if each >= whole { each / whole * whole } else { divisor(whole, least) };
+                    }
+                    Link::Product(Box::new(ProductLink { product, routine: r, dtype }))
+                }
+                Action::Chain(_) => unreachable!("chains are not joined again"),
+            });
+        }
+        // Enough pieces for threads to share, where there is enough to do.
+        if cost > threads::WORTH {
+            each = each.min(units.div_ceil(MIN_UNITS)).max(1);
+        }
+        Chain { links, units, each, locals: Vec::new(), local_bytes: 0, cost }
+    }
+
+    /// Runs all steps.
+    ///
+    /// # Safety
+    /// The buffers have the lengths of the program's, except those that exist for one piece only, and nobody else writes them
+    /// during the call.
+    pub unsafe fn run(&self, buffers: Buffers) -> Result<(), CallError> {
+        let failure: Mutex<Option<(usize, CallError)>> = Mutex::new(None);
+        let pieces = self.units.div_ceil(self.each);
+        threads::for_each(pieces, self.cost, &|piece| {
+            let (from, to) = (piece * self.each, self.units.min((piece + 1) * self.each));
+            let memory = (self.local_bytes > 0).then(|| Block::new(self.local_bytes));
+            with_words(buffers.addresses().len(), |words| {
+                for (word, b) in words.iter_mut().zip(buffers.addresses()) {
+                    *word = *b as u64;
+                }
+                for (b, bytes, at) in &self.locals {
+                    // As if the whole buffer were there: only the fraction of this piece is touched.
+                    let base = memory.as_ref().map_or(std::ptr::null_mut(), |m| m.as_ptr().wrapping_add(*at));
+                    words[*b] = base.wrapping_sub(bytes * from) as u64;
+                }
+                // SAFETY: pointers and words have the same size and all bit patterns are valid for both.
+                let pointers = unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<*mut u8>(), words.len()) };
+                for (i, link) in self.links.iter().enumerate() {
+                    // SAFETY: the caller's; units touch their own fractions of what the chain writes (`stays`).
+                    let result = unsafe { self.link(link, Buffers(pointers), from, to) };
+                    if let Err(e) = result {
+                        let mut first = failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                        if first.as_ref().is_none_or(|(j, _)| i < *j) {
+                            *first = Some((i, e));
+                        }
+                        return;
+                    }
+                }
+            });
+        });
+        match failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            Some((_, e)) => Err(e),
+            None => Ok(()),
+        }
+    }
+
+    /// Units `from..to` of a step.
+    ///
+    /// # Safety
+    /// As [`Chain::run`].
+    unsafe fn link(&self, link: &Link, buffers: Buffers, from: usize, to: usize) -> Result<(), CallError> {
+        // SAFETY: the caller's.
+        unsafe {
+            match link {
+                Link::Nest(nest) => {
+                    let each = nest.rows / self.units;
+                    crate::run::part(nest, buffers, from * each..to * each)
+                }
+                Link::Product(link) => {
+                    let ProductLink { product, routine: r, dtype } = &**link;
+                    let each = product.batch * product.m / self.units;
+                    let at = |b: cotangent_loops::ir::BufferId| buffers.0[b.0 as usize];
+                    product.rows(*dtype, [at(r.inputs[0]), at(r.inputs[1]), at(r.outputs[0])], from * each..to * each);
+                    Ok(())
+                }
+            }
+        }
+    }
+}
+
+/// The least divisor of `n` that is at least `least`.
+fn divisor(n: usize, least: usize) -> usize {
+    (least.min(n)..=n).find(|d| n.is_multiple_of(*d)).unwrap_or(n)
+}
+
+/// The accesses that a stage writes.
+pub fn stores(stage: &cotangent_loops::ir::Stage) -> Vec<usize> {
+    let store = |(op, _): &(BodyOp, DType)| match op {
+        BodyOp::Store(i, _) => Some(*i as usize),
+        _ => None,
+    };
+    stage.body.ops.iter().chain(&stage.after.ops).filter_map(store).collect()
+}

@@ -1,0 +1,120 @@
+//! Matrix products of every shape, layout and dtype against the interpreter.
+
+mod common;
+
+use common::{check, paths, run};
+use cotangent_core::array::Array;
+use cotangent_core::ir::{Aval, DType, Loc};
+use cotangent_jit::Path;
+use cotangent_loops::ir::*;
+
+/// Products of matrices whose elements stand where `lhs` and `rhs` say, in buffers of as many elements as they reach.
+fn product(d: DType, batch: usize, [m, k, n]: [usize; 3], lhs: Matrix, rhs: Matrix) -> LoopProgram {
+    let reach = |x: &Matrix, rows: usize, cols: usize| {
+        let far = |stride: i64, count: usize| (stride * (count.max(1) as i64 - 1)).max(0);
+        (x.offset + far(x.batch, batch) + far(x.row, rows) + far(x.col, cols) + 1) as usize
+    };
+    let buffer = |len, role| Buffer { dtype: d, len, role };
+    LoopProgram {
+        buffers: vec![
+            buffer(reach(&lhs, m, k), Role::Param),
+            buffer(reach(&rhs, k, n), Role::Param),
+            buffer(batch * m * n, Role::Result),
+        ],
+        params: vec![BufferId(0), BufferId(1)],
+        results: vec![BufferId(2)],
+        steps: vec![Step::Routine(Routine {
+            kind: RoutineKind::MatMul { batch, m, k, n, lhs, rhs },
+            inputs: vec![BufferId(0), BufferId(1)],
+            outputs: vec![BufferId(2)],
+            loc: Loc::default(),
+            name: "mm".to_owned(),
+        })],
+    }
+}
+
+fn rows(rows: usize, cols: usize) -> Matrix {
+    Matrix { offset: 0, batch: (rows * cols) as i64, row: cols as i64, col: 1 }
+}
+
+fn transposed(rows: usize, cols: usize) -> Matrix {
+    Matrix { offset: 0, batch: (rows * cols) as i64, row: 1, col: rows as i64 }
+}
+
+/// Small integers: sums are exact in every dtype that holds them, in any order.
+fn args(p: &LoopProgram) -> Vec<Array> {
+    let of = |b: &BufferId, seed: usize| {
+        let b = &p.buffers[b.0 as usize];
+        Array::from_f64_fn(&Aval::new(b.dtype, [b.len]), |i| ((i * 37 + seed) % 7) as f64 - 3.0)
+    };
+    p.params.iter().enumerate().map(|(i, b)| of(b, 11 * i)).collect()
+}
+
+#[test]
+fn sizes_around_tiles() {
+    for d in [DType::F32, DType::F64] {
+        for m in [1, 2, 3, 5, 6, 7, 13] {
+            for n in [1, 3, 4, 5, 8, 9, 15, 16, 17, 24, 35] {
+                for k in [1, 2, 7, 8, 17] {
+                    let p = product(d, 1, [m, k, n], rows(m, k), rows(k, n));
+                    check(&format!("{d} {m} {k} {n}"), &p, &args(&p), 0.0);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn layouts() {
+    for d in [DType::F32, DType::F64] {
+        for [m, k, n] in [[6, 8, 16], [7, 9, 17], [20, 33, 40], [98, 260, 70], [130, 20, 1100], [3, 300, 530]] {
+            for (left, right) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                let of = |t: usize, r: usize, c: usize| if t == 0 { rows(r, c) } else { transposed(r, c) };
+                let p = product(d, 1, [m, k, n], of(left, m, k), of(right, k, n));
+                check(&format!("{d} {m} {k} {n} {left}{right}"), &p, &args(&p), 0.0);
+            }
+            // Every stride of its own: reversed columns, gaps, an offset.
+            let lhs = Matrix { offset: 2 * k as i64, batch: 0, row: 3 * k as i64, col: -2 };
+            let rhs = Matrix { offset: 1, batch: 0, row: 2 * n as i64 + 3, col: 2 };
+            let p = product(d, 1, [m, k, n], lhs, rhs);
+            check(&format!("{d} {m} {k} {n} strided"), &p, &args(&p), 0.0);
+        }
+    }
+}
+
+#[test]
+fn batches() {
+    for d in [DType::F32, DType::F64, DType::I64, DType::I32, DType::U8, DType::F16, DType::BF16] {
+        for [batch, m, k, n] in [[1, 4, 3, 5], [70, 4, 5, 3], [300, 8, 8, 8], [5, 64, 65, 66], [3, 1, 40, 40]] {
+            let (l, r) = (rows(m, k), transposed(k, n));
+            for (lhs, rhs) in [(l, r), (Matrix { batch: 0, ..l }, r), (l, Matrix { batch: 0, ..r })] {
+                let p = product(d, batch, [m, k, n], lhs, rhs);
+                check(&format!("{d} {batch} of {m} {k} {n}"), &p, &args(&p), 0.0);
+            }
+        }
+    }
+}
+
+/// Rounding: the order of additions is that of the inner dim, whatever is cut.
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let p = product(DType::F32, 2, [200, 700, 300], rows(200, 700), transposed(700, 300));
+    let args: Vec<Array> = p
+        .params
+        .iter()
+        .enumerate()
+        .map(|(i, b)| {
+            let aval = Aval::new(DType::F32, [p.buffers[b.0 as usize].len]);
+            Array::from_f64_fn(&aval, |j| ((j * 7919 + i) % 1009) as f64 / 504.5 - 1.0)
+        })
+        .collect();
+    if !paths().contains(&Path::Wide256) {
+        return;
+    }
+    let mut seen = Vec::new();
+    for threads in [1, 2, 5] {
+        cotangent_jit::threads::set_num_threads(threads);
+        seen.push(run(&p, &args, Path::Wide256)[0].to_le_bytes());
+    }
+    assert!(seen.windows(2).all(|w| w[0] == w[1]), "results differ between numbers of threads");
+}

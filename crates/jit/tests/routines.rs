@@ -1,0 +1,141 @@
+//! Convolutions and indexed reads and additions, and steps that run as one chain, against the interpreter.
+
+mod common;
+
+use common::{check, paths, run};
+use cotangent_core::array::Array;
+use cotangent_core::ir::{Aval, DType, Graph, Loc, Shape};
+use cotangent_core::ops::{Convolution, Op};
+use cotangent_core::text::ir::parse;
+use cotangent_loops::interp::interpret;
+use cotangent_loops::ir::*;
+use cotangent_loops::lower;
+
+fn routine(op: Op, args: &[Aval]) -> LoopProgram {
+    let results = op.prim().infer(&args.iter().collect::<Vec<_>>()).expect("a legal op").to_vec();
+    let buffer = |a: &Aval, role| Buffer { dtype: a.dtype, len: a.shape.numel(), role };
+    let mut p = LoopProgram::default();
+    for a in args {
+        p.params.push(BufferId(p.buffers.len() as u32));
+        p.buffers.push(buffer(a, Role::Param));
+    }
+    for a in &results {
+        p.results.push(BufferId(p.buffers.len() as u32));
+        p.buffers.push(buffer(a, Role::Result));
+    }
+    let kind = RoutineKind::Op { op, args: args.to_vec(), results };
+    let (inputs, outputs) = (p.params.clone(), p.results.clone());
+    p.steps.push(Step::Routine(Routine { kind, inputs, outputs, loc: Loc::default(), name: String::new() }));
+    p
+}
+
+/// Small integers: sums are exact in any order.
+fn small(avals: &[Aval]) -> Vec<Array> {
+    let one = |(k, a): (usize, &Aval)| {
+        Array::from_f64_fn(&Aval::new(a.dtype, [a.shape.numel()]), |i| ((i * 31 + k * 5) % 7) as f64 - 3.0)
+    };
+    avals.iter().enumerate().map(one).collect()
+}
+
+#[test]
+fn convolutions() {
+    let mut cases: Vec<(Convolution, Vec<usize>, Vec<usize>)> = Vec::new();
+    for transposed in [false, true] {
+        for (groups, ci, co) in [(1, 3, 7), (2, 2, 3), (4, 1, 1), (1, 1, 6)] {
+            // Channels of the kernel: `[co, ci / groups]`, or transposed `[ci, co / groups]`.
+            let channels = |ci: usize, co: usize| if transposed { [groups * ci, co] } else { [groups * co, ci] };
+            for (x, k, padding, dilation, stride) in [
+                (vec![9], vec![3], vec![0], vec![1], vec![1]),
+                (vec![300], vec![4], vec![2], vec![2], vec![1]),
+                (vec![12, 21], vec![3, 3], vec![1, 1], vec![1, 1], vec![1, 1]),
+                (vec![17, 40], vec![2, 5], vec![0, 3], vec![2, 1], vec![1, 1]),
+                (vec![10, 11], vec![1, 1], vec![0, 0], vec![1, 1], vec![1, 1]),
+                (vec![9, 10], vec![7, 8], vec![1, 1], vec![1, 1], vec![1, 1]),
+                (vec![9, 10], vec![3, 3], vec![1, 0], vec![1, 2], vec![2, 3]),
+                (vec![5, 6, 34], vec![2, 3, 3], vec![1, 0, 1], vec![1, 1, 1], vec![1, 1, 1]),
+                (vec![3, 2], vec![3, 1], vec![2, 0], vec![1, 1], vec![1, 1]),
+            ] {
+                let dims = x.len();
+                let op = Convolution { stride, padding, dilation, transposed, groups, ..Convolution::plain(dims) };
+                let xs = [2, groups * ci].into_iter().chain(x).collect();
+                cases.push((op, xs, channels(ci, co).into_iter().chain(k).collect()));
+            }
+        }
+    }
+    for (op, x, w) in cases {
+        for d in [DType::F32, DType::F64] {
+            let shape = |s: &[usize]| Aval::new(d, s.iter().copied().collect::<Shape>());
+            let args = [shape(&x), shape(&w)];
+            if Op::from(op.clone()).prim().infer(&args.iter().collect::<Vec<_>>()).is_err() {
+                continue;
+            }
+            check(&format!("{op:?} of {x:?} and {w:?}"), &routine(op.clone().into(), &args), &small(&args), 0.0);
+        }
+    }
+}
+
+fn graph(text: &str) -> Graph {
+    parse("chain.cot", text).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// The machine's results are near the interpreter's, with `rtol` of the largest one.
+fn near(what: &str, g: &Graph, rtol: f64) {
+    let p = lower(g).expect("lowers");
+    let args: Vec<Array> = p
+        .params
+        .iter()
+        .enumerate()
+        .map(|(k, b)| {
+            let b = &p.buffers[b.0 as usize];
+            Array::from_f64_fn(&Aval::new(b.dtype, [b.len]), |i| ((i * 7919 + k * 101) % 1009) as f64 / 504.5 - 1.0)
+        })
+        .collect();
+    let want = interpret(&p, &args).expect("interprets");
+    for path in paths() {
+        for (x, y) in run(&p, &args, path).iter().zip(&want) {
+            let largest = (0..y.numel()).map(|i| y.get(i).to_f64().abs()).fold(0.0, f64::max);
+            for i in 0..y.numel() {
+                let (x, y) = (x.get(i).to_f64(), y.get(i).to_f64());
+                assert!((x - y).abs() <= rtol * largest, "{what} on {path:?}: [{i}] is {x}, the interpreter gives {y}");
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_in_parts() {
+    for (b, m, n, d) in [(3, 256, 40, 8), (16, 12, 9, 16), (1, 400, 64, 32), (9, 7, 5, 4)] {
+        let text = format!(
+            "graph \"attention\"(%0: f32[{b},{m},{d}], %1: f32[{b},{n},{d}], %2: f32[{b},{n},{d}]) {{\n  \
+             %3: f32[{b},{d},{n}] = permute(%1, dims=[0, 2, 1])\n  \
+             %4: f32[{b},{m},{n}] = bmm(%0, %3)\n  \
+             %5: f32[{b},{m}] = amax(%4, dim=[2])\n  \
+             %6: f32[{b},{m},1] = reshape(%5, shape=[{b}, {m}, 1])\n  \
+             %7: f32[{b},{m},{n}] = expand(%6, size=[{b}, {m}, {n}])\n  \
+             %8: f32[{b},{m},{n}] = sub(%4, %7)\n  \
+             %9: f32[{b},{m},{n}] = exp(%8)\n  \
+             %10: f32[{b},{m},{d}] = bmm(%9, %2)\n  \
+             %11: f32[{b},{n},{m}] = permute(%9, dims=[0, 2, 1])\n  \
+             %12: f32[{b},{n},{d}] = bmm(%11, %10)\n  \
+             return (%10, %12)\n}}\n"
+        );
+        near(&format!("attention {b} {m} {n} {d}"), &graph(&text), 1e-5);
+    }
+}
+
+#[test]
+fn products_with_rows_behind() {
+    for (m, k, n) in [(512, 24, 48), (1000, 33, 17), (96, 8, 8), (385, 600, 20)] {
+        let text = format!(
+            "graph \"layer\"(%0: f32[{m},{k}], %1: f32[{k},{n}], %2: f32[{n}], %3: f32[{n},{k}]) {{\n  \
+             %4: f32[{m},{n}] = mm(%0, %1)\n  \
+             %5: f32[{m},{n}] = expand(%2, size=[{m}, {n}])\n  \
+             %6: f32[{m},{n}] = add(%4, %5)\n  \
+             %7: f32[{m},{n}] = tanh(%6)\n  \
+             %8: f32[{m},{k}] = mm(%7, %3)\n  \
+             %9: f32[{m}] = sum(%8, dim=[1])\n  \
+             return (%8, %9)\n}}\n"
+        );
+        near(&format!("layer {m} {k} {n}"), &graph(&text), 1e-5);
+    }
+}
