@@ -130,8 +130,8 @@ fn live_statements(code: &str) -> usize {
 
 fn aval(json: &Value) -> Aval {
     let dtype = match json[0].as_str().unwrap() {
-        "f32" => DType::F32,
-        "f64" => DType::F64,
+        // The exported programs compute in f64.
+        "f32" | "f64" => DType::F64,
         "i64" => DType::I64,
         other => panic!("dtype {other}"),
     };
