@@ -37,9 +37,17 @@ const MAX_INNER: usize = 512;
 #[derive(Debug)]
 pub enum Link {
     /// A nest of loops.
-    Nest(NestKernel),
+    Nest(Box<NestKernel>),
     /// A product of matrices of floats.
-    Product(Product, Routine, DType),
+    Product(Box<ProductLink>),
+}
+
+/// A product of matrices of floats, the routine that it comes from, and its dtype.
+#[derive(Debug)]
+pub struct ProductLink {
+    product: Product,
+    routine: Routine,
+    dtype: DType,
 }
 
 /// Steps that run piece by piece.
@@ -295,7 +303,7 @@ impl Chain {
             links.push(match action {
                 Action::Nest(nest) => {
                     cost += nest.cost * nest.rows as u64;
-                    Link::Nest(nest)
+                    Link::Nest(Box::new(nest))
                 }
                 Action::Routine(r) => {
                     let product = Product::of(&r.kind);
@@ -308,7 +316,7 @@ impl Chain {
                         let least = each.max(MIN_ROWS.div_ceil(unit_rows));
                         each = if each >= whole { each / whole * whole } else { divisor(whole, least) };
                     }
-                    Link::Product(product, r, dtype)
+                    Link::Product(Box::new(ProductLink { product, routine: r, dtype }))
                 }
                 Action::Chain(_) => unreachable!("chains are not joined again"),
             });
@@ -373,7 +381,8 @@ impl Chain {
                     let each = nest.rows / self.units;
                     crate::run::part(nest, buffers, from * each..to * each)
                 }
-                Link::Product(product, r, dtype) => {
+                Link::Product(link) => {
+                    let ProductLink { product, routine: r, dtype } = &**link;
                     let each = product.batch * product.m / self.units;
                     let at = |b: cotangent_loops::ir::BufferId| buffers.0[b.0 as usize];
                     product.rows(*dtype, [at(r.inputs[0]), at(r.inputs[1]), at(r.outputs[0])], from * each..to * each);

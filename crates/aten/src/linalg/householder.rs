@@ -96,7 +96,7 @@ fn factored(a: &Tensor) -> [Tensor; 2] {
         let tail = (&below * &below).sum_over(&[rows]).view_to(alpha.shape());
         let norm = (&alpha * &alpha + &tail).sqrt();
         let nothing = tail.eq(0.0);
-        let beta = alpha.where_(&nothing, &norm.where_(&alpha.lt(0.0), -&norm));
+        let beta = alpha.where_(&nothing, norm.where_(&alpha.lt(0.0), -&norm));
         let one = alpha.ones_like();
         let tau = alpha.zeros_like().where_(&nothing, &((&beta - &alpha) / one.where_(&nothing, &beta)));
         let v = &below / one.where_(&nothing, &(&alpha - &beta));

@@ -309,7 +309,7 @@ pub fn native_group_norm(
     eps: f64,
 ) -> Result<[Tensor; 3], Tensor> {
     float(at!("group_norm", 3), x)?;
-    if x.rank() < 2 || num_groups == 0 || x.shape()[1].get() % num_groups != 0 {
+    if x.rank() < 2 || num_groups == 0 || !x.shape()[1].get().is_multiple_of(num_groups) {
         let expected = format!("[n, c, …] with channels that {num_groups} divides");
         return Err(bad_operand(at!("group_norm", 1), x, &expected));
     }

@@ -89,7 +89,7 @@ fn sum(c: &Call, plus: bool) -> Answer {
     let alpha = c.scalar_or("alpha", 1)?;
     let y = match (y, alpha) {
         (y, Scalar::Int(1)) => y,
-        (y, Scalar::Float(a)) if a == 1.0 => y,
+        (y, Scalar::Float(1.0)) => y,
         (Operand::Tensor(y), a) => Operand::Tensor(y.mul(a)),
         (Operand::Scalar(y), a) => Operand::Scalar(product(y, a)),
     };

@@ -38,7 +38,7 @@ pub(super) fn call(c: &Call) -> Answer {
 
 /// Borders of one number, which takes the tensor's dtype.
 fn constant(c: &Call, x: &Tensor, pad: &[i64], value: Scalar) -> Read<Tensor> {
-    if pad.len() % 2 != 0 || pad.len() / 2 > x.rank() {
+    if !pad.len().is_multiple_of(2) || pad.len() / 2 > x.rank() {
         return Err(c.wrong("pad", "two numbers for each padded dim"));
     }
     let mut amounts = vec![(0, 0); x.rank()];

@@ -169,7 +169,10 @@ mod tests {
         assert!(hermite_h(0.3, 129.0, HERMITE_LIMITS.1).is_nan());
     }
 
-    const KNOWN: &[(fn() -> f64, f64)] = &[
+    /// A value to compute, and what it is.
+    type Known = (fn() -> f64, f64);
+
+    const KNOWN: &[Known] = &[
         (|| chebyshev_t(0.3, 5.0), 0.9988800000000001),
         (|| chebyshev_t(1.7, 4.9), 44.69679999999999),
         (|| chebyshev_t(0.4, 11.0), 0.9828065689600003),
