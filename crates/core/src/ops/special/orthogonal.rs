@@ -3,10 +3,17 @@
 //! *Source*: `aten/src/ATen/native/Math.h` of PyTorch, whose closed forms and ends are kept, so that values near the ends of
 //! [-1, 1] and of large degree agree.
 
+/// The largest degree to which recurrences are followed; beyond, polynomials without a closed form are NaN, because a number in the
+/// data must not decide that a call never ends.
+const LONGEST: i64 = 1 << 20;
+
 /// The last of the polynomials `p`, `q`, `step(k, p, q)`, … of degrees 0, 1, 2, …; it stays NaN once it is.
 fn recurrence(degree: i64, p: f64, q: f64, step: impl Fn(f64, f64, f64) -> f64) -> f64 {
     if degree == 0 {
         return p;
+    }
+    if degree > LONGEST {
+        return f64::NAN;
     }
     let (mut p, mut q) = (p, q);
     for k in 2..=degree {
@@ -167,6 +174,9 @@ mod tests {
         }
         assert_eq!(chebyshev_t(0.3, -1.0), 0.0);
         assert!(hermite_h(0.3, 129.0, HERMITE_LIMITS.1).is_nan());
+        for endless in [f64::INFINITY, 1e18] {
+            assert!(legendre_p(0.3, endless).is_nan() && laguerre_l(0.3, endless).is_nan());
+        }
     }
 
     /// A value to compute, and what it is.
