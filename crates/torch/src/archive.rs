@@ -13,6 +13,8 @@ const MAX_ENTRY: u64 = 1 << 36;
 pub(crate) struct Archive<'a> {
     path: &'a Path,
     zip: zip::ZipArchive<File>,
+    /// The size of the file in bytes.
+    length: u64,
     /// The folder in which all entries stand (`archive/`, or the model's name).
     root: String,
     layout: Layout,
@@ -31,7 +33,9 @@ impl<'a> Archive<'a> {
     /// Opens the archive at `path`.
     pub fn open(path: &'a Path) -> Result<Self, TorchError> {
         let read = |e: std::io::Error| TorchError::Read { path: path.to_owned(), message: e.to_string() };
-        let zip = zip::ZipArchive::new(File::open(path).map_err(read)?)
+        let file = File::open(path).map_err(read)?;
+        let length = file.metadata().map_err(read)?.len();
+        let zip = zip::ZipArchive::new(file)
             .map_err(|e| TorchError::Format { path: path.to_owned(), message: format!("not a zip archive: {e}") })?;
         let folder = |entry: &str| zip.file_names().filter_map(|n| n.strip_suffix(entry)).min().map(str::to_owned);
         let (root, layout) = match (folder("models/model.json"), folder("serialized_exported_program.json")) {
@@ -43,7 +47,7 @@ impl<'a> Archive<'a> {
                 return Err(TorchError::Format { path: path.to_owned(), message: message.to_owned() });
             }
         };
-        Ok(Archive { path, zip, root, layout })
+        Ok(Archive { path, zip, length, root, layout })
     }
 
     pub fn layout(&self) -> Layout {
@@ -60,8 +64,9 @@ impl<'a> Archive<'a> {
         if size > MAX_ENTRY {
             return Err(fail(format!("{name}: expected at most {MAX_ENTRY} bytes, found {size}")));
         }
-        // The declared size is only a hint: an entry that unpacks to more is cut off and reported.
-        let mut bytes = Vec::new();
+        // The declared size is only a hint: an entry that unpacks to more is cut off and reported. Room is made at once for what
+        // stands in the file as it is.
+        let mut bytes = Vec::with_capacity(entry.compressed_size().min(size).min(self.length) as usize);
         entry.take(size + 1).read_to_end(&mut bytes).map_err(|e| fail(format!("{name}: {e}")))?;
         if bytes.len() as u64 != size {
             return Err(fail(format!("{name}: expected {size} bytes, found {}", bytes.len())));
