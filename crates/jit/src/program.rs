@@ -183,8 +183,9 @@ impl Compiled {
                     Place::Param(i) if inputs[*i].is_empty() => ALIGN as u64,
                     Place::Param(i) => inputs[*i].as_ptr() as u64,
                     Place::Constant(block) => block.as_ptr() as u64,
-                    Place::Result(i) => owned[*i].as_ref().map_or(0, |b| b.as_ptr() as u64),
-                    Place::Temp(at) => arena.as_ref().map_or(0, |a| a.as_ptr().wrapping_add(*at) as u64),
+                    Place::Result(i) => owned[*i].as_ref().map_or(ALIGN as u64, |b| b.as_ptr() as u64),
+                    // Without an arena all temporaries are empty.
+                    Place::Temp(at) => arena.as_ref().map_or(ALIGN as u64, |a| a.as_ptr().wrapping_add(*at) as u64),
                 };
             }
             // SAFETY: pointers and words have the same size and all bit patterns are valid for both.
