@@ -194,7 +194,8 @@ fn rows() {
 #[test]
 fn columns() {
     for d in [DType::F32, DType::F64, DType::I64, DType::I32] {
-        for n in [0, 1, 5, 8, 13, 16, 33, 64, 200] {
+        // From 256 on accumulators stand in memory, and of the longest row in registers again.
+        for n in [0, 1, 5, 8, 13, 16, 33, 64, 200, 256, 300, 1025, 5000] {
             let (s0, s1, rows) = (3usize, 4usize, 2usize);
             let m = n as i64;
             let body = vec![
