@@ -136,7 +136,7 @@ fn rows() {
     for d in [DType::F32, DType::F64, DType::I64, DType::I32, DType::I16, DType::Bool] {
         for monoid in [Monoid::Sum, Monoid::Max, Monoid::Min, Monoid::Prod] {
             for n in (0..40).chain([70, 300, 5000]) {
-                let rows = 2;
+                let rows = 3;
                 let first = vec![
                     (BodyOp::Load(0), d),
                     (BodyOp::ReduceLanes(0, monoid, BodyValue(0)), d),

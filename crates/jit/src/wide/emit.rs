@@ -75,6 +75,8 @@ pub(super) struct Emit<'a> {
     pub(super) scratch_taken: bool,
     /// Whether the stage is part of a function of rows: it always has all lanes, and its reductions go to the row scalars.
     pub(super) whole: bool,
+    /// The lanes of the masked vector, where they are known.
+    pub(super) rest: Option<usize>,
 }
 
 /// General registers that functions save.
@@ -188,6 +190,7 @@ fn emit<'a>(out: &'a mut Assembler, kernel: &'a StageKernel, width: usize, whole
         alloc: Alloc::default(),
         scratch_taken: false,
         whole,
+        rest: None,
     }
 }
 
@@ -397,7 +400,9 @@ impl Emit<'_> {
                 self.asm().v(op::MOVUPS_TO, 1, SCRATCH, 0, Rm::Mem(RSP, at));
             }
         }
+        self.rest = Some(rest);
         block(self, Lanes::Tail);
+        self.rest = None;
     }
 
     /// The serial loops from depth `d` inwards around `inner`.
