@@ -309,11 +309,13 @@ impl Emit<'_> {
     /// single vectors too.
     pub(super) fn blocks(&mut self, copies: usize, block: &dyn Fn(&mut Emit, Lanes)) {
         self.asm().zero(RDX);
-        if self.whole {
+        let long = self.kernel.lane.body.insts.len() > LONG;
+        // The body at most twice, if it is long.
+        let rest = self.kernel.lanes % (copies * self.width);
+        if self.whole && (!long || copies == 1 || rest < self.width || rest % self.width == 0) {
             return self.known_blocks(copies, block);
         }
         let mut copies_done = false;
-        let long = self.kernel.lane.body.insts.len() > LONG;
         for lanes in [Lanes::Full(copies), Lanes::Full(1)] {
             if lanes == Lanes::Full(1) && (long || copies == 1) && copies_done {
                 continue;
