@@ -1,6 +1,7 @@
 //! The wide emitter: machine code of 256-bit vectors for stages, on x86-64 with AVX2, FMA and F16C.
 //!
-//! One function for each stage walks serial loops and lanes; its only argument is the address of the frame. Lanes go in blocks of several
+//! One function for each nest walks rows, stages, serial loops and lanes; where lanes are divided or a stage may fail, there is one for
+//! each stage. Its only argument is the address of the frame. Lanes go in blocks of several
 //! interleaved copies of the body, then single vectors, then one masked vector.
 
 mod access;
