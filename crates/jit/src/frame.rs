@@ -8,14 +8,17 @@
 //! | 3 | the lane of it, and the machine code's own use |
 //! | 4 | the address of the partial reductions |
 //! | 5 | the index in [`crate::lane::scalar`] calls, for machine code |
-//! | 6… | outer indices, row scalars, serial indices, pointers |
+//! | 6 | the rows left, for machine code that walks rows itself |
+//! | 7… | outer indices, row scalars, serial indices, pointers |
 
 use std::cell::RefCell;
 
 use crate::kernel::{Layout, StageKernel};
 
 /// Words before the outer indices.
-pub const HEADER: usize = 6;
+pub const HEADER: usize = 7;
+/// The word of the rows left.
+pub const ROWS: usize = 6;
 /// The words of partial results of one accumulator: up to four vectors of 32 bytes.
 pub const PARTIAL_WORDS: usize = 16;
 

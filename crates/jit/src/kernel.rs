@@ -9,7 +9,7 @@ use crate::frame::{HEADER, PARTIAL_WORDS};
 use crate::lane::{Expanded, Op, ScalarCall, expand};
 use crate::tile::Slots;
 use crate::turned::Turned;
-use crate::wide::{Assembler, WideStage};
+use crate::wide::{Assembler, WideRows, WideStage};
 
 /// Where the words of a frame are; header first, see [`crate::frame`].
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -43,6 +43,13 @@ pub struct Place {
     pub turned: Option<Turned>,
 }
 
+impl Place {
+    /// How far it moves from a row to the next.
+    pub fn step(&self) -> i64 {
+        self.turned.map_or(self.outer.last().copied().unwrap_or(0), |t| t.pitch as i64)
+    }
+}
+
 /// A stage ready to run.
 #[derive(Debug)]
 pub struct StageKernel {
@@ -56,6 +63,8 @@ pub struct StageKernel {
     pub serial: Vec<usize>,
     /// The number of lanes.
     pub lanes: usize,
+    /// Whether the machine code keeps column accumulators in the frame, behind the partials, and walks whole rows.
+    pub columns_in_memory: bool,
     /// Its words.
     pub layout: Layout,
     /// The slots of body and `after` for the tile interpreter.
@@ -81,6 +90,8 @@ pub struct NestKernel {
     pub scratch_bytes: usize,
     /// The stages.
     pub stages: Vec<StageKernel>,
+    /// Machine code that runs all stages row by row, where there is some; the stages have none of their own then.
+    pub walk: Option<WideRows>,
     /// The words of a frame.
     pub words: usize,
     /// The rows of a block, where accesses are turned.
@@ -89,6 +100,32 @@ pub struct NestKernel {
     pub cost: u64,
     /// The source.
     pub loc: Loc,
+}
+
+/// Rows of columns that are at least this many bytes apart …
+const FAR: i64 = 1024;
+/// … are read whole, if all accumulators of a row take at most so many words.
+const COLUMN_WORDS: usize = 4096;
+
+impl StageKernel {
+    /// The words of one column accumulator in memory: whole vectors, also in the masked rest.
+    pub fn column_words(&self) -> usize {
+        column_words(self.lanes, &self.lane)
+    }
+}
+
+fn column_words(lanes: usize, lane: &Expanded) -> usize {
+    if lane.wide { lanes.next_multiple_of(4) } else { lanes.next_multiple_of(8) / 2 }
+}
+
+/// Whether column accumulators are better in first-level cache than in registers: lanes in blocks would walk down the rows
+/// with a stride of theirs, each step in another page, and reread what lies between.
+fn columns_in_memory(stage: &Stage, lane: &Expanded, size: &dyn Fn(&Memory) -> usize) -> bool {
+    let words = (lane.accumulators.len() - lane.rows) * column_words(stage.lanes, lane);
+    let far = |a: &cotangent_loops::ir::Access| {
+        a.lane == 1 && a.serial.last().is_some_and(|s| s.abs().saturating_mul(size(&a.memory) as i64) >= FAR)
+    };
+    (1..=COLUMN_WORDS).contains(&words) && stage.lanes as i64 * 4 >= FAR && stage.accesses.iter().any(far)
 }
 
 /// Rows of at most this many lanes are short …
@@ -129,7 +166,13 @@ pub fn prepare(program: &LoopProgram, nest: &Nest, path: Path, asm: &mut Assembl
     let partials = first_pointer + nest.stages.iter().map(|s| s.accesses.len()).sum::<usize>();
     let expanded: Vec<Expanded> =
         nest.stages.iter().map(|s| expand(nest, s, &|a| dtype(&s.accesses[a as usize].memory))).collect();
-    let words = partials + PARTIAL_WORDS * expanded.iter().map(|e| e.rows).max().unwrap_or(0);
+    let in_memory: Vec<bool> =
+        nest.stages.iter().zip(&expanded).map(|(s, e)| columns_in_memory(s, e, &|m| dtype(m).size_bytes())).collect();
+    let own = |((s, e), in_memory): ((&Stage, &Expanded), &bool)| {
+        let columns = if *in_memory { (e.accumulators.len() - e.rows) * column_words(s.lanes, e) } else { 0 };
+        PARTIAL_WORDS * e.rows + columns
+    };
+    let words = partials + nest.stages.iter().zip(&expanded).zip(&in_memory).map(own).max().unwrap_or(0);
     let mut pointers = first_pointer;
     let mut stages = Vec::with_capacity(nest.stages.len());
     for (s, (stage, lane)) in nest.stages.iter().zip(expanded).enumerate() {
@@ -156,11 +199,12 @@ pub fn prepare(program: &LoopProgram, nest: &Nest, path: Path, asm: &mut Assembl
             a.lane = size as i64;
             scratch_bytes += pitch * block;
         }
-        let mut kernel = StageKernel {
+        let kernel = StageKernel {
             accesses,
             stores: crate::chain::stores(stage),
             serial: stage.serial.clone(),
             lanes: stage.lanes,
+            columns_in_memory: in_memory[s],
             layout,
             tile_slots: (Slots::new(&lane.body), Slots::new(&lane.after)),
             wide: None,
@@ -168,18 +212,25 @@ pub fn prepare(program: &LoopProgram, nest: &Nest, path: Path, asm: &mut Assembl
             fallible: fallible(&lane),
             lane,
         };
-        if path != Path::Tiles {
-            kernel.wide = asm.stage(&kernel);
-        }
         stages.push(kernel);
     }
+    let rows = nest.outer.iter().product();
+    let cost = stages.iter().map(|s| s.cost).sum();
+    let mut walk = None;
+    if path != Path::Tiles {
+        walk = if crate::run::divides(rows, cost) { None } else { asm.rows(&stages) };
+        if walk.is_none() {
+            stages.iter_mut().for_each(|s| s.wide = asm.stage(s));
+        }
+    }
     Ok(NestKernel {
-        rows: nest.outer.iter().product(),
+        rows,
         outer: nest.outer.clone(),
         scratch,
         scratch_bytes,
-        cost: stages.iter().map(|s| s.cost).sum(),
+        cost,
         stages,
+        walk,
         words,
         block: if turned.is_empty() { usize::MAX } else { block },
         loc: nest.locs.first().cloned().unwrap_or_default(),

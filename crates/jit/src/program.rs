@@ -109,6 +109,9 @@ pub fn compile_with(program: &LoopProgram, options: CompileOptions) -> Result<Co
             for wide in nest.stages.iter_mut().filter_map(|s| s.wide.as_mut()) {
                 wide.entry = code.base() + wide.offset;
             }
+            if let Some(walk) = &mut nest.walk {
+                walk.entry = code.base() + walk.offset;
+            }
         }
     }
     let (actions, steps, local) = join(program, actions);
@@ -250,7 +253,10 @@ impl Compiled {
 
     /// The machine code of the nests' bodies as assembly, by step and stage; bodies that run on tiles and routines have none of their own.
     pub fn disassembly(&self) -> String {
-        let wide = |nest: &NestKernel| nest.stages.iter().map(|s| s.wide.as_ref().map(|w| w.offset)).collect();
+        let wide = |nest: &NestKernel| match &nest.walk {
+            Some(walk) => walk.stages.iter().map(|at| Some(*at)).collect(),
+            None => nest.stages.iter().map(|s| s.wide.as_ref().map(|w| w.offset)).collect(),
+        };
         let entries: Vec<Vec<Option<usize>>> = self
             .actions
             .iter()

@@ -43,7 +43,7 @@ pub unsafe fn nest(kernel: &NestKernel, buffers: Buffers) -> Result<(), CallErro
     let failure = AtomicUsize::new(usize::MAX);
     let rows = kernel.rows;
     let total = kernel.cost.saturating_mul(rows as u64);
-    if rows < FEW_ROWS && total > 2 * CHUNK {
+    if divides(rows, kernel.cost) {
         // SAFETY: the caller's.
         unsafe { piece(kernel, buffers, 0, rows, true, &failure) };
     } else {
@@ -57,6 +57,11 @@ pub unsafe fn nest(kernel: &NestKernel, buffers: Buffers) -> Result<(), CallErro
         });
     }
     outcome(kernel, &failure)
+}
+
+/// Whether lanes are divided rather than `rows` rows of this cost.
+pub fn divides(rows: usize, cost: u64) -> bool {
+    rows < FEW_ROWS && cost.saturating_mul(rows as u64) > 2 * CHUNK
 }
 
 /// Runs rows `rows` of a nest on this thread.
@@ -123,6 +128,13 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, d
                     frame.set_pointer(stage, i, at);
                 }
             }
+            if let Some(walk) = &kernel.walk {
+                frame.set(1, 0);
+                // SAFETY: the caller's; the pointers are those of the first row.
+                unsafe { walk.run(frame, end - row) };
+                row = end;
+                continue;
+            }
             loop {
                 for stage in &kernel.stages {
                     // SAFETY: the caller's; the pointers are those of this row.
@@ -151,8 +163,7 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, d
                 for stage in &kernel.stages {
                     for (i, a) in stage.accesses.iter().enumerate() {
                         let p = frame.pointer(stage, i);
-                        let step = a.turned.map_or(a.outer[dims - 1] as isize, |t| t.pitch as isize);
-                        frame.set_pointer(stage, i, p.wrapping_offset(step));
+                        frame.set_pointer(stage, i, p.wrapping_offset(a.step() as isize));
                     }
                 }
             }

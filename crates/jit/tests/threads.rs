@@ -71,11 +71,28 @@ fn block(n: usize, seed: u64) -> Block {
     b
 }
 
+/// The sums down the columns of `rows` matrices of `[height, n]`.
+fn columns(rows: usize, height: usize, n: usize) -> LoopProgram {
+    let m = n as i64;
+    let sum = Stage {
+        serial: vec![height],
+        lanes: n,
+        columns: vec![(Monoid::Sum, D)],
+        accesses: vec![access(0, 0, &[m * height as i64], &[m], 1), access(1, 0, &[m], &[0], 1)],
+        body: Body { ops: vec![(BodyOp::Load(0), D), (BodyOp::ReduceSerial(0, BodyValue(0)), D)] },
+        after: Body { ops: vec![(BodyOp::Column(0), D), (BodyOp::Store(1, BodyValue(0)), D)] },
+    };
+    let inputs = vec![(D, rows * height * n)];
+    Pointwise { inputs, outputs: vec![(D, rows * n)], nest: nest(&[rows], &[], vec![sum]) }.program()
+}
+
 #[test]
 fn bits_do_not_depend_on_threads() {
     let _alone = alone();
-    for (r, n) in [(1, 1_000_003), (3, 300_001), (500, 1000), (100_000, 7)] {
-        let compiled = compile(&rows(r, n)).expect("compiles");
+    let of_rows = [(1, 1_000_003), (3, 300_001), (500, 1000), (100_000, 7)].map(|(r, n)| (rows(r, n), r, n));
+    let of_columns = [(1, 64, 8000), (64, 64, 1024), (9, 50, 1030)].map(|(r, h, n)| (columns(r, h, n), r * h, n));
+    for (program, r, n) in of_rows.into_iter().chain(of_columns) {
+        let compiled = compile(&program).expect("compiles");
         let x = block(r * n, 1);
         let mut first: Option<Vec<Block>> = None;
         for t in [1, 2, 4] {

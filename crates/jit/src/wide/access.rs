@@ -50,6 +50,69 @@ impl Emit<'_> {
         self.asm().add(RAX, base);
     }
 
+    /// The lanes that a block has for certain: all of a vector, or those of a known rest.
+    fn known_lanes(&self) -> Option<usize> {
+        match self.lanes {
+            Lanes::Full(_) => Some(self.width),
+            Lanes::Tail => self.rest,
+        }
+    }
+
+    /// `d` = `n` elements of 4 or 8 bytes at `rax` with `stride`, zeros behind them: put together in registers, because a vector that is read where
+    /// its elements have just been written waits for all of them.
+    fn gather(&mut self, n: usize, size: usize, stride: i32, first: i32, d: u8) {
+        let (begin, insert) = if size == 4 { (op::MOVD, op::INSERT_D) } else { (op::MOVQ, op::INSERT_Q) };
+        let half = 16 / size;
+        for (from, to) in [(0, d), (half, SCRATCH)] {
+            for e in from..n.min(from + half) {
+                let at = Rm::Mem(RAX, first + e as i32 * stride);
+                if e == from {
+                    self.asm().v(begin, 0, to, 0, at);
+                } else {
+                    self.asm().vi(insert, 0, to, to, at, (e - from) as u8);
+                }
+            }
+        }
+        if n > half {
+            self.asm().vi(op::INSERT128, 1, d, d, Rm::Reg(SCRATCH), 1);
+        }
+    }
+
+    /// The first `bytes` bytes of `r`, a multiple of 4, to `at(offset)`: plain stores, because masked ones are many operations.
+    fn store_bytes(&mut self, bytes: usize, r: u8, at: &dyn Fn(usize) -> Rm) {
+        let (mut done, mut from) = (0, r);
+        while done < bytes {
+            if done == 16 {
+                self.asm().vi(op::EXTRACT128, 1, r, 0, Rm::Reg(SCRATCH), 1);
+                from = SCRATCH;
+            }
+            let (left, inside) = (bytes - done, done % 16);
+            let to = at(done);
+            done += match (left, inside) {
+                (16.., 0) => {
+                    self.asm().v(op::MOVUPS_TO, 0, from, 0, to);
+                    16
+                }
+                (8.., 0) => {
+                    self.asm().v(op::MOVQ_TO, 0, from, 0, to);
+                    8
+                }
+                (8.., _) => {
+                    self.asm().vi(op::EXTRACT_Q, 0, from, 0, to, (inside / 8) as u8);
+                    8
+                }
+                (_, 0) => {
+                    self.asm().v(op::MOVD_TO, 0, from, 0, to);
+                    4
+                }
+                (_, _) => {
+                    self.asm().vi(op::EXTRACT_D, 0, from, 0, to, (inside / 4) as u8);
+                    4
+                }
+            };
+        }
+    }
+
     pub(super) fn load(&mut self, a: u32, mem: Mem, d: u8, c: usize, ty: Ty) {
         let a = a as usize;
         let (stride, size) = (self.kernel.accesses[a].lane as i32, mem.size());
@@ -77,6 +140,10 @@ impl Emit<'_> {
             }
         } else {
             self.strided(a, stride);
+            let plain = matches!(mem, Mem::B32 | Mem::B64);
+            if let Some(n) = self.known_lanes().filter(|_| plain) {
+                return self.gather(n, size, stride, first, d);
+            }
             self.bounce(stride, size, first, false);
             Rm::Mem(RSP, BOUNCE)
         };
@@ -127,7 +194,11 @@ impl Emit<'_> {
         let dense = stride > 0 && stride as usize == size;
         let first = (c * self.width) as i32 * stride;
         if dense && size >= 4 {
-            let at = Rm::Index(self.pointer(a), RDX, size.trailing_zeros() as u8, first);
+            let (base, scale) = (self.pointer(a), size.trailing_zeros() as u8);
+            let at = Rm::Index(base, RDX, scale, first);
+            if let (true, Some(n)) = (tail, self.rest) {
+                return self.store_bytes(n * size, r, &|offset| Rm::Index(base, RDX, scale, offset as i32));
+            }
             if tail {
                 self.asm().v(op::MOVUPS, 1, SCRATCH, 0, Rm::Mem(RSP, if wide { MASK64 } else { MASK32 }));
                 return self.asm().v(if wide { op::MASKSTORE64 } else { op::MASKSTORE32 }, l, r, SCRATCH, at);

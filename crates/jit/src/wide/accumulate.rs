@@ -4,7 +4,7 @@ use cotangent_core::ops::Monoid;
 
 use super::alloc::Loc;
 use super::asm::Rm;
-use super::asm::gpr::{RAX, RSP};
+use super::asm::gpr::{RAX, RDX, RSP};
 use super::emit::{Emit, Lanes, MASK32, MASK64, SCRATCH, SCRATCH2};
 use super::op;
 use crate::frame::PARTIAL_WORDS;
@@ -33,6 +33,25 @@ impl Emit<'_> {
                 self.asm().v(op::MOVUPS_TO, 1, SCRATCH, 0, Emit::slot(s + c as u32));
             }
             Loc::None => unreachable!("accumulators have places"),
+        }
+    }
+
+    /// Brings the column accumulators of a block of lanes from memory behind the row reductions' partials, or back there.
+    pub(super) fn columns(&mut self, lanes: Lanes, back: bool) {
+        let rows = self.kernel.lane.rows;
+        self.asm().mov(RAX, Emit::word(4));
+        for k in rows..self.kernel.lane.accumulators.len() {
+            let first = 8 * (PARTIAL_WORDS * rows + (k - rows) * self.kernel.column_words());
+            for c in 0..lanes.copies() {
+                // A vector is 32 bytes whatever its lanes are.
+                let at = Rm::Index(RAX, RDX, if self.width == 8 { 2 } else { 3 }, (first + 32 * c) as i32);
+                let own = self.accumulators[k];
+                let r = if back { self.accumulator(k, c, SCRATCH) } else { own.register(c).unwrap_or(SCRATCH) };
+                self.asm().v(if back { op::MOVUPS_TO } else { op::MOVUPS }, 1, r, 0, at);
+                if let (false, Loc::Slot(s)) = (back, own) {
+                    self.asm().v(op::MOVUPS_TO, 1, r, 0, Emit::slot(s + c as u32));
+                }
+            }
         }
     }
 
@@ -102,7 +121,9 @@ impl Emit<'_> {
             self.asm().vi(op::PSHUFD, 0, SCRATCH2, 0, Rm::Reg(r), 0xB1);
             self.combine(&a, 0, r, SCRATCH2);
         }
-        self.asm().v(op::MOVQ_TO, 0, r, 0, to(0));
+        let scalar = a.scalar.filter(|_| self.whole);
+        let to = scalar.map_or(to(0), |i| Emit::word(self.kernel.layout.scalars + i as usize));
+        self.asm().v(op::MOVQ_TO, 0, r, 0, to);
     }
 
     /// `x = x ∘ y` in registers, by way of the scratch register.

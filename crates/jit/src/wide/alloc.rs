@@ -13,6 +13,16 @@ pub enum Loc {
     Slot(u32),
 }
 
+impl Loc {
+    /// The register of copy `c` of an accumulator whose first copy is here.
+    pub fn register(self, c: usize) -> Option<u8> {
+        match self {
+            Loc::Reg(r) => Some(r - c as u8),
+            Loc::Slot(_) | Loc::None => None,
+        }
+    }
+}
+
 /// A value: copy and instruction.
 pub type Value = (usize, u32);
 

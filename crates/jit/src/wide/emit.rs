@@ -7,6 +7,7 @@ use super::alloc::{Alloc, Loc};
 use super::asm::gpr::{R8, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP};
 use super::asm::{Asm, Cond, Label, Rm};
 use super::{Assembler, op, thunk};
+use crate::frame::{HEADER, ROWS};
 use crate::kernel::StageKernel;
 use crate::lane::{Code, Op, Ty};
 
@@ -72,11 +73,101 @@ pub(super) struct Emit<'a> {
     pub(super) lanes: Lanes,
     pub(super) alloc: Alloc,
     pub(super) scratch_taken: bool,
+    /// Whether the stage is part of a function of rows: it always has all lanes, and its reductions go to the row scalars.
+    pub(super) whole: bool,
+    /// The lanes of the masked vector, where they are known.
+    pub(super) rest: Option<usize>,
 }
+
+/// General registers that functions save.
+const CALLEE_SAVED: [u8; 6] = [RBP, RBX, 12, 13, 14, 15];
 
 /// Emits the function of a stage at the end of the code; the number of interleaved copies.
 pub fn stage(out: &mut Assembler, kernel: &StageKernel, width: usize) -> usize {
-    let copies = copies(kernel);
+    let frame_size = begin(&mut out.asm);
+    let mut e = emit(out, kernel, width, false);
+    e.asm().mov(RSI, Emit::word(0));
+    e.stage();
+    let (copies, slots) = (e.copies, e.slots);
+    let slow = std::mem::take(&mut e.slow);
+    end(e.asm());
+    slow.iter().for_each(|s| e.slow_call(s));
+    set_frame_size(&mut out.asm, frame_size, slots);
+    copies
+}
+
+/// Emits a function that runs all stages for as many rows as the frame says, one step of the innermost outer loop apart; the
+/// places of the stages.
+pub fn rows(out: &mut Assembler, kernels: &[StageKernel]) -> Vec<usize> {
+    let frame_size = begin(&mut out.asm);
+    let top = out.asm.label();
+    out.asm.bind(top);
+    let mut slots = 0;
+    let mut places = Vec::with_capacity(kernels.len());
+    for kernel in kernels {
+        places.push(out.asm.code.len());
+        let mut e = emit(out, kernel, super::width(kernel), true);
+        e.asm().mov_imm(RSI, kernel.lanes as u64);
+        e.stage();
+        slots = slots.max(e.slots);
+        let slow = std::mem::take(&mut e.slow);
+        if !slow.is_empty() {
+            let next = e.asm().label();
+            e.asm().jmp(next);
+            slow.iter().for_each(|s| e.slow_call(s));
+            e.asm().bind(next);
+        }
+    }
+    for kernel in kernels {
+        for (i, a) in kernel.accesses.iter().enumerate() {
+            let step = a.step();
+            if step != 0 {
+                out.asm.add_imm(Emit::word(kernel.layout.pointers + i), step as i32);
+            }
+        }
+    }
+    // The last outer index stands before the row scalars.
+    if let Some(kernel) = kernels.first().filter(|k| k.layout.scalars > HEADER) {
+        out.asm.add_imm(Emit::word(kernel.layout.scalars - 1), 1);
+    }
+    out.asm.add_imm(Emit::word(ROWS), -1);
+    out.asm.jcc(Cond::NotZero, top);
+    end(&mut out.asm);
+    set_frame_size(&mut out.asm, frame_size, slots);
+    places
+}
+
+/// Begins a function; where the size of its stack is to be written.
+fn begin(asm: &mut Asm) -> usize {
+    for r in CALLEE_SAVED {
+        asm.push(r);
+    }
+    asm.mov(RBP, Rm::Reg(RSP));
+    asm.add_imm(Rm::Reg(RSP), 0);
+    let frame_size = asm.code.len() - 4;
+    asm.and_imm(Rm::Reg(RSP), -32);
+    frame_size
+}
+
+fn end(asm: &mut Asm) {
+    asm.vzeroupper();
+    asm.mov(RSP, Rm::Reg(RBP));
+    for r in CALLEE_SAVED.into_iter().rev() {
+        asm.pop(r);
+    }
+    asm.ret();
+}
+
+fn set_frame_size(asm: &mut Asm, at: usize, slots: u32) {
+    let bytes = SLOTS + 32 * slots as i32;
+    asm.code[at..at + 4].copy_from_slice(&(-bytes).to_le_bytes());
+}
+
+fn emit<'a>(out: &'a mut Assembler, kernel: &'a StageKernel, width: usize, whole: bool) -> Emit<'a> {
+    let mut copies = copies(kernel);
+    if whole {
+        copies = copies.min((kernel.lanes / width).max(1));
+    }
     let count = kernel.lane.accumulators.len() * copies;
     let in_registers = count <= 6;
     let accumulators = (0..kernel.lane.accumulators.len())
@@ -86,7 +177,7 @@ pub fn stage(out: &mut Assembler, kernel: &StageKernel, width: usize) -> usize {
     for half in [[0xff; 32], [0; 32]] {
         out.asm.pool.extend_from_slice(&half);
     }
-    let mut e = Emit {
+    Emit {
         out,
         kernel,
         width,
@@ -98,9 +189,9 @@ pub fn stage(out: &mut Assembler, kernel: &StageKernel, width: usize) -> usize {
         lanes: Lanes::Full(1),
         alloc: Alloc::default(),
         scratch_taken: false,
-    };
-    e.function();
-    copies
+        whole,
+        rest: None,
+    }
 }
 
 /// How many copies of the body to interleave: as many as registers allow, few for long bodies.
@@ -151,17 +242,9 @@ impl Emit<'_> {
         u8::from(self.width == 8 || ty.is_wide() || ty == Ty::Mask)
     }
 
-    pub(super) fn function(&mut self) {
+    /// The serial loops and lanes of the stage.
+    fn stage(&mut self) {
         let pointers = self.kernel.accesses.len().min(8);
-        let saved = [RBP, RBX, 12, 13, 14, 15];
-        for r in saved {
-            self.asm().push(r);
-        }
-        self.asm().mov(RBP, Rm::Reg(RSP));
-        self.asm().add_imm(Rm::Reg(RSP), 0);
-        let frame_size = self.asm().code.len() - 4;
-        self.asm().and_imm(Rm::Reg(RSP), -32);
-        self.asm().mov(RSI, Emit::word(0));
         for i in 0..pointers {
             let at = self.kernel.layout.pointers + i;
             self.asm().mov(R8 + i as u8, Emit::word(at));
@@ -174,7 +257,27 @@ impl Emit<'_> {
         let points: usize = self.kernel.serial.iter().product();
         let columns = self.kernel.lane.accumulators.len() > self.kernel.lane.rows;
         let (body, after) = (self.kernel.lane.body.clone(), self.kernel.lane.after.clone());
-        if columns {
+        if columns && self.kernel.columns_in_memory {
+            // Whole rows, one after the other, as they stand in memory.
+            let own = self.kernel.lane.rows..self.kernel.lane.accumulators.len();
+            self.blocks(self.copies, &|e, lanes| {
+                own.clone().for_each(|k| (0..lanes.copies()).for_each(|c| e.neutral(k, c)));
+                e.columns(lanes, true);
+            });
+            if points > 0 {
+                self.serial(0, &mut |e| {
+                    e.blocks(e.copies, &|e, lanes| {
+                        e.columns(lanes, false);
+                        e.code(&body, lanes);
+                        e.columns(lanes, true);
+                    });
+                });
+            }
+            self.blocks(self.copies, &|e, lanes| {
+                e.columns(lanes, false);
+                e.code(&after, lanes);
+            });
+        } else if columns {
             self.blocks(self.copies, &|e, lanes| {
                 for k in e.kernel.lane.rows..e.kernel.lane.accumulators.len() {
                     for c in 0..lanes.copies() {
@@ -200,25 +303,19 @@ impl Emit<'_> {
         for k in 0..self.kernel.lane.rows {
             self.fold(k);
         }
-        self.asm().vzeroupper();
-        self.asm().mov(RSP, Rm::Reg(RBP));
-        for r in saved.into_iter().rev() {
-            self.asm().pop(r);
-        }
-        self.asm().ret();
-        for slow in std::mem::take(&mut self.slow) {
-            self.slow_call(&slow);
-        }
-        let bytes = SLOTS + 32 * self.slots as i32;
-        self.asm().code[frame_size..frame_size + 4].copy_from_slice(&(-bytes).to_le_bytes());
     }
 
     /// The lanes in blocks of `copies` vectors, single vectors and the masked rest; long bodies, whose code is what costs, mask
     /// single vectors too.
     pub(super) fn blocks(&mut self, copies: usize, block: &dyn Fn(&mut Emit, Lanes)) {
         self.asm().zero(RDX);
-        let mut copies_done = false;
         let long = self.kernel.lane.body.insts.len() > LONG;
+        // The body at most twice, if it is long.
+        let rest = self.kernel.lanes % (copies * self.width);
+        if self.whole && (!long || copies == 1 || rest < self.width || rest % self.width == 0) {
+            return self.known_blocks(copies, block);
+        }
+        let mut copies_done = false;
         for lanes in [Lanes::Full(copies), Lanes::Full(1)] {
             if lanes == Lanes::Full(1) && (long || copies == 1) && copies_done {
                 continue;
@@ -269,6 +366,45 @@ impl Emit<'_> {
             self.asm().jmp(top);
         }
         self.asm().bind(end);
+    }
+
+    /// As [`Emit::blocks`] where the number of lanes is that of the kernel: what does not happen has no code.
+    fn known_blocks(&mut self, copies: usize, block: &dyn Fn(&mut Emit, Lanes)) {
+        let mut rest = self.kernel.lanes;
+        for copies in if copies > 1 { vec![copies, 1] } else { vec![1] } {
+            let step = copies * self.width;
+            let times = rest / step;
+            rest %= step;
+            if times == 0 {
+                continue;
+            }
+            let end = (self.kernel.lanes - rest) as i32;
+            let top = self.asm().label();
+            if times > 1 {
+                self.asm().align(16);
+            }
+            self.asm().bind(top);
+            block(self, Lanes::Full(copies));
+            self.asm().add_imm(Rm::Reg(RDX), step as i32);
+            if times > 1 {
+                self.asm().cmp_imm(Rm::Reg(RDX), end);
+                self.asm().jcc(Cond::Below, top);
+            }
+        }
+        if rest == 0 {
+            return;
+        }
+        self.asm().store_imm(Rm::Mem(RSP, COUNT), rest as i32);
+        for (scale, at) in [(2, MASK32), (3, MASK64)] {
+            if scale == 2 || self.width == 4 {
+                let mask = Rm::Pool(self.tail_masks + 32 - ((rest as u32) << scale));
+                self.asm().v(op::MOVUPS, 1, SCRATCH, 0, mask);
+                self.asm().v(op::MOVUPS_TO, 1, SCRATCH, 0, Rm::Mem(RSP, at));
+            }
+        }
+        self.rest = Some(rest);
+        block(self, Lanes::Tail);
+        self.rest = None;
     }
 
     /// The serial loops from depth `d` inwards around `inner`.

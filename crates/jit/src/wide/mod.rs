@@ -1,6 +1,7 @@
 //! The wide emitter: machine code of 256-bit vectors for stages, on x86-64 with AVX2, FMA and F16C.
 //!
-//! One function for each stage walks serial loops and lanes; its only argument is the address of the frame. Lanes go in blocks of several
+//! One function for each nest walks rows, stages, serial loops and lanes; where lanes are divided or a stage may fail, there is one for
+//! each stage. Its only argument is the address of the frame. Lanes go in blocks of several
 //! interleaved copies of the body, then single vectors, then one masked vector.
 
 mod access;
@@ -20,7 +21,7 @@ use cotangent_core::ops::Monoid;
 use rustc_hash::FxHashMap;
 
 use crate::error::JitError;
-use crate::frame::{Frame, PARTIAL_WORDS};
+use crate::frame::{Frame, PARTIAL_WORDS, ROWS};
 use crate::kernel::{Layout, StageKernel};
 use crate::lane::scalar::combine;
 use crate::lane::{Accumulator, Code, Ty};
@@ -31,6 +32,7 @@ use memory::CodeMemory;
 pub struct Assembler {
     asm: asm::Asm,
     known: FxHashMap<Key, WideStage>,
+    known_rows: FxHashMap<Vec<RowsKey>, WideRows>,
     /// What thunks are told; addresses are in the code.
     calls: Vec<Arc<thunk::Call>>,
     constants: FxHashMap<[u8; 32], u32>,
@@ -50,7 +52,12 @@ struct Key {
     strides: Vec<(i64, Vec<i64>)>,
     serial: Vec<usize>,
     layout: [usize; 4],
+    /// The words of each column accumulator, if they are in memory.
+    columns: Option<usize>,
 }
+
+/// What a stage adds to the function of rows: lanes, steps, and the scalars of its reductions.
+type RowsKey = (Key, usize, Vec<i64>, Vec<Option<u32>>);
 
 /// The function of a stage.
 #[derive(Clone, Debug)]
@@ -64,6 +71,35 @@ pub struct WideStage {
     /// The address, once the code is executable.
     pub entry: usize,
     accumulators: Vec<Accumulator>,
+}
+
+/// The function of the rows of a nest.
+#[derive(Clone, Debug)]
+pub struct WideRows {
+    /// Its place in the code.
+    pub offset: usize,
+    /// The places of the stages.
+    pub stages: Vec<usize>,
+    /// The address, once the code is executable.
+    pub entry: usize,
+}
+
+impl WideRows {
+    /// Runs `rows` rows, whose innermost outer indices follow one another, from the place of the frame; its pointers are moved behind them.
+    ///
+    /// # Safety
+    /// As [`WideStage::run`], for all stages and rows; there is at least one row.
+    pub unsafe fn run(&self, frame: Frame, rows: usize) {
+        frame.set(ROWS, rows as u64);
+        // SAFETY: `entry` is the address of a function that was emitted with this signature and convention.
+        let function: extern "sysv64" fn(*mut u64) = unsafe { std::mem::transmute(self.entry) };
+        function(frame.as_ptr());
+    }
+}
+
+/// The lanes of a vector.
+fn width(kernel: &StageKernel) -> usize {
+    if kernel.lane.wide { 4 } else { 8 }
 }
 
 /// Whether machine code combines the lanes of an accumulator, because that is an instruction or three.
@@ -87,39 +123,67 @@ pub fn available() -> bool {
     }
 }
 
+/// What the function of a stage depends on, or `None` where its strides do not fit instructions.
+fn key(kernel: &StageKernel) -> Option<Key> {
+    let fits = |s: &i64| s.unsigned_abs() < 1 << 25;
+    let serial: usize = kernel.serial.iter().product();
+    let small = |a: &crate::kernel::Place| {
+        fits(&a.lane)
+            && a.serial.iter().zip(&kernel.serial).all(|(s, n)| i32::try_from(*s as i128 * *n as i128).is_ok())
+    };
+    if !kernel.accesses.iter().all(small) || i32::try_from(serial).is_err() {
+        return None;
+    }
+    let Layout { scalars, serial, pointers, partials, .. } = kernel.layout;
+    Some(Key {
+        body: kernel.lane.body.clone(),
+        after: kernel.lane.after.clone(),
+        wide: kernel.lane.wide,
+        rows: kernel.lane.rows,
+        neutral: kernel.lane.accumulators.iter().map(Accumulator::neutral).collect(),
+        strides: kernel.accesses.iter().map(|a| (a.lane, a.serial.clone())).collect(),
+        serial: kernel.serial.clone(),
+        layout: [scalars, serial, pointers, partials],
+        columns: kernel.columns_in_memory.then(|| kernel.column_words()),
+    })
+}
+
 impl Assembler {
     /// Code for a stage, or `None` where its strides do not fit instructions: such stages run on tiles.
     pub fn stage(&mut self, kernel: &StageKernel) -> Option<WideStage> {
-        let fits = |s: &i64| s.unsigned_abs() < 1 << 25;
-        let serial: usize = kernel.serial.iter().product();
-        let small = |a: &crate::kernel::Place| {
-            fits(&a.lane)
-                && a.serial.iter().zip(&kernel.serial).all(|(s, n)| i32::try_from(*s as i128 * *n as i128).is_ok())
-        };
-        if !kernel.accesses.iter().all(small) || i32::try_from(serial).is_err() {
-            return None;
-        }
-        let Layout { scalars, serial, pointers, partials, .. } = kernel.layout;
-        let key = Key {
-            body: kernel.lane.body.clone(),
-            after: kernel.lane.after.clone(),
-            wide: kernel.lane.wide,
-            rows: kernel.lane.rows,
-            neutral: kernel.lane.accumulators.iter().map(Accumulator::neutral).collect(),
-            strides: kernel.accesses.iter().map(|a| (a.lane, a.serial.clone())).collect(),
-            serial: kernel.serial.clone(),
-            layout: [scalars, serial, pointers, partials],
-        };
+        let key = key(kernel)?;
         if let Some(known) = self.known.get(&key) {
             return Some(WideStage { accumulators: kernel.lane.accumulators.clone(), ..known.clone() });
         }
         self.asm.align(32);
         let offset = self.asm.code.len();
-        let lanes = if kernel.lane.wide { 4 } else { 8 };
+        let lanes = width(kernel);
         let copies = emit::stage(self, kernel, lanes);
         let stage = WideStage { offset, lanes, copies, entry: 0, accumulators: kernel.lane.accumulators.clone() };
         self.known.insert(key, stage.clone());
         Some(stage)
+    }
+
+    /// Code for all rows of a nest, or `None` where a stage has none, may fail, or has a reduction that machine code does not finish.
+    pub fn rows(&mut self, stages: &[StageKernel]) -> Option<WideRows> {
+        let finished = |a: &Accumulator| a.scalar.is_none() || folds(a);
+        let part = |k: &StageKernel| -> Option<RowsKey> {
+            let steps: Vec<i64> = k.accesses.iter().map(crate::kernel::Place::step).collect();
+            let fits = i32::try_from(k.lanes).is_ok() && steps.iter().all(|s| i32::try_from(*s).is_ok());
+            if !fits || k.fallible.is_some() || !k.lane.accumulators.iter().all(finished) {
+                return None;
+            }
+            Some((key(k)?, k.lanes, steps, k.lane.accumulators.iter().map(|a| a.scalar).collect()))
+        };
+        let key: Vec<RowsKey> = stages.iter().map(part).collect::<Option<_>>()?;
+        if let Some(known) = self.known_rows.get(&key) {
+            return Some(known.clone());
+        }
+        self.asm.align(32);
+        let offset = self.asm.code.len();
+        let rows = WideRows { offset, stages: emit::rows(self, stages), entry: 0 };
+        self.known_rows.insert(key, rows.clone());
+        Some(rows)
     }
 
     /// The place in the pool of 32 bytes.
@@ -134,6 +198,7 @@ impl Assembler {
     /// Makes the code executable.
     pub fn finish(&mut self) -> Result<(), JitError> {
         self.known = FxHashMap::default();
+        self.known_rows = FxHashMap::default();
         self.constants = FxHashMap::default();
         self.instructions = self.asm.code.len();
         if self.instructions > 0 {
