@@ -53,7 +53,7 @@ pub fn measure(workload: &Workload, seconds: f64) -> Result<Measured, Error> {
     Ok(Measured { first_call_ms, steady, peak_rss_mb, outputs })
 }
 
-/// Samples of one or more calls, at least [`SAMPLE`] long, for `seconds` after a warm-up of a fifth of that.
+/// Samples of one or more calls, at least a fifth of a millisecond long, for `seconds` after a warm-up of a fifth of that.
 pub fn steady<E>(seconds: f64, mut call: impl FnMut() -> Result<(), E>) -> Result<Steady, E> {
     let start = Instant::now();
     let mut warm = 0;

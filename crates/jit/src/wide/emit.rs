@@ -312,7 +312,7 @@ impl Emit<'_> {
         let long = self.kernel.lane.body.insts.len() > LONG;
         // The body at most twice, if it is long.
         let rest = self.kernel.lanes % (copies * self.width);
-        if self.whole && (!long || copies == 1 || rest < self.width || rest % self.width == 0) {
+        if self.whole && (!long || copies == 1 || rest < self.width || rest.is_multiple_of(self.width)) {
             return self.known_blocks(copies, block);
         }
         let mut copies_done = false;
