@@ -9,25 +9,13 @@ use cotangent::prelude::*;
 use cotangent::simplify::simplify;
 use cotangent::text::ir;
 use cotangent::transform::grad::grad_and_value;
+use cotangent_benches::workloads::scaling::ops_chain;
 
 const ROUNDS: usize = 5;
 
-/// `n` operations, five in turn, so that neither folding nor merging shortens the chain.
+/// The sum of a chain of `n` operations, none of which folds or merges with another.
 fn chain(n: usize) -> impl Fn(Tensor) -> Tensor {
-    move |x: Tensor| {
-        let mut y = x.clone();
-        for j in 0..n {
-            let c = 0.5 + j as f64 / (2 * n) as f64;
-            y = match j % 5 {
-                0 => y * c,
-                1 => y + &x,
-                2 => y.tanh(),
-                3 => y - c,
-                _ => y.cos(),
-            };
-        }
-        y.sum()
-    }
+    move |x| ops_chain(n)(x).sum()
 }
 
 /// The median time of `f` in milliseconds, and its last result.

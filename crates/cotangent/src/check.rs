@@ -38,11 +38,29 @@ pub(crate) fn leaves_like<T: Tree>(
         let expected = spec.clone();
         return Err(TransformError::Structure { transform, what: trees, like, expected, found }.into());
     }
-    for (index, (x, aval)) in leaves.iter().zip(avals).enumerate() {
-        if x.aval() != *aval {
+    each_like(transform, leaf, &leaves, avals)?;
+    Ok(leaves)
+}
+
+/// Checks that each tensor has its aval.
+fn each_like(transform: &'static str, what: &'static str, tensors: &[Tensor], avals: &[Aval]) -> Result<(), Error> {
+    for (index, (x, aval)) in tensors.iter().zip(avals).enumerate() {
+        if x.dtype() != aval.dtype || *x.shape() != aval.shape {
             let (expected, found) = (aval.to_string(), x.aval().to_string());
-            return Err(TransformError::Unlike { transform, what: leaf, index, expected, found }.into());
+            return Err(TransformError::Unlike { transform, what, index, expected, found }.into());
         }
     }
-    Ok(leaves)
+    Ok(())
+}
+
+/// Checks that `args` are one tensor for each of `avals`, of that aval.
+///
+/// *Errors*: another number; a tensor of another dtype or shape.
+pub(crate) fn arguments_like(transform: &'static str, args: &[Tensor], avals: &[Aval]) -> Result<(), Error> {
+    if args.len() != avals.len() {
+        let (expected, found) = (avals.len().to_string(), args.len().to_string());
+        let what = "number of arguments";
+        return Err(TransformError::Unlike { transform, what, index: args.len(), expected, found }.into());
+    }
+    each_like(transform, "argument", args, avals)
 }

@@ -1,10 +1,11 @@
 //! Functions over trees of tensors: closures, `fn`s, graphs, and transformed functions alike.
 
 use cotangent_core::Tensor;
-use cotangent_core::error::{Error, TransformError};
+use cotangent_core::error::Error;
 use cotangent_core::ir::{Graph, TreeSpec};
 
 use crate::apply::apply;
+use crate::check::arguments_like;
 use crate::tree::{Tree, checked_leaves};
 
 /// The arguments of a function: a tuple of trees.
@@ -133,18 +134,7 @@ impl<Args: Arguments> Function<Args> for Graph {
 
     fn call(&self, args: Args) -> Result<Vec<Tensor>, Error> {
         let (leaves, _) = checked_leaves(&args)?;
-        let params = self.param_avals();
-        let unlike = |what, index, expected: String, found: String| {
-            Err(TransformError::Unlike { transform: "graph", what, index, expected, found }.into())
-        };
-        if params.len() != leaves.len() {
-            return unlike("number of arguments", leaves.len(), params.len().to_string(), leaves.len().to_string());
-        }
-        for (i, (p, x)) in params.iter().zip(&leaves).enumerate() {
-            if *p != x.aval() {
-                return unlike("argument", i, p.to_string(), x.aval().to_string());
-            }
-        }
+        arguments_like("graph", &leaves, &self.param_avals())?;
         apply(self, &leaves)
     }
 

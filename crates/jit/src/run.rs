@@ -146,7 +146,7 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, d
                             frame.set(1, 0);
                             run(stage, frame);
                             for (k, a) in stage.lane.accumulators.iter().take(stage.lane.rows).enumerate() {
-                                frame.set_scalar(stage, a.scalar.unwrap_or(0), partial(stage, frame, k, a));
+                                frame.set_scalar(stage, a.scalar.unwrap_or(0), partial(frame, k));
                             }
                         }
                     }
@@ -222,8 +222,8 @@ unsafe fn chunks(stage: &StageKernel, frame: Frame, failure: &AtomicUsize) {
                 // SAFETY: the caller's; chunks have lanes of their own.
                 unsafe {
                     run(stage, frame);
-                    for (k, a) in stage.lane.accumulators.iter().take(rows).enumerate() {
-                        out.add(k * count + c).write(partial(stage, frame, k, a));
+                    for k in 0..rows {
+                        out.add(k * count + c).write(partial(frame, k));
                     }
                 }
                 if let Some(lane) = frame.failure() {
@@ -251,12 +251,11 @@ fn tree(xs: &mut [u64], a: &Accumulator) -> u64 {
     xs.first().copied().unwrap_or_else(|| a.neutral())
 }
 
-/// The row reduction `k` that a stage has left in the frame.
+/// The row reduction `k` that the last stage has left in the frame.
 ///
 /// # Safety
-/// The stage has run on the frame.
-unsafe fn partial(stage: &StageKernel, frame: Frame, k: usize, _a: &Accumulator) -> u64 {
-    let _ = stage;
+/// A stage with so many reductions has run on the frame.
+unsafe fn partial(frame: Frame, k: usize) -> u64 {
     // SAFETY: every executor leaves one word for each row reduction.
     unsafe { frame.partials().add(k * crate::frame::PARTIAL_WORDS).read() }
 }

@@ -3,11 +3,13 @@
 use std::fmt::Display;
 
 use cotangent_core::Tensor;
-use cotangent_core::error::{Error, TransformError};
+use cotangent_core::error::Error;
 use cotangent_core::ir::{Aval, Graph};
 use cotangent_jit::{Block, CallError, Compiled, Timed};
 use cotangent_loops::ir::LoopProgram;
 use smallvec::SmallVec;
+
+use crate::check::arguments_like;
 
 /// The elements of each argument.
 pub(super) type Inputs<'a> = SmallVec<[&'a [u8]; 16]>;
@@ -86,20 +88,9 @@ impl Executable {
     }
 
     fn inputs<'a>(&self, args: &'a [Tensor]) -> Result<Inputs<'a>, Error> {
-        let unlike = |what, index, expected: String, found: String| {
-            Error::from(TransformError::Unlike { transform: "compiled", what, index, expected, found })
-        };
-        if args.len() != self.params.len() {
-            return Err(unlike("number of arguments", 0, self.params.len().to_string(), args.len().to_string()));
-        }
-        let inputs = self.params.iter().zip(args).enumerate().map(|(i, (aval, x))| {
-            if x.dtype() != aval.dtype || *x.shape() != aval.shape {
-                return Err(unlike("argument", i, aval.to_string(), x.aval().to_string()));
-            }
-            let array = x.as_array().ok_or_else(|| failed(&self.name, "expected tensors with values"))?;
-            Ok(array.data().bytes())
-        });
-        inputs.collect()
+        arguments_like("compiled", args, &self.params)?;
+        let inputs: Option<Inputs> = args.iter().map(|x| Some(x.as_array()?.data().bytes())).collect();
+        inputs.ok_or_else(|| failed(&self.name, "expected tensors with values"))
     }
 
     /// What `take` makes of the results at `inputs`.

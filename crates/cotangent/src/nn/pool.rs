@@ -8,15 +8,15 @@ use super::Module;
 use super::pass::Layer;
 use super::python::{as_given, per_dim, truth, tuple};
 
-macro_rules! max_pool { ($($name:ident $dims:literal $method:ident;)*) => { $(
-    #[doc = concat!("The largest element of each window over the last ", $dims, " dims.")]
+macro_rules! pool { ($($(#[$doc:meta])* $name:ident $method:ident, |$layer:ident, $stride:ident| $repr:expr;)*) => { $(
+    $(#[$doc])*
     #[derive(Clone, Debug, Module)]
     #[module(extra_repr)]
     pub struct $name {
         /// The size of windows.
         #[module(config)]
         pub kernel_size: PerDim,
-        /// Stride (the kernel's size by default), padding, dilation and rounding.
+        /// Stride (the kernel's size by default), padding and rounding; dilation of the largest, and the divisor of the mean.
         #[module(config)]
         pub options: Pool,
     }
@@ -33,14 +33,8 @@ macro_rules! max_pool { ($($name:ident $dims:literal $method:ident;)*) => { $(
         }
 
         fn extra_repr(&self) -> String {
-            format!(
-                "kernel_size={}, stride={}, padding={}, dilation={}, ceil_mode={}",
-                as_given(&self.kernel_size),
-                as_given(self.options.stride.as_ref().unwrap_or(&self.kernel_size)),
-                as_given(&self.options.padding),
-                as_given(&self.options.dilation),
-                truth(self.options.ceil_mode),
-            )
+            let ($layer, $stride) = (self, self.options.stride.as_ref().unwrap_or(&self.kernel_size));
+            $repr
         }
     }
 
@@ -51,59 +45,33 @@ macro_rules! max_pool { ($($name:ident $dims:literal $method:ident;)*) => { $(
         }
     }
 )* } }
-max_pool! {
-    MaxPool1d 1 max_pool1d;
-    MaxPool2d 2 max_pool2d;
-    MaxPool3d 3 max_pool3d;
+pool! {
+    /// The largest element of each window over the last dim.
+    MaxPool1d max_pool1d, |layer, stride| max_repr(&layer.kernel_size, stride, &layer.options);
+    /// The largest element of each window over the last 2 dims.
+    MaxPool2d max_pool2d, |layer, stride| max_repr(&layer.kernel_size, stride, &layer.options);
+    /// The largest element of each window over the last 3 dims.
+    MaxPool3d max_pool3d, |layer, stride| max_repr(&layer.kernel_size, stride, &layer.options);
+    /// The mean of each window over the last dim.
+    // PyTorch's one-dimensional layer makes tuples of its numbers.
+    AvgPool1d avg_pool1d, |layer, stride| avg_repr(&layer.kernel_size, stride, &layer.options, |n| tuple(&per_dim(n, 1)));
+    /// The mean of each window over the last 2 dims.
+    AvgPool2d avg_pool2d, |layer, stride| avg_repr(&layer.kernel_size, stride, &layer.options, as_given);
+    /// The mean of each window over the last 3 dims.
+    AvgPool3d avg_pool3d, |layer, stride| avg_repr(&layer.kernel_size, stride, &layer.options, as_given);
 }
 
-macro_rules! avg_pool { ($($name:ident $dims:literal $method:ident;)*) => { $(
-    #[doc = concat!("The mean of each window over the last ", $dims, " dims.")]
-    #[derive(Clone, Debug, Module)]
-    #[module(extra_repr)]
-    pub struct $name {
-        /// The size of windows.
-        #[module(config)]
-        pub kernel_size: PerDim,
-        /// Stride (the kernel's size by default), padding, rounding, and what the sum is divided by.
-        #[module(config)]
-        pub options: Pool,
-    }
+fn max_repr(kernel_size: &PerDim, stride: &PerDim, options: &Pool) -> String {
+    format!(
+        "{}, dilation={}, ceil_mode={}",
+        avg_repr(kernel_size, stride, options, as_given),
+        as_given(&options.dilation),
+        truth(options.ceil_mode),
+    )
+}
 
-    impl $name {
-        /// Windows side by side.
-        pub fn new(kernel_size: impl Into<PerDim>) -> Self {
-            Self::with(kernel_size, Pool::default())
-        }
-
-        /// Windows with these options.
-        pub fn with(kernel_size: impl Into<PerDim>, options: Pool) -> Self {
-            $name { kernel_size: kernel_size.into(), options }
-        }
-
-        fn extra_repr(&self) -> String {
-            // PyTorch's one-dimensional layer makes tuples of its numbers.
-            let shown = |n: &PerDim| if $dims == 1 { tuple(&per_dim(n, 1)) } else { as_given(n) };
-            format!(
-                "kernel_size={}, stride={}, padding={}",
-                shown(&self.kernel_size),
-                shown(self.options.stride.as_ref().unwrap_or(&self.kernel_size)),
-                shown(&self.options.padding),
-            )
-        }
-    }
-
-    impl Layer for $name {
-        #[track_caller]
-        fn forward(&self, x: &Tensor) -> Tensor {
-            x.$method(self.kernel_size.clone(), &self.options)
-        }
-    }
-)* } }
-avg_pool! {
-    AvgPool1d 1 avg_pool1d;
-    AvgPool2d 2 avg_pool2d;
-    AvgPool3d 3 avg_pool3d;
+fn avg_repr(kernel_size: &PerDim, stride: &PerDim, options: &Pool, shown: impl Fn(&PerDim) -> String) -> String {
+    format!("kernel_size={}, stride={}, padding={}", shown(kernel_size), shown(stride), shown(&options.padding))
 }
 
 macro_rules! adaptive { ($($(#[$doc:meta])* $name:ident $size:ty, |$x:ident, $n:ident| $forward:expr, $shown:expr;)*) => { $(

@@ -62,13 +62,11 @@ pub(super) fn call(c: &Call) -> Answer {
     }
 }
 
-#[allow(clippy::unnecessary_wraps)] // What a theme answers.
 fn nothing() -> Answer {
     Ok(Some(vec![Value::None]))
 }
 
 /// A condition on which the program's results depend.
-#[allow(clippy::unnecessary_wraps)] // What a theme answers.
 fn checked(condition: Tensor, message: &str) -> Answer {
     Ok(Some(vec![Value::Check { condition, message: message.to_owned() }]))
 }
