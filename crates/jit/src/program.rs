@@ -13,7 +13,7 @@ use crate::frame::with_words;
 use crate::kernel::{NestKernel, prepare};
 use crate::memory::{ALIGN, Block};
 use crate::run::Buffers;
-use crate::wide::Assembler;
+use crate::wide::{Assembler, Isa};
 
 /// Which executor runs bodies.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -21,10 +21,25 @@ pub enum Path {
     /// The best one that the machine has.
     #[default]
     Auto,
+    /// Vectors of 512 bits: x86-64 with AVX-512 (F, BW, DQ and VL).
+    Wide512,
     /// Vectors of 256 bits: x86-64 with AVX2 and FMA.
     Wide256,
     /// The portable interpreter of tiles.
     Tiles,
+}
+
+impl Path {
+    /// The vector instructions of the path; none for tiles.
+    fn isa(self) -> Result<Option<Isa>, JitError> {
+        let needed = |isa: Isa, path| if isa.available() { Ok(Some(isa)) } else { Err(JitError::NoSuchPath { path }) };
+        match self {
+            Path::Auto => Ok([Isa::Avx512, Isa::Avx2].into_iter().find(|isa| isa.available())),
+            Path::Wide512 => needed(Isa::Avx512, "Wide512"),
+            Path::Wide256 => needed(Isa::Avx2, "Wide256"),
+            Path::Tiles => Ok(None),
+        }
+    }
 }
 
 /// How to compile.
@@ -76,7 +91,8 @@ pub struct Compiled {
     steps: Vec<Range<usize>>,
     arena_bytes: usize,
     peak_bytes: usize,
-    code: Assembler,
+    /// None on the portable path.
+    code: Option<Assembler>,
 }
 
 /// Compiles a program for this machine.
@@ -88,29 +104,25 @@ pub fn compile(program: &LoopProgram) -> Result<Compiled, JitError> {
 
 /// As [`compile`], with options.
 pub fn compile_with(program: &LoopProgram, options: CompileOptions) -> Result<Compiled, JitError> {
-    let available = crate::wide::available();
-    let path = match options.path {
-        Path::Auto if available => Path::Wide256,
-        Path::Auto | Path::Tiles => Path::Tiles,
-        Path::Wide256 if available => Path::Wide256,
-        Path::Wide256 => return Err(JitError::NoSuchPath { path: "Wide256" }),
-    };
-    let mut code = Assembler::default();
+    let mut code = options.path.isa()?.map(Assembler::new);
     let mut actions = Vec::with_capacity(program.steps.len());
     for step in &program.steps {
         actions.push(match step {
-            Step::Nest(nest) => Action::Nest(prepare(program, nest, path, &mut code)?),
+            Step::Nest(nest) => Action::Nest(prepare(program, nest, code.as_mut())?),
             Step::Routine(r) => Action::Routine(r.clone()),
         });
     }
-    code.finish()?;
+    let base = match &mut code {
+        Some(code) => code.finish()?,
+        None => 0,
+    };
     for action in &mut actions {
         if let Action::Nest(nest) = action {
             for wide in nest.stages.iter_mut().filter_map(|s| s.wide.as_mut()) {
-                wide.entry = code.base() + wide.offset;
+                wide.entry = base + wide.offset;
             }
             if let Some(walk) = &mut nest.walk {
-                walk.entry = code.base() + walk.offset;
+                walk.entry = base + walk.offset;
             }
         }
     }
@@ -273,12 +285,12 @@ impl Compiled {
                     .collect(),
             })
             .collect();
-        disassembly(self.code.instructions(), &entries)
+        disassembly(self.code.as_ref().map_or(&[], Assembler::instructions), &entries)
     }
 
     /// The bytes of machine code.
     pub fn code_bytes(&self) -> usize {
-        self.code.code_bytes()
+        self.code.as_ref().map_or(0, Assembler::code_bytes)
     }
 }
 
