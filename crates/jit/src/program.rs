@@ -1,6 +1,7 @@
 //! A compiled program: its memory plan and its calls.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use cotangent_loops::ir::{LoopProgram, Role, Routine, Step};
@@ -18,7 +19,7 @@ use crate::wide::{Assembler, Isa};
 /// Which executor runs bodies.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Path {
-    /// The best one that the machine has.
+    /// The one that the environment variable `COTANGENT_PATH` names (`wide512`, `wide256` or `tiles`), else the best one that the machine has.
     #[default]
     Auto,
     /// Vectors of 512 bits: x86-64 with AVX-512 (F, BW, DQ and VL).
@@ -30,11 +31,25 @@ pub enum Path {
 }
 
 impl Path {
+    /// What the environment says; anything else than a path's name leaves the choice to us.
+    fn configured() -> Path {
+        static PATH: OnceLock<Path> = OnceLock::new();
+        *PATH.get_or_init(|| match std::env::var("COTANGENT_PATH").as_deref() {
+            Ok("wide512") => Path::Wide512,
+            Ok("wide256") => Path::Wide256,
+            Ok("tiles") => Path::Tiles,
+            Ok(_) | Err(_) => Path::Auto,
+        })
+    }
+
     /// The vector instructions of the path; none for tiles.
     fn isa(self) -> Result<Option<Isa>, JitError> {
         let needed = |isa: Isa, path| if isa.available() { Ok(Some(isa)) } else { Err(JitError::NoSuchPath { path }) };
         match self {
-            Path::Auto => Ok([Isa::Avx512, Isa::Avx2].into_iter().find(|isa| isa.available())),
+            Path::Auto => match Path::configured() {
+                Path::Auto => Ok([Isa::Avx512, Isa::Avx2].into_iter().find(|isa| isa.available())),
+                path => path.isa(),
+            },
             Path::Wide512 => needed(Isa::Avx512, "Wide512"),
             Path::Wide256 => needed(Isa::Avx2, "Wide256"),
             Path::Tiles => Ok(None),
