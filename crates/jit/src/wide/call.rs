@@ -30,7 +30,7 @@ impl Emit<'_> {
         let fast = guard.map(|(_, fast)| (self.rm(code, fast, c), fast.ty));
         let operands = [0, 1].map(|k: usize| (self.rm(code, args[k], c), args[k].ty));
         let tail_mask = if self.isa == Isa::Avx512 && self.lanes == Lanes::Tail { 1 << (MASKS + TAIL) } else { 0 };
-        let saved = self.alloc.in_use() | self.accumulator_registers() | tail_mask;
+        let saved = self.alloc.in_use() | self.pinned_registers() | tail_mask;
         // The result takes the register of the fast value where that dies; room is made before the code forks.
         let inherited = guard.and_then(|(_, fast)| match self.alloc.loc((c, fast.id)) {
             Loc::Reg(r) if self.alloc.owns((c, fast.id), r) && self.alloc.dies(fast.id, i) => Some((fast, r)),

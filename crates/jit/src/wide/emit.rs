@@ -8,6 +8,7 @@ use super::alloc::{Alloc, Loc};
 use super::asm::gpr::{R8, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP};
 use super::asm::{Asm, Cond, Label, Rm};
 use super::isa::Isa;
+use super::keep::{self, Kept};
 use super::{Assembler, op, thunk};
 use crate::frame::{HEADER, ROWS};
 use crate::kernel::StageKernel;
@@ -84,7 +85,12 @@ pub(super) struct Emit<'a> {
     pub(super) whole: bool,
     /// The lanes of the masked vector, where they are known.
     pub(super) rest: Option<usize>,
+    /// The registers of constants and row scalars.
+    pub(super) kept: Kept,
 }
+
+/// Registers for values, whatever else there is.
+const MIN_VALUES: usize = 8;
 
 /// General registers that functions save.
 const CALLEE_SAVED: [u8; 6] = [RBP, RBX, 12, 13, 14, 15];
@@ -173,9 +179,12 @@ fn set_frame_size(asm: &mut Asm, at: usize, slots: u32) {
 
 fn emit<'a>(out: &'a mut Assembler, kernel: &'a StageKernel, width: usize, whole: bool) -> Emit<'a> {
     let isa = out.asm.isa();
-    let mut copies = copies(kernel, isa);
+    let most = most_alive(&kernel.lane.body, isa);
+    let mut copies = copies(kernel, isa, most);
+    let mut blocks = usize::MAX;
     if whole {
         copies = copies.min((kernel.lanes / width).max(1));
+        blocks = kernel.lanes.div_ceil(width);
     }
     let count = kernel.lane.accumulators.len() * copies;
     let in_registers = count <= isa.accumulators();
@@ -183,6 +192,9 @@ fn emit<'a>(out: &'a mut Assembler, kernel: &'a StageKernel, width: usize, whole
     let accumulators = (0..kernel.lane.accumulators.len())
         .map(|k| if in_registers { Loc::Reg(first - (k * copies) as u8) } else { Loc::Slot((k * copies) as u32) })
         .collect();
+    let taken = if in_registers { count } else { 0 };
+    let spare: Vec<u8> = (0..=first).rev().filter(|r| isa.vectors() >> r & 1 == 1).skip(taken).collect();
+    let spare = &spare[..spare.len().saturating_sub((copies * most).max(MIN_VALUES))];
     let tail_masks = match isa {
         Isa::Avx2 => out.constant(&[[0xff; 32], [0; 32]].concat()),
         Isa::Avx512 => 0,
@@ -202,28 +214,34 @@ fn emit<'a>(out: &'a mut Assembler, kernel: &'a StageKernel, width: usize, whole
         scratch_taken: false,
         whole,
         rest: None,
+        kept: keep::choose(kernel, blocks, spare),
     }
 }
 
-/// How many copies of the body to interleave: as many as registers allow, few for long bodies.
-fn copies(kernel: &StageKernel, isa: Isa) -> usize {
-    let code = &kernel.lane.body;
-    let accumulators = kernel.lane.accumulators.len();
+/// The most values of a body that are in vector registers at once; constants are operands in memory, accumulators have registers of their own.
+fn most_alive(code: &Code, isa: Isa) -> usize {
     let mut uses = vec![0usize; code.insts.len()];
     for (i, inst) in code.insts.iter().enumerate() {
         inst.op.operands(|v| uses[v.id as usize] = i);
     }
-    // The most values that live at once; constants are operands in memory, accumulators have registers of their own.
-    let mut ends = vec![0i32; code.insts.len() + 1];
-    let (mut live, mut most) = (0i32, 1);
+    let mut ends = vec![0usize; code.insts.len() + 1];
+    let (mut live, mut most) = (0, 1);
     for (i, inst) in code.insts.iter().enumerate() {
         live -= ends[i];
-        if !matches!(inst.op, Op::Const(_) | Op::Acc(_)) && uses[i] > i {
+        let elsewhere = matches!(inst.op, Op::Const(_) | Op::Acc(_)) || (inst.ty == Ty::Mask && isa.masks() != 0);
+        if !elsewhere && uses[i] > i {
             live += 1;
             ends[uses[i]] += 1;
         }
         most = most.max(live);
     }
+    most
+}
+
+/// How many copies of the body to interleave: as many as registers allow, few for long bodies.
+fn copies(kernel: &StageKernel, isa: Isa, most: usize) -> usize {
+    let code = &kernel.lane.body;
+    let accumulators = kernel.lane.accumulators.len();
     let calls = code.insts.iter().any(|i| matches!(i.op, Op::Call(_, _, _, None)));
     // Measured: the longer a body, the more latency there is to hide, and the more spills that is worth.
     let room = match (isa, code.insts.len() > 100) {
@@ -232,7 +250,7 @@ fn copies(kernel: &StageKernel, isa: Isa) -> usize {
         (Isa::Avx512, false) => 40,
         (Isa::Avx512, true) => 48,
     };
-    let fits = |c: &usize| c * most as usize + accumulators * c <= room && accumulators * c <= isa.accumulators() + 2;
+    let fits = |c: &usize| c * most + accumulators * c <= room && accumulators * c <= isa.accumulators() + 2;
     if calls { 1 } else { [4, 3, 2].into_iter().find(fits).unwrap_or(1) }
 }
 
@@ -271,6 +289,7 @@ impl Emit<'_> {
             let at = self.kernel.layout.pointers + i;
             self.asm().mov(R8 + i as u8, Emit::word(at));
         }
+        self.load_kept();
         for k in 0..self.kernel.lane.rows {
             for c in 0..self.copies {
                 self.neutral(k, c);
@@ -487,9 +506,10 @@ impl Emit<'_> {
         Rm::Mem(RSP, SLOTS + self.isa.bytes() as i32 * s as i32)
     }
 
-    /// The registers of accumulators.
-    pub(super) fn accumulator_registers(&self) -> u64 {
-        self.accumulators.iter().fold(0, |m, a| match a {
+    /// The registers of accumulators and of what is kept.
+    pub(super) fn pinned_registers(&self) -> u64 {
+        let kept = self.kept.values().fold(0, |m, r| m | 1 << r);
+        self.accumulators.iter().fold(kept, |m, a| match a {
             Loc::Reg(r) => (0..self.copies as u8).fold(m, |m, c| m | 1 << (r - c)),
             Loc::Slot(_) | Loc::None => m,
         })
@@ -498,8 +518,9 @@ impl Emit<'_> {
     /// Straight-line code for the lanes of a block.
     pub(super) fn code(&mut self, code: &Code, lanes: Lanes) {
         self.lanes = lanes;
-        let pinned = self.accumulator_registers();
-        let first = if pinned == 0 { (self.accumulators.len() * self.copies) as u32 } else { 0 };
+        let pinned = self.pinned_registers();
+        let in_registers = self.accumulators.iter().any(|a| matches!(a, Loc::Reg(_)));
+        let first = if !in_registers { (self.accumulators.len() * self.copies) as u32 } else { 0 };
         let free = self.isa.vectors() | self.isa.masks();
         self.alloc = Alloc::new(uses(code), lanes.copies(), free & !pinned, first);
         for i in 0..code.insts.len() {

@@ -33,6 +33,9 @@ impl Emit<'_> {
 
     /// A value as a register operand.
     pub(super) fn reg(&mut self, code: &Code, v: V, c: usize, at: u32) -> u8 {
+        if let Some(r) = self.kept(&code.insts[v.id as usize]) {
+            return r;
+        }
         if let Op::Const(bits) = code.insts[v.id as usize].op {
             let ty = code.insts[v.id as usize].ty;
             let value = self.constant(bits, ty);
@@ -58,6 +61,9 @@ impl Emit<'_> {
 
     /// A value as the last operand.
     pub(super) fn rm(&mut self, code: &Code, v: V, c: usize) -> Rm {
+        if let Some(r) = self.kept(&code.insts[v.id as usize]) {
+            return Rm::Reg(r);
+        }
         if let Op::Const(bits) = code.insts[v.id as usize].op {
             return self.constant(bits, code.insts[v.id as usize].ty);
         }
@@ -69,6 +75,11 @@ impl Emit<'_> {
             Loc::Slot(s) => self.slot(s),
             Loc::None => unreachable!("values are defined before they are used"),
         }
+    }
+
+    /// Whether a value is a constant that stands in memory.
+    fn in_pool(&self, code: &Code, v: V) -> bool {
+        Emit::is_const(code, v) && self.kept(&code.insts[v.id as usize]).is_none()
     }
 
     pub(super) fn is_const(code: &Code, v: V) -> bool {
@@ -124,6 +135,7 @@ impl Emit<'_> {
         let (ty, l) = (inst.ty, self.l(inst.ty));
         match inst.op {
             Op::Const(_) => return,
+            Op::Scalar(_) if self.kept(&inst).is_some() => {}
             _ if self.mask_inst(code, i, c) => {}
             Op::Load(a, mem) => {
                 let d = self.take((c, i), i);
@@ -165,7 +177,7 @@ impl Emit<'_> {
             },
             Op::SetAcc(k, v) => self.set_accumulator(code, k as usize, v, c, i),
             Op::Bin(b, x, y) => {
-                let (x, y) = if op::commutes(b) && Emit::is_const(code, x) { (y, x) } else { (x, y) };
+                let (x, y) = if op::commutes(b) && self.in_pool(code, x) { (y, x) } else { (x, y) };
                 let (p, q) = (self.reg(code, x, c, i), self.rm(code, y, c));
                 let d = self.result(code, i, c);
                 self.asm().v(op::bin(b, ty), l, d, p, q);
@@ -242,9 +254,7 @@ impl Emit<'_> {
 
     pub(super) fn broadcast(&mut self, word: usize, ty: Ty, c: usize, i: u32) {
         let d = self.take((c, i), i);
-        let l = self.l(ty);
-        let spread = if self.lanes_are_wide(ty) { op::BROADCAST64 } else { op::BROADCAST32 };
-        self.asm().v(spread, l, d, 0, Emit::word(word));
+        self.spread(d, Emit::word(word), ty);
     }
 
     /// `d = if mask { one } else { other }`; the mask is a vector or, with AVX-512, the number of a mask register.
@@ -337,10 +347,10 @@ impl Emit<'_> {
         };
         let form = |order: u8| Vop(2, 1, u8::from(ty.is_wide()), base + order);
         let (f132, f213, f231) = (form(0), form(0x10), form(0x20));
-        let constant = |v: V| Emit::is_const(code, v);
-        let (x, y) = if constant(x) { (y, x) } else { (x, y) };
+        let [x_in_pool, y_in_pool, z_in_pool] = [x, y, z].map(|v| self.in_pool(code, v));
+        let (x, y, y_in_pool) = if x_in_pool { (y, x, true) } else { (x, y, y_in_pool) };
         let hint = self.hint(code, i, c);
-        let in_accumulator = hint.is_some_and(|r| self.alloc.loc((c, z.id)) == Loc::Reg(r) && !constant(z));
+        let in_accumulator = hint.is_some_and(|r| self.alloc.loc((c, z.id)) == Loc::Reg(r) && !z_in_pool);
         // Operands in registers first, so that what dies is known.
         let p = self.reg(code, x, c, i);
         if let Some(d) = hint.filter(|_| in_accumulator) {
@@ -357,7 +367,7 @@ impl Emit<'_> {
             e.alloc.put((c, i), r);
         };
         let same = x.id == y.id;
-        if let Some(r) = dying(self, x).filter(|_| !constant(y) && (z.id != x.id)) {
+        if let Some(r) = dying(self, x).filter(|_| !y_in_pool && (z.id != x.id)) {
             let q = if same { r } else { self.reg(code, y, c, i) };
             let s = self.rm(code, z, c);
             give(self, x, r);
@@ -370,7 +380,7 @@ impl Emit<'_> {
             let q = self.rm(code, y, c);
             give(self, z, r);
             self.asm().v(f231, l, r, p, q);
-        } else if let Some(r) = dying(self, x).filter(|_| constant(y) && z.id != x.id) {
+        } else if let Some(r) = dying(self, x).filter(|_| y_in_pool && z.id != x.id) {
             let s = self.reg(code, z, c, i);
             let q = self.rm(code, y, c);
             give(self, x, r);

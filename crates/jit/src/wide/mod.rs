@@ -12,6 +12,7 @@ mod call;
 mod emit;
 mod inst;
 mod isa;
+mod keep;
 mod mask;
 mod memory;
 mod op;
