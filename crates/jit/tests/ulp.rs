@@ -24,7 +24,7 @@ fn ulps(got: f32, exact: f64) -> f64 {
 }
 
 /// Those that are expanded into vector operations; the others are the reference's own rows, rounded from `f64`.
-const EXPANDED: [Unary; 31] = [
+const EXPANDED: [Unary; 33] = [
     Unary::Sqrt,
     Unary::Rsqrt,
     Unary::Reciprocal,
@@ -49,6 +49,8 @@ const EXPANDED: [Unary; 31] = [
     Unary::Tanh,
     Unary::Sigmoid,
     Unary::Erf,
+    Unary::Erfc,
+    Unary::Erfinv,
     Unary::Floor,
     Unary::Ceil,
     Unary::Trunc,
