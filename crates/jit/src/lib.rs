@@ -5,6 +5,7 @@
 //! This is the only crate with `unsafe`; what makes it sound are the invariants P1 to P5 of [`cotangent_loops::ir`] and the lengths that
 //! [`Compiled::call`] checks.
 
+mod arithmetic;
 mod array;
 mod chain;
 mod disassembly;

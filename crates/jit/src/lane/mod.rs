@@ -4,6 +4,7 @@
 //! all executors: the tile interpreter and the wide emitter run the same lane code and give the same bits. Values are 32 or 64 bits
 //! wide, or masks; the narrow dtypes live in `I32` and `F32` and are wrapped or rounded after each op.
 
+mod builder;
 mod convert;
 mod expand;
 mod float;
@@ -11,11 +12,10 @@ mod integer;
 mod math;
 pub mod scalar;
 
-use rustc_hash::FxHashMap;
-
 use cotangent_core::ir::DType;
 use cotangent_core::ops::Monoid;
 
+use builder::Builder;
 pub use expand::{Expanded, expand};
 pub use scalar::ScalarCall;
 
@@ -344,181 +344,5 @@ impl Accumulator {
     /// The bits of the neutral element, as its type holds it.
     pub fn neutral(&self) -> u64 {
         scalar::bits(cotangent_loops::interp::neutral(self.monoid, self.dtype), Ty::of(self.dtype))
-    }
-}
-
-/// Makes lane code; constants exist once.
-pub struct Builder {
-    code: Code,
-    known: FxHashMap<Inst, u32>,
-    ops: OpSet,
-}
-
-impl Builder {
-    fn new(ops: OpSet) -> Self {
-        Builder { code: Code::default(), known: FxHashMap::default(), ops }
-    }
-
-    fn push(&mut self, op: Op, ty: Ty) -> V {
-        let inst = Inst { op, ty };
-        // Loads move over no store, and accumulators change: neither is shared.
-        let pure = !op.has_effect() && !matches!(op, Op::Load(..) | Op::Acc(_));
-        if pure {
-            if let Some(id) = self.known.get(&inst) {
-                return V { id: *id, ty };
-            }
-        }
-        let id = self.code.insts.len() as u32;
-        if pure {
-            self.known.insert(inst, id);
-        }
-        self.code.insts.push(inst);
-        V { id, ty }
-    }
-
-    fn constant(&mut self, bits: u64, ty: Ty) -> V {
-        self.push(Op::Const(bits), ty)
-    }
-
-    /// A float constant of `ty`.
-    fn f(&mut self, x: f64, ty: Ty) -> V {
-        let bits = match ty {
-            Ty::F32 => u64::from((x as f32).to_bits()),
-            Ty::F64 => x.to_bits(),
-            Ty::I32 | Ty::I64 | Ty::Mask => unreachable!("lane code: a float constant of {ty:?}"),
-        };
-        self.constant(bits, ty)
-    }
-
-    /// An integer constant of `ty`.
-    fn i(&mut self, x: i64, ty: Ty) -> V {
-        self.constant(if ty.is_wide() { x.cast_unsigned() } else { u64::from(x as u32) }, ty)
-    }
-
-    fn is_const(&self, v: V) -> Option<u64> {
-        match self.code.insts[v.id as usize].op {
-            Op::Const(bits) => Some(bits),
-            _ => None,
-        }
-    }
-
-    fn bin(&mut self, op: Bin, a: V, b: V) -> V {
-        debug_assert_eq!(a.ty, b.ty, "{op:?}");
-        let folded = if a.ty == Ty::Mask { self.fold_mask(op, a, b) } else { None };
-        folded.unwrap_or_else(|| self.push(Op::Bin(op, a, b), a.ty))
-    }
-    /// An operation of masks with a constant, which is no operation at all unless it negates.
-    fn fold_mask(&mut self, op: Bin, a: V, b: V) -> Option<V> {
-        let (x, y) = (self.is_const(a).map(|bits| bits != 0), self.is_const(b).map(|bits| bits != 0));
-        match (op, x, y) {
-            (Bin::And, Some(true), _) | (Bin::Or | Bin::Xor, Some(false), _) | (Bin::AndNot, Some(false), _) => Some(b),
-            (Bin::And, _, Some(true)) | (Bin::Or | Bin::Xor, _, Some(false)) => Some(a),
-            (Bin::And, Some(false), _) | (Bin::Or, Some(true), _) => Some(a),
-            (Bin::And | Bin::AndNot, _, Some(false)) | (Bin::Or, _, Some(true)) => Some(b),
-            (Bin::AndNot, Some(true), _) => Some(self.constant(0, Ty::Mask)),
-            (Bin::AndNot, _, Some(true)) => Some(self.not(a)),
-            (Bin::Xor, Some(true), Some(true)) => Some(self.constant(0, Ty::Mask)),
-            (Bin::Xor, Some(true), None) => Some(self.not(b)),
-            _ => None,
-        }
-    }
-    fn add(&mut self, a: V, b: V) -> V {
-        self.bin(Bin::Add, a, b)
-    }
-    fn sub(&mut self, a: V, b: V) -> V {
-        self.bin(Bin::Sub, a, b)
-    }
-    fn mul(&mut self, a: V, b: V) -> V {
-        self.bin(Bin::Mul, a, b)
-    }
-    fn div(&mut self, a: V, b: V) -> V {
-        self.bin(Bin::Div, a, b)
-    }
-    fn and(&mut self, a: V, b: V) -> V {
-        self.bin(Bin::And, a, b)
-    }
-    fn or(&mut self, a: V, b: V) -> V {
-        self.bin(Bin::Or, a, b)
-    }
-    fn xor(&mut self, a: V, b: V) -> V {
-        self.bin(Bin::Xor, a, b)
-    }
-    /// `a·b + c`
-    fn fma(&mut self, a: V, b: V, c: V) -> V {
-        self.push(Op::Fused(Fused::Add, a, b, c), c.ty)
-    }
-    /// `c − a·b`
-    fn fnma(&mut self, a: V, b: V, c: V) -> V {
-        self.push(Op::Fused(Fused::NegAdd, a, b, c), c.ty)
-    }
-    fn cmp(&mut self, p: Pred, a: V, b: V) -> V {
-        debug_assert_eq!(a.ty, b.ty, "{p:?}");
-        self.push(Op::Cmp(p, a, b), Ty::Mask)
-    }
-    fn lt(&mut self, a: V, b: V) -> V {
-        self.cmp(Pred::Lt, a, b)
-    }
-    fn is_nan(&mut self, a: V) -> V {
-        self.cmp(Pred::Unordered, a, a)
-    }
-    fn select(&mut self, mask: V, a: V, b: V) -> V {
-        debug_assert_eq!(a.ty, b.ty, "select");
-        debug_assert_eq!(mask.ty, Ty::Mask, "select");
-        if let Some(bits) = self.is_const(mask) {
-            return if bits == 0 { b } else { a };
-        }
-        if a.ty == Ty::Mask {
-            let (a, b) = (self.and(mask, a), self.bin(Bin::AndNot, mask, b));
-            return self.or(a, b);
-        }
-        self.push(Op::Select(mask, a, b), a.ty)
-    }
-    fn not(&mut self, mask: V) -> V {
-        let ones = self.constant(u64::MAX, Ty::Mask);
-        self.xor(mask, ones)
-    }
-    fn round(&mut self, to: RoundTo, a: V) -> V {
-        self.push(Op::Round(to, a), a.ty)
-    }
-    fn part(&mut self, part: Part, a: V) -> V {
-        self.push(Op::Part(part, a), a.ty)
-    }
-    fn shift(&mut self, s: Shift, a: V, n: u8) -> V {
-        self.push(Op::Shift(s, a, n), a.ty)
-    }
-    fn conv(&mut self, c: Conv, a: V) -> V {
-        let ty = match c {
-            Conv::F32ToF64 | Conv::I32ToF64 | Conv::I64ToF64 => Ty::F64,
-            Conv::F64ToF32 | Conv::I32ToF32 | Conv::I64ToF32 | Conv::RoundF16 => Ty::F32,
-            Conv::F32ToI32 | Conv::F64ToI32 | Conv::I64ToI32 => Ty::I32,
-            Conv::I32ToI64 | Conv::F64ToI64 => Ty::I64,
-        };
-        self.push(Op::Conv(c, a), ty)
-    }
-    fn call(&mut self, call: ScalarCall, a: V, b: V, guard: Option<(V, V)>) -> V {
-        let ty = call.result();
-        self.push(Op::Call(call, a, b, guard), ty)
-    }
-    /// The polynomial with these coefficients, highest power first.
-    fn poly(&mut self, x: V, coefficients: &[f64]) -> V {
-        let mut p = self.f(coefficients[0], x.ty);
-        for c in &coefficients[1..] {
-            let c = self.f(*c, x.ty);
-            p = self.fma(p, x, c);
-        }
-        p
-    }
-    fn sign_bit(&mut self, ty: Ty) -> V {
-        self.f(-0.0, ty)
-    }
-    fn fabs(&mut self, x: V) -> V {
-        let sign = self.sign_bit(x.ty);
-        self.bin(Bin::AndNot, sign, x)
-    }
-    /// `magnitude` (not negative) with the sign of `x`.
-    fn with_sign(&mut self, magnitude: V, x: V) -> V {
-        let sign = self.sign_bit(x.ty);
-        let sign = self.and(x, sign);
-        self.or(magnitude, sign)
     }
 }

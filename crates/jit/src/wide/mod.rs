@@ -8,14 +8,15 @@ mod access;
 mod accumulate;
 mod alloc;
 mod asm;
+mod blocks;
 mod call;
 mod emit;
 mod inst;
 mod isa;
-mod keep;
 mod mask;
 mod memory;
 mod op;
+mod pressure;
 mod thunk;
 
 use std::sync::Arc;

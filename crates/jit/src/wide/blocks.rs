@@ -1,0 +1,155 @@
+//! Loops: serial ones, and those that walk lanes.
+
+use super::asm::gpr::{R8, RAX, RCX, RDX, RSI, RSP};
+use super::asm::{Cond, Rm};
+use super::emit::{COUNT, Emit, LONG, Lanes, MASK32, MASK64, SCRATCH, TAIL};
+use super::isa::Isa;
+use super::op;
+
+impl Emit<'_> {
+    /// The lanes in blocks of `copies` vectors, single vectors and the masked rest; long bodies, whose code is what costs, mask
+    /// single vectors too.
+    pub(super) fn blocks(&mut self, copies: usize, block: &dyn Fn(&mut Emit, Lanes)) {
+        self.asm().zero(RDX);
+        let long = self.kernel.lane.body.insts.len() > LONG;
+        // The body at most twice, if it is long.
+        let rest = self.kernel.lanes % (copies * self.width);
+        if self.whole && (!long || copies == 1 || rest < self.width || rest.is_multiple_of(self.width)) {
+            return self.known_blocks(copies, block);
+        }
+        let mut copies_done = false;
+        for lanes in [Lanes::Full(copies), Lanes::Full(1)] {
+            if lanes == Lanes::Full(1) && (long || copies == 1) && copies_done {
+                continue;
+            }
+            copies_done = true;
+            let step = (lanes.copies() * self.width) as i32;
+            let (top, end) = (self.asm().label(), self.asm().label());
+            self.asm().lea(RAX, Rm::Mem(RDX, step));
+            self.asm().cmp(RAX, Rm::Reg(RSI));
+            self.asm().jcc(Cond::Above, end);
+            self.asm().align(16);
+            self.asm().bind(top);
+            block(self, lanes);
+            self.asm().add_imm(Rm::Reg(RDX), step);
+            self.asm().lea(RAX, Rm::Mem(RDX, step));
+            self.asm().cmp(RAX, Rm::Reg(RSI));
+            self.asm().jcc(Cond::BelowEqual, top);
+            self.asm().bind(end);
+        }
+        let (top, end) = (self.asm().label(), self.asm().label());
+        self.asm().bind(top);
+        self.asm().cmp(RDX, Rm::Reg(RSI));
+        self.asm().jcc(Cond::AboveEqual, end);
+        // The masks are windows of ones followed by zeros that begin `rest` lanes before the zeros.
+        self.asm().mov(RAX, Rm::Reg(RSI));
+        self.asm().sub(RAX, Rm::Reg(RDX));
+        let width = self.width as i32;
+        if long {
+            let rest = self.asm().label();
+            self.asm().cmp_imm(Rm::Reg(RAX), width);
+            self.asm().jcc(Cond::BelowEqual, rest);
+            self.asm().mov_imm(RAX, width as u64);
+            self.asm().bind(rest);
+        }
+        self.asm().mov_to(Rm::Mem(RSP, COUNT), RAX, 8);
+        match self.isa {
+            Isa::Avx2 => {
+                self.asm().neg(RAX);
+                let table = self.tail_masks;
+                self.asm().lea(RCX, Rm::Pool(table));
+                self.tail_vectors(&|scale| Rm::Index(RCX, RAX, scale, 32));
+            }
+            Isa::Avx512 => {
+                self.asm().mov_imm(RCX, 0xffff);
+                self.asm().scalar(op::BZHI, 0, RCX, RAX, Rm::Reg(RCX));
+                self.asm().scalar(op::KMOV_GPR, 0, TAIL, 0, Rm::Reg(RCX));
+            }
+        }
+        block(self, Lanes::Tail);
+        if long {
+            self.asm().add_imm(Rm::Reg(RDX), width);
+            self.asm().jmp(top);
+        }
+        self.asm().bind(end);
+    }
+
+    /// Puts the masks of AVX2 on the stack, for lanes of 32 and, where there are some, 64 bits; `window` says where they begin in the table.
+    fn tail_vectors(&mut self, window: &dyn Fn(u8) -> Rm) {
+        for (scale, at) in [(2, MASK32), (3, MASK64)] {
+            if scale == 2 || self.kernel.lane.wide {
+                self.asm().v(op::MOVUPS, 1, SCRATCH, 0, window(scale));
+                self.asm().v(op::MOVUPS_TO, 1, SCRATCH, 0, Rm::Mem(RSP, at));
+            }
+        }
+    }
+
+    /// As [`Emit::blocks`] where the number of lanes is that of the kernel: what does not happen has no code.
+    fn known_blocks(&mut self, copies: usize, block: &dyn Fn(&mut Emit, Lanes)) {
+        let mut rest = self.kernel.lanes;
+        for copies in if copies > 1 { vec![copies, 1] } else { vec![1] } {
+            let step = copies * self.width;
+            let times = rest / step;
+            rest %= step;
+            if times == 0 {
+                continue;
+            }
+            let end = (self.kernel.lanes - rest) as i32;
+            let top = self.asm().label();
+            if times > 1 {
+                self.asm().align(16);
+            }
+            self.asm().bind(top);
+            block(self, Lanes::Full(copies));
+            self.asm().add_imm(Rm::Reg(RDX), step as i32);
+            if times > 1 {
+                self.asm().cmp_imm(Rm::Reg(RDX), end);
+                self.asm().jcc(Cond::Below, top);
+            }
+        }
+        if rest == 0 {
+            return;
+        }
+        self.asm().store_imm(Rm::Mem(RSP, COUNT), rest as i32);
+        match self.isa {
+            Isa::Avx2 => {
+                let table = self.tail_masks;
+                self.tail_vectors(&|scale| Rm::Pool(table + 32 - ((rest as u32) << scale)));
+            }
+            Isa::Avx512 => {
+                self.asm().mov_imm(RCX, (1 << rest) - 1);
+                self.asm().scalar(op::KMOV_GPR, 0, TAIL, 0, Rm::Reg(RCX));
+            }
+        }
+        self.rest = Some(rest);
+        block(self, Lanes::Tail);
+        self.rest = None;
+    }
+
+    /// The serial loops from depth `d` inwards around `inner`.
+    pub(super) fn serial(&mut self, d: usize, inner: &mut dyn FnMut(&mut Emit)) {
+        let Some(&extent) = self.kernel.serial.get(d) else { return inner(self) };
+        let counter = Emit::word(self.kernel.layout.serial + d);
+        self.asm().store_imm(counter, 0);
+        let top = self.asm().label();
+        self.asm().align(16);
+        self.asm().bind(top);
+        self.serial(d + 1, inner);
+        self.advance(d, 1);
+        self.asm().add_imm(counter, 1);
+        self.asm().cmp_imm(counter, extent as i32);
+        self.asm().jcc(Cond::Below, top);
+        self.advance(d, -(extent as i64));
+    }
+
+    /// Moves all pointers by `steps` of serial loop `d`.
+    pub(super) fn advance(&mut self, d: usize, steps: i64) {
+        for i in 0..self.kernel.accesses.len() {
+            let bytes = self.kernel.accesses[i].serial[d] * steps;
+            if bytes != 0 {
+                let at = if i < 8 { Rm::Reg(R8 + i as u8) } else { Emit::word(self.kernel.layout.pointers + i) };
+                self.asm().add_imm(at, bytes as i32);
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What registers are used for: how many copies of a body are interleaved, and which constants and row scalars stay in registers while a stage runs.
+//!
+//! As operands in memory constants cost a load for each use, and short bodies of many constants wait for loads rather than for arithmetic.
+
+use rustc_hash::FxHashMap;
+
+use super::asm::Rm;
+use super::emit::Emit;
+use super::isa::Isa;
+use crate::kernel::StageKernel;
+use crate::lane::{Code, Inst, Op, Ty};
+
+/// How often a body runs whose number of lanes is not known.
+pub(super) const MANY: usize = 1 << 20;
+
+/// A value that is the same in all lanes and all steps of a stage, and whether its lanes have 64 bits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) enum Same {
+    /// The bits of a constant.
+    Const(u64, bool),
+    /// A row scalar.
+    Scalar(u32, bool),
+}
+
+/// What is kept, and in which register.
+pub(super) type Kept = FxHashMap<Same, u8>;
+
+fn key(inst: &Inst) -> Option<Same> {
+    let key = match inst.op {
+        Op::Const(bits) => Same::Const(bits, inst.ty.is_wide()),
+        Op::Scalar(k) => Same::Scalar(k, inst.ty.is_wide()),
+        Op::Load(..)
+        | Op::Store(..)
+        | Op::Lane
+        | Op::Outer(_)
+        | Op::Serial(_)
+        | Op::Acc(_)
+        | Op::SetAcc(..)
+        | Op::Bin(..)
+        | Op::Fused(..)
+        | Op::Cmp(..)
+        | Op::Select(..)
+        | Op::Sqrt(_)
+        | Op::Round(..)
+        | Op::Part(..)
+        | Op::Shift(..)
+        | Op::Conv(..)
+        | Op::Call(..) => return None,
+    };
+    (inst.ty != Ty::Mask).then_some(key)
+}
+
+/// How often the stage reads each value, most frequent first, then in order of appearance; `blocks` is how often the body runs.
+fn reads(kernel: &StageKernel, blocks: usize) -> Vec<Same> {
+    let mut found: Vec<(Same, usize)> = Vec::new();
+    let mut at: FxHashMap<Same, usize> = FxHashMap::default();
+    let mut count = |code: &Code, times: usize| {
+        for inst in &code.insts {
+            inst.op.operands(|v| {
+                if let Some(key) = key(&code.insts[v.id as usize]) {
+                    let i = *at.entry(key).or_insert_with(|| {
+                        found.push((key, 0));
+                        found.len() - 1
+                    });
+                    found[i].1 += times;
+                }
+            });
+        }
+    };
+    let points: usize = kernel.serial.iter().product();
+    count(&kernel.lane.body, blocks.saturating_mul(points).min(MANY));
+    count(&kernel.lane.after, blocks);
+    found.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
+    // The load for the register is one, too.
+    found.into_iter().filter(|(_, times)| *times > 2).map(|(key, _)| key).collect()
+}
+
+/// The registers for values that are read often: those of `spare`, highest first.
+pub(super) fn choose(kernel: &StageKernel, blocks: usize, spare: &[u8]) -> Kept {
+    reads(kernel, blocks).into_iter().zip(spare).map(|(key, r)| (key, *r)).collect()
+}
+
+/// The most values of a body that are in vector registers at once; constants are operands in memory, accumulators have registers of their own.
+pub(super) fn most_alive(code: &Code, isa: Isa) -> usize {
+    let mut uses = vec![0usize; code.insts.len()];
+    for (i, inst) in code.insts.iter().enumerate() {
+        inst.op.operands(|v| uses[v.id as usize] = i);
+    }
+    let mut ends = vec![0usize; code.insts.len() + 1];
+    let (mut live, mut most) = (0, 1);
+    for (i, inst) in code.insts.iter().enumerate() {
+        live -= ends[i];
+        let elsewhere = matches!(inst.op, Op::Const(_) | Op::Acc(_)) || (inst.ty == Ty::Mask && isa.masks() != 0);
+        if !elsewhere && uses[i] > i {
+            live += 1;
+            ends[uses[i]] += 1;
+        }
+        most = most.max(live);
+    }
+    most
+}
+
+/// How many copies of the body to interleave: as many as registers allow, few for long bodies.
+pub(super) fn copies(kernel: &StageKernel, isa: Isa, most: usize) -> usize {
+    let code = &kernel.lane.body;
+    let accumulators = kernel.lane.accumulators.len();
+    let calls = code.insts.iter().any(|i| matches!(i.op, Op::Call(_, _, _, None)));
+    // Measured: the longer a body, the more latency there is to hide, and the more spills that is worth.
+    let room = match (isa, code.insts.len() > 100) {
+        (Isa::Avx2, false) => 20,
+        (Isa::Avx2, true) => 28,
+        (Isa::Avx512, false) => 40,
+        (Isa::Avx512, true) => 48,
+    };
+    let fits = |c: &usize| c * most + accumulators * c <= room && accumulators * c <= isa.accumulators() + 2;
+    if calls { 1 } else { [4, 3, 2].into_iter().find(fits).unwrap_or(1) }
+}
+
+impl Emit<'_> {
+    /// The register in which the value of an instruction is kept.
+    pub(super) fn kept(&self, inst: &Inst) -> Option<u8> {
+        key(inst).and_then(|key| self.kept.get(&key).copied())
+    }
+
+    /// Loads what is kept, before the loops of a stage.
+    pub(super) fn load_kept(&mut self) {
+        let mut kept: Vec<(u8, Same)> = self.kept.iter().map(|(key, r)| (*r, *key)).collect();
+        kept.sort_unstable();
+        let int = |wide| if wide { Ty::I64 } else { Ty::I32 };
+        for (r, key) in kept {
+            match key {
+                Same::Const(bits, wide) => {
+                    let value = self.constant(bits, int(wide));
+                    self.copy(r, value, int(wide));
+                }
+                Same::Scalar(k, wide) => {
+                    let at = Emit::word(self.kernel.layout.scalars + k as usize);
+                    self.spread(r, at, int(wide));
+                }
+            }
+        }
+    }
+
+    /// `d` = an element of memory in all lanes.
+    pub(super) fn spread(&mut self, d: u8, at: Rm, ty: Ty) {
+        let l = self.l(ty);
+        let spread = if self.lanes_are_wide(ty) { super::op::BROADCAST64 } else { super::op::BROADCAST32 };
+        self.asm().v(spread, l, d, 0, at);
+    }
+}
