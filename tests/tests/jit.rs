@@ -12,7 +12,7 @@ use cotangent_loops::lower_as_is;
 use cotangent_tests::numeric::{close, sample_graph};
 use cotangent_tests::random_graph::{Config, random_args, random_graph};
 
-const PATHS: [Path; 2] = [Path::Tiles, Path::Wide256];
+const PATHS: [Path; 3] = [Path::Tiles, Path::Wide256, Path::Wide512];
 
 fn block(a: &Array) -> Block {
     let bytes = a.to_le_bytes();

@@ -12,6 +12,7 @@ use crate::error::{CallError, JitError};
 use crate::frame::with_words;
 use crate::kernel::{NestKernel, prepare};
 use crate::memory::{ALIGN, Block};
+use crate::routine::Vectors;
 use crate::run::Buffers;
 use crate::wide::Assembler;
 
@@ -23,6 +24,8 @@ pub enum Path {
     Auto,
     /// Vectors of 256 bits: x86-64 with AVX2 and FMA.
     Wide256,
+    /// Vectors of 512 bits: x86-64 with AVX-512 besides.
+    Wide512,
     /// The portable interpreter of tiles.
     Tiles,
 }
@@ -76,6 +79,7 @@ pub struct Compiled {
     steps: Vec<Range<usize>>,
     arena_bytes: usize,
     peak_bytes: usize,
+    vectors: Vectors,
     code: Assembler,
 }
 
@@ -88,13 +92,15 @@ pub fn compile(program: &LoopProgram) -> Result<Compiled, JitError> {
 
 /// As [`compile`], with options.
 pub fn compile_with(program: &LoopProgram, options: CompileOptions) -> Result<Compiled, JitError> {
-    let available = crate::wide::available();
+    let (narrow, wide) = (crate::wide::available(), Vectors::are_512());
     let path = match options.path {
-        Path::Auto if available => Path::Wide256,
+        Path::Auto | Path::Wide512 if wide => Path::Wide512,
+        Path::Auto | Path::Wide256 if narrow => Path::Wide256,
         Path::Auto | Path::Tiles => Path::Tiles,
-        Path::Wide256 if available => Path::Wide256,
         Path::Wide256 => return Err(JitError::NoSuchPath { path: "Wide256" }),
+        Path::Wide512 => return Err(JitError::NoSuchPath { path: "Wide512" }),
     };
+    let vectors = Vectors::of(path);
     let mut code = Assembler::default();
     let mut actions = Vec::with_capacity(program.steps.len());
     for step in &program.steps {
@@ -114,7 +120,7 @@ pub fn compile_with(program: &LoopProgram, options: CompileOptions) -> Result<Co
             }
         }
     }
-    let (actions, steps, local) = join(program, actions);
+    let (actions, steps, local) = join(program, actions, vectors);
     let plan = plan_joined(program, &steps, &local);
     let places = places(program, &plan);
     let local = actions.iter().map(|a| match a {
@@ -122,7 +128,7 @@ pub fn compile_with(program: &LoopProgram, options: CompileOptions) -> Result<Co
         Action::Nest(_) | Action::Routine(_) => 0,
     });
     let (arena_bytes, peak_bytes) = (plan.arena, plan.peak_bytes() + local.max().unwrap_or(0));
-    Ok(Compiled { program: program.clone(), places, actions, steps, arena_bytes, peak_bytes, code })
+    Ok(Compiled { program: program.clone(), places, actions, steps, arena_bytes, peak_bytes, vectors, code })
 }
 
 /// Where each buffer is, by the plan of temporaries.
@@ -198,7 +204,7 @@ impl Compiled {
                 unsafe {
                     match action {
                         Action::Nest(nest) => crate::run::nest(nest, Buffers(pointers))?,
-                        Action::Routine(r) => crate::routine::run(r, &self.program, Buffers(pointers))?,
+                        Action::Routine(r) => crate::routine::run(r, &self.program, self.vectors, Buffers(pointers))?,
                         Action::Chain(chain) => chain.run(Buffers(pointers))?,
                     }
                 }

@@ -6,7 +6,7 @@
 use cotangent_core::ir::Shape;
 use cotangent_core::ops::Convolution;
 
-use super::{Operand, Real, Target, product};
+use super::{Operand, Real, Target, Vectors, product};
 use crate::memory::Block;
 use crate::threads;
 
@@ -59,7 +59,14 @@ impl<T> Pointers<T> {
 ///
 /// # Safety
 /// The operands have the shapes `x` and `w`, the result has room for `y`, as inferred; nobody else writes them.
-pub unsafe fn run<T: Real>(op: &Convolution, shapes: [&Shape; 3], x: *const T, w: *const T, y: *mut T) {
+pub unsafe fn run<T: Real>(
+    op: &Convolution,
+    shapes: [&Shape; 3],
+    vectors: Vectors,
+    x: *const T,
+    w: *const T,
+    y: *mut T,
+) {
     let zero = T::ZERO;
     let dims = |s: &Shape| -> Vec<usize> { (2..s.rank()).map(|d| s[d].get()).collect() };
     let s = Sizes {
@@ -79,7 +86,7 @@ pub unsafe fn run<T: Real>(op: &Convolution, shapes: [&Shape; 3], x: *const T, w
     }
     let size = size_of::<T>();
     // SAFETY: the caller's.
-    if unsafe { super::slide::run(op, &s, x, w, y) } {
+    if unsafe { super::slide::run(op, &s, vectors, x, w, y) } {
         return;
     }
     // SAFETY: the caller's.
@@ -118,6 +125,7 @@ pub unsafe fn run<T: Real>(op: &Convolution, shapes: [&Shape; 3], x: *const T, w
                 let depth = count * kernel;
                 let columns = if by_kernel { (1, depth as isize) } else { (n as isize, 1) };
                 product(
+                    vectors,
                     [s.co, depth, n],
                     Operand { at: w.add(g * s.co * rows + first * kernel), row: rows as isize, col: 1 },
                     Operand { at: gathered.cast_const(), row: columns.0, col: columns.1 },

@@ -4,7 +4,7 @@ use cotangent_core::array::{Element, dispatch};
 use cotangent_core::ir::DType;
 use cotangent_loops::ir::{Matrix, RoutineKind};
 
-use super::{Operand, Real, Target, product};
+use super::{Operand, Real, Target, Vectors, product};
 use crate::threads;
 
 /// Multiplications from which a product is cut in blocks.
@@ -37,13 +37,13 @@ impl Product {
     ///
     /// # Safety
     /// The matrices lie inside the operands, and `out` has room for `batch · m · n` elements.
-    pub unsafe fn run(&self, dtype: DType, lhs: *const u8, rhs: *const u8, out: *mut u8) {
+    pub unsafe fn run(&self, vectors: Vectors, dtype: DType, lhs: *const u8, rhs: *const u8, out: *mut u8) {
         let pointers = Pointers(lhs, rhs, out);
         // SAFETY: the caller's.
         unsafe {
             match dtype {
-                DType::F32 => self.floats::<f32>(pointers),
-                DType::F64 => self.floats::<f64>(pointers),
+                DType::F32 => self.floats::<f32>(vectors, pointers),
+                DType::F64 => self.floats::<f64>(vectors, pointers),
                 DType::BF16 | DType::F16 => dispatch!(dtype, T => self.each::<T, f64>(
                     pointers, 0.0, |s, x, y| s + x.to_f64() * y.to_f64(), T::from_f64)),
                 DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => {
@@ -75,7 +75,13 @@ impl Product {
     ///
     /// # Safety
     /// As [`Product::run`], for the rows.
-    pub unsafe fn rows(&self, dtype: DType, [lhs, rhs, out]: [*mut u8; 3], rows: std::ops::Range<usize>) {
+    pub unsafe fn rows(
+        &self,
+        vectors: Vectors,
+        dtype: DType,
+        [lhs, rhs, out]: [*mut u8; 3],
+        rows: std::ops::Range<usize>,
+    ) {
         let p = Pointers(lhs.cast_const(), rhs.cast_const(), out);
         let mut at = rows.start;
         while at < rows.end {
@@ -84,7 +90,11 @@ impl Product {
             // SAFETY: the caller's.
             unsafe {
                 let of = [i..i + count, 0..self.n];
-                if dtype == DType::F32 { self.block::<f32>(p, b, of) } else { self.block::<f64>(p, b, of) }
+                if dtype == DType::F32 {
+                    self.block::<f32>(vectors, p, b, of)
+                } else {
+                    self.block::<f64>(vectors, p, b, of)
+                }
             }
             at += count;
         }
@@ -107,7 +117,7 @@ impl Product {
         (rows, cols)
     }
 
-    unsafe fn floats<T: Real>(&self, p: Pointers) {
+    unsafe fn floats<T: Real>(&self, vectors: Vectors, p: Pointers) {
         let (work, cost) = (self.m * self.k * self.n, self.cost());
         let (rows, cols) = self.blocks();
         let blocks = rows * cols;
@@ -120,15 +130,21 @@ impl Product {
                     let each = size.div_ceil(parts).next_multiple_of(step);
                     (each * at).min(size)..(each * (at + 1)).min(size)
                 };
-                let of = [cut(self.m, rows, block / cols, 6), cut(self.n, cols, block % cols, 16)];
+                let of = [cut(self.m, rows, block / cols, 12), cut(self.n, cols, block % cols, 32)];
                 // SAFETY: the caller's; blocks are disjoint.
-                unsafe { self.block::<T>(p, b, of) };
+                unsafe { self.block::<T>(vectors, p, b, of) };
             }
         });
     }
 
     /// Rows and columns `of` product `b`.
-    unsafe fn block<T: Real>(&self, p: Pointers, b: usize, [rows, columns]: [std::ops::Range<usize>; 2]) {
+    unsafe fn block<T: Real>(
+        &self,
+        vectors: Vectors,
+        p: Pointers,
+        b: usize,
+        [rows, columns]: [std::ops::Range<usize>; 2],
+    ) {
         let (l, r) = (&self.lhs, &self.rhs);
         let operand = |at: *const T, m: &Matrix| Operand {
             at: at.wrapping_offset((m.offset + b as i64 * m.batch) as isize),
@@ -138,7 +154,10 @@ impl Product {
         let out = Target { at: p.out::<T>().wrapping_add(b * self.m * self.n), row: self.n };
         let (lhs, rhs) = (operand(p.lhs(), l).from(rows.start, 0), operand(p.rhs(), r).from(0, columns.start));
         // SAFETY: the caller's; the block lies inside the matrices.
-        unsafe { product([rows.len(), self.k, columns.len()], lhs, rhs, out.from(rows.start, columns.start), false) };
+        unsafe {
+            let to = out.from(rows.start, columns.start);
+            product(vectors, [rows.len(), self.k, columns.len()], lhs, rhs, to, false);
+        };
     }
 
     /// Element by element with a wider sum.

@@ -6,14 +6,21 @@ mod indexed;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 mod matmul;
+mod op;
 #[cfg(target_arch = "x86_64")]
 mod panel;
 mod reference;
+mod search;
 mod slide;
+mod sort;
+#[cfg(target_arch = "x86_64")]
+mod tile;
+mod vectors;
 
 #[cfg(target_arch = "x86_64")]
-pub use lanes::Lanes;
+pub use lanes::{F32x8, F64x4, Kernel, Lanes};
 pub use matmul::Product;
+pub use vectors::Vectors;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -26,18 +33,25 @@ use crate::run::Buffers;
 ///
 /// # Safety
 /// The buffers have the lengths of the program's, and nobody else writes them during the call.
-pub unsafe fn run(routine: &Routine, program: &LoopProgram, buffers: Buffers) -> Result<(), CallError> {
+pub unsafe fn run(
+    routine: &Routine,
+    program: &LoopProgram,
+    vectors: Vectors,
+    buffers: Buffers,
+) -> Result<(), CallError> {
     let result = catch_unwind(AssertUnwindSafe(|| match &routine.kind {
         RoutineKind::MatMul { .. } => {
             let dtype = program.buffers[routine.outputs[0].0 as usize].dtype;
             let at = |b: cotangent_loops::ir::BufferId| buffers.0[b.0 as usize];
             let product = Product::of(&routine.kind);
             // SAFETY: the caller's; the matrices lie inside their buffers (P2).
-            unsafe { product.run(dtype, at(routine.inputs[0]), at(routine.inputs[1]), at(routine.outputs[0])) };
+            unsafe {
+                product.run(vectors, dtype, at(routine.inputs[0]), at(routine.inputs[1]), at(routine.outputs[0]))
+            };
             Ok(())
         }
         // SAFETY: the caller's.
-        RoutineKind::Op { op, args, results } => unsafe { reference::run(routine, op, args, results, buffers) },
+        RoutineKind::Op { op, args, results } => unsafe { op::run(routine, op, args, results, vectors, buffers) },
     }));
     match result {
         Ok(Ok(())) => Ok(()),
@@ -88,63 +102,91 @@ impl<T> Target<T> {
 /// The floats of matrix products.
 trait Real: Copy + Send + Sync + 'static {
     const ZERO: Self;
-    /// By vectors of 256 bits, where the CPU has them.
+    /// As [`product`].
     ///
     /// # Safety
     /// As [`product`].
-    unsafe fn product(mkn: [usize; 3], a: Operand<Self>, b: Operand<Self>, c: Target<Self>, add: bool);
-    /// `c = a · b` where row `p` of `b` begins at `b + places[p]` and `n` is a multiple of 16; `false`, and nothing done, where
-    /// the CPU has no vectors of 256 bits.
+    unsafe fn product(
+        vectors: Vectors,
+        mkn: [usize; 3],
+        a: Operand<Self>,
+        b: Operand<Self>,
+        c: Target<Self>,
+        add: bool,
+    );
+    /// `c = a · b` where row `p` of `b` begins at `b + places[p]`.
     ///
     /// # Safety
-    /// All of these elements exist, and nobody else uses those of `c`.
-    unsafe fn sliding(mn: [usize; 2], a: Operand<Self>, b: *const Self, places: &[usize], c: Target<Self>) -> bool;
+    /// The CPU has the vectors, which are some; all of these elements exist, those of `b` up to [`SLIDING_STEP`] columns, and nobody else
+    /// uses those of `c`.
+    unsafe fn sliding(
+        vectors: Vectors,
+        mn: [usize; 2],
+        a: Operand<Self>,
+        b: *const Self,
+        places: &[usize],
+        c: Target<Self>,
+    );
 }
 
+/// The most columns of a tile: what is read of a right operand are at most so many columns at once.
+const SLIDING_STEP: usize = 32;
+
 macro_rules! real {
-    ($($T:ty),*) => { $(
+    ($($T:ty: $V256:ident $V512:ident),*) => { $(
         impl Real for $T {
             const ZERO: Self = 0.0;
-            unsafe fn product([m, k, n]: [usize; 3], a: Operand<Self>, b: Operand<Self>, c: Target<Self>, add: bool) {
-                #[cfg(target_arch = "x86_64")]
-                if crate::wide::available() {
-                    // SAFETY: the caller's, and the CPU has the features.
-                    return unsafe { panel::product([m, k, n], a, b, c, add) };
-                }
+            unsafe fn product(
+                vectors: Vectors,
+                [m, k, n]: [usize; 3],
+                a: Operand<Self>,
+                b: Operand<Self>,
+                c: Target<Self>,
+                add: bool,
+            ) {
                 // SAFETY: the caller's.
                 unsafe {
-                    gemm::gemm(
-                        m, n, k, c.at, 1, c.row as isize, add, a.at, a.col, a.row, b.at, b.col, b.row, 1.0, 1.0, false,
-                        false, false, gemm::Parallelism::None,
-                    );
+                    match vectors {
+                        #[cfg(target_arch = "x86_64")]
+                        Vectors::V256 => panel::product::<lanes::$V256>([m, k, n], a, b, c, add),
+                        #[cfg(target_arch = "x86_64")]
+                        Vectors::V512 => panel::product::<lanes::$V512>([m, k, n], a, b, c, add),
+                        Vectors::Portable => gemm::gemm(
+                            m, n, k, c.at, 1, c.row as isize, add, a.at, a.col, a.row, b.at, b.col, b.row, 1.0, 1.0,
+                            false, false, false, gemm::Parallelism::None,
+                        ),
+                    }
                 }
             }
             unsafe fn sliding(
+                vectors: Vectors,
                 mn: [usize; 2],
                 a: Operand<Self>,
                 b: *const Self,
                 places: &[usize],
                 c: Target<Self>,
-            ) -> bool {
-                #[cfg(target_arch = "x86_64")]
-                if crate::wide::available() {
-                    // SAFETY: the caller's, and the CPU has the features.
-                    unsafe { panel::sliding(mn, a, b, places, c) };
-                    return true;
+            ) {
+                // SAFETY: the caller's.
+                unsafe {
+                    match vectors {
+                        #[cfg(target_arch = "x86_64")]
+                        Vectors::V256 => panel::sliding::<lanes::$V256>(mn, a, b, places, c),
+                        #[cfg(target_arch = "x86_64")]
+                        Vectors::V512 => panel::sliding::<lanes::$V512>(mn, a, b, places, c),
+                        Vectors::Portable => unreachable!("portable code gathers"),
+                    }
                 }
-                let _ = (mn, a, b, places, c);
-                false
             }
         }
     )* };
 }
-real!(f32, f64);
+real!(f32: F32x8 F32x16, f64: F64x4 F64x8);
 
 /// `c (+)= a · b` on this thread.
 ///
 /// # Safety
-/// The operands have the elements of `[m, k]` and `[k, n]`, and `c` those of `[m, n]`, which nobody else uses.
-unsafe fn product<T: Real>(mkn: [usize; 3], a: Operand<T>, b: Operand<T>, c: Target<T>, add: bool) {
+/// The CPU has the vectors; the operands have the elements of `[m, k]` and `[k, n]`, and `c` those of `[m, n]`, which nobody else uses.
+unsafe fn product<T: Real>(vectors: Vectors, mkn: [usize; 3], a: Operand<T>, b: Operand<T>, c: Target<T>, add: bool) {
     // SAFETY: the caller's.
-    unsafe { T::product(mkn, a, b, c, add) }
+    unsafe { T::product(vectors, mkn, a, b, c, add) }
 }

@@ -8,14 +8,14 @@
 use cotangent_core::ops::Convolution;
 
 use super::convolution::{Pointers, Sizes, regrouped};
-use super::{Operand, Real, Target};
+use super::{Operand, Real, SLIDING_STEP, Target, Vectors};
 use crate::memory::Block;
 use crate::threads;
 
 /// Positions that are computed at once.
 const SPAN: usize = 256;
-/// Two vectors of any format, and what lines are rounded up to.
-const STEP: usize = 16;
+/// Lines of so many positions are computed one by one where much would be computed in vain.
+const LONG: usize = 32;
 /// Pieces that threads share.
 const PIECES: usize = 16;
 
@@ -46,7 +46,7 @@ fn padded(op: &Convolution, s: &Sizes) -> Option<(Vec<usize>, Vec<usize>)> {
     }
     let (line, whole) = (s.y[dims - 1], sizes[dims - 1]);
     // Positions between lines are computed in vain.
-    (whole * 3 <= line * 4 || line >= 2 * STEP).then_some((sizes, front))
+    (whole * 3 <= line * 4 || line >= LONG).then_some((sizes, front))
 }
 
 fn lines(s: &Sizes, sizes: &[usize]) -> Vec<Lines> {
@@ -109,8 +109,8 @@ unsafe fn fill<T: Real>(s: &Sizes, sizes: &[usize], front: &[usize], from: *cons
 ///
 /// # Safety
 /// The operands have the sizes `s`, none of them 0 except `ci`, and nobody else uses the result.
-pub unsafe fn run<T: Real>(op: &Convolution, s: &Sizes, x: *const T, w: *const T, y: *mut T) -> bool {
-    if !crate::wide::available() || s.ci == 0 || s.x.contains(&0) {
+pub unsafe fn run<T: Real>(op: &Convolution, s: &Sizes, vectors: Vectors, x: *const T, w: *const T, y: *mut T) -> bool {
+    if vectors == Vectors::Portable || s.ci == 0 || s.x.contains(&0) {
         return false;
     }
     let Some((sizes, front)) = padded(op, s) else { return false };
@@ -142,21 +142,21 @@ pub unsafe fn run<T: Real>(op: &Convolution, s: &Sizes, x: *const T, w: *const T
     threads::for_each(images * parts, cost, &|piece| {
         let (image, part) = (piece / parts, piece % parts);
         let (x, w, y) = pointers.get();
-        // The last vector of the last line may reach two steps beyond.
-        let image_elements = s.ci * plane + 2 * STEP;
-        let memory = Block::new((image_elements + s.co * (SPAN + STEP)) * size_of::<T>());
+        // The last vectors of the last line may reach beyond.
+        let image_elements = s.ci * plane + SLIDING_STEP;
+        let memory = Block::new((image_elements + s.co * SPAN) * size_of::<T>());
         let padded: *mut T = memory.as_ptr().cast();
         let sums = padded.wrapping_add(image_elements);
         let group = image % s.groups;
         // SAFETY: image and group are inside the input.
         unsafe { fill(s, &sizes, &front, x.add(image * s.ci * x_plane), padded) };
         for l in &lines[part * lines.len() / parts..(part + 1) * lines.len() / parts] {
-            let n = l.span.next_multiple_of(STEP);
+            let n = l.span;
             // SAFETY: `group` has `co` rows of weights; each row of the window ends inside the padded image or the room behind it; `sums`
-            // has `co` rows of at most `SPAN + STEP`; lines of the result are this piece's.
+            // has `co` rows of at most `SPAN`; lines of the result are this piece's.
             unsafe {
                 let a = Operand { at: w.add(group * s.co * rows), row: rows as isize, col: 1 };
-                T::sliding([s.co, n], a, padded.add(l.at), &places, Target { at: sums, row: n });
+                T::sliding(vectors, [s.co, n], a, padded.add(l.at), &places, Target { at: sums, row: n });
                 for o in 0..s.co {
                     for (from, to, n_part) in &l.parts {
                         let out = y.add((image * s.co + o) * y_plane + to);

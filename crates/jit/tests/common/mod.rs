@@ -9,7 +9,7 @@ use cotangent_loops::interp::interpret;
 use cotangent_loops::ir::*;
 
 pub fn paths() -> Vec<Path> {
-    let all = [Path::Tiles, Path::Wide256];
+    let all = [Path::Tiles, Path::Wide256, Path::Wide512];
     all.into_iter().filter(|p| compile_with(&LoopProgram::default(), CompileOptions { path: *p }).is_ok()).collect()
 }
 
