@@ -2,32 +2,13 @@
 
 mod common;
 
-use common::{check, paths, run};
+use common::{check, paths, routine, run};
 use cotangent_core::array::Array;
-use cotangent_core::ir::{Aval, DType, Graph, Loc, Shape};
+use cotangent_core::ir::{Aval, DType, Graph, Shape};
 use cotangent_core::ops::{Convolution, Op};
 use cotangent_core::text::ir::parse;
 use cotangent_loops::interp::interpret;
-use cotangent_loops::ir::*;
 use cotangent_loops::lower;
-
-fn routine(op: Op, args: &[Aval]) -> LoopProgram {
-    let results = op.prim().infer(&args.iter().collect::<Vec<_>>()).expect("a legal op").to_vec();
-    let buffer = |a: &Aval, role| Buffer { dtype: a.dtype, len: a.shape.numel(), role };
-    let mut p = LoopProgram::default();
-    for a in args {
-        p.params.push(BufferId(p.buffers.len() as u32));
-        p.buffers.push(buffer(a, Role::Param));
-    }
-    for a in &results {
-        p.results.push(BufferId(p.buffers.len() as u32));
-        p.buffers.push(buffer(a, Role::Result));
-    }
-    let kind = RoutineKind::Op { op, args: args.to_vec(), results };
-    let (inputs, outputs) = (p.params.clone(), p.results.clone());
-    p.steps.push(Step::Routine(Routine { kind, inputs, outputs, loc: Loc::default(), name: String::new() }));
-    p
-}
 
 /// Small integers: sums are exact in any order.
 fn small(avals: &[Aval]) -> Vec<Array> {
@@ -54,6 +35,12 @@ fn convolutions() {
                 (vec![9, 10], vec![3, 3], vec![1, 0], vec![1, 2], vec![2, 3]),
                 (vec![5, 6, 34], vec![2, 3, 3], vec![1, 0, 1], vec![1, 1, 1], vec![1, 1, 1]),
                 (vec![3, 2], vec![3, 1], vec![2, 0], vec![1, 1], vec![1, 1]),
+                (vec![40], vec![3], vec![4], vec![1], vec![2]),
+                (vec![21, 70], vec![3, 3], vec![1, 1], vec![1, 1], vec![2, 2]),
+                (vec![8, 40], vec![1, 1], vec![0, 0], vec![1, 1], vec![2, 2]),
+                (vec![9, 41], vec![4, 5], vec![2, 3], vec![2, 3], vec![3, 2]),
+                (vec![6, 37], vec![2, 2], vec![0, 0], vec![1, 1], vec![3, 3]),
+                (vec![5, 9, 40], vec![2, 3, 3], vec![1, 0, 1], vec![1, 1, 2], vec![2, 1, 2]),
             ] {
                 let dims = x.len();
                 let op = Convolution { stride, padding, dilation, transposed, groups, ..Convolution::plain(dims) };
@@ -62,6 +49,27 @@ fn convolutions() {
             }
         }
     }
+    // Many images and few positions, as gradients of weights have.
+    for (groups, ci, co) in [(1, 3, 40), (9, 1, 5), (2, 40, 3)] {
+        for (x, k, padding, dilation, stride) in [
+            (vec![12], vec![10], vec![1], vec![1], vec![1]),
+            (vec![13, 14], vec![12, 13], vec![1, 1], vec![1, 1], vec![1, 1]),
+            (vec![13, 14], vec![6, 7], vec![1, 2], vec![2, 2], vec![1, 1]),
+            (vec![4, 4], vec![3, 3], vec![1, 1], vec![1, 1], vec![1, 1]),
+            (vec![7, 6], vec![3, 2], vec![1, 0], vec![1, 2], vec![2, 3]),
+            (vec![5, 4, 3], vec![4, 4, 2], vec![0, 1, 1], vec![1, 1, 1], vec![1, 1, 1]),
+        ] {
+            let op = Convolution { stride, padding, dilation, groups, ..Convolution::plain(x.len()) };
+            for images in [8, 19] {
+                let xs = [images, groups * ci].into_iter().chain(x.iter().copied()).collect();
+                let ws = [groups * co, ci].into_iter().chain(k.iter().copied()).collect();
+                cases.push((op.clone(), xs, ws));
+            }
+        }
+    }
+    // Rows behind the last stride, which a transposed convolution adds.
+    let op = Convolution { stride: vec![3, 2], transposed: true, output_padding: vec![2, 1], ..Convolution::plain(2) };
+    cases.push((op, vec![2, 3, 6, 40], vec![3, 4, 3, 3]));
     for (op, x, w) in cases {
         for d in [DType::F32, DType::F64] {
             let shape = |s: &[usize]| Aval::new(d, s.iter().copied().collect::<Shape>());

@@ -67,7 +67,7 @@ pub use polygamma::Polygamma;
 pub use primitive::{Avals, Batched, Cotangent, LinArg, Primitive, Sample, Samples, Tangent, nonlinear};
 pub(crate) use primitive::{arity, no_derivative, one, transpose_unary};
 pub use prod::Prod;
-pub use scan::{Cumprod, Cumsum, Logcumsumexp};
+pub use scan::{Cumprod, Cumsum, Logcumsumexp, log_add_exp};
 pub use scatter::Scatter;
 pub use scatter_reduce::{Reduction, ScatterReduce};
 pub use slice::{Slice, SliceScatter};

@@ -136,7 +136,7 @@ fn whole(m: Monoid, x: i64, y: i64) -> i64 {
     }
 }
 
-pub fn log_add_exp(x: f64, y: f64) -> f64 {
+fn log_add_exp(x: f64, y: f64) -> f64 {
     let max = x.max(y);
     if max.is_infinite() { max } else { max + ((x - max).exp() + (y - max).exp()).ln() }
 }

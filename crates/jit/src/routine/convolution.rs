@@ -26,11 +26,11 @@ pub struct Sizes {
     pub y: Vec<usize>,
 }
 
-/// The weights of a transposed convolution, which are `[groups · ci, co, k…]`, as `[groups, co, ci · k]`, with kernel element `element(e)` in place `e`.
+/// The weights of a transposed convolution, which are `[groups · ci, co, k…]`, as `[groups, co, ci · k]`.
 ///
 /// # Safety
 /// `w` has as many elements.
-pub unsafe fn regrouped<T: Copy>(s: &Sizes, w: *const T, element: impl Fn(usize) -> usize) -> Block {
+unsafe fn regrouped<T: Copy>(s: &Sizes, w: *const T) -> Block {
     let kernel: usize = s.k.iter().product();
     let block = Block::new(s.groups * s.co * s.ci * kernel * size_of::<T>());
     let to: *mut T = block.as_ptr().cast();
@@ -38,7 +38,7 @@ pub unsafe fn regrouped<T: Copy>(s: &Sizes, w: *const T, element: impl Fn(usize)
         let (from, at) = (((g * s.ci + i) * s.co + o) * kernel, ((g * s.co + o) * s.ci + i) * kernel);
         for e in 0..kernel {
             // SAFETY: the caller's, and the block has as many elements.
-            unsafe { *to.add(at + e) = *w.add(from + element(e)) };
+            unsafe { *to.add(at + e) = *w.add(from + e) };
         }
     }
     block
@@ -85,12 +85,17 @@ pub unsafe fn run<T: Real>(
         return;
     }
     let size = size_of::<T>();
+    let few_positions = !op.transposed && kernel >= plane;
     // SAFETY: the caller's.
-    if unsafe { super::slide::run(op, &s, vectors, x, w, y) } {
+    if unsafe {
+        (few_positions && super::columns::run(op, &s, vectors, x, w, y))
+            || super::slide::run(op, &s, vectors, x, w, y)
+            || super::columns::run(op, &s, vectors, x, w, y)
+    } {
         return;
     }
     // SAFETY: the caller's.
-    let weights = op.transposed.then(|| unsafe { regrouped(&s, w, |e| e) });
+    let weights = op.transposed.then(|| unsafe { regrouped(&s, w) });
     let w = weights.as_ref().map_or(w, |b| b.as_ptr().cast_const().cast());
     let channels = (TILE_BYTES / size / MIN_COLUMNS / kernel.max(1)).clamp(1, s.ci.max(1));
     let width = (TILE_BYTES / size / (channels * kernel).max(1)).clamp(MIN_COLUMNS, 1024).min(columns);

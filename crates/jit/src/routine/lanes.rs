@@ -49,6 +49,8 @@ pub unsafe trait Lanes: Copy {
     const SQUARE: usize;
     /// `to[j + i · step] = from[i + j · stride]` for a square.
     unsafe fn transpose(from: *const Self::T, stride: isize, to: *mut Self::T, step: usize);
+    /// As `transpose`, for squares of 4.
+    unsafe fn transpose_4(from: *const Self::T, stride: isize, to: *mut Self::T, step: usize);
 }
 
 /// Eight `f32` in 256 bits.
@@ -82,7 +84,7 @@ macro_rules! lanes {
         $V:ident of $T:ty: $lanes:literal lanes, $rows:literal rows, $features:literal;
         $load:ident $store:ident $splat:ident $zero:ident $fma:ident $add:ident;
         load_first($p:ident, $n:ident) $load_first:expr; store_first($q:ident, $v:ident, $m:ident) $store_first:expr;
-        $transposed:ident in squares of $square:literal
+        $transposed:ident in squares of $square:literal, $transposed_4:ident
     ) => {
         // SAFETY: the methods touch what the trait says and need only the instructions that it names.
         unsafe impl Lanes for $V {
@@ -146,6 +148,11 @@ macro_rules! lanes {
                 // SAFETY: the trait's; whoever has 512 bits has 256.
                 unsafe { $transposed(from, stride, to, step) }
             }
+            #[inline(always)]
+            unsafe fn transpose_4(from: *const $T, stride: isize, to: *mut $T, step: usize) {
+                // SAFETY: as above.
+                unsafe { $transposed_4(from, stride, to, step) }
+            }
         }
     };
 }
@@ -155,28 +162,28 @@ lanes! {
     _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps _mm256_setzero_ps _mm256_fmadd_ps _mm256_add_ps;
     load_first(p, n) _mm256_maskload_ps(p, mask(n, 1));
     store_first(p, v, n) _mm256_maskstore_ps(p, mask(n, 1), v);
-    transpose_8 in squares of 8
+    transpose_8 in squares of 8, transpose_4_narrow
 }
 lanes! {
     F64x4 of f64: 4 lanes, 6 rows, "avx2,fma";
     _mm256_loadu_pd _mm256_storeu_pd _mm256_set1_pd _mm256_setzero_pd _mm256_fmadd_pd _mm256_add_pd;
     load_first(p, n) _mm256_maskload_pd(p, mask(n, 2));
     store_first(p, v, n) _mm256_maskstore_pd(p, mask(n, 2), v);
-    transpose_4 in squares of 4
+    transpose_4_wide in squares of 4, transpose_4_wide
 }
 lanes! {
     F32x16 of f32: 16 lanes, 12 rows, "avx2,fma,avx512f,avx512vl";
     _mm512_loadu_ps _mm512_storeu_ps _mm512_set1_ps _mm512_setzero_ps _mm512_fmadd_ps _mm512_add_ps;
     load_first(p, n) _mm512_maskz_loadu_ps(((1u32 << n) - 1) as u16, p);
     store_first(p, v, n) _mm512_mask_storeu_ps(p, ((1u32 << n) - 1) as u16, v);
-    transpose_8 in squares of 8
+    transpose_8 in squares of 8, transpose_4_narrow
 }
 lanes! {
     F64x8 of f64: 8 lanes, 12 rows, "avx2,fma,avx512f,avx512vl";
     _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd _mm512_setzero_pd _mm512_fmadd_pd _mm512_add_pd;
     load_first(p, n) _mm512_maskz_loadu_pd(((1u32 << n) - 1) as u8, p);
     store_first(p, v, n) _mm512_mask_storeu_pd(p, ((1u32 << n) - 1) as u8, v);
-    transpose_4 in squares of 4
+    transpose_4_wide in squares of 4, transpose_4_wide
 }
 
 /// # Safety
@@ -208,7 +215,7 @@ unsafe fn transpose_8(from: *const f32, stride: isize, to: *mut f32, step: usize
 /// # Safety
 /// As [`Lanes::transpose`], for squares of 4.
 #[inline(always)]
-unsafe fn transpose_4(from: *const f64, stride: isize, to: *mut f64, step: usize) {
+unsafe fn transpose_4_wide(from: *const f64, stride: isize, to: *mut f64, step: usize) {
     // SAFETY: the caller's.
     unsafe {
         let r: [__m256d; 4] = std::array::from_fn(|j| _mm256_loadu_pd(from.offset(j as isize * stride)));
@@ -218,5 +225,21 @@ unsafe fn transpose_4(from: *const f64, stride: isize, to: *mut f64, step: usize
         _mm256_storeu_pd(to.add(step), _mm256_permute2f128_pd(b, d, 0x20));
         _mm256_storeu_pd(to.add(2 * step), _mm256_permute2f128_pd(a, c, 0x31));
         _mm256_storeu_pd(to.add(3 * step), _mm256_permute2f128_pd(b, d, 0x31));
+    }
+}
+
+/// # Safety
+/// As [`Lanes::transpose`], for squares of 4.
+#[inline(always)]
+unsafe fn transpose_4_narrow(from: *const f32, stride: isize, to: *mut f32, step: usize) {
+    // SAFETY: the caller's.
+    unsafe {
+        let r: [__m128; 4] = std::array::from_fn(|j| _mm_loadu_ps(from.offset(j as isize * stride)));
+        let (a, b) = (_mm_unpacklo_ps(r[0], r[1]), _mm_unpacklo_ps(r[2], r[3]));
+        let (c, d) = (_mm_unpackhi_ps(r[0], r[1]), _mm_unpackhi_ps(r[2], r[3]));
+        _mm_storeu_ps(to, _mm_movelh_ps(a, b));
+        _mm_storeu_ps(to.add(step), _mm_movehl_ps(b, a));
+        _mm_storeu_ps(to.add(2 * step), _mm_movelh_ps(c, d));
+        _mm_storeu_ps(to.add(3 * step), _mm_movehl_ps(d, c));
     }
 }

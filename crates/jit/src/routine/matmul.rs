@@ -103,7 +103,8 @@ impl Product {
     /// Into how many pieces rows and columns are cut. Every element is summed in the same order however that is.
     fn blocks(&self) -> (usize, usize) {
         let work = self.m * self.k * self.n;
-        let pieces = (work / CUT).next_power_of_two().min(8);
+        // Batches are divided anyway.
+        let pieces = (work / CUT).next_power_of_two().min((16 / self.batch.max(1)).next_power_of_two()).min(8);
         let (mut rows, mut cols) = (1, 1);
         while work >= CUT && rows * cols < pieces {
             let (h, w) = (self.m / rows, self.n / cols);

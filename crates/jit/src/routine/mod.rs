@@ -1,6 +1,7 @@
 //! Routines on whole buffers.
 
 mod axis;
+mod columns;
 mod convolution;
 mod indexed;
 #[cfg(target_arch = "x86_64")]
@@ -15,10 +16,9 @@ mod slide;
 mod sort;
 #[cfg(target_arch = "x86_64")]
 mod tile;
+mod transpose;
 mod vectors;
 
-#[cfg(target_arch = "x86_64")]
-pub use lanes::{F32x8, F64x4, Kernel, Lanes};
 pub use matmul::Product;
 pub use vectors::Vectors;
 
@@ -70,7 +70,7 @@ pub unsafe fn run(
 
 /// A matrix that is read: element `(i, j)` at `at + i · row + j · col`.
 #[derive(Clone, Copy)]
-struct Operand<T> {
+pub struct Operand<T> {
     at: *const T,
     row: isize,
     col: isize,
@@ -86,7 +86,7 @@ impl<T> Operand<T> {
 
 /// A row-major matrix that is written, with rows `row` elements apart.
 #[derive(Clone, Copy)]
-struct Target<T> {
+pub struct Target<T> {
     at: *mut T,
     row: usize,
 }
@@ -99,8 +99,12 @@ impl<T> Target<T> {
     }
 }
 
+/// A left matrix in panels, as [`Real::pack`] makes them.
+#[derive(Clone, Copy)]
+pub struct Left<T>(*const T);
+
 /// The floats of matrix products.
-trait Real: Copy + Send + Sync + 'static {
+pub trait Real: Copy + Send + Sync + 'static {
     const ZERO: Self;
     /// As [`product`].
     ///
@@ -114,7 +118,12 @@ trait Real: Copy + Send + Sync + 'static {
         c: Target<Self>,
         add: bool,
     );
-    /// `c = a · b` where row `p` of `b` begins at `b + places[p]`.
+    /// The panels of `a`, which has `m` rows and `k` columns, for [`Real::sliding`].
+    ///
+    /// # Safety
+    /// The CPU has the vectors, which are some; the elements exist, `to` has room for as many, and nobody else uses it.
+    unsafe fn pack(vectors: Vectors, mk: [usize; 2], a: Operand<Self>, to: *mut Self);
+    /// `c (+)= a · b` where row `p` of `b` begins at `b + places[p]`.
     ///
     /// # Safety
     /// The CPU has the vectors, which are some; all of these elements exist, those of `b` up to [`SLIDING_STEP`] columns, and nobody else
@@ -122,15 +131,47 @@ trait Real: Copy + Send + Sync + 'static {
     unsafe fn sliding(
         vectors: Vectors,
         mn: [usize; 2],
-        a: Operand<Self>,
+        a: Left<Self>,
         b: *const Self,
         places: &[usize],
         c: Target<Self>,
+        add: bool,
+    );
+    /// `to[i + j · step] = from[j + i · stride]` for `i < m` and `j < n`.
+    ///
+    /// # Safety
+    /// The CPU has the vectors; all of these elements exist, and nobody else uses those of `to`.
+    unsafe fn transpose(
+        vectors: Vectors,
+        mn: [usize; 2],
+        from: *const Self,
+        stride: isize,
+        to: *mut Self,
+        step: usize,
     );
 }
 
 /// The most columns of a tile: what is read of a right operand are at most so many columns at once.
 const SLIDING_STEP: usize = 32;
+
+/// `$f` for the lanes `L` of `vectors`, or `$portable`.
+macro_rules! by_vectors {
+    ($vectors:expr, $V256:ident $V512:ident, $L:ident => $f:expr, else => $portable:expr) => {
+        match $vectors {
+            #[cfg(target_arch = "x86_64")]
+            Vectors::V256 => {
+                type $L = lanes::$V256;
+                $f
+            }
+            #[cfg(target_arch = "x86_64")]
+            Vectors::V512 => {
+                type $L = lanes::$V512;
+                $f
+            }
+            Vectors::Portable => $portable,
+        }
+    };
+}
 
 macro_rules! real {
     ($($T:ty: $V256:ident $V512:ident),*) => { $(
@@ -146,35 +187,51 @@ macro_rules! real {
             ) {
                 // SAFETY: the caller's.
                 unsafe {
-                    match vectors {
-                        #[cfg(target_arch = "x86_64")]
-                        Vectors::V256 => panel::product::<lanes::$V256>([m, k, n], a, b, c, add),
-                        #[cfg(target_arch = "x86_64")]
-                        Vectors::V512 => panel::product::<lanes::$V512>([m, k, n], a, b, c, add),
-                        Vectors::Portable => gemm::gemm(
-                            m, n, k, c.at, 1, c.row as isize, add, a.at, a.col, a.row, b.at, b.col, b.row, 1.0, 1.0,
-                            false, false, false, gemm::Parallelism::None,
-                        ),
-                    }
+                    by_vectors!(vectors, $V256 $V512, L => panel::product::<L>([m, k, n], a, b, c, add), else => gemm::gemm(
+                        m, n, k, c.at, 1, c.row as isize, add, a.at, a.col, a.row, b.at, b.col, b.row, 1.0, 1.0,
+                        false, false, false, gemm::Parallelism::None,
+                    ))
+                }
+            }
+            unsafe fn pack(vectors: Vectors, mk: [usize; 2], a: Operand<Self>, to: *mut Self) {
+                // SAFETY: the caller's.
+                unsafe {
+                    by_vectors!(vectors, $V256 $V512, L => panel::pack::<L>(mk, a, to), else => {
+                        let _ = (mk, a, to);
+                        unreachable!("portable code gathers")
+                    })
                 }
             }
             unsafe fn sliding(
                 vectors: Vectors,
                 mn: [usize; 2],
-                a: Operand<Self>,
+                a: Left<Self>,
                 b: *const Self,
                 places: &[usize],
                 c: Target<Self>,
+                add: bool,
             ) {
                 // SAFETY: the caller's.
                 unsafe {
-                    match vectors {
-                        #[cfg(target_arch = "x86_64")]
-                        Vectors::V256 => panel::sliding::<lanes::$V256>(mn, a, b, places, c),
-                        #[cfg(target_arch = "x86_64")]
-                        Vectors::V512 => panel::sliding::<lanes::$V512>(mn, a, b, places, c),
-                        Vectors::Portable => unreachable!("portable code gathers"),
-                    }
+                    by_vectors!(vectors, $V256 $V512, L => panel::sliding::<L>(mn, a, b, places, c, add), else => {
+                        let _ = (mn, a.0, b, places, c, add);
+                        unreachable!("portable code gathers")
+                    })
+                }
+            }
+            unsafe fn transpose(
+                vectors: Vectors,
+                [m, n]: [usize; 2],
+                from: *const Self,
+                stride: isize,
+                to: *mut Self,
+                step: usize,
+            ) {
+                // SAFETY: the caller's.
+                unsafe {
+                    by_vectors!(vectors, $V256 $V512, L => transpose::in_squares::<L>([m, n], from, stride, to, step), else => {
+                        transpose::plain([0..m, 0..n], from, stride, to, step);
+                    })
                 }
             }
         }

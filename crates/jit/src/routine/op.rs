@@ -3,13 +3,12 @@
 use cotangent_core::array::{Element, dispatch, dispatch_float};
 use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Aval, DType, Scalar, Shape};
-use cotangent_core::ops::{Extreme, Indexing, Op, Reduction};
+use cotangent_core::ops::{Extreme, Indexing, Op, Reduction, log_add_exp};
 use cotangent_loops::ir::Routine;
 
 use super::axis::Axis;
 use super::indexed::Combine;
 use super::{Vectors, axis, convolution, indexed, reference, search, sort};
-use crate::lane::scalar::log_add_exp;
 use crate::run::Buffers;
 
 /// Runs `op` on its operands.
@@ -79,9 +78,9 @@ impl Call<'_> {
                 }
                 Op::Cumsum(c) if x.dtype == DType::I64 => self.scan_integers(c.dim, 0, i64::wrapping_add),
                 Op::Cumprod(c) if x.dtype == DType::I64 => self.scan_integers(c.dim, 1, i64::wrapping_mul),
-                Op::Cumsum(c) => self.scan(c.dim, 0.0, |s, x| s + x)?,
-                Op::Cumprod(c) => self.scan(c.dim, 1.0, |s, x| s * x)?,
-                Op::Logcumsumexp(c) => self.scan(c.dim, f64::NEG_INFINITY, log_add_exp)?,
+                Op::Cumsum(c) => self.scan(c.dim, 0.0, |s, x| s + x),
+                Op::Cumprod(c) => self.scan(c.dim, 1.0, |s, x| s * x),
+                Op::Logcumsumexp(c) => self.scan(c.dim, f64::NEG_INFINITY, log_add_exp),
                 Op::Cummax(c) => self.cumulative(c.dim, Extreme::Max),
                 Op::Cummin(c) => self.cumulative(c.dim, Extreme::Min),
                 Op::Argmax(a) => self.position(a.dim, true),
@@ -126,14 +125,13 @@ impl Call<'_> {
 
     /// # Safety
     /// As [`Call::kernel`].
-    unsafe fn scan(&self, dim: usize, neutral: f64, f: impl Fn(f64, f64) -> f64 + Sync) -> Option<()> {
+    unsafe fn scan(&self, dim: usize, neutral: f64, f: impl Fn(f64, f64) -> f64 + Sync) {
         let x = &self.args[0];
         // SAFETY: the caller's.
-        dispatch_float!(x.dtype, T => unsafe {
+        dispatch!(x.dtype, T => unsafe {
             let (from, to) = (self.input::<T>(0), self.output::<T>(0));
             axis::scan(Axis::of(&x.shape, dim), from, to, neutral, |s, x| f(s, x.to_f64()), T::from_f64);
-        }, else => return None);
-        Some(())
+        });
     }
 
     /// # Safety
@@ -171,13 +169,7 @@ impl Call<'_> {
     /// As [`Call::kernel`].
     unsafe fn add(&self, dim: usize, indexing: Indexing) -> Result<(), EvalError> {
         // SAFETY: the caller's.
-        unsafe {
-            dispatch_float!(self.args[0].dtype, T => {
-                self.combine(dim, indexing, &floats::<T>(|s, x| s + x))
-            }, else => dispatch!(self.args[0].dtype, T => {
-                self.combine(dim, indexing, &integers::<T>(i64::wrapping_add))
-            }))
-        }
+        unsafe { self.numbers(dim, indexing, |s, x| s + x, i64::wrapping_add) }
     }
 
     /// # Safety
@@ -185,13 +177,9 @@ impl Call<'_> {
     unsafe fn reduce(&self, dim: usize, how: Reduction) -> Result<(), EvalError> {
         let which = match how {
             // SAFETY: the caller's.
-            Reduction::Prod => unsafe {
-                return dispatch_float!(self.args[0].dtype, T => {
-                    self.combine(dim, Indexing::Elementwise, &floats::<T>(|s, x| s * x))
-                }, else => dispatch!(self.args[0].dtype, T => {
-                    self.combine(dim, Indexing::Elementwise, &integers::<T>(i64::wrapping_mul))
-                }));
-            },
+            Reduction::Prod => {
+                return unsafe { self.numbers(dim, Indexing::Elementwise, |s, x| s * x, i64::wrapping_mul) };
+            }
             Reduction::Amax => Extreme::Max,
             Reduction::Amin => Extreme::Min,
         };
@@ -199,6 +187,29 @@ impl Call<'_> {
         dispatch!(self.args[0].dtype, T => unsafe {
             let both = |s: T, x: T| if which.beats(x, s) { x } else { s };
             self.combine(dim, Indexing::Elementwise, &Combine { widen: |x: T| x, both, end: |s| s })
+        })
+    }
+
+    /// Floats are combined in `f64` and rounded once, integers in `i64`, wrapping, and cut to the dtype at the end.
+    ///
+    /// # Safety
+    /// As [`Call::kernel`].
+    unsafe fn numbers(
+        &self,
+        dim: usize,
+        indexing: Indexing,
+        floats: impl Fn(f64, f64) -> f64 + Sync,
+        integers: impl Fn(i64, i64) -> i64 + Sync,
+    ) -> Result<(), EvalError> {
+        dispatch!(self.args[0].dtype, T => {
+            // SAFETY: the caller's.
+            if T::DTYPE.is_float() {
+                let both = Combine { widen: |x: T| x.to_f64(), both: floats, end: |s| T::from_f64(s) };
+                unsafe { self.combine(dim, indexing, &both) }
+            } else {
+                let end = |s| T::from_scalar(Scalar::Int(s));
+                unsafe { self.combine(dim, indexing, &Combine { widen: |x: T| x.to_scalar().to_i64(), both: integers, end }) }
+            }
         })
     }
 
@@ -229,18 +240,4 @@ impl Call<'_> {
 
 fn last(shape: &Shape) -> usize {
     shape[shape.rank() - 1].get()
-}
-
-/// In `f64`, rounded once.
-fn floats<T: Element>(
-    both: impl Fn(f64, f64) -> f64 + Sync,
-) -> Combine<impl Fn(T) -> f64 + Sync, impl Fn(f64, f64) -> f64 + Sync, impl Fn(f64) -> T + Sync> {
-    Combine { widen: |x: T| x.to_f64(), both, end: |s| T::from_f64(s) }
-}
-
-/// In `i64`, wrapping, cut to the dtype at the end.
-fn integers<T: Element>(
-    both: impl Fn(i64, i64) -> i64 + Sync,
-) -> Combine<impl Fn(T) -> i64 + Sync, impl Fn(i64, i64) -> i64 + Sync, impl Fn(i64) -> T + Sync> {
-    Combine { widen: |x: T| x.to_scalar().to_i64(), both, end: |s| T::from_scalar(Scalar::Int(s)) }
 }

@@ -29,6 +29,11 @@ impl Vectors {
         }
     }
 
+    /// Those of 256 bits, where the CPU has them.
+    pub fn narrow() -> Self {
+        Vectors::of(if crate::wide::available() { Path::Wide256 } else { Path::Tiles })
+    }
+
     /// Whether the CPU has vectors of 512 bits.
     pub fn are_512() -> bool {
         #[cfg(target_arch = "x86_64")]
