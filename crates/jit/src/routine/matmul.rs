@@ -108,11 +108,16 @@ impl Product {
         let (mut rows, mut cols) = (1, 1);
         while work >= CUT && rows * cols < pieces {
             let (h, w) = (self.m / rows, self.n / cols);
-            // Columns first: packing them is dearer. At least 48 rows or 64 columns in a block.
-            match (w >= 128 && 2 * w > h, h >= 96) {
-                (true, _) => cols *= 2,
-                (false, true) => rows *= 2,
-                (false, false) => break,
+            // Blocks as wide as what is packed at once, then rows: each block packs its own rows again, and few columns do not repay that.
+            // At least 96 rows or 64 columns in a block; of few rows so many columns that they may be the rows of the transposed product.
+            if w >= 1024 {
+                cols *= 2;
+            } else if h >= 192 {
+                rows *= 2;
+            } else if w >= 128 && (h > 96 || w >= 4 * h) {
+                cols *= 2;
+            } else {
+                break;
             }
         }
         (rows, cols)

@@ -16,7 +16,7 @@ use crate::frame::with_words;
 /// Inner elements of a packed panel.
 const DEPTH: usize = 256;
 /// Rows that are packed at once: their panels stay in the second-level cache.
-const HEIGHT: usize = 240;
+const HEIGHT: usize = 192;
 /// Bytes of a row of columns that are packed at once.
 const WIDTH_BYTES: usize = 2048;
 /// Bytes of an operand that stay in the first-level cache.
