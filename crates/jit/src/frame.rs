@@ -19,8 +19,8 @@ use crate::kernel::{Layout, StageKernel};
 pub const HEADER: usize = 7;
 /// The word of the rows left.
 pub const ROWS: usize = 6;
-/// The words of partial results of one accumulator: up to four vectors of 32 bytes.
-pub const PARTIAL_WORDS: usize = 16;
+/// The words of partial results of one accumulator: up to four vectors of 64 bytes.
+pub const PARTIAL_WORDS: usize = 32;
 
 /// The frame's address; all of its words are written before a stage runs.
 #[derive(Clone, Copy)]

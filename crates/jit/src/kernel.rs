@@ -3,7 +3,6 @@
 use cotangent_core::ir::{DType, Loc};
 use cotangent_loops::ir::{BodyOp, Loop, LoopProgram, Memory, Nest, Stage};
 
-use crate::Path;
 use crate::error::JitError;
 use crate::frame::{HEADER, PARTIAL_WORDS};
 use crate::lane::{Expanded, Op, ScalarCall, expand};
@@ -108,14 +107,14 @@ const FAR: i64 = 1024;
 const COLUMN_WORDS: usize = 4096;
 
 impl StageKernel {
-    /// The words of one column accumulator in memory: whole vectors, also in the masked rest.
+    /// The words of one column accumulator in memory: whole vectors of any path, also in the masked rest.
     pub fn column_words(&self) -> usize {
         column_words(self.lanes, &self.lane)
     }
 }
 
 fn column_words(lanes: usize, lane: &Expanded) -> usize {
-    if lane.wide { lanes.next_multiple_of(4) } else { lanes.next_multiple_of(8) / 2 }
+    if lane.wide { lanes.next_multiple_of(8) } else { lanes.next_multiple_of(16) / 2 }
 }
 
 /// Whether column accumulators are better in first-level cache than in registers: lanes in blocks would walk down the rows
@@ -135,8 +134,8 @@ const ROW_POINTS: usize = 2048;
 /// … of which this many stay for threads.
 const MANY_ROWS: usize = 32;
 
-/// Makes a nest ready; machine code goes to `asm` unless the path is the portable one.
-pub fn prepare(program: &LoopProgram, nest: &Nest, path: Path, asm: &mut Assembler) -> Result<NestKernel, JitError> {
+/// Makes a nest ready; machine code goes to `asm`, where there is one.
+pub fn prepare(program: &LoopProgram, nest: &Nest, asm: Option<&mut Assembler>) -> Result<NestKernel, JitError> {
     let mut nest = merged(nest);
     let dtypes = |m: &Memory, nest: &Nest| match m {
         Memory::Buffer(b) => program.buffers[b.0 as usize].dtype,
@@ -217,7 +216,7 @@ pub fn prepare(program: &LoopProgram, nest: &Nest, path: Path, asm: &mut Assembl
     let rows = nest.outer.iter().product();
     let cost = stages.iter().map(|s| s.cost).sum();
     let mut walk = None;
-    if path != Path::Tiles {
+    if let Some(asm) = asm {
         walk = if crate::run::divides(rows, cost) { None } else { asm.rows(&stages) };
         if walk.is_none() {
             stages.iter_mut().for_each(|s| s.wide = asm.stage(s));

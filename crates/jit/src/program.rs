@@ -1,6 +1,7 @@
 //! A compiled program: its memory plan and its calls.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use cotangent_loops::ir::{LoopProgram, Role, Routine, Step};
@@ -14,20 +15,47 @@ use crate::kernel::{NestKernel, prepare};
 use crate::memory::{ALIGN, Block};
 use crate::routine::Vectors;
 use crate::run::Buffers;
-use crate::wide::Assembler;
+use crate::wide::{Assembler, Isa};
 
 /// Which executor runs bodies.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Path {
-    /// The best one that the machine has.
+    /// The one that the environment variable `COTANGENT_PATH` names (`wide512`, `wide256` or `tiles`), else the best one that the machine has.
     #[default]
     Auto,
+    /// Vectors of 512 bits: x86-64 with AVX-512 (F, BW, DQ and VL).
+    Wide512,
     /// Vectors of 256 bits: x86-64 with AVX2 and FMA.
     Wide256,
-    /// Vectors of 512 bits: x86-64 with AVX-512 besides.
-    Wide512,
     /// The portable interpreter of tiles.
     Tiles,
+}
+
+impl Path {
+    /// What the environment says; anything else than a path's name leaves the choice to us.
+    fn configured() -> Path {
+        static PATH: OnceLock<Path> = OnceLock::new();
+        *PATH.get_or_init(|| match std::env::var("COTANGENT_PATH").as_deref() {
+            Ok("wide512") => Path::Wide512,
+            Ok("wide256") => Path::Wide256,
+            Ok("tiles") => Path::Tiles,
+            Ok(_) | Err(_) => Path::Auto,
+        })
+    }
+
+    /// The vector instructions of the path; none for tiles.
+    fn isa(self) -> Result<Option<Isa>, JitError> {
+        let needed = |isa: Isa, path| if isa.available() { Ok(Some(isa)) } else { Err(JitError::NoSuchPath { path }) };
+        match self {
+            Path::Auto => match Path::configured() {
+                Path::Auto => Ok([Isa::Avx512, Isa::Avx2].into_iter().find(|isa| isa.available())),
+                path => path.isa(),
+            },
+            Path::Wide512 => needed(Isa::Avx512, "Wide512"),
+            Path::Wide256 => needed(Isa::Avx2, "Wide256"),
+            Path::Tiles => Ok(None),
+        }
+    }
 }
 
 /// How to compile.
@@ -80,7 +108,8 @@ pub struct Compiled {
     arena_bytes: usize,
     peak_bytes: usize,
     vectors: Vectors,
-    code: Assembler,
+    /// None on the portable path.
+    code: Option<Assembler>,
 }
 
 /// Compiles a program for this machine.
@@ -92,31 +121,27 @@ pub fn compile(program: &LoopProgram) -> Result<Compiled, JitError> {
 
 /// As [`compile`], with options.
 pub fn compile_with(program: &LoopProgram, options: CompileOptions) -> Result<Compiled, JitError> {
-    let (narrow, wide) = (crate::wide::available(), Vectors::are_512());
-    let path = match options.path {
-        Path::Auto | Path::Wide512 if wide => Path::Wide512,
-        Path::Auto | Path::Wide256 if narrow => Path::Wide256,
-        Path::Auto | Path::Tiles => Path::Tiles,
-        Path::Wide256 => return Err(JitError::NoSuchPath { path: "Wide256" }),
-        Path::Wide512 => return Err(JitError::NoSuchPath { path: "Wide512" }),
-    };
-    let vectors = Vectors::of(path);
-    let mut code = Assembler::default();
+    let isa = options.path.isa()?;
+    let vectors = Vectors::of(isa);
+    let mut code = isa.map(Assembler::new);
     let mut actions = Vec::with_capacity(program.steps.len());
     for step in &program.steps {
         actions.push(match step {
-            Step::Nest(nest) => Action::Nest(prepare(program, nest, path, &mut code)?),
+            Step::Nest(nest) => Action::Nest(prepare(program, nest, code.as_mut())?),
             Step::Routine(r) => Action::Routine(r.clone()),
         });
     }
-    code.finish()?;
+    let base = match &mut code {
+        Some(code) => code.finish()?,
+        None => 0,
+    };
     for action in &mut actions {
         if let Action::Nest(nest) = action {
             for wide in nest.stages.iter_mut().filter_map(|s| s.wide.as_mut()) {
-                wide.entry = code.base() + wide.offset;
+                wide.entry = base + wide.offset;
             }
             if let Some(walk) = &mut nest.walk {
-                walk.entry = code.base() + walk.offset;
+                walk.entry = base + walk.offset;
             }
         }
     }
@@ -279,12 +304,12 @@ impl Compiled {
                     .collect(),
             })
             .collect();
-        disassembly(self.code.instructions(), &entries)
+        disassembly(self.code.as_ref().map_or(&[], Assembler::instructions), &entries)
     }
 
     /// The bytes of machine code.
     pub fn code_bytes(&self) -> usize {
-        self.code.code_bytes()
+        self.code.as_ref().map_or(0, Assembler::code_bytes)
     }
 }
 

@@ -221,13 +221,13 @@ pub enum Op {
     Acc(u32),
     /// Changes an accumulator.
     SetAcc(u32, V),
-    /// Two operands.
+    /// Two operands; of masks none is a constant but the second of `Xor`.
     Bin(Bin, V, V),
     /// A fused product and sum of `a`, `b`, `c`.
     Fused(Fused, V, V, V),
     /// A comparison.
     Cmp(Pred, V, V),
-    /// `if mask { a } else { b }`.
+    /// `if mask { a } else { b }`, not of masks.
     Select(V, V, V),
     /// The square root.
     Sqrt(V),
@@ -372,7 +372,23 @@ impl Builder {
 
     fn bin(&mut self, op: Bin, a: V, b: V) -> V {
         debug_assert_eq!(a.ty, b.ty, "{op:?}");
-        self.push(Op::Bin(op, a, b), a.ty)
+        let folded = if a.ty == Ty::Mask { self.fold_mask(op, a, b) } else { None };
+        folded.unwrap_or_else(|| self.push(Op::Bin(op, a, b), a.ty))
+    }
+    /// An operation of masks with a constant, which is no operation at all unless it negates.
+    fn fold_mask(&mut self, op: Bin, a: V, b: V) -> Option<V> {
+        let (x, y) = (self.is_const(a).map(|bits| bits != 0), self.is_const(b).map(|bits| bits != 0));
+        match (op, x, y) {
+            (Bin::And, Some(true), _) | (Bin::Or | Bin::Xor, Some(false), _) | (Bin::AndNot, Some(false), _) => Some(b),
+            (Bin::And, _, Some(true)) | (Bin::Or | Bin::Xor, _, Some(false)) => Some(a),
+            (Bin::And, Some(false), _) | (Bin::Or, Some(true), _) => Some(a),
+            (Bin::And | Bin::AndNot, _, Some(false)) | (Bin::Or, _, Some(true)) => Some(b),
+            (Bin::AndNot, Some(true), _) => Some(self.constant(0, Ty::Mask)),
+            (Bin::AndNot, _, Some(true)) => Some(self.not(a)),
+            (Bin::Xor, Some(true), Some(true)) => Some(self.constant(0, Ty::Mask)),
+            (Bin::Xor, Some(true), None) => Some(self.not(b)),
+            _ => None,
+        }
     }
     fn add(&mut self, a: V, b: V) -> V {
         self.bin(Bin::Add, a, b)
@@ -418,6 +434,10 @@ impl Builder {
         debug_assert_eq!(mask.ty, Ty::Mask, "select");
         if let Some(bits) = self.is_const(mask) {
             return if bits == 0 { b } else { a };
+        }
+        if a.ty == Ty::Mask {
+            let (a, b) = (self.and(mask, a), self.bin(Bin::AndNot, mask, b));
+            return self.or(a, b);
         }
         self.push(Op::Select(mask, a, b), a.ty)
     }

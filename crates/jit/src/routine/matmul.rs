@@ -4,11 +4,13 @@ use cotangent_core::array::{Element, dispatch};
 use cotangent_core::ir::DType;
 use cotangent_loops::ir::{Matrix, RoutineKind};
 
-use super::{Operand, Real, Target, Vectors, product};
+use super::{FAR_ROWS, Operand, Real, Target, Vectors, product};
 use crate::threads;
 
 /// Multiplications from which a product is cut in blocks.
 const CUT: usize = 64 * 64 * 64;
+/// Multiplications from which there are more blocks than threads need, for those that are disturbed.
+const LARGE: usize = 512 * 512 * 512;
 
 /// A batch of products.
 #[derive(Clone, Debug)]
@@ -100,22 +102,24 @@ impl Product {
         }
     }
 
-    /// Into how many pieces rows and columns are cut. Every element is summed in the same order however that is.
-    fn blocks(&self) -> (usize, usize) {
+    /// Into how many pieces rows and columns are cut, for elements of `size` bytes. Every element is summed in the same order however that is,
+    /// so the number of threads may decide.
+    fn blocks(&self, size: usize) -> (usize, usize) {
         let work = self.m * self.k * self.n;
+        let each = if work < LARGE { 2 } else { 4 };
         // Batches are divided anyway.
-        let pieces = (work / CUT).next_power_of_two().min((16 / self.batch.max(1)).next_power_of_two()).min(8);
+        let wanted = (each * threads::num_threads()).div_ceil(self.batch.max(1)).min(work / CUT);
+        // Rows that are far apart are packed, by each block again, and few columns do not repay that.
+        let packs_rows = self.lhs.row.unsigned_abs() as usize * size >= FAR_ROWS;
         let (mut rows, mut cols) = (1, 1);
-        while work >= CUT && rows * cols < pieces {
+        while rows * cols < wanted {
             let (h, w) = (self.m / rows, self.n / cols);
-            // Blocks as wide as what is packed at once, then rows: each block packs its own rows again, and few columns do not repay that.
-            // At least 96 rows or 64 columns in a block; of few rows so many columns that they may be the rows of the transposed product.
-            if w >= 1024 {
+            // At least 64 columns; of few rows so many columns that they may be the rows of the transposed product.
+            let wide = w >= 128 && (h > 96 || w >= 4 * h);
+            if wide && (w >= 1024 || !packs_rows || h < 192) {
                 cols *= 2;
-            } else if h >= 192 {
+            } else if h >= 96 {
                 rows *= 2;
-            } else if w >= 128 && (h > 96 || w >= 4 * h) {
-                cols *= 2;
             } else {
                 break;
             }
@@ -125,7 +129,7 @@ impl Product {
 
     unsafe fn floats<T: Real>(&self, vectors: Vectors, p: Pointers) {
         let (work, cost) = (self.m * self.k * self.n, self.cost());
-        let (rows, cols) = self.blocks();
+        let (rows, cols) = self.blocks(size_of::<T>());
         let blocks = rows * cols;
         // Small products go in groups.
         let group = if blocks > 1 { 1 } else { (CUT / 2 / work.max(1)).clamp(1, self.batch.max(1)) };

@@ -141,15 +141,11 @@ pub trait Real: Copy + Send + Sync + 'static {
     ///
     /// # Safety
     /// The CPU has the vectors; all of these elements exist, and nobody else uses those of `to`.
-    unsafe fn transpose(
-        vectors: Vectors,
-        mn: [usize; 2],
-        from: *const Self,
-        stride: isize,
-        to: *mut Self,
-        step: usize,
-    );
+    unsafe fn transpose(vectors: Vectors, mn: [usize; 2], from: *const Self, stride: isize, to: *mut Self, step: usize);
 }
+
+/// Bytes between rows from which they share few sets of the first-level cache.
+const FAR_ROWS: usize = 2048;
 
 /// The most columns of a tile: what is read of a right operand are at most so many columns at once.
 const SLIDING_STEP: usize = 32;

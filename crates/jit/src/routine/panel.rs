@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::lanes::{Kernel, Lanes};
 use super::tile::{Even, Places, tile};
-use super::{Left, Operand, Target, transpose};
+use super::{FAR_ROWS, Left, Operand, Target, transpose};
 use crate::frame::with_words;
 
 /// Inner elements of a packed panel.
@@ -21,8 +21,6 @@ const HEIGHT: usize = 192;
 const WIDTH_BYTES: usize = 2048;
 /// Bytes of an operand that stay in the first-level cache.
 const NEAR: usize = 24 << 10;
-/// Bytes between rows from which they share few sets of the cache.
-const FAR_ROWS: usize = 2048;
 
 /// `0..n` in the fewest nearly equal parts of at most `most`.
 fn parts(n: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
@@ -34,17 +32,9 @@ fn parts(n: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
 ///
 /// # Safety
 /// The CPU has the vectors; the operands have the elements of `[m, k]` and `[k, n]`, and `c` those of `[m, n]`, which nobody else uses.
-pub unsafe fn product<L: Lanes>(
-    mkn: [usize; 3],
-    a: Operand<L::T>,
-    b: Operand<L::T>,
-    c: Target<L::T>,
-    add: bool,
-) {
+pub unsafe fn product<L: Lanes>(mkn: [usize; 3], a: Operand<L::T>, b: Operand<L::T>, c: Target<L::T>, add: bool) {
     // SAFETY: the caller's.
-    unsafe {
-        if !add && is_turned::<L>(mkn, b) { turned::<L>(mkn, a, b, c) } else { straight::<L>(mkn, a, b, c, add) }
-    }
+    unsafe { if !add && is_turned::<L>(mkn, b) { turned::<L>(mkn, a, b, c) } else { straight::<L>(mkn, a, b, c, add) } }
 }
 
 /// As [`product`], of the operands as they are.

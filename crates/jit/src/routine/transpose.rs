@@ -30,13 +30,7 @@ pub unsafe fn plain<T: Copy>(
 /// # Safety
 /// As [`plain`], and the CPU has the vectors.
 #[cfg(target_arch = "x86_64")]
-pub unsafe fn in_squares<L: Lanes>(
-    mn: [usize; 2],
-    from: *const L::T,
-    stride: isize,
-    to: *mut L::T,
-    step: usize,
-) {
+pub unsafe fn in_squares<L: Lanes>(mn: [usize; 2], from: *const L::T, stride: isize, to: *mut L::T, step: usize) {
     // SAFETY: the caller's.
     unsafe { L::enabled(Squares::<L> { mn, from, stride, to, step, lanes: PhantomData }) }
 }

@@ -1,8 +1,9 @@
 //! Loads and stores: dense, strided, narrow, masked.
 
 use super::asm::gpr::{R8, RAX, RBX, RCX, RDX, RSP};
-use super::asm::{Cond, Rm};
-use super::emit::{BOUNCE, COUNT, Emit, Lanes, MASK32, MASK64, SCRATCH, SCRATCH2};
+use super::asm::{Cond, Masked, Rm};
+use super::emit::{BOUNCE, COUNT, Emit, Lanes, MASK32, MASK64, SCRATCH, SCRATCH2, TAIL};
+use super::isa::Isa;
 use super::op;
 use crate::lane::{Code, Mem, Ty, V};
 
@@ -63,7 +64,9 @@ impl Emit<'_> {
     fn gather(&mut self, n: usize, size: usize, stride: i32, first: i32, d: u8) {
         let (begin, insert) = if size == 4 { (op::MOVD, op::INSERT_D) } else { (op::MOVQ, op::INSERT_Q) };
         let half = 16 / size;
-        for (from, to) in [(0, d), (half, SCRATCH)] {
+        let l = self.isa.full();
+        for from in (0..n).step_by(half) {
+            let to = if from == 0 { d } else { SCRATCH };
             for e in from..n.min(from + half) {
                 let at = Rm::Mem(RAX, first + e as i32 * stride);
                 if e == from {
@@ -72,9 +75,9 @@ impl Emit<'_> {
                     self.asm().vi(insert, 0, to, to, at, (e - from) as u8);
                 }
             }
-        }
-        if n > half {
-            self.asm().vi(op::INSERT128, 1, d, d, Rm::Reg(SCRATCH), 1);
+            if from > 0 {
+                self.asm().vi(op::INSERT128, l, d, d, Rm::Reg(SCRATCH), (from / half) as u8);
+            }
         }
     }
 
@@ -124,6 +127,11 @@ impl Emit<'_> {
             let at = Rm::Mem(self.pointer(a), 0);
             return self.load_one(mem, at, d, ty);
         }
+        if self.isa == Isa::Avx512 && stride > 0 && stride as usize == size {
+            let at = Rm::Index(self.pointer(a), RDX, size.trailing_zeros() as u8, first);
+            let lanes = self.lanes_of_block();
+            return self.load_dense(mem, l, d, at, lanes);
+        }
         let at = if stride as usize == size && stride > 0 {
             let at = Rm::Index(self.pointer(a), RDX, size.trailing_zeros() as u8, first);
             if tail && size >= 4 {
@@ -148,17 +156,52 @@ impl Emit<'_> {
             Rm::Mem(RSP, BOUNCE)
         };
         match mem {
-            Mem::B32 | Mem::B64 => self.asm().v(op::MOVUPS, l, d, 0, at),
-            Mem::U8 => self.asm().v(op::ZX8D, l, d, 0, at),
-            Mem::I8 => self.asm().v(op::SX8D, l, d, 0, at),
-            Mem::U16 => self.asm().v(op::ZX16D, l, d, 0, at),
-            Mem::I16 => self.asm().v(op::SX16D, l, d, 0, at),
-            Mem::F16 => self.asm().v(op::PH2PS, l, d, 0, at),
+            Mem::B32 | Mem::B64 | Mem::U8 | Mem::I8 | Mem::U16 | Mem::I16 | Mem::F16 => {
+                self.load_dense(mem, l, d, at, Masked::No);
+            }
             Mem::Bool => {
-                let (extend, greater) = if self.width == 8 { (op::ZX8D, op::PCMPGTD) } else { (op::ZX8Q, op::PCMPGTQ) };
+                let (extend, greater) =
+                    if self.lanes_are_wide(Ty::Mask) { (op::ZX8Q, op::PCMPGTQ) } else { (op::ZX8D, op::PCMPGTD) };
                 self.asm().v(extend, 1, d, 0, at);
                 self.asm().v(op::PXOR, 1, SCRATCH, SCRATCH, Rm::Reg(SCRATCH));
                 self.asm().v(greater, 1, d, d, Rm::Reg(SCRATCH));
+            }
+        }
+    }
+
+    /// Numbers that follow one another in memory.
+    fn load_dense(&mut self, mem: Mem, l: u8, d: u8, at: Rm, lanes: Masked) {
+        let what = match mem {
+            Mem::B32 => op::MOVUPS,
+            // The size of elements matters only where lanes are masked.
+            Mem::B64 if lanes == Masked::No => op::MOVUPS,
+            Mem::B64 => op::MOVUPD,
+            Mem::U8 => op::ZX8D,
+            Mem::I8 => op::SX8D,
+            Mem::U16 => op::ZX16D,
+            Mem::I16 => op::SX16D,
+            Mem::F16 => op::PH2PS,
+            Mem::Bool => unreachable!("masks have loads of their own"),
+        };
+        match lanes {
+            Masked::No => self.asm().v(what, l, d, 0, at),
+            Masked::Merge(_) | Masked::Zero(_) => self.asm().masked(what, l, d, 0, at, lanes),
+        }
+    }
+
+    /// Lanes to elements that follow one another in memory, with AVX-512; truth values are bytes in `r` already.
+    fn store_lanes(&mut self, mem: Mem, ty: Ty, r: u8, at: Rm, tail: bool) {
+        let (l, lanes) = (self.l(ty), if tail { Masked::Merge(TAIL) } else { Masked::No });
+        match mem {
+            Mem::B32 => self.asm().masked(op::MOVUPS_TO, l, r, 0, at, lanes),
+            Mem::B64 => self.asm().masked(op::MOVUPD_TO, l, r, 0, at, lanes),
+            Mem::I8 | Mem::U8 => self.asm().masked(op::DWORD_TO_BYTE, l, r, 0, at, lanes),
+            Mem::I16 | Mem::U16 => self.asm().masked(op::DWORD_TO_WORD, l, r, 0, at, lanes),
+            Mem::F16 => self.asm().masked_vi(op::PS2PH, l, r, at, lanes, 0),
+            Mem::Bool if tail => self.asm().masked(op::MOV8_TO, 0, r, 0, at, lanes),
+            Mem::Bool => {
+                let store = if self.width == 8 { op::MOVQ_TO } else { op::MOVUPS_TO };
+                self.asm().v(store, 0, r, 0, at);
             }
         }
     }
@@ -169,7 +212,7 @@ impl Emit<'_> {
         let size = mem.size();
         match mem {
             Mem::B32 => return self.asm().v(op::BROADCAST32, l, d, 0, at),
-            Mem::B64 => return self.asm().v(op::BROADCAST64, 1, d, 0, at),
+            Mem::B64 => return self.asm().v(op::BROADCAST64, l, d, 0, at),
             Mem::U8 | Mem::U16 | Mem::F16 | Mem::Bool => self.asm().mov_from(RAX, at, size, false),
             Mem::I8 | Mem::I16 => self.asm().mov_from(RAX, at, size, true),
         }
@@ -180,19 +223,34 @@ impl Emit<'_> {
         if mem == Mem::F16 {
             self.asm().v(op::PH2PS, 0, d, 0, Rm::Reg(d));
         }
-        let spread = if mem == Mem::Bool && self.width == 4 { op::BROADCAST_Q } else { op::BROADCAST_D };
-        self.asm().v(spread, 1, d, 0, Rm::Reg(d));
+        let spread = if mem == Mem::Bool && self.lanes_are_wide(ty) { op::BROADCAST_Q } else { op::BROADCAST_D };
+        let full = self.isa.full();
+        self.asm().v(spread, full, d, 0, Rm::Reg(d));
     }
 
     pub(super) fn store(&mut self, code: &Code, a: u32, mem: Mem, v: V, c: usize, i: u32) {
         let a = a as usize;
         let (stride, size) = (self.kernel.accesses[a].lane as i32, mem.size());
-        let r = self.reg(code, v, c, i);
+        let r = if self.in_mask_register(v.ty) {
+            let mask = self.mask(code, v, c, i);
+            self.mask_as_bytes(mask)
+        } else {
+            self.reg(code, v, c, i)
+        };
         let wide = mem == Mem::B64;
         let l = self.l(v.ty);
         let tail = self.lanes == Lanes::Tail;
         let dense = stride > 0 && stride as usize == size;
         let first = (c * self.width) as i32 * stride;
+        if self.isa == Isa::Avx512 {
+            if dense {
+                let at = Rm::Index(self.pointer(a), RDX, size.trailing_zeros() as u8, first);
+                return self.store_lanes(mem, v.ty, r, at, tail);
+            }
+            self.store_lanes(mem, v.ty, r, Rm::Mem(RSP, BOUNCE), false);
+            self.strided(a, stride);
+            return self.bounce(stride, size, if tail { 0 } else { first }, true);
+        }
         if dense && size >= 4 {
             let (base, scale) = (self.pointer(a), size.trailing_zeros() as u8);
             let at = Rm::Index(base, RDX, scale, first);
@@ -219,9 +277,9 @@ impl Emit<'_> {
         self.bounce(stride, size, if tail { 0 } else { first }, true);
     }
 
-    /// A whole vector of elements, one after the other.
+    /// A whole vector of elements, one after the other, with AVX2.
     pub(super) fn store_packed(&mut self, mem: Mem, r: u8, at: Rm) {
-        let full = self.width == 8;
+        let full = !self.kernel.lane.wide;
         let shuffle = |step: u8, size: u8| {
             let mut bytes = [0x80u8; 32];
             for half in 0..2 {
@@ -240,13 +298,13 @@ impl Emit<'_> {
             Mem::Bool => {
                 let ones = self.constant(0x0101_0101_0101_0101, Ty::I64);
                 self.asm().v(if full { op::MOVMSKPS } else { op::MOVMSKPD }, 1, RAX, 0, Rm::Reg(r));
-                self.asm().v(op::PDEP, 0, RAX, RAX, ones);
+                self.asm().scalar(op::PDEP, 0, RAX, RAX, ones);
                 let bytes = self.width;
                 self.asm().mov_to(at, RAX, bytes);
             }
             Mem::I8 | Mem::U8 | Mem::I16 | Mem::U16 => {
                 let bytes = mem.size() as u8;
-                let table = self.out.constant(shuffle(4, bytes));
+                let table = self.out.constant(&shuffle(4, bytes));
                 self.asm().v(op::PSHUFB, u8::from(full), SCRATCH, r, Rm::Pool(table));
                 if full {
                     self.asm().vi(op::EXTRACT128, 1, SCRATCH, 0, Rm::Reg(SCRATCH2), 1);

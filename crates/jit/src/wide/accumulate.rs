@@ -3,9 +3,10 @@
 use cotangent_core::ops::Monoid;
 
 use super::alloc::Loc;
-use super::asm::Rm;
 use super::asm::gpr::{RAX, RDX, RSP};
-use super::emit::{Emit, Lanes, MASK32, MASK64, SCRATCH, SCRATCH2};
+use super::asm::{Masked, Rm};
+use super::emit::{Emit, Lanes, MASK32, MASK64, SCRATCH, SCRATCH2, TAIL};
+use super::isa::Isa;
 use super::op;
 use crate::frame::PARTIAL_WORDS;
 use crate::lane::{Bin, Code, Ty, V};
@@ -16,7 +17,8 @@ impl Emit<'_> {
         match self.accumulators[k] {
             Loc::Reg(r) => r - c as u8,
             Loc::Slot(s) => {
-                self.asm().v(op::MOVUPS, 1, to, 0, Emit::slot(s + c as u32));
+                let (l, slot) = (self.isa.full(), self.slot(s + c as u32));
+                self.asm().v(op::MOVUPS, l, to, 0, slot);
                 to
             }
             Loc::None => unreachable!("accumulators have places"),
@@ -25,12 +27,14 @@ impl Emit<'_> {
 
     pub(super) fn neutral(&mut self, k: usize, c: usize) {
         let a = self.kernel.lane.accumulators[k];
-        let value = self.constant(a.neutral(), Ty::of(a.dtype));
+        let ty = Ty::of(a.dtype);
+        let value = self.constant(a.neutral(), ty);
         match self.accumulators[k] {
-            Loc::Reg(r) => self.asm().v(op::MOVUPS, 1, r - c as u8, 0, value),
+            Loc::Reg(r) => self.copy(r - c as u8, value, ty),
             Loc::Slot(s) => {
-                self.asm().v(op::MOVUPS, 1, SCRATCH, 0, value);
-                self.asm().v(op::MOVUPS_TO, 1, SCRATCH, 0, Emit::slot(s + c as u32));
+                self.copy(SCRATCH, value, ty);
+                let (l, slot) = (self.isa.full(), self.slot(s + c as u32));
+                self.asm().v(op::MOVUPS_TO, l, SCRATCH, 0, slot);
             }
             Loc::None => unreachable!("accumulators have places"),
         }
@@ -43,13 +47,15 @@ impl Emit<'_> {
         for k in rows..self.kernel.lane.accumulators.len() {
             let first = 8 * (PARTIAL_WORDS * rows + (k - rows) * self.kernel.column_words());
             for c in 0..lanes.copies() {
-                // A vector is 32 bytes whatever its lanes are.
-                let at = Rm::Index(RAX, RDX, if self.width == 8 { 2 } else { 3 }, (first + 32 * c) as i32);
+                // A vector has as many bytes whatever its lanes are.
+                let scale = if self.kernel.lane.wide { 3 } else { 2 };
+                let at = Rm::Index(RAX, RDX, scale, (first + self.isa.bytes() * c) as i32);
                 let own = self.accumulators[k];
                 let r = if back { self.accumulator(k, c, SCRATCH) } else { own.register(c).unwrap_or(SCRATCH) };
-                self.asm().v(if back { op::MOVUPS_TO } else { op::MOVUPS }, 1, r, 0, at);
-                if let (false, Loc::Slot(s)) = (back, own) {
-                    self.asm().v(op::MOVUPS_TO, 1, r, 0, Emit::slot(s + c as u32));
+                let l = self.isa.full();
+                self.asm().v(if back { op::MOVUPS_TO } else { op::MOVUPS }, l, r, 0, at);
+                if !back {
+                    self.put_back(own, r, c);
                 }
             }
         }
@@ -57,29 +63,45 @@ impl Emit<'_> {
 
     pub(super) fn set_accumulator(&mut self, code: &Code, k: usize, v: V, c: usize, i: u32) {
         let masked = self.lanes == Lanes::Tail && k < self.kernel.lane.rows;
-        let value = self.reg(code, v, c, i);
-        let own = self.accumulators[k];
+        let (own, l) = (self.accumulators[k], self.isa.full());
+        // The second scratch register is for an old value in memory.
+        self.scratch_taken = true;
+        if masked && self.isa == Isa::Avx2 {
+            let value = self.rm(code, v, c);
+            let old = self.accumulator(k, c, SCRATCH2);
+            let wide = self.lanes_are_wide(v.ty);
+            let mask = Rm::Mem(RSP, if wide { MASK64 } else { MASK32 });
+            self.asm().v(op::MOVUPS, 1, SCRATCH, 0, mask);
+            self.asm().vi(if wide { op::BLENDPD } else { op::BLENDPS }, 1, old, old, value, SCRATCH << 4);
+            return self.put_back(own, old, c);
+        }
+        let value = if self.in_mask_register(v.ty) {
+            let mask = self.mask(code, v, c, i);
+            self.mask_as_vector(mask)
+        } else {
+            self.reg(code, v, c, i)
+        };
         if masked {
-            let old = match own {
-                Loc::Reg(r) => r - c as u8,
-                Loc::Slot(_) | Loc::None => {
-                    // The old value and the mask need both scratch registers; the value is in neither unless it is a constant.
-                    self.accumulator(k, c, SCRATCH2)
-                }
-            };
-            let wide = v.ty.is_wide() || (v.ty == Ty::Mask && self.width == 4);
-            let (mask, blend) = if wide { (MASK64, op::BLENDPD) } else { (MASK32, op::BLENDPS) };
-            self.asm().v(op::MOVUPS, 1, SCRATCH, 0, Rm::Mem(RSP, mask));
-            self.asm().vi(blend, 1, old, old, Rm::Reg(value), SCRATCH << 4);
-            if let Loc::Slot(s) = own {
-                self.asm().v(op::MOVUPS_TO, 1, old, 0, Emit::slot(s + c as u32));
-            }
-            return;
+            let old = self.accumulator(k, c, SCRATCH2);
+            let mov = if self.lanes_are_wide(v.ty) { op::MOVUPD } else { op::MOVUPS };
+            self.asm().masked(mov, l, old, 0, Rm::Reg(value), Masked::Merge(TAIL));
+            return self.put_back(own, old, c);
         }
         match own {
             Loc::Reg(r) if r - c as u8 == value => {}
-            Loc::Reg(r) => self.asm().v(op::MOVAPS, 1, r - c as u8, 0, Rm::Reg(value)),
-            Loc::Slot(s) => self.asm().v(op::MOVUPS_TO, 1, value, 0, Emit::slot(s + c as u32)),
+            Loc::Reg(r) => self.asm().v(op::MOVAPS, l, r - c as u8, 0, Rm::Reg(value)),
+            Loc::Slot(_) | Loc::None => self.put_back(own, value, c),
+        }
+    }
+
+    /// Writes copy `c` of an accumulator in memory; one in a register has it already.
+    fn put_back(&mut self, own: Loc, value: u8, c: usize) {
+        match own {
+            Loc::Reg(_) => {}
+            Loc::Slot(s) => {
+                let (l, slot) = (self.isa.full(), self.slot(s + c as u32));
+                self.asm().v(op::MOVUPS_TO, l, value, 0, slot);
+            }
             Loc::None => unreachable!("accumulators have places"),
         }
     }
@@ -88,11 +110,12 @@ impl Emit<'_> {
     /// or all of its vectors where a combination is no single instruction.
     pub(super) fn fold(&mut self, k: usize) {
         let a = self.kernel.lane.accumulators[k];
-        let to = |c: usize| Rm::Mem(RAX, (8 * PARTIAL_WORDS * k + 32 * c) as i32);
+        let (l, bytes) = (self.isa.full(), self.isa.bytes());
+        let to = |c: usize| Rm::Mem(RAX, (8 * PARTIAL_WORDS * k + bytes * c) as i32);
         if !super::folds(&a) {
             for c in 0..self.copies {
                 let r = self.accumulator(k, c, SCRATCH);
-                self.asm().v(op::MOVUPS_TO, 1, r, 0, to(c));
+                self.asm().v(op::MOVUPS_TO, l, r, 0, to(c));
             }
             return;
         }
@@ -104,20 +127,23 @@ impl Emit<'_> {
             let half = n.div_ceil(2);
             for c in 0..n - half {
                 let (p, q) = (copies[c], copies[c + half]);
-                self.combine(&a, 1, p, q);
+                self.combine(&a, l, p, q);
                 copies[c] = p;
             }
             n = half;
         }
         let r = copies[0];
-        let wide = ty.is_wide() || (ty == Ty::Mask && self.width == 4);
-        if self.l(ty) == 1 {
+        if self.l(ty) == 2 {
+            self.asm().vi(op::EXTRACT256, 2, r, 0, Rm::Reg(SCRATCH2), 1);
+            self.combine(&a, 1, r, SCRATCH2);
+        }
+        if self.l(ty) >= 1 {
             self.asm().vi(op::EXTRACT128, 1, r, 0, Rm::Reg(SCRATCH2), 1);
             self.combine(&a, 0, r, SCRATCH2);
         }
         self.asm().vi(op::PSHUFD, 0, SCRATCH2, 0, Rm::Reg(r), 0x4E);
         self.combine(&a, 0, r, SCRATCH2);
-        if !wide {
+        if !self.lanes_are_wide(ty) {
             self.asm().vi(op::PSHUFD, 0, SCRATCH2, 0, Rm::Reg(r), 0xB1);
             self.combine(&a, 0, r, SCRATCH2);
         }
@@ -140,10 +166,15 @@ impl Emit<'_> {
         };
         if ty.is_float() && matches!(b, Bin::Max | Bin::Min) {
             // The instruction gives `y` where either is NaN; where `x` is, `x` stays.
-            let (compare, blend) = if ty.is_wide() { (op::CMPPD, op::BLENDPD) } else { (op::CMPPS, op::BLENDPS) };
-            self.asm().vi(compare, l, SCRATCH, x, Rm::Reg(x), 3);
+            let compare = if ty.is_wide() { op::CMPPD } else { op::CMPPS };
+            // All lanes have been seen: the mask of the last ones is not needed any more.
+            let nan = match self.isa {
+                Isa::Avx2 => SCRATCH,
+                Isa::Avx512 => TAIL,
+            };
+            self.asm().vi(compare, l, nan, x, Rm::Reg(x), 3);
             self.asm().v(instruction(b), l, y, x, Rm::Reg(y));
-            self.asm().vi(blend, l, x, y, Rm::Reg(x), SCRATCH << 4);
+            self.blend(ty, l, x, Rm::Reg(x), y, nan);
         } else {
             self.asm().v(instruction(b), l, x, x, Rm::Reg(y));
         }

@@ -2,12 +2,17 @@
 //!
 //! Values are in single static assignment form, so a spilled value is written to the stack at most once.
 
+/// The number of the first mask register; vector registers have those below.
+pub const MASKS: u8 = 32;
+/// All numbers.
+const REGISTERS: u8 = 40;
+
 /// Where a value is.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Loc {
     /// Nowhere (yet, or any more).
     None,
-    /// A vector register.
+    /// A register.
     Reg(u8),
     /// A stack slot.
     Slot(u32),
@@ -27,11 +32,11 @@ impl Loc {
 pub type Value = (usize, u32);
 
 /// Registers and slots during one pass over a body.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Alloc {
-    free: u16,
+    free: u64,
     /// What each register holds.
-    held: [Option<Value>; 16],
+    held: [Option<Value>; REGISTERS as usize],
     locs: Vec<Vec<Loc>>,
     slots: Vec<Vec<Option<u32>>>,
     /// The positions of uses of each instruction, ascending.
@@ -40,7 +45,7 @@ pub struct Alloc {
     /// The number of slots ever in use.
     pub slot_count: u32,
     /// Registers that the current instruction needs.
-    pub locked: u16,
+    pub locked: u64,
 }
 
 /// A move that the emitter has to make.
@@ -52,7 +57,7 @@ pub enum Move {
 
 impl Alloc {
     /// For a body with these uses, `copies` times, with `free` registers; slots from `first_slot` on.
-    pub fn new(uses: Vec<Vec<u32>>, copies: usize, free: u16, slot_count: u32) -> Self {
+    pub fn new(uses: Vec<Vec<u32>>, copies: usize, free: u64, slot_count: u32) -> Self {
         let n = uses.len();
         Alloc {
             free,
@@ -60,7 +65,9 @@ impl Alloc {
             slots: vec![vec![None; n]; copies],
             uses,
             slot_count,
-            ..Alloc::default()
+            held: [None; REGISTERS as usize],
+            free_slots: Vec::new(),
+            locked: 0,
         }
     }
 
@@ -79,19 +86,19 @@ impl Alloc {
         self.uses[v as usize].len() == 1 && self.uses[v as usize][0] == at
     }
 
-    /// A register for `v`, with the spill that makes room.
-    pub fn take(&mut self, v: Value, at: u32) -> (u8, Option<Move>) {
+    /// A register of `class` for `v`, with the spill that makes room.
+    pub fn take(&mut self, v: Value, at: u32, class: u64) -> (u8, Option<Move>) {
         let mut moved = None;
-        if self.free == 0 {
+        if self.free & class == 0 {
             let next = |(_, id): Value| self.uses[id as usize].iter().find(|u| **u >= at).copied().unwrap_or(u32::MAX);
-            let victim = (0..16u8)
-                .filter(|r| self.locked >> r & 1 == 0)
+            let victim = (0..REGISTERS)
+                .filter(|r| class >> r & 1 == 1 && self.locked >> r & 1 == 0)
                 .filter_map(|r| self.held[r as usize].map(|v| (r, v)))
                 .max_by_key(|(_, v)| next(*v))
                 .expect("fewer operands than registers");
             moved = self.evict(victim.0, victim.1);
         }
-        let r = self.free.trailing_zeros() as u8;
+        let r = (self.free & class).trailing_zeros() as u8;
         self.put(v, r);
         (r, moved)
     }
@@ -156,7 +163,7 @@ impl Alloc {
     }
 
     /// Registers in use.
-    pub fn in_use(&self) -> u16 {
-        (0..16).filter(|r| self.held[*r].is_some()).fold(0, |m, r| m | 1 << r)
+    pub fn in_use(&self) -> u64 {
+        (0..REGISTERS).filter(|r| self.held[*r as usize].is_some()).fold(0, |m, r| m | 1 << r)
     }
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::alloc::Loc;
+use super::alloc::{Loc, MASKS};
 use super::asm::gpr::{R8, RAX, RCX, RDI, RDX, RSI, RSP};
 use super::asm::{Cond, Rm};
-use super::emit::{AREA, COUNT, Emit, Lanes, SAVED, SAVED_GPR, SCRATCH, Slow};
+use super::emit::{AREA, COUNT, Emit, Lanes, SAVED, SAVED_GPR, SAVED_MASKS, SCRATCH, Slow, TAIL};
+use super::isa::Isa;
 use super::{op, thunk};
-use crate::lane::{Code, V};
+use crate::lane::{Code, Ty, V};
 
 impl Emit<'_> {
     pub(super) fn call(
@@ -22,16 +23,14 @@ impl Emit<'_> {
         let call = Arc::new(call);
         let address = Arc::as_ptr(&call);
         self.out.calls.push(call);
-        let mask = guard.map(|(m, _)| self.reg(code, m, c, i));
-        let mut operands = [Some(self.rm(code, args[0], c)), Some(self.rm(code, args[1], c)), mask.map(Rm::Reg), None];
-        if let Some((_, fast)) = guard {
-            operands[3] = Some(self.rm(code, fast, c));
-        }
-        let accumulators = self.accumulators.iter().fold(0u16, |m, a| match a {
-            Loc::Reg(r) => (0..self.copies as u8).fold(m, |m, c| m | 1 << (r - c)),
-            Loc::Slot(_) | Loc::None => m,
+        let mask = guard.map(|(m, _)| match self.isa {
+            Isa::Avx2 => self.reg(code, m, c, i),
+            Isa::Avx512 => self.mask(code, m, c, i),
         });
-        let saved = self.alloc.in_use() | accumulators;
+        let fast = guard.map(|(_, fast)| (self.rm(code, fast, c), fast.ty));
+        let operands = [0, 1].map(|k: usize| (self.rm(code, args[k], c), args[k].ty));
+        let tail_mask = if self.isa == Isa::Avx512 && self.lanes == Lanes::Tail { 1 << (MASKS + TAIL) } else { 0 };
+        let saved = self.alloc.in_use() | self.pinned_registers() | tail_mask;
         // The result takes the register of the fast value where that dies; room is made before the code forks.
         let inherited = guard.and_then(|(_, fast)| match self.alloc.loc((c, fast.id)) {
             Loc::Reg(r) if self.alloc.owns((c, fast.id), r) && self.alloc.dies(fast.id, i) => Some((fast, r)),
@@ -52,18 +51,28 @@ impl Emit<'_> {
             join,
             saved,
             operands,
+            mask,
+            fast,
             to,
             call: address,
             first: (c * self.width) as i32,
             tail: self.lanes == Lanes::Tail,
         };
         if let (Some(mask), Some(entry)) = (mask, entry) {
-            let test = if self.width == 8 { op::MOVMSKPS } else { op::MOVMSKPD };
-            self.asm().v(test, 1, RAX, 0, Rm::Reg(mask));
-            self.asm().test(RAX);
+            match self.isa {
+                Isa::Avx2 => {
+                    let test = if self.lanes_are_wide(Ty::Mask) { op::MOVMSKPD } else { op::MOVMSKPS };
+                    self.asm().v(test, 1, RAX, 0, Rm::Reg(mask));
+                    self.asm().test(RAX);
+                }
+                Isa::Avx512 => {
+                    let test = if self.width == 8 { op::KORTEST8 } else { op::KORTEST };
+                    self.asm().scalar(test, 0, mask, 0, Rm::Reg(mask));
+                }
+            }
             self.asm().jcc(Cond::NotZero, entry);
-            if let (None, Some(fast)) = (inherited, operands[3]) {
-                self.asm().v(op::MOVUPS, 1, to, 0, fast);
+            if let (None, Some((fast, ty))) = (inherited, fast) {
+                self.copy(to, fast, ty);
             }
             self.asm().bind(join);
             self.slow.push(slow);
@@ -77,20 +86,27 @@ impl Emit<'_> {
         if let Some(entry) = slow.entry {
             self.asm().bind(entry);
         }
-        let registers = (0..16u8).filter(|r| slow.saved >> r & 1 == 1);
-        for r in registers.clone() {
-            self.asm().v(op::MOVUPS_TO, 1, r, 0, Rm::Mem(RSP, SAVED + 32 * i32::from(r)));
+        let l = self.isa.full();
+        let is_saved = |r: &u8| slow.saved >> r & 1 == 1;
+        let vectors = (0..MASKS).filter(is_saved).map(|r| (r, Rm::Mem(RSP, SAVED + 64 * i32::from(r))));
+        let masks = (MASKS..u64::BITS as u8)
+            .filter(is_saved)
+            .map(|r| (r - MASKS, Rm::Mem(RSP, SAVED_MASKS + 8 * i32::from(r - MASKS))));
+        vectors.clone().for_each(|(r, at)| self.asm().v(op::MOVUPS_TO, l, r, 0, at));
+        masks.clone().for_each(|(k, at)| self.asm().scalar(op::KMOV_TO, 0, k, 0, at));
+        let area = |k: usize| Rm::Mem(RSP, AREA + 64 * k as i32);
+        for (k, (operand, ty)) in slow.operands.into_iter().enumerate() {
+            self.copy_to(area(k), operand, ty);
         }
-        for (k, operand) in slow.operands.iter().enumerate() {
-            let at = Rm::Mem(RSP, AREA + 32 * k as i32);
-            match operand {
-                None => {}
-                Some(Rm::Reg(r)) => self.asm().v(op::MOVUPS_TO, 1, *r, 0, at),
-                Some(memory) => {
-                    self.asm().v(op::MOVUPS, 1, SCRATCH, 0, *memory);
-                    self.asm().v(op::MOVUPS_TO, 1, SCRATCH, 0, at);
-                }
-            }
+        if let Some(mask) = slow.mask {
+            let r = match self.isa {
+                Isa::Avx2 => mask,
+                Isa::Avx512 => self.mask_as_vector(mask),
+            };
+            self.asm().v(op::MOVUPS_TO, l, r, 0, area(2));
+        }
+        if let Some((fast, ty)) = slow.fast {
+            self.copy_to(area(3), fast, ty);
         }
         let saved = [RSI, RDX, RDI, R8, 9, 10, 11];
         for (k, r) in saved.into_iter().enumerate() {
@@ -112,12 +128,24 @@ impl Emit<'_> {
         for (k, r) in saved.into_iter().enumerate() {
             self.asm().mov(r, Rm::Mem(RSP, SAVED_GPR + 8 * k as i32));
         }
-        for r in registers {
-            self.asm().v(op::MOVUPS, 1, r, 0, Rm::Mem(RSP, SAVED + 32 * i32::from(r)));
-        }
-        self.asm().v(op::MOVUPS, 1, slow.to, 0, Rm::Mem(RSP, AREA + 96));
+        vectors.for_each(|(r, at)| self.asm().v(op::MOVUPS, l, r, 0, at));
+        masks.for_each(|(k, at)| self.asm().scalar(op::KMOV, 0, k, 0, at));
+        self.asm().v(op::MOVUPS, l, slow.to, 0, area(3));
         if slow.entry.is_some() {
             self.asm().jmp(slow.join);
         }
+    }
+
+    /// Writes an operand to the stack.
+    fn copy_to(&mut self, at: Rm, operand: Rm, ty: Ty) {
+        let r = match operand {
+            Rm::Reg(r) => r,
+            Rm::Mem(..) | Rm::Index(..) | Rm::Pool(_) | Rm::Spread(_) => {
+                self.copy(SCRATCH, operand, ty);
+                SCRATCH
+            }
+        };
+        let l = self.isa.full();
+        self.asm().v(op::MOVUPS_TO, l, r, 0, at);
     }
 }

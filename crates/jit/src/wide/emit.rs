@@ -1,33 +1,37 @@
 //! Stages to machine code.
 //!
 //! Registers: `rdi` the frame, `rsi` the number of lanes, `rdx` the lane, `r8`–`r15` the pointers of the first accesses, `rax`, `rcx`, `rbx`
-//! for addresses; `ymm14` and `ymm15` for constants and steps inside an operation, the others for accumulators and values.
+//! for addresses; vector registers 14 and 15 for constants and steps inside an operation, the others for accumulators and values; with
+//! AVX-512 `k0` for constant masks, `k1` for the lanes of a masked vector, the others for masks.
 
 use super::alloc::{Alloc, Loc};
 use super::asm::gpr::{R8, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP};
 use super::asm::{Asm, Cond, Label, Rm};
+use super::isa::Isa;
+use super::keep::{self, Kept};
 use super::{Assembler, op, thunk};
 use crate::frame::{HEADER, ROWS};
 use crate::kernel::StageKernel;
 use crate::lane::{Code, Op, Ty};
 
-/// Registers for values and accumulators.
-pub(super) const FREE: u16 = 0x3fff;
 pub(super) const SCRATCH: u8 = 15;
 pub(super) const SCRATCH2: u8 = 14;
+/// The mask register of the lanes that a masked vector has.
+pub(super) const TAIL: u8 = 1;
 
 /// Bodies of more instructions than this are emitted for full blocks and masked vectors only.
 pub(super) const LONG: usize = 48;
 
-/// The stack, from `rsp`.
+/// The stack, from `rsp`, with room for the longest vectors: operands and result of a call, elements on their way, the masks of AVX2.
 pub(super) const AREA: i32 = 0;
-pub(super) const BOUNCE: i32 = 128;
-pub(super) const MASK32: i32 = 192;
-pub(super) const MASK64: i32 = 224;
-pub(super) const COUNT: i32 = 256;
-pub(super) const SAVED_GPR: i32 = 264;
-pub(super) const SAVED: i32 = 352;
-pub(super) const SLOTS: i32 = SAVED + 16 * 32;
+pub(super) const BOUNCE: i32 = 256;
+pub(super) const MASK32: i32 = 320;
+pub(super) const MASK64: i32 = 352;
+pub(super) const COUNT: i32 = 384;
+pub(super) const SAVED_GPR: i32 = 392;
+pub(super) const SAVED_MASKS: i32 = 448;
+pub(super) const SAVED: i32 = 512;
+pub(super) const SLOTS: i32 = SAVED + 32 * 64;
 
 /// Which lanes a block has.
 #[derive(Clone, Copy, PartialEq)]
@@ -51,8 +55,11 @@ impl Lanes {
 pub(super) struct Slow {
     pub(super) entry: Option<Label>,
     pub(super) join: Label,
-    pub(super) saved: u16,
-    pub(super) operands: [Option<Rm>; 4],
+    pub(super) saved: u64,
+    pub(super) operands: [(Rm, Ty); 2],
+    /// The register of the mask, and the value of lanes where it is not set.
+    pub(super) mask: Option<u8>,
+    pub(super) fast: Option<(Rm, Ty)>,
     pub(super) to: u8,
     pub(super) call: *const thunk::Call,
     pub(super) first: i32,
@@ -62,6 +69,7 @@ pub(super) struct Slow {
 pub(super) struct Emit<'a> {
     pub(super) out: &'a mut Assembler,
     pub(super) kernel: &'a StageKernel,
+    pub(super) isa: Isa,
     /// Lanes of a vector.
     pub(super) width: usize,
     pub(super) copies: usize,
@@ -77,7 +85,12 @@ pub(super) struct Emit<'a> {
     pub(super) whole: bool,
     /// The lanes of the masked vector, where they are known.
     pub(super) rest: Option<usize>,
+    /// The registers of constants and row scalars.
+    pub(super) kept: Kept,
 }
+
+/// Registers for values, whatever else there is.
+const MIN_VALUES: usize = 8;
 
 /// General registers that functions save.
 const CALLEE_SAVED: [u8; 6] = [RBP, RBX, 12, 13, 14, 15];
@@ -106,7 +119,8 @@ pub fn rows(out: &mut Assembler, kernels: &[StageKernel]) -> Vec<usize> {
     let mut places = Vec::with_capacity(kernels.len());
     for kernel in kernels {
         places.push(out.asm.code.len());
-        let mut e = emit(out, kernel, super::width(kernel), true);
+        let width = out.width(kernel);
+        let mut e = emit(out, kernel, width, true);
         e.asm().mov_imm(RSI, kernel.lanes as u64);
         e.stage();
         slots = slots.max(e.slots);
@@ -145,7 +159,7 @@ fn begin(asm: &mut Asm) -> usize {
     asm.mov(RBP, Rm::Reg(RSP));
     asm.add_imm(Rm::Reg(RSP), 0);
     let frame_size = asm.code.len() - 4;
-    asm.and_imm(Rm::Reg(RSP), -32);
+    asm.and_imm(Rm::Reg(RSP), -64);
     frame_size
 }
 
@@ -159,27 +173,36 @@ fn end(asm: &mut Asm) {
 }
 
 fn set_frame_size(asm: &mut Asm, at: usize, slots: u32) {
-    let bytes = SLOTS + 32 * slots as i32;
+    let bytes = SLOTS + asm.isa().bytes() as i32 * slots as i32;
     asm.code[at..at + 4].copy_from_slice(&(-bytes).to_le_bytes());
 }
 
 fn emit<'a>(out: &'a mut Assembler, kernel: &'a StageKernel, width: usize, whole: bool) -> Emit<'a> {
-    let mut copies = copies(kernel);
+    let isa = out.asm.isa();
+    let most = most_alive(&kernel.lane.body, isa);
+    let mut copies = copies(kernel, isa, most);
+    let mut blocks = usize::MAX;
     if whole {
         copies = copies.min((kernel.lanes / width).max(1));
+        blocks = kernel.lanes.div_ceil(width);
     }
     let count = kernel.lane.accumulators.len() * copies;
-    let in_registers = count <= 6;
+    let in_registers = count <= isa.accumulators();
+    let first = isa.first_accumulator();
     let accumulators = (0..kernel.lane.accumulators.len())
-        .map(|k| if in_registers { Loc::Reg(13 - (k * copies) as u8) } else { Loc::Slot((k * copies) as u32) })
+        .map(|k| if in_registers { Loc::Reg(first - (k * copies) as u8) } else { Loc::Slot((k * copies) as u32) })
         .collect();
-    let tail_masks = out.asm.pool.len() as u32;
-    for half in [[0xff; 32], [0; 32]] {
-        out.asm.pool.extend_from_slice(&half);
-    }
+    let taken = if in_registers { count } else { 0 };
+    let spare: Vec<u8> = (0..=first).rev().filter(|r| isa.vectors() >> r & 1 == 1).skip(taken).collect();
+    let spare = &spare[..spare.len().saturating_sub((copies * most).max(MIN_VALUES))];
+    let tail_masks = match isa {
+        Isa::Avx2 => out.constant(&[[0xff; 32], [0; 32]].concat()),
+        Isa::Avx512 => 0,
+    };
     Emit {
         out,
         kernel,
+        isa,
         width,
         copies,
         accumulators,
@@ -187,36 +210,47 @@ fn emit<'a>(out: &'a mut Assembler, kernel: &'a StageKernel, width: usize, whole
         slow: Vec::new(),
         tail_masks,
         lanes: Lanes::Full(1),
-        alloc: Alloc::default(),
+        alloc: Alloc::new(Vec::new(), 0, 0, 0),
         scratch_taken: false,
         whole,
         rest: None,
+        kept: keep::choose(kernel, blocks, spare),
     }
 }
 
-/// How many copies of the body to interleave: as many as registers allow, few for long bodies.
-fn copies(kernel: &StageKernel) -> usize {
-    let code = &kernel.lane.body;
-    let accumulators = kernel.lane.accumulators.len();
+/// The most values of a body that are in vector registers at once; constants are operands in memory, accumulators have registers of their own.
+fn most_alive(code: &Code, isa: Isa) -> usize {
     let mut uses = vec![0usize; code.insts.len()];
     for (i, inst) in code.insts.iter().enumerate() {
         inst.op.operands(|v| uses[v.id as usize] = i);
     }
-    // The most values that live at once; constants are operands in memory, accumulators have registers of their own.
-    let mut ends = vec![0i32; code.insts.len() + 1];
-    let (mut live, mut most) = (0i32, 1);
+    let mut ends = vec![0usize; code.insts.len() + 1];
+    let (mut live, mut most) = (0, 1);
     for (i, inst) in code.insts.iter().enumerate() {
         live -= ends[i];
-        if !matches!(inst.op, Op::Const(_) | Op::Acc(_)) && uses[i] > i {
+        let elsewhere = matches!(inst.op, Op::Const(_) | Op::Acc(_)) || (inst.ty == Ty::Mask && isa.masks() != 0);
+        if !elsewhere && uses[i] > i {
             live += 1;
             ends[uses[i]] += 1;
         }
         most = most.max(live);
     }
+    most
+}
+
+/// How many copies of the body to interleave: as many as registers allow, few for long bodies.
+fn copies(kernel: &StageKernel, isa: Isa, most: usize) -> usize {
+    let code = &kernel.lane.body;
+    let accumulators = kernel.lane.accumulators.len();
     let calls = code.insts.iter().any(|i| matches!(i.op, Op::Call(_, _, _, None)));
     // Measured: the longer a body, the more latency there is to hide, and the more spills that is worth.
-    let room = if code.insts.len() > 100 { 28 } else { 20 };
-    let fits = |c: &usize| c * most as usize + accumulators * c <= room && accumulators * c <= 8;
+    let room = match (isa, code.insts.len() > 100) {
+        (Isa::Avx2, false) => 20,
+        (Isa::Avx2, true) => 28,
+        (Isa::Avx512, false) => 40,
+        (Isa::Avx512, true) => 48,
+    };
+    let fits = |c: &usize| c * most + accumulators * c <= room && accumulators * c <= isa.accumulators() + 2;
     if calls { 1 } else { [4, 3, 2].into_iter().find(fits).unwrap_or(1) }
 }
 
@@ -237,9 +271,15 @@ impl Emit<'_> {
         Rm::Mem(RDI, 8 * i as i32)
     }
 
-    /// 1 where values of `ty` fill 256 bits.
+    /// The length of values of `ty` in instructions: beside 64-bit lanes, those of 32 bits fill half of a register.
     pub(super) fn l(&self, ty: Ty) -> u8 {
-        u8::from(self.width == 8 || ty.is_wide() || ty == Ty::Mask)
+        let half = self.kernel.lane.wide && !self.lanes_are_wide(ty);
+        self.isa.full() - u8::from(half)
+    }
+
+    /// Whether lanes of `ty` have 64 bits in a vector; masks are as wide as the widest lanes.
+    pub(super) fn lanes_are_wide(&self, ty: Ty) -> bool {
+        ty.is_wide() || (ty == Ty::Mask && self.kernel.lane.wide)
     }
 
     /// The serial loops and lanes of the stage.
@@ -249,6 +289,7 @@ impl Emit<'_> {
             let at = self.kernel.layout.pointers + i;
             self.asm().mov(R8 + i as u8, Emit::word(at));
         }
+        self.load_kept();
         for k in 0..self.kernel.lane.rows {
             for c in 0..self.copies {
                 self.neutral(k, c);
@@ -351,13 +392,17 @@ impl Emit<'_> {
             self.asm().bind(rest);
         }
         self.asm().mov_to(Rm::Mem(RSP, COUNT), RAX, 8);
-        self.asm().neg(RAX);
-        let table = self.tail_masks;
-        self.asm().lea(RCX, Rm::Pool(table));
-        for (scale, at) in [(2, MASK32), (3, MASK64)] {
-            if scale == 2 || self.width == 4 {
-                self.asm().v(op::MOVUPS, 1, SCRATCH, 0, Rm::Index(RCX, RAX, scale, 32));
-                self.asm().v(op::MOVUPS_TO, 1, SCRATCH, 0, Rm::Mem(RSP, at));
+        match self.isa {
+            Isa::Avx2 => {
+                self.asm().neg(RAX);
+                let table = self.tail_masks;
+                self.asm().lea(RCX, Rm::Pool(table));
+                self.tail_vectors(&|scale| Rm::Index(RCX, RAX, scale, 32));
+            }
+            Isa::Avx512 => {
+                self.asm().mov_imm(RCX, 0xffff);
+                self.asm().scalar(op::BZHI, 0, RCX, RAX, Rm::Reg(RCX));
+                self.asm().scalar(op::KMOV_GPR, 0, TAIL, 0, Rm::Reg(RCX));
             }
         }
         block(self, Lanes::Tail);
@@ -366,6 +411,16 @@ impl Emit<'_> {
             self.asm().jmp(top);
         }
         self.asm().bind(end);
+    }
+
+    /// Puts the masks of AVX2 on the stack, for lanes of 32 and, where there are some, 64 bits; `window` says where they begin in the table.
+    fn tail_vectors(&mut self, window: &dyn Fn(u8) -> Rm) {
+        for (scale, at) in [(2, MASK32), (3, MASK64)] {
+            if scale == 2 || self.kernel.lane.wide {
+                self.asm().v(op::MOVUPS, 1, SCRATCH, 0, window(scale));
+                self.asm().v(op::MOVUPS_TO, 1, SCRATCH, 0, Rm::Mem(RSP, at));
+            }
+        }
     }
 
     /// As [`Emit::blocks`] where the number of lanes is that of the kernel: what does not happen has no code.
@@ -395,11 +450,14 @@ impl Emit<'_> {
             return;
         }
         self.asm().store_imm(Rm::Mem(RSP, COUNT), rest as i32);
-        for (scale, at) in [(2, MASK32), (3, MASK64)] {
-            if scale == 2 || self.width == 4 {
-                let mask = Rm::Pool(self.tail_masks + 32 - ((rest as u32) << scale));
-                self.asm().v(op::MOVUPS, 1, SCRATCH, 0, mask);
-                self.asm().v(op::MOVUPS_TO, 1, SCRATCH, 0, Rm::Mem(RSP, at));
+        match self.isa {
+            Isa::Avx2 => {
+                let table = self.tail_masks;
+                self.tail_vectors(&|scale| Rm::Pool(table + 32 - ((rest as u32) << scale)));
+            }
+            Isa::Avx512 => {
+                self.asm().mov_imm(RCX, (1 << rest) - 1);
+                self.asm().scalar(op::KMOV_GPR, 0, TAIL, 0, Rm::Reg(RCX));
             }
         }
         self.rest = Some(rest);
@@ -434,29 +492,37 @@ impl Emit<'_> {
         }
     }
 
+    /// A constant in all lanes, as an operand.
     pub(super) fn constant(&mut self, bits: u64, ty: Ty) -> Rm {
-        let mut bytes = [0; 32];
-        if ty.is_wide() || ty == Ty::Mask {
-            bytes.chunks_exact_mut(8).for_each(|c| c.copy_from_slice(&bits.to_le_bytes()));
-        } else {
-            bytes.chunks_exact_mut(4).for_each(|c| c.copy_from_slice(&(bits as u32).to_le_bytes()));
+        let bytes = bits.to_le_bytes();
+        let one = if ty.is_wide() || ty == Ty::Mask { &bytes[..] } else { &bytes[..4] };
+        match self.isa {
+            Isa::Avx2 => Rm::Pool(self.out.constant(&one.repeat(32 / one.len()))),
+            Isa::Avx512 => Rm::Spread(self.out.constant(one)),
         }
-        Rm::Pool(self.out.constant(bytes))
     }
 
-    pub(super) fn slot(s: u32) -> Rm {
-        Rm::Mem(RSP, SLOTS + 32 * s as i32)
+    pub(super) fn slot(&self, s: u32) -> Rm {
+        Rm::Mem(RSP, SLOTS + self.isa.bytes() as i32 * s as i32)
+    }
+
+    /// The registers of accumulators and of what is kept.
+    pub(super) fn pinned_registers(&self) -> u64 {
+        let kept = self.kept.values().fold(0, |m, r| m | 1 << r);
+        self.accumulators.iter().fold(kept, |m, a| match a {
+            Loc::Reg(r) => (0..self.copies as u8).fold(m, |m, c| m | 1 << (r - c)),
+            Loc::Slot(_) | Loc::None => m,
+        })
     }
 
     /// Straight-line code for the lanes of a block.
     pub(super) fn code(&mut self, code: &Code, lanes: Lanes) {
         self.lanes = lanes;
-        let pinned = self.accumulators.iter().fold(0u16, |m, a| match a {
-            Loc::Reg(r) => (0..self.copies as u8).fold(m, |m, c| m | 1 << (r - c)),
-            Loc::Slot(_) | Loc::None => m,
-        });
-        let first = if pinned == 0 { (self.accumulators.len() * self.copies) as u32 } else { 0 };
-        self.alloc = Alloc::new(uses(code), lanes.copies(), FREE & !pinned, first);
+        let pinned = self.pinned_registers();
+        let in_registers = self.accumulators.iter().any(|a| matches!(a, Loc::Reg(_)));
+        let first = if !in_registers { (self.accumulators.len() * self.copies) as u32 } else { 0 };
+        let free = self.isa.vectors() | self.isa.masks();
+        self.alloc = Alloc::new(uses(code), lanes.copies(), free & !pinned, first);
         for i in 0..code.insts.len() {
             for c in 0..lanes.copies() {
                 self.inst(code, i as u32, c);

@@ -2,27 +2,46 @@
 
 use super::alloc::{Loc, Move, Value};
 use super::asm::gpr::{RAX, RDX};
-use super::asm::{Rm, Vop};
+use super::asm::{Masked, Rm, Vop};
 use super::emit::{Emit, Lanes, SCRATCH, SCRATCH2};
+use super::isa::Isa;
 use super::{op, thunk};
 use crate::lane::{Code, Conv, Fused, Op, Pred, RoundTo, Shift, Ty, V};
 
 impl Emit<'_> {
+    /// A vector register for a value.
     pub(super) fn take(&mut self, v: Value, at: u32) -> u8 {
-        let (r, moved) = self.alloc.take(v, at);
+        let (r, moved) = self.alloc.take(v, at, self.isa.vectors());
         if let Some(Move::Spill(from, slot)) = moved {
-            self.asm().v(op::MOVUPS_TO, 1, from, 0, Emit::slot(slot));
+            let (l, slot) = (self.isa.full(), self.slot(slot));
+            self.asm().v(op::MOVUPS_TO, l, from, 0, slot);
         }
         r
     }
 
+    /// `d` = a whole vector, or one element of memory in all lanes of `ty`.
+    pub(super) fn copy(&mut self, d: u8, from: Rm, ty: Ty) {
+        let l = self.isa.full();
+        match from {
+            Rm::Spread(at) => {
+                let spread = if self.lanes_are_wide(ty) { op::BROADCAST64 } else { op::BROADCAST32 };
+                self.asm().v(spread, l, d, 0, Rm::Pool(at));
+            }
+            Rm::Reg(_) | Rm::Mem(..) | Rm::Index(..) | Rm::Pool(_) => self.asm().v(op::MOVUPS, l, d, 0, from),
+        }
+    }
+
     /// A value as a register operand.
     pub(super) fn reg(&mut self, code: &Code, v: V, c: usize, at: u32) -> u8 {
+        if let Some(r) = self.kept(&code.insts[v.id as usize]) {
+            return r;
+        }
         if let Op::Const(bits) = code.insts[v.id as usize].op {
-            let value = self.constant(bits, code.insts[v.id as usize].ty);
+            let ty = code.insts[v.id as usize].ty;
+            let value = self.constant(bits, ty);
             let r = if self.scratch_taken { SCRATCH } else { SCRATCH2 };
             self.scratch_taken = true;
-            self.asm().v(op::MOVUPS, 1, r, 0, value);
+            self.copy(r, value, ty);
             return r;
         }
         let v = (c, v.id);
@@ -30,7 +49,8 @@ impl Emit<'_> {
             Loc::Reg(r) => r,
             Loc::Slot(s) => {
                 let r = self.take(v, at);
-                self.asm().v(op::MOVUPS, 1, r, 0, Emit::slot(s));
+                let (l, slot) = (self.isa.full(), self.slot(s));
+                self.asm().v(op::MOVUPS, l, r, 0, slot);
                 r
             }
             Loc::None => unreachable!("values are defined before they are used"),
@@ -41,6 +61,9 @@ impl Emit<'_> {
 
     /// A value as the last operand.
     pub(super) fn rm(&mut self, code: &Code, v: V, c: usize) -> Rm {
+        if let Some(r) = self.kept(&code.insts[v.id as usize]) {
+            return Rm::Reg(r);
+        }
         if let Op::Const(bits) = code.insts[v.id as usize].op {
             return self.constant(bits, code.insts[v.id as usize].ty);
         }
@@ -49,9 +72,14 @@ impl Emit<'_> {
                 self.alloc.locked |= 1 << r;
                 Rm::Reg(r)
             }
-            Loc::Slot(s) => Emit::slot(s),
+            Loc::Slot(s) => self.slot(s),
             Loc::None => unreachable!("values are defined before they are used"),
         }
+    }
+
+    /// Whether a value is a constant that stands in memory.
+    fn in_pool(&self, code: &Code, v: V) -> bool {
+        Emit::is_const(code, v) && self.kept(&code.insts[v.id as usize]).is_none()
     }
 
     pub(super) fn is_const(code: &Code, v: V) -> bool {
@@ -60,6 +88,9 @@ impl Emit<'_> {
 
     /// The accumulator's register, if instruction `i` can write its value straight into it.
     pub(super) fn hint(&self, code: &Code, i: u32, c: usize) -> Option<u8> {
+        if self.in_mask_register(code.insts[i as usize].ty) {
+            return None;
+        }
         let set = (i as usize + 1..code.insts.len())
             .take(3)
             .find(|j| matches!(code.insts[*j].op, Op::SetAcc(_, v) if v.id == i))?;
@@ -75,6 +106,15 @@ impl Emit<'_> {
 
     /// A register for the result, after the registers of operands used last have been freed.
     pub(super) fn result(&mut self, code: &Code, i: u32, c: usize) -> u8 {
+        self.free_operands(code, i, c);
+        if let Some(r) = self.hint(code, i, c) {
+            self.alloc.pin((c, i), r);
+            return r;
+        }
+        self.take((c, i), i)
+    }
+
+    pub(super) fn free_operands(&mut self, code: &Code, i: u32, c: usize) {
         let mut dead: [Option<u32>; 4] = [None; 4];
         let mut n = 0;
         code.insts[i as usize].op.operands(|v| {
@@ -86,11 +126,6 @@ impl Emit<'_> {
                 self.alloc.free_register((c, id));
             }
         }
-        if let Some(r) = self.hint(code, i, c) {
-            self.alloc.pin((c, i), r);
-            return r;
-        }
-        self.take((c, i), i)
     }
 
     pub(super) fn inst(&mut self, code: &Code, i: u32, c: usize) {
@@ -100,6 +135,8 @@ impl Emit<'_> {
         let (ty, l) = (inst.ty, self.l(inst.ty));
         match inst.op {
             Op::Const(_) => return,
+            Op::Scalar(_) if self.kept(&inst).is_some() => {}
+            _ if self.mask_inst(code, i, c) => {}
             Op::Load(a, mem) => {
                 let d = self.take((c, i), i);
                 self.load(a, mem, d, c, ty);
@@ -116,23 +153,20 @@ impl Emit<'_> {
             }
             Op::Lane => {
                 let d = self.take((c, i), i);
-                let mut bytes = [0u8; 32];
-                for e in 0..self.width {
-                    let x = (e + c * self.width) as u64;
-                    if ty.is_wide() {
-                        bytes[8 * e..][..8].copy_from_slice(&x.to_le_bytes());
-                    } else {
-                        bytes[4 * e..][..4].copy_from_slice(&(x as u32).to_le_bytes());
-                    }
+                let size = if ty.is_wide() { 8 } else { 4 };
+                let mut bytes = vec![0u8; self.isa.bytes()];
+                for (e, lane) in bytes.chunks_exact_mut(size).take(self.width).enumerate() {
+                    lane.copy_from_slice(&((e + c * self.width) as u64).to_le_bytes()[..size]);
                 }
-                let steps = Rm::Pool(self.out.constant(bytes));
+                let steps = Rm::Pool(self.out.constant(&bytes));
                 self.asm().mov(RAX, Emit::word(1));
                 self.asm().add(RAX, Rm::Reg(RDX));
                 self.asm().v(op::MOVQ, 0, d, 0, Rm::Reg(RAX));
                 let (spread, add) =
                     if ty.is_wide() { (op::BROADCAST_Q, op::PADDQ) } else { (op::BROADCAST_D, op::PADDD) };
-                self.asm().v(spread, 1, d, 0, Rm::Reg(d));
-                self.asm().v(add, 1, d, d, steps);
+                let l = self.isa.full();
+                self.asm().v(spread, l, d, 0, Rm::Reg(d));
+                self.asm().v(add, l, d, d, steps);
             }
             Op::Acc(k) => match self.accumulators[k as usize] {
                 Loc::Reg(r) => self.alloc.pin((c, i), r - c as u8),
@@ -143,21 +177,26 @@ impl Emit<'_> {
             },
             Op::SetAcc(k, v) => self.set_accumulator(code, k as usize, v, c, i),
             Op::Bin(b, x, y) => {
-                let (x, y) = if op::commutes(b) && Emit::is_const(code, x) { (y, x) } else { (x, y) };
+                let (x, y) = if op::commutes(b) && self.in_pool(code, x) { (y, x) } else { (x, y) };
                 let (p, q) = (self.reg(code, x, c, i), self.rm(code, y, c));
                 let d = self.result(code, i, c);
                 self.asm().v(op::bin(b, ty), l, d, p, q);
             }
             Op::Fused(kind, x, y, z) => self.fused(code, kind, [x, y, z], c, i, ty),
-            Op::Cmp(p, x, y) => self.compare(code, p, x, y, c, i),
+            Op::Cmp(p, x, y) => match self.isa {
+                Isa::Avx2 => self.compare(code, p, x, y, c, i),
+                Isa::Avx512 => self.compare_to_mask(code, p, x, y, c, i),
+            },
             Op::Select(m, x, y) => {
-                let mask = self.reg(code, m, c, i);
+                let mask = match self.isa {
+                    Isa::Avx2 => self.reg(code, m, c, i),
+                    Isa::Avx512 => self.mask(code, m, c, i),
+                };
                 let other = self.reg(code, y, c, i);
                 let one = self.rm(code, x, c);
-                let mask = if l == 0 { self.narrow_mask(mask) } else { mask };
+                let mask = if self.isa == Isa::Avx2 && l == 0 { self.narrow_mask(mask) } else { mask };
                 let d = self.result(code, i, c);
-                let wide = ty.is_wide() || (ty == Ty::Mask && self.width == 4);
-                self.asm().vi(if wide { op::BLENDPD } else { op::BLENDPS }, l, d, other, one, mask << 4);
+                self.blend(ty, l, d, one, other, mask);
             }
             Op::Sqrt(x) => {
                 let x = self.rm(code, x, c);
@@ -191,7 +230,7 @@ impl Emit<'_> {
                     function: f,
                     wide: (x.ty.is_wide(), ty.is_wide()),
                     guarded: guard.is_some(),
-                    wide_mask: self.width == 4,
+                    wide_mask: self.lanes_are_wide(Ty::Mask),
                 };
                 self.call(code, call, [x, y], guard, c, i);
             }
@@ -215,9 +254,21 @@ impl Emit<'_> {
 
     pub(super) fn broadcast(&mut self, word: usize, ty: Ty, c: usize, i: u32) {
         let d = self.take((c, i), i);
-        let wide = ty.is_wide() || (ty == Ty::Mask && self.width == 4);
-        let l = self.l(ty);
-        self.asm().v(if wide { op::BROADCAST64 } else { op::BROADCAST32 }, l, d, 0, Emit::word(word));
+        self.spread(d, Emit::word(word), ty);
+    }
+
+    /// `d = if mask { one } else { other }`; the mask is a vector or, with AVX-512, the number of a mask register.
+    pub(super) fn blend(&mut self, ty: Ty, l: u8, d: u8, one: Rm, other: u8, mask: u8) {
+        let wide = self.lanes_are_wide(ty);
+        match self.isa {
+            Isa::Avx2 => {
+                self.asm().vi(if wide { op::BLENDPD } else { op::BLENDPS }, l, d, other, one, mask << 4);
+            }
+            Isa::Avx512 => {
+                let blend = if wide { op::BLENDMPD } else { op::BLENDMPS };
+                self.asm().masked(blend, l, d, other, one, Masked::Merge(mask));
+            }
+        }
     }
 
     /// A mask of 64-bit lanes as one of 32-bit lanes in the scratch register.
@@ -235,14 +286,7 @@ impl Emit<'_> {
         let (a, b) = (self.reg(code, x, c, i), self.rm(code, y, c));
         let d = self.result(code, i, c);
         if ty.is_float() {
-            let how = match p {
-                Pred::Eq => 0,
-                Pred::Unordered => 3,
-                Pred::Ne => 4,
-                Pred::Lt => 17,
-                Pred::Le => 18,
-            };
-            self.asm().vi(if ty == Ty::F64 { op::CMPPD } else { op::CMPPS }, l, d, a, b, how);
+            self.asm().vi(if ty == Ty::F64 { op::CMPPD } else { op::CMPPS }, l, d, a, b, op::float_predicate(p));
         } else {
             let what = match (p, ty.is_wide()) {
                 (Pred::Eq, false) => op::PCMPEQD,
@@ -259,31 +303,34 @@ impl Emit<'_> {
     }
 
     pub(super) fn convert(&mut self, code: &Code, k: Conv, x: V, c: usize, i: u32) {
-        // Where lanes differ in width, `width` is 4: the 64-bit side fills a register.
-        let from = if matches!(k, Conv::I64ToI32) { Rm::Reg(self.reg(code, x, c, i)) } else { self.rm(code, x, c) };
-        let l = u8::from(self.width == 8);
+        // Where lanes differ in width, the 64-bit side fills a register. Some instructions take no spread element.
+        let from = if matches!(k, Conv::I64ToI32 | Conv::I32ToI64 | Conv::RoundF16) {
+            Rm::Reg(self.reg(code, x, c, i))
+        } else {
+            self.rm(code, x, c)
+        };
+        let (full, l) = (self.isa.full(), self.l(Ty::F32));
         let d = self.result(code, i, c);
         match k {
-            Conv::F32ToF64 => self.asm().v(op::PS2PD, 1, d, 0, from),
-            Conv::F64ToF32 => self.asm().v(op::PD2PS, 1, d, 0, from),
+            Conv::F32ToF64 => self.asm().v(op::PS2PD, full, d, 0, from),
+            Conv::F64ToF32 => self.asm().v(op::PD2PS, full, d, 0, from),
             Conv::I32ToF32 => self.asm().v(op::DQ2PS, l, d, 0, from),
-            Conv::I32ToF64 => self.asm().v(op::DQ2PD, 1, d, 0, from),
+            Conv::I32ToF64 => self.asm().v(op::DQ2PD, full, d, 0, from),
             Conv::F32ToI32 => self.asm().v(op::TPS2DQ, l, d, 0, from),
-            Conv::F64ToI32 => self.asm().v(op::TPD2DQ, 1, d, 0, from),
-            Conv::I32ToI64 => self.asm().v(op::SX32Q, 1, d, 0, from),
+            Conv::F64ToI32 => self.asm().v(op::TPD2DQ, full, d, 0, from),
+            Conv::I32ToI64 => self.asm().v(op::SX32Q, full, d, 0, from),
             Conv::I64ToI32 => {
                 let Rm::Reg(r) = from else { unreachable!("taken as a register above") };
-                self.asm().vi(op::EXTRACT128, 1, r, 0, Rm::Reg(SCRATCH), 1);
-                self.asm().vi(op::SHUFPS, 0, d, r, Rm::Reg(SCRATCH), 0x88);
+                match self.isa {
+                    Isa::Avx2 => {
+                        self.asm().vi(op::EXTRACT128, 1, r, 0, Rm::Reg(SCRATCH), 1);
+                        self.asm().vi(op::SHUFPS, 0, d, r, Rm::Reg(SCRATCH), 0x88);
+                    }
+                    Isa::Avx512 => self.asm().v(op::QWORD_TO_DWORD, full, r, 0, Rm::Reg(d)),
+                }
             }
             Conv::RoundF16 => {
-                let r = match from {
-                    Rm::Reg(r) => r,
-                    Rm::Mem(..) | Rm::Index(..) | Rm::Pool(_) => {
-                        self.asm().v(op::MOVUPS, 1, SCRATCH, 0, from);
-                        SCRATCH
-                    }
-                };
+                let Rm::Reg(r) = from else { unreachable!("taken as a register above") };
                 self.asm().vi(op::PS2PH, l, r, 0, Rm::Reg(SCRATCH), 0);
                 self.asm().v(op::PH2PS, l, d, 0, Rm::Reg(SCRATCH));
             }
@@ -300,10 +347,10 @@ impl Emit<'_> {
         };
         let form = |order: u8| Vop(2, 1, u8::from(ty.is_wide()), base + order);
         let (f132, f213, f231) = (form(0), form(0x10), form(0x20));
-        let constant = |v: V| Emit::is_const(code, v);
-        let (x, y) = if constant(x) { (y, x) } else { (x, y) };
+        let [x_in_pool, y_in_pool, z_in_pool] = [x, y, z].map(|v| self.in_pool(code, v));
+        let (x, y, y_in_pool) = if x_in_pool { (y, x, true) } else { (x, y, y_in_pool) };
         let hint = self.hint(code, i, c);
-        let in_accumulator = hint.is_some_and(|r| self.alloc.loc((c, z.id)) == Loc::Reg(r) && !constant(z));
+        let in_accumulator = hint.is_some_and(|r| self.alloc.loc((c, z.id)) == Loc::Reg(r) && !z_in_pool);
         // Operands in registers first, so that what dies is known.
         let p = self.reg(code, x, c, i);
         if let Some(d) = hint.filter(|_| in_accumulator) {
@@ -320,7 +367,7 @@ impl Emit<'_> {
             e.alloc.put((c, i), r);
         };
         let same = x.id == y.id;
-        if let Some(r) = dying(self, x).filter(|_| !constant(y) && (z.id != x.id)) {
+        if let Some(r) = dying(self, x).filter(|_| !y_in_pool && (z.id != x.id)) {
             let q = if same { r } else { self.reg(code, y, c, i) };
             let s = self.rm(code, z, c);
             give(self, x, r);
@@ -333,7 +380,7 @@ impl Emit<'_> {
             let q = self.rm(code, y, c);
             give(self, z, r);
             self.asm().v(f231, l, r, p, q);
-        } else if let Some(r) = dying(self, x).filter(|_| constant(y) && z.id != x.id) {
+        } else if let Some(r) = dying(self, x).filter(|_| y_in_pool && z.id != x.id) {
             let s = self.reg(code, z, c, i);
             let q = self.rm(code, y, c);
             give(self, x, r);
@@ -341,7 +388,7 @@ impl Emit<'_> {
         } else {
             let (q, s) = (self.rm(code, y, c), self.rm(code, z, c));
             let d = self.take((c, i), i);
-            self.asm().v(op::MOVUPS, 1, d, 0, s);
+            self.copy(d, s, ty);
             self.asm().v(f231, l, d, p, q);
         }
     }

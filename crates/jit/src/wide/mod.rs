@@ -1,4 +1,4 @@
-//! The wide emitter: machine code of 256-bit vectors for stages, on x86-64 with AVX2, FMA and F16C.
+//! The wide emitter: machine code of vectors for stages, on x86-64: of 256 bits with AVX2, FMA and F16C, of 512 bits with AVX-512.
 //!
 //! One function for each nest walks rows, stages, serial loops and lanes; where lanes are divided or a stage may fail, there is one for
 //! each stage. Its only argument is the address of the frame. Lanes go in blocks of several
@@ -11,6 +11,9 @@ mod asm;
 mod call;
 mod emit;
 mod inst;
+mod isa;
+mod keep;
+mod mask;
 mod memory;
 mod op;
 mod thunk;
@@ -25,17 +28,18 @@ use crate::frame::{Frame, PARTIAL_WORDS, ROWS};
 use crate::kernel::{Layout, StageKernel};
 use crate::lane::scalar::combine;
 use crate::lane::{Accumulator, Code, Ty};
+pub use isa::Isa;
 use memory::CodeMemory;
 
 /// Makes the machine code of one program.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Assembler {
     asm: asm::Asm,
     known: FxHashMap<Key, WideStage>,
     known_rows: FxHashMap<Vec<RowsKey>, WideRows>,
     /// What thunks are told; addresses are in the code.
     calls: Vec<Arc<thunk::Call>>,
-    constants: FxHashMap<[u8; 32], u32>,
+    constants: FxHashMap<Vec<u8>, u32>,
     memory: Option<CodeMemory>,
     /// The bytes of instructions, which stand before the constants.
     instructions: usize,
@@ -71,6 +75,7 @@ pub struct WideStage {
     /// The address, once the code is executable.
     pub entry: usize,
     accumulators: Vec<Accumulator>,
+    isa: Isa,
 }
 
 /// The function of the rows of a nest.
@@ -97,29 +102,11 @@ impl WideRows {
     }
 }
 
-/// The lanes of a vector.
-fn width(kernel: &StageKernel) -> usize {
-    if kernel.lane.wide { 4 } else { 8 }
-}
-
 /// Whether machine code combines the lanes of an accumulator, because that is an instruction or three.
 fn folds(a: &Accumulator) -> bool {
     match (Ty::of(a.dtype), a.monoid) {
         (_, Monoid::LogAddExp) | (Ty::I64, Monoid::Prod | Monoid::Max | Monoid::Min) => false,
         (_, Monoid::Sum | Monoid::Prod | Monoid::Max | Monoid::Min) => true,
-    }
-}
-
-/// Whether the CPU has what the code needs.
-pub fn available() -> bool {
-    #[cfg(all(target_arch = "x86_64", unix))]
-    {
-        use std::arch::is_x86_feature_detected as has;
-        has!("avx2") && has!("fma") && has!("f16c") && has!("bmi2")
-    }
-    #[cfg(not(all(target_arch = "x86_64", unix)))]
-    {
-        false
     }
 }
 
@@ -149,6 +136,24 @@ fn key(kernel: &StageKernel) -> Option<Key> {
 }
 
 impl Assembler {
+    /// Makes code of these vector instructions.
+    pub fn new(isa: Isa) -> Self {
+        Assembler {
+            asm: asm::Asm::new(isa),
+            known: FxHashMap::default(),
+            known_rows: FxHashMap::default(),
+            calls: Vec::new(),
+            constants: FxHashMap::default(),
+            memory: None,
+            instructions: 0,
+        }
+    }
+
+    /// The lanes of a vector.
+    fn width(&self, kernel: &StageKernel) -> usize {
+        self.asm.isa().bytes() / if kernel.lane.wide { 8 } else { 4 }
+    }
+
     /// Code for a stage, or `None` where its strides do not fit instructions: such stages run on tiles.
     pub fn stage(&mut self, kernel: &StageKernel) -> Option<WideStage> {
         let key = key(kernel)?;
@@ -157,9 +162,10 @@ impl Assembler {
         }
         self.asm.align(32);
         let offset = self.asm.code.len();
-        let lanes = width(kernel);
+        let lanes = self.width(kernel);
         let copies = emit::stage(self, kernel, lanes);
-        let stage = WideStage { offset, lanes, copies, entry: 0, accumulators: kernel.lane.accumulators.clone() };
+        let isa = self.asm.isa();
+        let stage = WideStage { offset, lanes, copies, entry: 0, accumulators: kernel.lane.accumulators.clone(), isa };
         self.known.insert(key, stage.clone());
         Some(stage)
     }
@@ -186,30 +192,30 @@ impl Assembler {
         Some(rows)
     }
 
-    /// The place in the pool of 32 bytes.
-    fn constant(&mut self, bytes: [u8; 32]) -> u32 {
+    /// The place of bytes in the pool, aligned to their number.
+    fn constant(&mut self, bytes: &[u8]) -> u32 {
+        if let Some(at) = self.constants.get(bytes) {
+            return *at;
+        }
         let pool = &mut self.asm.pool;
-        *self.constants.entry(bytes).or_insert_with(|| {
-            pool.extend_from_slice(&bytes);
-            (pool.len() - 32) as u32
-        })
+        pool.resize(pool.len().next_multiple_of(bytes.len()), 0);
+        let at = pool.len() as u32;
+        pool.extend_from_slice(bytes);
+        self.constants.insert(bytes.to_vec(), at);
+        at
     }
 
-    /// Makes the code executable.
-    pub fn finish(&mut self) -> Result<(), JitError> {
+    /// Makes the code executable; its address.
+    pub fn finish(&mut self) -> Result<usize, JitError> {
         self.known = FxHashMap::default();
         self.known_rows = FxHashMap::default();
         self.constants = FxHashMap::default();
         self.instructions = self.asm.code.len();
         if self.instructions > 0 {
-            self.memory = Some(CodeMemory::new(&std::mem::take(&mut self.asm).finish())?);
+            let isa = self.asm.isa();
+            self.memory = Some(CodeMemory::new(&std::mem::replace(&mut self.asm, asm::Asm::new(isa)).finish())?);
         }
-        Ok(())
-    }
-
-    /// The address of the code.
-    pub fn base(&self) -> usize {
-        self.memory.as_ref().map_or(0, CodeMemory::base)
+        Ok(self.memory.as_ref().map_or(0, CodeMemory::base))
     }
 
     /// The instructions.
@@ -236,24 +242,25 @@ impl WideStage {
             if a.scalar.is_none() || folds(a) {
                 continue;
             }
-            // SAFETY: the function has written `copies` vectors of 32 bytes there.
+            // SAFETY: the function has written `copies` vectors there.
             unsafe { self.fold(frame.partials().add(k * PARTIAL_WORDS), a) };
         }
     }
 
     /// Combines lanes and copies in a fixed tree.
     unsafe fn fold(&self, at: *mut u64, a: &Accumulator) {
-        let wide = Ty::of(a.dtype).is_wide() || (Ty::of(a.dtype) == Ty::Mask && self.lanes == 4);
-        let mut xs = [0u64; 32];
+        let words = self.isa.bytes() / 8;
+        let wide = Ty::of(a.dtype).is_wide() || (Ty::of(a.dtype) == Ty::Mask && self.lanes == words);
+        let mut xs = [0u64; 2 * PARTIAL_WORDS];
         let n = self.lanes * self.copies;
         for (i, x) in xs.iter_mut().enumerate().take(n) {
             let (copy, lane) = (i / self.lanes, i % self.lanes);
             // SAFETY: the caller's.
             *x = unsafe {
                 if wide {
-                    at.add(copy * 4 + lane).read()
+                    at.add(copy * words + lane).read()
                 } else {
-                    u64::from(at.add(copy * 4).cast::<u32>().add(lane).read())
+                    u64::from(at.add(copy * words).cast::<u32>().add(lane).read())
                 }
             };
         }

@@ -16,21 +16,21 @@ pub struct Call {
     pub wide_mask: bool,
 }
 
-/// Operands and result on the stack of the machine code.
-#[repr(C, align(32))]
+/// Operands and result on the stack of the machine code, each as long as the longest vector.
+#[repr(C, align(64))]
 pub struct Area {
-    a: [u64; 4],
-    b: [u64; 4],
-    mask: [u64; 4],
+    a: [u64; 8],
+    b: [u64; 8],
+    mask: [u64; 8],
     /// The values of lanes that are not computed on entry, the result on return.
-    result: [u64; 4],
+    result: [u64; 8],
 }
 
-fn read(x: &[u64; 4], wide: bool, lane: usize) -> u64 {
+fn read(x: &[u64; 8], wide: bool, lane: usize) -> u64 {
     if wide { x[lane] } else { x[lane / 2] >> (32 * (lane % 2)) & 0xffff_ffff }
 }
 
-fn write(x: &mut [u64; 4], wide: bool, lane: usize, y: u64) {
+fn write(x: &mut [u64; 8], wide: bool, lane: usize, y: u64) {
     if wide {
         x[lane] = y;
     } else {

@@ -1,0 +1,245 @@
+//! Edges of the paths: tails, spills, mixed widths, masks, and what disassembles.
+
+mod common;
+
+use common::{Pointwise, access, check, data, nest, paths, run, stage};
+use cotangent_core::array::Array;
+use cotangent_core::ir::DType;
+use cotangent_core::ops::{Binary, Monoid, Unary};
+use cotangent_jit::{CompileOptions, Path, compile_with};
+use cotangent_loops::ir::*;
+
+type Ops = Vec<(BodyOp, DType)>;
+
+fn push(ops: &mut Ops, op: BodyOp, d: DType) -> BodyValue {
+    ops.push((op, d));
+    BodyValue(ops.len() as u32 - 1)
+}
+
+fn pointwise(inputs: &[DType], output: DType, n: usize, mut ops: Ops) -> LoopProgram {
+    let last = BodyValue(ops.len() as u32 - 1);
+    ops.push((BodyOp::Store(inputs.len() as u32, last), output));
+    let accesses = (0..=inputs.len() as u32).map(|b| access(b, 0, &[], &[], 1)).collect();
+    Pointwise {
+        inputs: inputs.iter().map(|d| (*d, n)).collect(),
+        outputs: vec![(output, n)],
+        nest: nest(&[], &[], vec![stage(n, accesses, ops)]),
+    }
+    .program()
+}
+
+/// Many values that all live until the end: more than any path has registers.
+fn crowd(d: DType, n: usize) -> LoopProgram {
+    let mut ops = Ops::new();
+    let x = push(&mut ops, BodyOp::Load(0), d);
+    let mut values = vec![x];
+    for i in 0..50 {
+        let before = values[i];
+        values.push(push(&mut ops, BodyOp::Binary(if i % 3 == 0 { Binary::Sub } else { Binary::Add }, x, before), d));
+    }
+    // Each value is compared with another one far away, and the masks live until the end too.
+    let masks: Vec<BodyValue> =
+        (0..25).map(|i| push(&mut ops, BodyOp::Binary(Binary::Lt, values[i], values[50 - i]), DType::Bool)).collect();
+    let mut y = x;
+    for (i, mask) in masks.iter().enumerate() {
+        let chosen = push(&mut ops, BodyOp::Select(*mask, values[2 * i], y), d);
+        y = push(&mut ops, BodyOp::Binary(Binary::Add, chosen, values[50 - i]), d);
+    }
+    pointwise(&[d], d, n, ops)
+}
+
+#[test]
+fn values_and_masks_beyond_the_registers() {
+    for d in [DType::F32, DType::F64, DType::I32, DType::I64, DType::I8, DType::F16] {
+        for n in [1, 8, 15, 16, 17, 40, 64, 200] {
+            check(&format!("crowd {d} {n}"), &crowd(d, n), &[data(d, n, 11)], 1e-6);
+        }
+    }
+}
+
+/// Every dtype at every length around one, two and three vectors.
+#[test]
+fn tails() {
+    for d in DType::ALL {
+        for n in 0..=40 {
+            let mut ops = Ops::new();
+            let x = push(&mut ops, BodyOp::Load(0), d);
+            let y = push(&mut ops, BodyOp::Load(1), d);
+            let less = push(&mut ops, BodyOp::Binary(Binary::Lt, x, y), DType::Bool);
+            push(&mut ops, BodyOp::Select(less, y, x), d);
+            check(&format!("tail {d} {n}"), &pointwise(&[d, d], d, n, ops), &[data(d, n, 3), data(d, n, 4)], 0.0);
+        }
+    }
+}
+
+/// Masks as values: loaded, combined with each other and with constants, selected, stored, reduced.
+#[test]
+fn truth_values() {
+    let bool = DType::Bool;
+    for d in [DType::F32, DType::F64] {
+        for n in [0, 1, 7, 8, 9, 16, 31, 40, 100] {
+            let mut ops = Ops::new();
+            let x = push(&mut ops, BodyOp::Load(0), d);
+            let p = push(&mut ops, BodyOp::Load(1), bool);
+            let zero = push(&mut ops, BodyOp::Const(0.0.into()), d);
+            let yes = push(&mut ops, BodyOp::Const(true.into()), bool);
+            let no = push(&mut ops, BodyOp::Const(false.into()), bool);
+            let positive = push(&mut ops, BodyOp::Binary(Binary::Lt, zero, x), bool);
+            let mut q = push(&mut ops, BodyOp::Binary(Binary::BitwiseXor, positive, p), bool);
+            for f in [
+                Binary::BitwiseAnd,
+                Binary::BitwiseOr,
+                Binary::BitwiseXor,
+                Binary::Eq,
+                Binary::Ne,
+                Binary::Lt,
+                Binary::Le,
+                Binary::Gt,
+                Binary::Ge,
+            ] {
+                let a = push(&mut ops, BodyOp::Binary(f, q, p), bool);
+                let b = push(&mut ops, BodyOp::Binary(f, a, yes), bool);
+                let c = push(&mut ops, BodyOp::Binary(f, no, b), bool);
+                let e = push(&mut ops, BodyOp::Binary(f, yes, no), bool);
+                let s = push(&mut ops, BodyOp::Select(positive, c, a), bool);
+                let t = push(&mut ops, BodyOp::Select(p, e, s), bool);
+                q = push(&mut ops, BodyOp::Binary(Binary::BitwiseXor, t, q), bool);
+            }
+            push(&mut ops, BodyOp::Unary(Unary::BitwiseNot, q), bool);
+            let args = [data(d, n, 5), data(bool, n, 6)];
+            check(&format!("truth {d} {n}"), &pointwise(&[d, bool], bool, n, ops), &args, 0.0);
+        }
+    }
+}
+
+/// Reductions of truth values, also of a constant, beside so many others that accumulators are in memory.
+#[test]
+fn reductions_of_truth_values() {
+    let (f32, bool) = (DType::F32, DType::Bool);
+    for n in [0, 1, 8, 15, 16, 17, 40, 333] {
+        let mut ops = vec![(BodyOp::Load(0), f32), (BodyOp::Load(1), bool), (BodyOp::Const(true.into()), bool)];
+        let mut scalars = Vec::new();
+        let monoids = [Monoid::Sum, Monoid::Prod, Monoid::Max, Monoid::Min];
+        for (value, d) in [(0, f32), (1, bool), (2, bool)] {
+            for monoid in monoids {
+                ops.push((BodyOp::ReduceLanes(scalars.len() as u32, monoid, BodyValue(value)), d));
+                scalars.push(d);
+            }
+        }
+        let mut last = Ops::new();
+        let mut accesses = Vec::new();
+        for (i, d) in scalars.iter().enumerate() {
+            let x = push(&mut last, BodyOp::RowScalar(i as u32), *d);
+            last.push((BodyOp::Store(i as u32, x), *d));
+            accesses.push(access(2 + i as u32, 0, &[1], &[], 0));
+        }
+        let rows = 2;
+        let m = n as i64;
+        let inputs = vec![access(0, 0, &[m], &[], 1), access(1, 0, &[m], &[], 1)];
+        let p = Pointwise {
+            inputs: vec![(f32, n * rows), (bool, n * rows)],
+            outputs: scalars.iter().map(|d| (*d, rows)).collect(),
+            nest: nest(&[rows], &scalars, vec![stage(n, inputs, ops), stage(1, accesses, last)]),
+        };
+        let x =
+            Array::from_f64_fn(&cotangent_core::ir::Aval::new(f32, [n * rows]), |i| [1.0, -1.0, 1.0, 2.0][(i % 7) % 3]);
+        check(&format!("truth sums {n}"), &p.program(), &[x, data(bool, n * rows, 8)], 0.0);
+    }
+}
+
+/// Values of 32 and 64 bits in one body, with scalar calls where a mask says so.
+#[test]
+fn mixed_widths() {
+    for n in [1, 5, 8, 9, 16, 23, 40] {
+        let (f32, f64, i64) = (DType::F32, DType::F64, DType::I64);
+        let mut ops = Ops::new();
+        let x = push(&mut ops, BodyOp::Load(0), f32);
+        let k = push(&mut ops, BodyOp::Load(1), i64);
+        let p = push(&mut ops, BodyOp::Load(2), DType::Bool);
+        let wide = push(&mut ops, BodyOp::Convert(x), f64);
+        let exact = push(&mut ops, BodyOp::Convert(k), f32);
+        let back = push(&mut ops, BodyOp::Convert(exact), f64);
+        let sum = push(&mut ops, BodyOp::Binary(Binary::Add, wide, back), f64);
+        let sin = push(&mut ops, BodyOp::Unary(Unary::Sin, sum), f64);
+        let half = push(&mut ops, BodyOp::Convert(sin), DType::F16);
+        let chosen = push(&mut ops, BodyOp::Select(p, exact, x), f32);
+        let half = push(&mut ops, BodyOp::Convert(half), f32);
+        push(&mut ops, BodyOp::Binary(Binary::Add, chosen, half), f32);
+        let args = [data(f32, n, 5), data(i64, n, 6), data(DType::Bool, n, 7)];
+        check(&format!("mixed {n}"), &pointwise(&[f32, i64, DType::Bool], f32, n, ops), &args, 1e-6);
+    }
+}
+
+/// Strides so long that each lane is in a page of its own, and backwards.
+#[test]
+fn long_strides() {
+    for d in [DType::F32, DType::F64, DType::I16, DType::Bool] {
+        for n in [1, 15, 16, 17, 33] {
+            let step = 5000;
+            let ops = vec![(BodyOp::Load(0), d), (BodyOp::Store(1, BodyValue(0)), d)];
+            let far = (step * (n - 1)) as i64;
+            let accesses = vec![access(0, far, &[], &[], -(step as i64)), access(1, 0, &[], &[], 3)];
+            let p = Pointwise {
+                inputs: vec![(d, step * n)],
+                outputs: vec![(d, 3 * n)],
+                nest: nest(&[], &[], vec![stage(n, accesses, ops)]),
+            };
+            let (p, args) = (p.program(), [data(d, step * n, 9)]);
+            // Elements between the strides are nobody's: only the written ones are compared.
+            let want = cotangent_loops::interp::interpret(&p, &args).expect("interprets");
+            for path in paths() {
+                let got = run(&p, &args, path);
+                for i in (0..3 * n).step_by(3) {
+                    let (x, y) = (got[0].get(i).to_f64(), want[0].get(i).to_f64());
+                    assert!(x == y || x.is_nan() && y.is_nan(), "{d} {n} on {path:?}: [{i}] is {x}, not {y}");
+                }
+            }
+        }
+    }
+}
+
+/// The same lane code gives the same bits on every path.
+#[test]
+fn elementwise_results_are_the_same_bits_on_every_path() {
+    for d in [DType::F32, DType::F64] {
+        for f in Unary::ALL.iter().filter(|f| f.domain().has(d) && !f.is_predicate()) {
+            let n = 2000;
+            let ops = vec![(BodyOp::Load(0), d), (BodyOp::Unary(*f, BodyValue(0)), d)];
+            let (p, args) = (pointwise(&[d], d, n, ops), [data(d, n, 21)]);
+            let all: Vec<Array> = paths().into_iter().map(|path| run(&p, &args, path).remove(0)).collect();
+            for other in &all[1..] {
+                for i in 0..n {
+                    let (x, y) = (all[0].get(i).to_f64(), other.get(i).to_f64());
+                    let same = x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan();
+                    assert!(same, "{f:?} {d}: {x:e} and {y:e} at {:?}", args[0].get(i));
+                }
+            }
+        }
+    }
+}
+
+/// Every byte of instructions is one that a decoder of others knows.
+#[test]
+fn machine_code_decodes() {
+    let mut programs: Vec<LoopProgram> = [DType::F32, DType::F64, DType::I64, DType::F16].map(|d| crowd(d, 77)).into();
+    for d in DType::ALL {
+        for f in Unary::ALL.iter().filter(|f| f.domain().has(d) && !f.is_predicate()) {
+            let ops = vec![(BodyOp::Load(0), d), (BodyOp::Unary(*f, BodyValue(0)), d)];
+            programs.push(pointwise(&[d], d, 45, ops));
+        }
+        for to in DType::ALL {
+            programs.push(pointwise(&[d], to, 45, vec![(BodyOp::Load(0), d), (BodyOp::Convert(BodyValue(0)), to)]));
+        }
+    }
+    let mut longest = false;
+    for path in paths() {
+        for p in &programs {
+            let text = compile_with(p, CompileOptions { path }).expect("compiles").disassembly();
+            longest |= text.contains("zmm");
+            assert!(!text.contains("(bad)"), "on {path:?}:\n{text}");
+            assert!(path == Path::Tiles || text.contains("ret"), "no code on {path:?}");
+            assert!(path == Path::Wide512 || !text.contains("zmm"), "vectors of another path on {path:?}");
+        }
+    }
+    assert_eq!(longest, paths().contains(&Path::Wide512));
+}
