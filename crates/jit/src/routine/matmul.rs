@@ -147,6 +147,21 @@ impl Product {
         });
     }
 
+    /// The left operand of product `b`.
+    fn lhs<T>(&self, p: Pointers, b: usize) -> Operand<T> {
+        operand(p.0.cast(), &self.lhs, b)
+    }
+
+    /// The right operand of product `b`.
+    fn rhs<T>(&self, p: Pointers, b: usize) -> Operand<T> {
+        operand(p.1.cast(), &self.rhs, b)
+    }
+
+    /// The result of product `b`.
+    fn target<T>(&self, p: Pointers, b: usize) -> Target<T> {
+        Target { at: p.out::<T>().wrapping_add(b * self.m * self.n), row: self.n }
+    }
+
     /// Rows and columns `of` product `b`.
     unsafe fn block<T: Real>(
         &self,
@@ -155,19 +170,10 @@ impl Product {
         b: usize,
         [rows, columns]: [std::ops::Range<usize>; 2],
     ) {
-        let (l, r) = (&self.lhs, &self.rhs);
-        let operand = |at: *const T, m: &Matrix| Operand {
-            at: at.wrapping_offset((m.offset + b as i64 * m.batch) as isize),
-            row: m.row as isize,
-            col: m.col as isize,
-        };
-        let out = Target { at: p.out::<T>().wrapping_add(b * self.m * self.n), row: self.n };
-        let (lhs, rhs) = (operand(p.lhs(), l).from(rows.start, 0), operand(p.rhs(), r).from(0, columns.start));
+        let (lhs, rhs) = (self.lhs(p, b).from(rows.start, 0), self.rhs(p, b).from(0, columns.start));
+        let to: Target<T> = self.target(p, b).from(rows.start, columns.start);
         // SAFETY: the caller's; the block lies inside the matrices.
-        unsafe {
-            let to = out.from(rows.start, columns.start);
-            product(vectors, [rows.len(), self.k, columns.len()], lhs, rhs, to, false);
-        };
+        unsafe { product(vectors, [rows.len(), self.k, columns.len()], lhs, rhs, to, false) };
     }
 
     /// Element by element with a wider sum.
@@ -194,6 +200,14 @@ impl Product {
                 unsafe { p.out::<T>().add(row * self.n + j).write(end(s)) };
             }
         });
+    }
+}
+
+fn operand<T>(at: *const T, m: &Matrix, b: usize) -> Operand<T> {
+    Operand {
+        at: at.wrapping_offset((m.offset + b as i64 * m.batch) as isize),
+        row: m.row as isize,
+        col: m.col as isize,
     }
 }
 

@@ -9,10 +9,14 @@ mod lanes;
 mod matmul;
 mod op;
 #[cfg(target_arch = "x86_64")]
+mod pack;
+#[cfg(target_arch = "x86_64")]
 mod panel;
 mod reference;
 mod search;
 mod slide;
+#[cfg(target_arch = "x86_64")]
+mod sliding;
 mod sort;
 #[cfg(target_arch = "x86_64")]
 mod tile;
@@ -192,9 +196,9 @@ macro_rules! real {
             unsafe fn pack(vectors: Vectors, mk: [usize; 2], a: Operand<Self>, to: *mut Self) {
                 // SAFETY: the caller's.
                 unsafe {
-                    by_vectors!(vectors, $V256 $V512, L => panel::pack::<L>(mk, a, to), else => {
+                    by_vectors!(vectors, $V256 $V512, L => sliding::pack::<L>(mk, a, to), else => {
                         let _ = (mk, a, to);
-                        unreachable!("portable code gathers")
+                        unreachable!("portable code has no panels")
                     })
                 }
             }
@@ -209,9 +213,9 @@ macro_rules! real {
             ) {
                 // SAFETY: the caller's.
                 unsafe {
-                    by_vectors!(vectors, $V256 $V512, L => panel::sliding::<L>(mn, a, b, places, c, add), else => {
+                    by_vectors!(vectors, $V256 $V512, L => sliding::sliding::<L>(mn, a, b, places, c, add), else => {
                         let _ = (mn, a.0, b, places, c, add);
-                        unreachable!("portable code gathers")
+                        unreachable!("portable code has no panels")
                     })
                 }
             }

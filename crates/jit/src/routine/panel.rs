@@ -6,11 +6,11 @@
 //! only: the order of additions does not depend on how a product is divided among threads.
 
 use std::marker::PhantomData;
-use std::ops::Range;
 
 use super::lanes::{Kernel, Lanes};
-use super::tile::{Even, Places, tile};
-use super::{FAR_ROWS, Left, Operand, Target, transpose};
+use super::pack::{pack_columns, pack_rows, parts, parts_of_width};
+use super::tile::{Even, tile};
+use super::{FAR_ROWS, Operand, Target, transpose};
 use crate::frame::with_words;
 
 /// Inner elements of a packed panel.
@@ -21,12 +21,6 @@ const HEIGHT: usize = 192;
 const WIDTH_BYTES: usize = 2048;
 /// Bytes of an operand that stay in the first-level cache.
 const NEAR: usize = 24 << 10;
-
-/// `0..n` in the fewest nearly equal parts of at most `most`.
-fn parts(n: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
-    let count = n.div_ceil(most);
-    (0..count).map(move |i| i * n / count..(i + 1) * n / count)
-}
 
 /// `c (+)= a · b`.
 ///
@@ -120,39 +114,18 @@ impl<L: Lanes> Kernel for Block<L> {
             let columns = js.len();
             for ps in parts(k, DEPTH) {
                 let depth = ps.len();
-                let packed_a = room.wrapping_add(depth * columns.next_multiple_of(width));
                 // What is read in place; never the last columns, where a vector would reach beyond the matrix.
                 let whole = if pack_b { 0 } else { columns / L::LANES * L::LANES };
+                let direct = b.from(ps.start, js.start);
+                let right = Right { depth, columns, whole, direct, packed: room.cast_const() };
+                let left = Rest {
+                    a: a.from(0, ps.start),
+                    room: pack_a.then_some(room.wrapping_add(depth * columns.next_multiple_of(width))),
+                };
                 // SAFETY: `room` holds the panels of both operands.
-                unsafe { pack_columns::<L>(depth, columns - whole, b.from(ps.start, js.start + whole), room) };
-                for is in parts_of_width(m, HEIGHT, L::ROWS) {
-                    if pack_a {
-                        // SAFETY: as above.
-                        unsafe { pack_rows::<L>(is.len(), depth, a.from(is.start, ps.start), packed_a) };
-                    }
-                    let mut j = 0;
-                    while j < columns {
-                        let (count, panel) = if j < whole {
-                            (width.min(whole - j), Even { at: b.from(ps.start, js.start + j).at, row: b.row })
-                        } else {
-                            let at = room.wrapping_add((j - whole) * depth);
-                            (width.min(columns - j), Even { at: at.cast_const(), row: width as isize })
-                        };
-                        for rows in parts(is.len(), L::ROWS) {
-                            let height = rows.len();
-                            let left = if pack_a {
-                                let at = packed_a.wrapping_add(rows.start * depth).cast_const();
-                                Operand { at, row: 1, col: height as isize }
-                            } else {
-                                a.from(is.start + rows.start, ps.start)
-                            };
-                            let to = c.from(is.start + rows.start, js.start + j);
-                            let add = add || ps.start > 0;
-                            // SAFETY: the tile lies inside the operands or the packed panels, which are padded to whole vectors.
-                            unsafe { tile::<L, _>([height, depth, count], left, panel, to, add) };
-                        }
-                        j += count;
-                    }
+                unsafe {
+                    pack_columns::<L>(depth, columns - whole, direct.from(0, whole), room);
+                    by_panels::<L>(m, left, right, c.from(0, js.start), add || ps.start > 0);
                 }
             }
         }
@@ -165,155 +138,57 @@ impl<L: Lanes> Kernel for Block<L> {
     }
 }
 
-/// As [`parts`], each but the last a multiple of `width`.
-fn parts_of_width(n: usize, most: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
-    parts(n.div_ceil(width), most / width).map(move |r| r.start * width..n.min(r.end * width))
+/// `depth` rows of a right operand: the first `whole` columns in place, the others in panels of two vectors.
+#[derive(Clone, Copy)]
+struct Right<T> {
+    depth: usize,
+    columns: usize,
+    whole: usize,
+    direct: Operand<T>,
+    packed: *const T,
 }
 
-/// `c (+)= a · b` where `a` is in panels and row `p` of `b` begins at `b + places[p]`: windows that slide over memory, for instance.
+/// A left operand, with memory for `HEIGHT` rows of it if they are packed.
+#[derive(Clone, Copy)]
+struct Rest<T> {
+    a: Operand<T>,
+    room: Option<*mut T>,
+}
+
+/// `c (+)= a · b` for `m` rows.
 ///
 /// # Safety
-/// The CPU has the vectors; all of these elements exist, those of `b` up to whole vectors, and nobody else uses those of `c`.
-pub unsafe fn sliding<L: Lanes>(
-    mn: [usize; 2],
-    a: Left<L::T>,
-    b: *const L::T,
-    places: &[usize],
-    c: Target<L::T>,
-    add: bool,
-) {
-    // SAFETY: the caller's.
-    unsafe { L::enabled(Sliding::<L> { mn, a, b: Places { at: b, places }, c, add }) }
-}
-
-struct Sliding<'a, L: Lanes> {
-    mn: [usize; 2],
-    a: Left<L::T>,
-    b: Places<'a, L::T>,
-    c: Target<L::T>,
-    add: bool,
-}
-
-impl<L: Lanes> Kernel for Sliding<'_, L> {
-    /// # Safety
-    /// As [`sliding`].
-    #[inline(always)]
-    unsafe fn run(self) {
-        let Sliding { mn: [m, n], a, b, c, add } = self;
-        let k = b.places.len();
-        for j in (0..n).step_by(2 * L::LANES) {
-            let right = Places { at: b.at.wrapping_add(j), ..b };
-            for rows in parts(m, L::ROWS) {
-                let mkn = [rows.len(), k, (2 * L::LANES).min(n - j)];
-                let left = Operand { at: a.0.wrapping_add(rows.start * k), row: 1, col: rows.len() as isize };
-                // SAFETY: the caller's.
-                unsafe { tile::<L, _>(mkn, left, right, c.from(rows.start, j), add) };
-            }
-        }
-    }
-}
-
-/// The panels of all rows of `a`, which has `m` rows and `k` columns.
-///
-/// # Safety
-/// The CPU has the vectors; the elements exist, `to` has room for as many, and nobody else uses it.
-pub unsafe fn pack<L: Lanes>(mk: [usize; 2], a: Operand<L::T>, to: *mut L::T) {
-    // SAFETY: the caller's.
-    unsafe { L::enabled(Pack::<L> { mk, a, to }) }
-}
-
-struct Pack<L: Lanes> {
-    mk: [usize; 2],
-    a: Operand<L::T>,
-    to: *mut L::T,
-}
-
-impl<L: Lanes> Kernel for Pack<L> {
-    /// # Safety
-    /// As [`pack`].
-    #[inline(always)]
-    unsafe fn run(self) {
-        let Pack { mk: [m, k], a, to } = self;
-        // SAFETY: the caller's.
-        unsafe { pack_rows::<L>(m, k, a, to) }
-    }
-}
-
-/// Columns `0..n` of `b` as panels of two vectors, `k` rows each, padded with zeros.
-///
-/// # Safety
-/// The CPU has the vectors; `b` has the elements of `[k, n]`, and `to` has room for the padded panels.
+/// The CPU has the vectors; the elements exist, panels are padded to whole vectors, and nobody else uses `c` and the memory of the left one.
 #[inline(always)]
-unsafe fn pack_columns<L: Lanes>(k: usize, n: usize, b: Operand<L::T>, to: *mut L::T) {
-    let (lanes, width) = (L::LANES, 2 * L::LANES);
-    for first in (0..n).step_by(width) {
-        let count = width.min(n - first);
-        let from = b.from(0, first);
-        // SAFETY: `to` has room for the padded panels; what is read is inside `b`.
-        unsafe {
-            let to = to.add(first * k);
-            if b.col == 1 {
-                let rest = count.saturating_sub(lanes);
-                for p in 0..k {
-                    let row = from.from(p, 0).at;
-                    let to = to.add(p * width);
-                    if count == width {
-                        L::load(row).store(to);
-                        L::load(row.add(lanes)).store(to.add(lanes));
-                    } else {
-                        L::load_first(row, count.min(lanes)).store(to);
-                        L::load_first(row.wrapping_add(lanes), rest).store(to.add(lanes));
+unsafe fn by_panels<L: Lanes>(m: usize, left: Rest<L::T>, b: Right<L::T>, c: Target<L::T>, add: bool) {
+    let (width, depth) = (2 * L::LANES, b.depth);
+    for is in parts_of_width(m, HEIGHT, L::ROWS) {
+        let a = left.a.from(is.start, 0);
+        if let Some(room) = left.room {
+            // SAFETY: the caller's.
+            unsafe { pack_rows::<L>(is.len(), depth, a, room) };
+        }
+        let mut j = 0;
+        while j < b.columns {
+            let (count, panel) = if j < b.whole {
+                (width.min(b.whole - j), Even { at: b.direct.from(0, j).at, row: b.direct.row })
+            } else {
+                let at = b.packed.wrapping_add((j - b.whole) * depth);
+                (width.min(b.columns - j), Even { at, row: width as isize })
+            };
+            for rows in parts(is.len(), L::ROWS) {
+                let height = rows.len();
+                let left = match left.room {
+                    Some(room) => {
+                        let at = room.wrapping_add(rows.start * depth).cast_const();
+                        Operand { at, row: 1, col: height as isize }
                     }
-                }
-                continue;
+                    None => a.from(rows.start, 0),
+                };
+                // SAFETY: the tile lies inside the operands or the packed panels.
+                unsafe { tile::<L, _>([height, depth, count], left, panel, c.from(is.start + rows.start, j), add) };
             }
-            let mut p = 0;
-            if count == width && b.row == 1 {
-                while p + L::SQUARE <= k {
-                    for j in (0..width).step_by(L::SQUARE) {
-                        L::transpose(from.from(p, j).at, b.col, to.add(p * width + j), width);
-                    }
-                    p += L::SQUARE;
-                }
-            }
-            while p < k {
-                for j in 0..width {
-                    *to.add(p * width + j) = if j < count { *from.from(p, j).at } else { L::T::default() };
-                }
-                p += 1;
-            }
+            j += count;
         }
     }
-}
-
-/// Rows `0..m` of `a` as panels of the tiles' rows, `k` columns each.
-///
-/// # Safety
-/// The CPU has the vectors; `a` has the elements of `[m, k]`, and `to` has room for as many.
-#[inline(always)]
-unsafe fn pack_rows<L: Lanes>(m: usize, k: usize, a: Operand<L::T>, to: *mut L::T) {
-    for rows in parts(m, L::ROWS) {
-        let (from, to, count) = (a.from(rows.start, 0), to.wrapping_add(rows.start * k), rows.len());
-        // SAFETY: `to` has room for all panels; what is read is inside `a`.
-        unsafe {
-            if a.col == 1 && count >= 4 && k >= 4 {
-                for p in squares(k) {
-                    for i in squares(count) {
-                        L::transpose_4(from.from(i, p).at, a.row, to.add(p * count + i), count);
-                    }
-                }
-                continue;
-            }
-            for p in 0..k {
-                for i in 0..count {
-                    *to.add(p * count + i) = *from.from(i, p).at;
-                }
-            }
-        }
-    }
-}
-
-/// Where squares of 4 begin that cover `0..n`, of which the last may overlap another.
-fn squares(n: usize) -> impl Iterator<Item = usize> {
-    (0..n.div_ceil(4)).map(move |i| (4 * i).min(n - 4))
 }

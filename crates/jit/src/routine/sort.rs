@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn digits_and_comparisons_agree() {
-        let keys: Vec<u64> = (0..5000usize).map(|i| u64::new((i as u64 * 2_654_435_761) % 3000 << 9, i)).collect();
+        let keys: Vec<u64> = (0..5000usize).map(|i| u64::new((i as u64 * 2_654_435_761 % 3000) << 9, i)).collect();
         let (mut long, mut spare) = (keys.clone(), keys.clone());
         let mut expected = keys;
         expected.sort_unstable();
