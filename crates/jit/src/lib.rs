@@ -1,7 +1,7 @@
 //! Machine code for loop programs.
 //!
 //! [`compile`] takes a [`LoopProgram`] and gives a [`Compiled`], which many threads may call at once. Bodies become vector instructions by
-//! an emitter of our own ([`Path::Wide256`]) or run on tiles where the CPU is another one ([`Path::Tiles`]); both execute the same lane code.
+//! an emitter of our own ([`Path::Wide512`], [`Path::Wide256`]) or run on tiles where the CPU is another one ([`Path::Tiles`]); all execute the same lane code.
 //! This is the only crate with `unsafe`; what makes it sound are the invariants P1 to P5 of [`cotangent_loops::ir`] and the lengths that
 //! [`Compiled::call`] checks.
 

@@ -7,6 +7,7 @@ use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Graph, Shape};
 use cotangent_core::ops::{Convolution, Op};
 use cotangent_core::text::ir::parse;
+use cotangent_core::transform::eval::eval;
 use cotangent_loops::interp::interpret;
 use cotangent_loops::lower;
 
@@ -145,5 +146,34 @@ fn products_with_rows_behind() {
              return (%8, %9)\n}}\n"
         );
         near(&format!("layer {m} {k} {n}"), &graph(&text), 1e-5);
+    }
+}
+
+/// Halves multiply and convolve in `f32` and are rounded once: near the evaluator, which sums in `f64`.
+#[test]
+fn halves() {
+    for (d, ulp) in [("f16", 1e-3), ("bf16", 8e-3)] {
+        let text = format!(
+            "graph \"halves\"(%0: {d}[40,60], %1: {d}[60,50], %2: {d}[2,3,20,36], %3: {d}[4,3,3,3]) {{\n  \
+             %4: {d}[40,50] = mm(%0, %1)\n  \
+             %5: {d}[2,4,10,18] = convolution(%2, %3, bias=none, stride=[2, 2], padding=[1, 1], dilation=[1, 1], \
+             transposed=false, output_padding=[0, 0], groups=1)\n  \
+             return (%4, %5)\n}}\n"
+        );
+        let g = graph(&text);
+        let p = lower(&g).expect("lowers");
+        let arg = |(k, v): (usize, &cotangent_core::ir::Value)| {
+            Array::from_f64_fn(g.aval(*v), |i| ((i * 7919 + k * 101) % 1009) as f64 / 504.5 - 1.0)
+        };
+        let args: Vec<Array> = g.params().iter().enumerate().map(arg).collect();
+        let want = eval(&g, &args).expect("evaluates");
+        for path in paths() {
+            for (x, y) in run(&p, &args, path).iter().zip(&want) {
+                for i in 0..y.numel() {
+                    let (x, y) = (x.get(i).to_f64(), y.get(i).to_f64());
+                    assert!((x - y).abs() <= ulp * y.abs() + 1e-5, "{d} on {path:?}: [{i}] is {x}, expected {y}");
+                }
+            }
+        }
     }
 }

@@ -68,6 +68,9 @@ impl<'a> Plan<'a> {
         }
         let reach = |d: usize| (s.y[d] - 1) * op.stride[d] + (s.k[d] - 1) * op.dilation[d] + 1;
         let sizes: Vec<usize> = (0..s.y.len()).map(reach).collect();
+        if !s.is_near(sizes.iter().copied()) {
+            return None;
+        }
         let mut strides = vec![0; sizes.len()];
         let mut channel = s.images;
         for d in (0..sizes.len()).rev() {

@@ -186,6 +186,12 @@ impl Sizes {
         Some(row)
     }
 
+    /// Whether an image with borders, of these sizes, has hardly more elements than input and result: padding is any number.
+    pub fn is_near(&self, mut sizes: impl Iterator<Item = usize>) -> bool {
+        let most = 4 * (self.plane() + self.x_plane()) + 4096;
+        sizes.try_fold(1usize, |n, size| n.checked_mul(size)).is_some_and(|n| n <= most)
+    }
+
     fn plane(&self) -> usize {
         self.y.iter().product()
     }

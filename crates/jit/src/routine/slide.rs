@@ -10,7 +10,7 @@
 use cotangent_core::ops::Convolution;
 
 use super::convolution::{Pointers, Sizes};
-use super::{Left, Real, SLIDING_STEP, Target, Vectors};
+use super::{Left, Operand, Real, SLIDING_STEP, Target, Vectors};
 use crate::memory::Block;
 use crate::threads;
 
@@ -168,6 +168,9 @@ fn phases(op: &Convolution, s: &Sizes) -> Option<(Vec<Dim>, Vec<Phase>)> {
         return None;
     }
     let (dims, all): (Vec<Dim>, Vec<Vec<Along>>) = (0..rank).map(|d| along(op, s, d)).unzip();
+    if !s.is_near(dims.iter().map(|d| d.size.saturating_mul(d.residues.len()))) {
+        return None;
+    }
     let count: usize = all.iter().map(Vec::len).product();
     let mut at = vec![0; rank];
     let choices: Vec<Vec<&Along>> = (0..count)
@@ -242,26 +245,42 @@ unsafe fn fill<T: Real>(s: &Sizes, dims: &[Dim], from: *const T, to: *mut T) {
 /// # Safety
 /// `w` are the weights of the convolution, and the CPU has the vectors.
 unsafe fn weights<T: Real>(op: &Convolution, s: &Sizes, phase: &Phase, vectors: Vectors, w: *const T) -> Block {
-    let kernel: usize = s.k.iter().product();
-    let count = phase.elements.len();
-    let rows = s.ci * count;
+    let rows = s.ci * phase.elements.len();
     let size = s.groups * s.co * rows * size_of::<T>();
-    let (picked, panels) = (Block::new(size), Block::new(size));
-    let (to, packed): (*mut T, *mut T) = (picked.as_ptr().cast(), panels.as_ptr().cast());
-    for g in 0..s.groups {
-        for (o, i) in (0..s.co).flat_map(|o| (0..s.ci).map(move |i| (o, i))) {
-            let channel = if op.transposed { (g * s.ci + i) * s.co + o } else { (g * s.co + o) * s.ci + i };
+    // SAFETY: the caller's.
+    let picked = op.transposed.then(|| unsafe { picked(s, phase, w) });
+    let from = picked.as_ref().map_or(w, |b| b.as_ptr().cast_const().cast());
+    let panels = Block::new(size);
+    let pointers = Pointers(from, from, panels.as_ptr().cast());
+    threads::for_each(s.groups, (s.groups * s.co * rows) as u64 / 2, &|g| {
+        let (from, _, to) = pointers.get();
+        let at = g * s.co * rows;
+        let left = Operand { at: from.wrapping_add(at), row: rows as isize, col: 1 };
+        // SAFETY: the caller's; both have `groups · co · rows` elements, and groups are disjoint.
+        unsafe { T::pack(vectors, [s.co, rows], left, to.wrapping_add(at)) };
+    });
+    panels
+}
+
+/// The weights of a transposed convolution, `[groups · ci, co, k…]`, as `[groups, co, ci · elements]`.
+///
+/// # Safety
+/// `w` are the weights.
+unsafe fn picked<T: Real>(s: &Sizes, phase: &Phase, w: *const T) -> Block {
+    let (kernel, count): (usize, usize) = (s.k.iter().product(), phase.elements.len());
+    let block = Block::new(s.groups * s.co * s.ci * count * size_of::<T>());
+    let pointers = Pointers(w, w, block.as_ptr().cast());
+    threads::for_each(s.groups * s.co, (s.groups * s.co * s.ci * count) as u64, &|row| {
+        let ((g, o), (w, _, to)) = ((row / s.co, row % s.co), pointers.get());
+        for i in 0..s.ci {
+            let channel = (g * s.ci + i) * s.co + o;
             for (e, element) in phase.elements.iter().enumerate() {
-                // SAFETY: the caller's; both blocks have `groups · co · rows` elements.
-                unsafe { *to.add((g * s.co + o) * rows + i * count + e) = *w.add(channel * kernel + element) };
+                // SAFETY: the caller's; the block has as many elements, and rows are disjoint.
+                unsafe { *to.add((row * s.ci + i) * count + e) = *w.add(channel * kernel + element) };
             }
         }
-        let first = g * s.co * rows;
-        let left = super::Operand { at: to.wrapping_add(first).cast_const(), row: rows as isize, col: 1 };
-        // SAFETY: as above.
-        unsafe { T::pack(vectors, [s.co, rows], left, packed.add(first)) };
-    }
-    panels
+    });
+    block
 }
 
 /// Computes a convolution if it can slide; `false`, and nothing done, otherwise.
