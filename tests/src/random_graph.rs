@@ -49,6 +49,11 @@ impl Rng {
     }
 }
 
+/// The seeds of a test: `usual` many, or as many as the environment variable `COTANGENT_GRAPHS` says.
+pub fn seeds(usual: u64) -> std::ops::Range<u64> {
+    0..std::env::var("COTANGENT_GRAPHS").map_or(usual, |n| n.parse().expect("COTANGENT_GRAPHS is a number of graphs"))
+}
+
 /// The random graph of `seed`: one to four parameters, results among all values that were made.
 pub fn random_graph(seed: u64, config: Config) -> Graph {
     let mut rng = Rng(seed);

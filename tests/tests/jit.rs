@@ -10,7 +10,7 @@ use cotangent_jit::{Block, CompileOptions, JitError, Path, compile_with};
 use cotangent_loops::ir::LoopProgram;
 use cotangent_loops::lower_as_is;
 use cotangent_tests::numeric::{close, sample_graph};
-use cotangent_tests::random_graph::{Config, random_args, random_graph};
+use cotangent_tests::random_graph::{Config, random_args, random_graph, seeds};
 
 const PATHS: [Path; 3] = [Path::Tiles, Path::Wide256, Path::Wide512];
 
@@ -80,7 +80,7 @@ fn every_op_sample() {
 
 #[test]
 fn random_graphs() {
-    for seed in 0..2000 {
+    for seed in seeds(2000) {
         for config in [Config::ALL, Config::F64] {
             let g = random_graph(seed, config);
             let args = random_args(seed, &g);

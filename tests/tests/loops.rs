@@ -15,7 +15,7 @@ use cotangent_loops::text::{parse, print};
 use cotangent_loops::verify::verify;
 use cotangent_loops::{lower, lower_as_is};
 use cotangent_tests::numeric::{Rng, close, sample_graph};
-use cotangent_tests::random_graph::{Config, random_args, random_graph};
+use cotangent_tests::random_graph::{Config, random_args, random_graph, seeds};
 use cotangent_tests::snapshot::snapshot;
 
 /// Lowers, verifies, interprets, and compares with the reference; the message says what differs.
@@ -124,7 +124,7 @@ fn every_op_sample() {
 
 #[test]
 fn random_graphs() {
-    for seed in 0..1000 {
+    for seed in seeds(1000) {
         for config in [Config::ALL, Config::F64] {
             let g = random_graph(seed, config);
             let args = random_args(seed, &g);

@@ -63,6 +63,16 @@ fn snapshots_show_graphs_in_several_forms() {
     assert!(readable.contains("make_fx.rs"), "{readable}");
 }
 
+/// The snapshots are files beside this test.
+#[test]
+fn snapshots_stand_in_files() {
+    let sine = || (grad(|x: Tensor| x.sin().sum()), (f32s(&[3]),));
+    let (f, args) = sine();
+    cotangent::assert_graph_snapshot!("gradient_of_sine", f, args);
+    let (f, args) = sine();
+    cotangent::assert_graph_snapshot!("gradient_of_sine_raw", f, args; SnapshotOptions::code_2021().raw());
+}
+
 #[test]
 fn graphs_run_again_on_new_inputs() {
     let x = Tensor::from([1.0f32, 2.0]);

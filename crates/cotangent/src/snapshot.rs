@@ -144,16 +144,21 @@ pub fn __explain(expected: &str, found: &str) {
 /// As [`__explain`] for the snapshot `name` beside the test in `file`.
 #[doc(hidden)]
 pub fn __explain_file(manifest_dir: &str, file: &str, name: &str, found: &str) {
+    if let Some(expected) = recorded(manifest_dir, file, name) {
+        __explain(&expected, found);
+    }
+}
+
+/// The graph in the file of the snapshot `name`, if there is one yet.
+fn recorded(manifest_dir: &str, file: &str, name: &str) -> Option<String> {
     let settings = insta::Settings::clone_current();
     // The compiler names the file relative to the workspace, which is the manifest's folder or above.
     let test = Path::new(manifest_dir).ancestors().map(|dir| dir.join(file)).find(|f| f.exists());
-    let Some(folder) = test.as_deref().and_then(Path::parent) else { return };
-    let snapshot: PathBuf = folder.join(settings.snapshot_path()).join(format!("{name}.snap"));
-    let Ok(text) = std::fs::read_to_string(snapshot) else { return };
+    let snapshot: PathBuf = test?.parent()?.join(settings.snapshot_path()).join(format!("{name}.snap"));
+    let text = std::fs::read_to_string(snapshot).ok()?;
     // The header of a snapshot file stands between two lines of dashes.
-    if let Some((_, expected)) = text.strip_prefix("---\n").and_then(|t| t.split_once("\n---\n")) {
-        __explain(expected, found);
-    }
+    let (_, graph) = text.strip_prefix("---\n")?.split_once("\n---\n")?;
+    Some(graph.to_owned())
 }
 
 /// The first statement that differs, for a message; indentation aside.
@@ -173,6 +178,14 @@ fn first_change(expected: &str, found: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_beside_a_test_are_read_without_their_header() {
+        let read = |name| recorded(env!("CARGO_MANIFEST_DIR"), "tests/tests/make_fx.rs", name);
+        let graph = read("gradient_of_sine").unwrap();
+        assert!(graph.trim_start().starts_with("def forward(self, x_1):"), "{graph}");
+        assert_eq!(read("a name without a file"), None);
+    }
 
     #[test]
     fn the_first_changed_statement_is_named() {

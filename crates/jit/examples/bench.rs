@@ -155,6 +155,7 @@ fn main() {
         let add = |n| program(f32, n, 2, |o, x| push(o, BodyOp::Binary(Binary::Add, x[0], x[1]), f32));
         row("add", &add(1 << 20), f32, Path::Auto);
         row("add", &add(1 << 24), f32, Path::Auto);
+        row("sum_sq", &sum_sq(1 << 24), f32, Path::Auto);
         for f in [Unary::Exp, Unary::Log, Unary::Sin, Unary::Tanh, Unary::Erf, Unary::Sigmoid] {
             row(
                 &format!("{f:?}"),
@@ -180,6 +181,39 @@ fn main() {
     threads::set_num_threads(1);
     row("chain20", &program(f32, 1 << 16, 1, |o, x| chain(o, x, f32)), f32, Path::Tiles);
     row("heavy", &program(f32, 1 << 16, 1, |o, x| heavy(o, x, f32)), f32, Path::Tiles);
+}
+
+fn sum_sq(n: usize) -> LoopProgram {
+    let d = DType::F32;
+    let v = BodyValue;
+    let access =
+        |id, lane| Access { memory: Memory::Buffer(BufferId(id)), offset: 0, outer: vec![], serial: vec![], lane };
+    let stage = |lanes, accesses, ops| Stage {
+        serial: vec![],
+        lanes,
+        columns: vec![],
+        accesses,
+        body: Body { ops },
+        after: Body::default(),
+    };
+    let stages = vec![
+        stage(
+            n,
+            vec![access(0, 1)],
+            vec![
+                (BodyOp::Load(0), d),
+                (BodyOp::Binary(Binary::Mul, v(0), v(0)), d),
+                (BodyOp::ReduceLanes(0, Monoid::Sum, v(1)), d),
+            ],
+        ),
+        stage(1, vec![access(1, 0)], vec![(BodyOp::RowScalar(0), d), (BodyOp::Store(0, v(0)), d)]),
+    ];
+    LoopProgram {
+        buffers: vec![Buffer { dtype: d, len: n, role: Role::Param }, Buffer { dtype: d, len: 1, role: Role::Result }],
+        params: vec![BufferId(0)],
+        results: vec![BufferId(1)],
+        steps: vec![Step::Nest(Nest { outer: vec![], scratch: vec![], scalars: vec![d], stages, locs: vec![] })],
+    }
 }
 
 fn softmax(rows: usize, n: usize) -> LoopProgram {

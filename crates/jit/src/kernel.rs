@@ -5,7 +5,7 @@ use cotangent_loops::ir::{BodyOp, Loop, LoopProgram, Memory, Nest, Stage};
 
 use crate::error::JitError;
 use crate::frame::{HEADER, PARTIAL_WORDS};
-use crate::lane::{Expanded, Op, ScalarCall, expand};
+use crate::lane::{Expanded, Op, OpSet, ScalarCall, expand};
 use crate::tile::Slots;
 use crate::turned::Turned;
 use crate::wide::{Assembler, WideRows, WideStage};
@@ -163,8 +163,9 @@ pub fn prepare(program: &LoopProgram, nest: &Nest, asm: Option<&mut Assembler>) 
     let serial = scalars + nest.scalars.len();
     let first_pointer = serial + nest.stages.iter().map(|s| s.serial.len()).max().unwrap_or(0);
     let partials = first_pointer + nest.stages.iter().map(|s| s.accesses.len()).sum::<usize>();
+    let ops = asm.as_ref().map_or(OpSet::Common, |asm| asm.op_set());
     let expanded: Vec<Expanded> =
-        nest.stages.iter().map(|s| expand(nest, s, &|a| dtype(&s.accesses[a as usize].memory))).collect();
+        nest.stages.iter().map(|s| expand(nest, s, &|a| dtype(&s.accesses[a as usize].memory), ops)).collect();
     let in_memory: Vec<bool> =
         nest.stages.iter().zip(&expanded).map(|(s, e)| columns_in_memory(s, e, &|m| dtype(m).size_bytes())).collect();
     let own = |((s, e), in_memory): ((&Stage, &Expanded), &bool)| {

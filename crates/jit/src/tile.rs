@@ -5,7 +5,7 @@ use half::f16;
 use crate::frame::Frame;
 use crate::kernel::StageKernel;
 use crate::lane::scalar::combine;
-use crate::lane::{Accumulator, Bin, Code, Conv, Fused, Inst, Mem, Op, Pred, RoundTo, Shift, Ty, V};
+use crate::lane::{Accumulator, Bin, Code, Conv, Fused, Inst, Mem, Op, Part, Pred, RoundTo, Shift, Ty, V};
 
 /// Lanes of a tile.
 pub const TILE: usize = 128;
@@ -249,6 +249,8 @@ impl Tile<'_> {
                 (RoundTo::Up, false) => map(to_f32(), f32s(a), f32::ceil),
                 (RoundTo::Zero, false) => map(to_f32(), f32s(a), f32::trunc),
             },
+            Op::Part(part, a) if wide => map(to_f64(), f64s(a), |x| part_of(x, part)),
+            Op::Part(part, a) => map(to_f32(), f32s(a), |x| part_of(f64::from(x), part) as f32),
             Op::Shift(s, a, by) => match (s, wide) {
                 (Shift::Left, true) => map(to_u64(), u64s(a), |x| x << by),
                 (Shift::Logical, true) => map(to_u64(), u64s(a), |x| x >> by),
@@ -274,6 +276,12 @@ impl Tile<'_> {
                 }),
                 Conv::I32ToI64 => map(to_u64(), i32s(a), |x| i64::from(x).cast_unsigned()),
                 Conv::I64ToI32 => map(to_u32(), u64s(a), |x| x as u32),
+                Conv::I64ToF64 => map(to_f64(), i64s(a), |x| x as f64),
+                Conv::I64ToF32 => map(to_f32(), i64s(a), |x| x as f32),
+                Conv::F64ToI64 => map(to_u64(), f64s(a), |x| {
+                    let fits = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&x);
+                    (if fits { x as i64 } else { i64::MIN }).cast_unsigned()
+                }),
                 Conv::RoundF16 => map(to_f32(), f32s(a), |x| f16::from_f32(x).to_f32()),
             },
             Op::Call(f, a, b, guard) => {
@@ -304,11 +312,11 @@ fn zip<T: Copy>(to: &mut [T], a: &[T], b: &[T], op: Bin, f: impl Fn(Bin, T, T) -
     macro_rules! arms {
         ($($op:ident),*) => { match op { $(Bin::$op => for ((y, a), b) in to.iter_mut().zip(a).zip(b) { *y = f(Bin::$op, *a, *b); }),* } };
     }
-    arms!(Add, Sub, Mul, Div, Min, Max, And, AndNot, Or, Xor, MulLow, ShlBy, ShrBy);
+    arms!(Add, Sub, Mul, Div, Min, Max, And, AndNot, Or, Xor, MulLow, ShlBy, ShrBy, Scale, LogEdges);
 }
 
 macro_rules! float_bin {
-    ($name:ident, $t:ty, $bits:ident) => {
+    ($name:ident, $t:ty, $bits:ident, $scale:ident) => {
         #[inline(always)]
         fn $name(op: Bin, a: $t, b: $t) -> $t {
             let bits = |f: fn(_, _) -> _| <$t>::from_bits(f(a.to_bits(), b.to_bits()));
@@ -335,13 +343,45 @@ macro_rules! float_bin {
                 Bin::AndNot => bits(|x, y| !x & y),
                 Bin::Or => bits(|x, y| x | y),
                 Bin::Xor => bits(|x, y| x ^ y),
+                Bin::Scale => $scale(a, b),
+                Bin::LogEdges if a > 0.0 && a < <$t>::INFINITY => b,
+                // The NaN of invalid operations has the sign bit set.
+                Bin::LogEdges if a.is_nan() || a < 0.0 => -<$t>::NAN,
+                Bin::LogEdges if a == 0.0 => <$t>::NEG_INFINITY,
+                Bin::LogEdges => a,
                 Bin::MulLow | Bin::ShlBy | Bin::ShrBy => unreachable!("lane code: {op:?} of floats"),
             }
         }
     };
 }
-float_bin!(float_bin32, f32, u32);
-float_bin!(float_bin64, f64, u64);
+float_bin!(float_bin32, f32, u32, scale32);
+float_bin!(float_bin64, f64, u64, scale64);
+
+/// `2^n` for an integral `n` whose power is a normal number.
+fn power(n: f64) -> f64 {
+    f64::from_bits(((n as i64 + 1023) as u64) << 52)
+}
+
+/// `x · 2^n`: the product in `f64` is exact.
+fn scale32(x: f32, n: f32) -> f32 {
+    (f64::from(x) * power(f64::from(n))) as f32
+}
+
+/// `x · 2^n` in two steps, of which the first is exact.
+fn scale64(x: f64, n: f64) -> f64 {
+    let half = (n * 0.5).floor();
+    x * power(half) * power(n - half)
+}
+
+/// A part of a positive finite number.
+fn part_of(x: f64, part: Part) -> f64 {
+    let (normal, shift) = if x < f64::MIN_POSITIVE { (x * power(54.0), 54.0) } else { (x, 0.0) };
+    let bits = normal.to_bits();
+    match part {
+        Part::Exponent => ((bits >> 52) as f64) - 1023.0 - shift,
+        Part::Mantissa => f64::from_bits(bits & 0xf_ffff_ffff_ffff | 1023 << 52),
+    }
+}
 
 #[inline(always)]
 fn int_bin32(op: Bin, a: u32, b: u32) -> u32 {
@@ -358,7 +398,7 @@ fn int_bin32(op: Bin, a: u32, b: u32) -> u32 {
         Bin::Xor => a ^ b,
         Bin::ShlBy => a.checked_shl(b).unwrap_or(0),
         Bin::ShrBy => a.checked_shr(b).unwrap_or(0),
-        Bin::Div | Bin::MulLow => unreachable!("lane code: {op:?} of 32-bit integers"),
+        Bin::Div | Bin::MulLow | Bin::Scale | Bin::LogEdges => unreachable!("lane code: {op:?} of 32-bit integers"),
     }
 }
 
@@ -374,7 +414,10 @@ fn int_bin64(op: Bin, a: u64, b: u64) -> u64 {
         Bin::MulLow => (a & 0xffff_ffff) * (b & 0xffff_ffff),
         Bin::ShlBy => u32::try_from(b).ok().and_then(|b| a.checked_shl(b)).unwrap_or(0),
         Bin::ShrBy => u32::try_from(b).ok().and_then(|b| a.checked_shr(b)).unwrap_or(0),
-        Bin::Mul | Bin::Div | Bin::Min | Bin::Max => unreachable!("lane code: {op:?} of 64-bit integers"),
+        Bin::Mul => a.wrapping_mul(b),
+        Bin::Min => a.cast_signed().min(b.cast_signed()).cast_unsigned(),
+        Bin::Max => a.cast_signed().max(b.cast_signed()).cast_unsigned(),
+        Bin::Div | Bin::Scale | Bin::LogEdges => unreachable!("lane code: {op:?} of 64-bit integers"),
     }
 }
 

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Pointwise, access, check, data, nest, paths, run, stage};
 use cotangent_core::array::Array;
-use cotangent_core::ir::DType;
+use cotangent_core::ir::{Aval, DType, Scalar};
 use cotangent_core::ops::{Binary, Monoid, Unary};
 use cotangent_jit::{CompileOptions, Path, compile_with};
 use cotangent_loops::ir::*;
@@ -141,8 +141,7 @@ fn reductions_of_truth_values() {
             outputs: scalars.iter().map(|d| (*d, rows)).collect(),
             nest: nest(&[rows], &scalars, vec![stage(n, inputs, ops), stage(1, accesses, last)]),
         };
-        let x =
-            Array::from_f64_fn(&cotangent_core::ir::Aval::new(f32, [n * rows]), |i| [1.0, -1.0, 1.0, 2.0][(i % 7) % 3]);
+        let x = Array::from_f64_fn(&Aval::new(f32, [n * rows]), |i| [1.0, -1.0, 1.0, 2.0][(i % 7) % 3]);
         check(&format!("truth sums {n}"), &p.program(), &[x, data(bool, n * rows, 8)], 0.0);
     }
 }
@@ -212,6 +211,62 @@ fn elementwise_results_are_the_same_bits_on_every_path() {
                     let (x, y) = (all[0].get(i).to_f64(), other.get(i).to_f64());
                     let same = x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan();
                     assert!(same, "{f:?} {d}: {x:e} and {y:e} at {:?}", args[0].get(i));
+                }
+            }
+        }
+    }
+}
+
+/// Strides that fit no instruction: tiles run the lane code that was made for vectors.
+#[test]
+fn what_runs_on_tiles_has_the_same_bits() {
+    let (rows, far) = (300, 9 << 20);
+    for d in [DType::F32, DType::F64, DType::I64] {
+        let mut ops = Ops::new();
+        let mut values = vec![push(&mut ops, BodyOp::Load(0), d)];
+        if d.is_float() {
+            for f in [Unary::Exp, Unary::Expm1, Unary::Log, Unary::Log1p, Unary::Log10, Unary::Tanh, Unary::Sinh] {
+                values.push(push(&mut ops, BodyOp::Unary(f, values[0]), d));
+            }
+            let whole = push(&mut ops, BodyOp::Convert(values[0]), DType::I64);
+            values.push(push(&mut ops, BodyOp::Convert(whole), d));
+        } else {
+            for f in [Binary::Mul, Binary::Maximum, Binary::Minimum] {
+                let n = push(&mut ops, BodyOp::Const(Scalar::Int(-3)), d);
+                values.push(push(&mut ops, BodyOp::Binary(f, values[0], n), d));
+            }
+            let float = push(&mut ops, BodyOp::Convert(values[0]), DType::F32);
+            values.push(push(&mut ops, BodyOp::Convert(float), d));
+        }
+        let stores = values.len() - 1;
+        let program = |stride: usize| {
+            let mut ops = ops.clone();
+            let mut accesses = vec![access(0, 0, &[1], &[], stride as i64)];
+            for (i, v) in values[1..].iter().enumerate() {
+                ops.push((BodyOp::Store(1 + i as u32, *v), d));
+                accesses.push(access(1 + i as u32, 0, &[2], &[], 1));
+            }
+            Pointwise {
+                inputs: vec![(d, stride + rows)],
+                outputs: vec![(d, 2 * rows); stores],
+                nest: nest(&[rows], &[], vec![stage(2, accesses, ops)]),
+            }
+            .program()
+        };
+        let x = data(d, 2 * rows, 17);
+        // The same numbers, once as neighbours and once far apart.
+        let near = run(&program(rows), std::slice::from_ref(&x), Path::Tiles);
+        let mut bytes = vec![0; (far + rows) * d.size_bytes()];
+        let row = rows * d.size_bytes();
+        bytes[..row].copy_from_slice(&x.to_le_bytes()[..row]);
+        bytes[far * d.size_bytes()..].copy_from_slice(&x.to_le_bytes()[row..]);
+        let apart = Array::from_le_bytes(&Aval::new(d, [far + rows]), &bytes).expect("length");
+        for path in paths() {
+            for (v, (a, b)) in run(&program(far), std::slice::from_ref(&apart), path).iter().zip(&near).enumerate() {
+                for i in 0..2 * rows {
+                    let (a, b) = (a.get(i), b.get(i));
+                    let same = a == b || a.to_f64().is_nan() && b.to_f64().is_nan();
+                    assert!(same, "{d} value {v} on {path:?}: {a:?}, not {b:?}, at {:?}", x.get(i / 2 + i % 2 * rows));
                 }
             }
         }

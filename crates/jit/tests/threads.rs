@@ -4,10 +4,10 @@ mod common;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{Pointwise, access, data, nest, stage};
+use common::{Pointwise, access, data, nest, paths, stage};
 use cotangent_core::ir::{DType, Loc};
 use cotangent_core::ops::{Binary, Monoid, Unary};
-use cotangent_jit::{Block, CallError, compile, threads};
+use cotangent_jit::{Block, CallError, CompileOptions, compile, compile_with, threads};
 use cotangent_loops::ir::*;
 
 const D: DType = DType::F32;
@@ -91,8 +91,9 @@ fn bits_do_not_depend_on_threads() {
     let _alone = alone();
     let of_rows = [(1, 1_000_003), (3, 300_001), (500, 1000), (100_000, 7)].map(|(r, n)| (rows(r, n), r, n));
     let of_columns = [(1, 64, 8000), (64, 64, 1024), (9, 50, 1030)].map(|(r, h, n)| (columns(r, h, n), r * h, n));
-    for (program, r, n) in of_rows.into_iter().chain(of_columns) {
-        let compiled = compile(&program).expect("compiles");
+    let programs: Vec<_> = of_rows.into_iter().chain(of_columns).collect();
+    for (path, (program, r, n)) in paths().into_iter().flat_map(|path| programs.iter().map(move |p| (path, p))) {
+        let compiled = compile_with(program, CompileOptions { path }).expect("compiles");
         let x = block(r * n, 1);
         let mut first: Option<Vec<Block>> = None;
         for t in [1, 2, 4] {
@@ -101,7 +102,10 @@ fn bits_do_not_depend_on_threads() {
             match &first {
                 None => first = Some(out),
                 Some(f) => {
-                    assert!(f.iter().zip(&out).all(|(a, b)| a.bytes() == b.bytes()), "[{r}, {n}] on {t} threads")
+                    assert!(
+                        f.iter().zip(&out).all(|(a, b)| a.bytes() == b.bytes()),
+                        "[{r}, {n}] on {path:?} and {t} threads"
+                    )
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use cotangent_core::ir::DType;
 
-use super::{Builder, Conv, Pred, RoundTo, ScalarCall, Shift, Ty, V};
+use super::{Builder, Conv, OpSet, Pred, RoundTo, ScalarCall, Shift, Ty, V};
 
 impl Builder {
     /// Rounds an `F32` to what a half format holds.
@@ -75,6 +75,9 @@ impl Builder {
 
     /// Rounds once: both halves are exact in `F64`.
     pub(super) fn i64_to_f64(&mut self, x: V) -> V {
+        if self.ops == OpSet::Extended {
+            return self.conv(Conv::I64ToF64, x);
+        }
         let low = self.i(0xffff_ffff, Ty::I64);
         // The bits of 2⁵² + low and of 2⁸⁴ + 2⁶³ + high·2³².
         let (two52, high) = (self.i(0x4330_0000_0000_0000, Ty::I64), self.i(0x4530_0000_8000_0000, Ty::I64));
@@ -89,6 +92,9 @@ impl Builder {
 
     /// Towards zero; `i64::MIN` where it does not fit.
     fn f64_to_i64(&mut self, x: V) -> V {
+        if self.ops == OpSet::Extended {
+            return self.conv(Conv::F64ToI64, x);
+        }
         let t = self.round(RoundTo::Zero, x);
         let (scale, unscale) = (self.f(1.0 / 4_294_967_296.0, Ty::F64), self.f(4_294_967_296.0, Ty::F64));
         let magic = self.f(6_755_399_441_055_744.0, Ty::F64);
@@ -111,6 +117,9 @@ impl Builder {
 
     /// Rounds once: by way of `F64` where that is exact, by a scalar function for larger numbers.
     fn i64_to_f32(&mut self, x: V) -> V {
+        if self.ops == OpSet::Extended {
+            return self.conv(Conv::I64ToF32, x);
+        }
         let y = self.i64_to_f64(x);
         let limit = self.f(9_007_199_254_740_992.0, Ty::F64);
         let size = self.fabs(y);

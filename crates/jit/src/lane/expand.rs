@@ -7,7 +7,7 @@ use cotangent_core::ops::{Binary, Monoid};
 use cotangent_loops::ir::{Body, BodyOp, BodyValue, Loop, Nest, Stage};
 
 use super::scalar::bits;
-use super::{Accumulator, Bin, Builder, Code, Fused, Mem, Op, Shift, Ty, V};
+use super::{Accumulator, Bin, Builder, Code, Fused, Mem, Op, OpSet, Shift, Ty, V};
 
 /// A stage in lane code.
 #[derive(Clone, PartialEq, Debug)]
@@ -29,10 +29,11 @@ struct Places<'a> {
     stage: &'a Stage,
     rows: usize,
     dtypes: &'a dyn Fn(u32) -> DType,
+    ops: OpSet,
 }
 
 /// Expands the bodies of `stage`; `dtypes` gives the dtype of each access's memory.
-pub fn expand(nest: &Nest, stage: &Stage, dtypes: &dyn Fn(u32) -> DType) -> Expanded {
+pub fn expand(nest: &Nest, stage: &Stage, dtypes: &dyn Fn(u32) -> DType, ops: OpSet) -> Expanded {
     let mut accumulators = Vec::new();
     for (op, dtype) in &stage.body.ops {
         if let BodyOp::ReduceLanes(i, monoid, _) = op {
@@ -45,7 +46,7 @@ pub fn expand(nest: &Nest, stage: &Stage, dtypes: &dyn Fn(u32) -> DType) -> Expa
         dtype: *dtype,
         scalar: None,
     }));
-    let places = Places { nest, stage, rows, dtypes };
+    let places = Places { nest, stage, rows, dtypes, ops };
     let body = code(&stage.body, &places);
     let after = code(&stage.after, &places);
     let is_wide = |c: &Code| {
@@ -60,7 +61,7 @@ pub fn expand(nest: &Nest, stage: &Stage, dtypes: &dyn Fn(u32) -> DType) -> Expa
 }
 
 fn code(body: &Body, places: &Places) -> Code {
-    let mut b = Builder::new();
+    let mut b = Builder::new(places.ops);
     let mut uses = vec![0u32; body.ops.len()];
     for (op, _) in &body.ops {
         operands(op, |v| uses[v.0 as usize] += 1);
@@ -302,6 +303,7 @@ fn prune(code: Code) -> Code {
                 Op::Select(a, b, c) => Op::Select(m(a), m(b), m(c)),
                 Op::Sqrt(a) => Op::Sqrt(m(a)),
                 Op::Round(k, a) => Op::Round(k, m(a)),
+                Op::Part(k, a) => Op::Part(k, m(a)),
                 Op::Shift(k, a, s) => Op::Shift(k, m(a), s),
                 Op::Conv(k, a) => Op::Conv(k, m(a)),
                 Op::Call(f, a, b, g) => Op::Call(f, m(a), m(b), g.map(|(x, y)| (m(x), m(y)))),

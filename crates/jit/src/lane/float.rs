@@ -56,6 +56,8 @@ impl Builder {
             Unary::Acosh => self.acosh(x),
             Unary::Atanh => self.atanh(x),
             Unary::Erf if single => self.erf(x),
+            Unary::Erfc if single => self.erfc(x),
+            Unary::Erfinv if single => self.erfinv(x),
             // Rare functions, and the rarer ones in `f64`, go through the reference's scalar row.
             _ => self.call(ScalarCall::Unary(f, x.ty), x, x, None),
         };

@@ -3,7 +3,7 @@
 use cotangent_core::ir::DType;
 use cotangent_core::ops::{Binary, Unary};
 
-use super::{Bin, Builder, Pred, ScalarCall, Shift, Ty, V};
+use super::{Bin, Builder, OpSet, Pred, ScalarCall, Shift, Ty, V};
 
 impl Builder {
     /// Brings an `I32` back into the range of a narrow dtype.
@@ -50,7 +50,7 @@ impl Builder {
 
     /// The larger or smaller of two integers.
     pub(super) fn integer_extreme(&mut self, a: V, b: V, max: bool) -> V {
-        if a.ty == Ty::I32 {
+        if a.ty == Ty::I32 || self.ops == OpSet::Extended {
             return self.bin(if max { Bin::Max } else { Bin::Min }, a, b);
         }
         let less = self.lt(a, b);
@@ -58,7 +58,7 @@ impl Builder {
     }
 
     pub(super) fn integer_mul(&mut self, a: V, b: V) -> V {
-        if a.ty == Ty::I32 {
+        if a.ty == Ty::I32 || self.ops == OpSet::Extended {
             return self.mul(a, b);
         }
         // (ah·2³² + al)(bh·2³² + bl) modulo 2⁶⁴.

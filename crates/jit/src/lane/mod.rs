@@ -112,19 +112,28 @@ impl V {
     }
 }
 
+/// Which operations lane code has; both sets give the same bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OpSet {
+    /// Those of every vector unit.
+    Common,
+    /// Also those that AVX-512 has as one instruction.
+    Extended,
+}
+
 /// Operations of two values of one type.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[allow(missing_docs)]
 pub enum Bin {
     Add,
     Sub,
-    /// Not on `I64`.
+    /// On `I64` in the extended set.
     Mul,
     /// Floats.
     Div,
-    /// `if a < b { a } else { b }`; not on `I64`.
+    /// `if a < b { a } else { b }`; on `I64` in the extended set.
     Min,
-    /// `if a > b { a } else { b }`; not on `I64`.
+    /// `if a > b { a } else { b }`; on `I64` in the extended set.
     Max,
     And,
     /// `!a & b`.
@@ -136,6 +145,19 @@ pub enum Bin {
     /// Logical shifts by lanes; counts beyond the width give 0.
     ShlBy,
     ShrBy,
+    /// `a · 2^b` for an integral `b`, rounded once; floats, extended set.
+    Scale,
+    /// The logarithm of `a`: `b` if that is positive and finite, what a logarithm is elsewhere; floats, extended set.
+    LogEdges,
+}
+
+/// The parts of a positive finite float, of which only the extended set has operations.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Part {
+    /// The power of two in it, as a float.
+    Exponent,
+    /// The rest, from 1 to below 2.
+    Mantissa,
 }
 
 /// The sign pattern of `±a·b ± c` with one rounding.
@@ -198,6 +220,12 @@ pub enum Conv {
     I64ToI32,
     /// `F32` rounded to binary16 and back.
     RoundF16,
+    /// Rounded; extended set, as the next two.
+    I64ToF64,
+    /// Rounded once.
+    I64ToF32,
+    /// Towards zero; `i64::MIN` where it does not fit.
+    F64ToI64,
 }
 
 /// An instruction's operation.
@@ -233,6 +261,8 @@ pub enum Op {
     Sqrt(V),
     /// To an integer, as float.
     Round(RoundTo, V),
+    /// A part of a float.
+    Part(Part, V),
     /// A shift by a constant.
     Shift(Shift, V, u8),
     /// A change of type.
@@ -259,6 +289,7 @@ impl Op {
             | Op::SetAcc(_, a)
             | Op::Sqrt(a)
             | Op::Round(_, a)
+            | Op::Part(_, a)
             | Op::Shift(_, a, _)
             | Op::Conv(_, a) => f(a),
             Op::Bin(_, a, b) | Op::Cmp(_, a, b) => {
@@ -320,11 +351,12 @@ impl Accumulator {
 pub struct Builder {
     code: Code,
     known: FxHashMap<Inst, u32>,
+    ops: OpSet,
 }
 
 impl Builder {
-    fn new() -> Self {
-        Builder { code: Code::default(), known: FxHashMap::default() }
+    fn new(ops: OpSet) -> Self {
+        Builder { code: Code::default(), known: FxHashMap::default(), ops }
     }
 
     fn push(&mut self, op: Op, ty: Ty) -> V {
@@ -448,15 +480,18 @@ impl Builder {
     fn round(&mut self, to: RoundTo, a: V) -> V {
         self.push(Op::Round(to, a), a.ty)
     }
+    fn part(&mut self, part: Part, a: V) -> V {
+        self.push(Op::Part(part, a), a.ty)
+    }
     fn shift(&mut self, s: Shift, a: V, n: u8) -> V {
         self.push(Op::Shift(s, a, n), a.ty)
     }
     fn conv(&mut self, c: Conv, a: V) -> V {
         let ty = match c {
-            Conv::F32ToF64 | Conv::I32ToF64 => Ty::F64,
-            Conv::F64ToF32 | Conv::I32ToF32 | Conv::RoundF16 => Ty::F32,
+            Conv::F32ToF64 | Conv::I32ToF64 | Conv::I64ToF64 => Ty::F64,
+            Conv::F64ToF32 | Conv::I32ToF32 | Conv::I64ToF32 | Conv::RoundF16 => Ty::F32,
             Conv::F32ToI32 | Conv::F64ToI32 | Conv::I64ToI32 => Ty::I32,
-            Conv::I32ToI64 => Ty::I64,
+            Conv::I32ToI64 | Conv::F64ToI64 => Ty::I64,
         };
         self.push(Op::Conv(c, a), ty)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::alloc::{Loc, MASKS};
+use super::alloc::MASKS;
 use super::asm::gpr::{R8, RAX, RCX, RDI, RDX, RSI, RSP};
 use super::asm::{Cond, Rm};
 use super::emit::{AREA, COUNT, Emit, Lanes, SAVED, SAVED_GPR, SAVED_MASKS, SCRATCH, Slow, TAIL};
@@ -32,14 +32,10 @@ impl Emit<'_> {
         let tail_mask = if self.isa == Isa::Avx512 && self.lanes == Lanes::Tail { 1 << (MASKS + TAIL) } else { 0 };
         let saved = self.alloc.in_use() | self.pinned_registers() | tail_mask;
         // The result takes the register of the fast value where that dies; room is made before the code forks.
-        let inherited = guard.and_then(|(_, fast)| match self.alloc.loc((c, fast.id)) {
-            Loc::Reg(r) if self.alloc.owns((c, fast.id), r) && self.alloc.dies(fast.id, i) => Some((fast, r)),
-            Loc::Reg(_) | Loc::Slot(_) | Loc::None => None,
-        });
+        let inherited = guard.and_then(|(_, fast)| self.dying(fast, c, i).map(|r| (fast, r)));
         let to = match inherited {
             Some((fast, r)) => {
-                self.alloc.free_register((c, fast.id));
-                self.alloc.put((c, i), r);
+                self.inherit(fast, r, c, i);
                 r
             }
             None => self.take((c, i), i),

@@ -6,7 +6,7 @@ use super::asm::{Masked, Rm, Vop};
 use super::emit::{Emit, Lanes, SCRATCH, SCRATCH2};
 use super::isa::Isa;
 use super::{op, thunk};
-use crate::lane::{Code, Conv, Fused, Op, Pred, RoundTo, Shift, Ty, V};
+use crate::lane::{Bin, Code, Conv, Fused, Op, Part, Pred, RoundTo, Shift, Ty, V};
 
 impl Emit<'_> {
     /// A vector register for a value.
@@ -176,6 +176,7 @@ impl Emit<'_> {
                 }
             },
             Op::SetAcc(k, v) => self.set_accumulator(code, k as usize, v, c, i),
+            Op::Bin(Bin::LogEdges, x, y) => self.log_edges(code, x, y, c, i, ty),
             Op::Bin(b, x, y) => {
                 let (x, y) = if op::commutes(b) && self.in_pool(code, x) { (y, x) } else { (x, y) };
                 let (p, q) = (self.reg(code, x, c, i), self.rm(code, y, c));
@@ -213,6 +214,15 @@ impl Emit<'_> {
                     RoundTo::Zero => 11,
                 };
                 self.asm().vi(if ty.is_wide() { op::ROUNDPD } else { op::ROUNDPS }, l, d, 0, x, how);
+            }
+            Op::Part(part, x) => {
+                let x = self.rm(code, x, c);
+                let d = self.result(code, i, c);
+                let wide = ty.is_wide();
+                match part {
+                    Part::Exponent => self.asm().v(if wide { op::GETEXPPD } else { op::GETEXPPS }, l, d, 0, x),
+                    Part::Mantissa => self.asm().vi(if wide { op::GETMANTPD } else { op::GETMANTPS }, l, d, 0, x, 0),
+                }
             }
             Op::Shift(s, x, by) => {
                 let x = self.reg(code, x, c, i);
@@ -329,12 +339,49 @@ impl Emit<'_> {
                     Isa::Avx512 => self.asm().v(op::QWORD_TO_DWORD, full, r, 0, Rm::Reg(d)),
                 }
             }
+            Conv::I64ToF64 => self.asm().v(op::QQ2PD, full, d, 0, from),
+            Conv::I64ToF32 => self.asm().v(op::QQ2PS, full, d, 0, from),
+            Conv::F64ToI64 => self.asm().v(op::TPD2QQ, full, d, 0, from),
             Conv::RoundF16 => {
                 let Rm::Reg(r) = from else { unreachable!("taken as a register above") };
                 self.asm().vi(op::PS2PH, l, r, 0, Rm::Reg(SCRATCH), 0);
                 self.asm().v(op::PH2PS, l, d, 0, Rm::Reg(SCRATCH));
             }
         }
+    }
+
+    /// The register of a value that instruction `i` uses last.
+    pub(super) fn dying(&self, v: V, c: usize, i: u32) -> Option<u8> {
+        match self.alloc.loc((c, v.id)) {
+            Loc::Reg(r) if self.alloc.owns((c, v.id), r) && self.alloc.dies(v.id, i) => Some(r),
+            Loc::Reg(_) | Loc::Slot(_) | Loc::None => None,
+        }
+    }
+
+    /// Gives the register of a dying value to the result of instruction `i`.
+    pub(super) fn inherit(&mut self, v: V, r: u8, c: usize, i: u32) {
+        self.alloc.free_register((c, v.id));
+        self.alloc.put((c, i), r);
+    }
+
+    /// The result takes the place of `y`, which the instruction changes where `x` is no positive finite number.
+    fn log_edges(&mut self, code: &Code, x: V, y: V, c: usize, i: u32, ty: Ty) {
+        let int = if ty.is_wide() { Ty::I64 } else { Ty::I32 };
+        let (what, l, classes) = (op::bin(Bin::LogEdges, ty), self.l(ty), self.constant(op::LOG_EDGES, int));
+        let p = self.reg(code, x, c, i);
+        let d = match self.dying(y, c, i).filter(|_| x.id != y.id) {
+            Some(r) => {
+                self.inherit(y, r, c, i);
+                r
+            }
+            None => {
+                let q = self.rm(code, y, c);
+                let d = self.take((c, i), i);
+                self.copy(d, q, ty);
+                d
+            }
+        };
+        self.asm().vi(what, l, d, p, classes, 0);
     }
 
     /// The form by which operand dies: its register takes the result.
@@ -358,14 +405,8 @@ impl Emit<'_> {
             self.alloc.pin((c, i), d);
             return self.asm().v(f231, l, d, p, q);
         }
-        let dying = |e: &Emit, v: V| match e.alloc.loc((c, v.id)) {
-            Loc::Reg(r) if e.alloc.owns((c, v.id), r) && e.alloc.dies(v.id, i) => Some(r),
-            Loc::Reg(_) | Loc::Slot(_) | Loc::None => None,
-        };
-        let give = |e: &mut Emit, v: V, r: u8| {
-            e.alloc.free_register((c, v.id));
-            e.alloc.put((c, i), r);
-        };
+        let dying = |e: &Emit, v: V| e.dying(v, c, i);
+        let give = |e: &mut Emit, v: V, r: u8| e.inherit(v, r, c, i);
         let same = x.id == y.id;
         if let Some(r) = dying(self, x).filter(|_| !y_in_pool && (z.id != x.id)) {
             let q = if same { r } else { self.reg(code, y, c, i) };

@@ -103,6 +103,7 @@ impl Emit<'_> {
             | Op::Fused(..)
             | Op::Sqrt(_)
             | Op::Round(..)
+            | Op::Part(..)
             | Op::Shift(..)
             | Op::Select(..)
             | Op::Conv(..)

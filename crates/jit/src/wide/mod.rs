@@ -27,7 +27,7 @@ use crate::error::JitError;
 use crate::frame::{Frame, PARTIAL_WORDS, ROWS};
 use crate::kernel::{Layout, StageKernel};
 use crate::lane::scalar::combine;
-use crate::lane::{Accumulator, Code, Ty};
+use crate::lane::{Accumulator, Code, OpSet, Ty};
 pub use isa::Isa;
 use memory::CodeMemory;
 
@@ -146,6 +146,14 @@ impl Assembler {
             constants: FxHashMap::default(),
             memory: None,
             instructions: 0,
+        }
+    }
+
+    /// The operations that code may have.
+    pub fn op_set(&self) -> OpSet {
+        match self.asm.isa() {
+            Isa::Avx2 => OpSet::Common,
+            Isa::Avx512 => OpSet::Extended,
         }
     }
 

@@ -81,6 +81,13 @@ pub const TESTMB: Vop = Vop(2, 1, 0, 0x26);
 pub const DWORD_TO_BYTE: Vop = Vop(2, 2, 0, 0x31);
 pub const DWORD_TO_WORD: Vop = Vop(2, 2, 0, 0x33);
 pub const QWORD_TO_DWORD: Vop = Vop(2, 2, 0, 0x35);
+pub const GETEXPPS: Vop = Vop(2, 1, 0, 0x42);
+pub const GETEXPPD: Vop = Vop(2, 1, 1, 0x42);
+pub const GETMANTPS: Vop = Vop(3, 1, 0, 0x26);
+pub const GETMANTPD: Vop = Vop(3, 1, 1, 0x26);
+pub const QQ2PD: Vop = Vop(1, 2, 1, 0xE6);
+pub const QQ2PS: Vop = Vop(1, 0, 1, 0x5B);
+pub const TPD2QQ: Vop = Vop(1, 1, 1, 0x7A);
 pub const EXTRACT256: Vop = Vop(3, 1, 1, 0x3B);
 pub const PABSB: Vop = Vop(2, 1, 0, 0x1C);
 /// A mask as bytes, 32-bit or 64-bit lanes, and back.
@@ -122,9 +129,9 @@ pub fn bin(op: Bin, ty: Ty) -> Vop {
         (Bin::Xor, true) => float(0x57),
         (Bin::Add, false) => int(if single { 0xFE } else { 0xD4 }),
         (Bin::Sub, false) => int(if single { 0xFA } else { 0xFB }),
-        (Bin::Mul, false) => Vop(2, 1, 0, 0x40),
-        (Bin::Min, false) => Vop(2, 1, 0, 0x39),
-        (Bin::Max, false) => Vop(2, 1, 0, 0x3D),
+        (Bin::Mul, false) => Vop(2, 1, u8::from(!single), 0x40),
+        (Bin::Min, false) => Vop(2, 1, u8::from(!single), 0x39),
+        (Bin::Max, false) => Vop(2, 1, u8::from(!single), 0x3D),
         (Bin::And, false) => int(0xDB),
         (Bin::AndNot, false) => int(0xDF),
         (Bin::Or, false) => int(0xEB),
@@ -132,6 +139,8 @@ pub fn bin(op: Bin, ty: Ty) -> Vop {
         (Bin::MulLow, _) => int(0xF4),
         (Bin::ShlBy, _) => Vop(2, 1, u8::from(!single), 0x47),
         (Bin::ShrBy, _) => Vop(2, 1, u8::from(!single), 0x45),
+        (Bin::Scale, _) => Vop(2, 1, u8::from(ty == Ty::F64), 0x2C),
+        (Bin::LogEdges, _) => Vop(3, 1, u8::from(ty == Ty::F64), 0x54),
     }
 }
 
@@ -142,9 +151,10 @@ pub fn mask_bin(op: Bin) -> Vop {
         Bin::AndNot => KANDN,
         Bin::Or => KOR,
         Bin::Xor => KXOR,
-        Bin::Add | Bin::Sub | Bin::Mul | Bin::Div | Bin::Min | Bin::Max | Bin::MulLow | Bin::ShlBy | Bin::ShrBy => {
+        Bin::Add | Bin::Sub | Bin::Mul | Bin::Div | Bin::Min | Bin::Max | Bin::MulLow => {
             unreachable!("lane code: {op:?} of masks")
         }
+        Bin::ShlBy | Bin::ShrBy | Bin::Scale | Bin::LogEdges => unreachable!("lane code: {op:?} of masks"),
     }
 }
 
@@ -159,10 +169,15 @@ pub fn float_predicate(p: Pred) -> u8 {
     }
 }
 
+/// What [`Bin::LogEdges`] gives for each class of numbers, four bits each, from quiet and signalling NaN over zero, one, the infinities and negative to
+/// positive numbers: 0 what is there, 3 the NaN of invalid operations, 4 and 5 the infinities.
+pub const LOG_EDGES: u64 = 0x0353_0433;
+
 /// Whether operands may change places.
 pub fn commutes(op: Bin) -> bool {
     match op {
         Bin::Add | Bin::Mul | Bin::And | Bin::Or | Bin::Xor | Bin::MulLow => true,
         Bin::Sub | Bin::Div | Bin::Min | Bin::Max | Bin::AndNot | Bin::ShlBy | Bin::ShrBy => false,
+        Bin::Scale | Bin::LogEdges => false,
     }
 }

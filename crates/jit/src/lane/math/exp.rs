@@ -1,6 +1,6 @@
 //! Exponentials.
 
-use super::super::{Bin, Builder, RoundTo, Shift, Ty, V};
+use super::super::{Bin, Builder, OpSet, RoundTo, Shift, Ty, V};
 use super::format;
 
 const EXP_F32: [f64; 6] = [
@@ -38,6 +38,9 @@ impl Builder {
 
     /// `p · 2^n` in two steps, so that neither overflows before the product does and denormals round once.
     pub(super) fn scale(&mut self, p: V, n: V) -> V {
+        if self.ops == OpSet::Extended {
+            return self.bin(Bin::Scale, p, n);
+        }
         let half = self.f(0.5, n.ty);
         let a = self.mul(n, half);
         let a = self.round(RoundTo::Down, a);
@@ -68,8 +71,10 @@ impl Builder {
             (6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10)
         };
         let (hi, lo) = (self.f(hi, x.ty), self.f(lo, x.ty));
-        let t = self.mul(x, log2e);
-        let n = self.round(RoundTo::Even, t);
+        // Rounded by an addition that leaves no place for fractions.
+        let magic = self.f(format(x.ty).magic, x.ty);
+        let t = self.fma(x, log2e, magic);
+        let n = self.sub(t, magic);
         let r = self.fnma(n, hi, x);
         (n, self.fnma(n, lo, r))
     }
@@ -93,6 +98,9 @@ impl Builder {
     pub(super) fn exp_normal(&mut self, x: V) -> V {
         let (n, r) = self.exp_reduce(x);
         let p = self.exp_small(r);
+        if self.ops == OpSet::Extended {
+            return self.bin(Bin::Scale, p, n);
+        }
         let s = self.pow2(n);
         self.mul(p, s)
     }

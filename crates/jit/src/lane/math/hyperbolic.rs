@@ -1,6 +1,6 @@
 //! Hyperbolic functions and sigmoids: what is made of one exponential.
 
-use super::super::{Bin, Builder, Ty, V};
+use super::super::{Bin, Builder, Op, Ty, V};
 
 impl Builder {
     pub(in crate::lane) fn tanh(&mut self, x: V) -> V {
@@ -126,7 +126,7 @@ impl Builder {
         let one = self.f(1.0, x.ty);
         let square = self.mul(a, a);
         let root = self.fma(a, a, one);
-        let root = self.push(super::super::Op::Sqrt(root), x.ty);
+        let root = self.push(Op::Sqrt(root), x.ty);
         let d = self.add(one, root);
         let t = self.div(square, d);
         let t = self.add(a, t);
@@ -143,7 +143,7 @@ impl Builder {
         let t = self.sub(x, one);
         let twice = self.add(t, t);
         let square = self.fma(t, t, twice);
-        let root = self.push(super::super::Op::Sqrt(square), x.ty);
+        let root = self.push(Op::Sqrt(square), x.ty);
         let sum = self.add(t, root);
         let near = self.log1p(sum);
         // What the roundings of the root and of the sum lost.
@@ -188,41 +188,6 @@ impl Builder {
         let outside = self.lt(one, a);
         let nan = self.f(f64::NAN, x.ty);
         let y = self.select(outside, nan, y);
-        self.with_sign(y, x)
-    }
-
-    /// `F32`.
-    pub(in crate::lane) fn erf(&mut self, x: V) -> V {
-        let a = self.fabs(x);
-        let s = self.mul(x, x);
-        let c = |b: &mut Builder, v| b.f(v, Ty::F32);
-        // Far from 0: 1 − e^(polynomial).
-        let limit = c(self, 4.0);
-        let t = self.bin(Bin::Min, limit, a);
-        let t2 = self.mul(t, t);
-        let (c0, c1, c2, c3) =
-            (c(self, -1.728_534_7e-5), c(self, 3.831_971_3e-4), c(self, -3.883_964_4e-3), c(self, 2.425_462_2e-2));
-        let r = self.fma(c0, t, c1);
-        let u = self.fma(c2, t, c3);
-        let mut r = self.fma(r, t2, u);
-        for k in [-1.067_778_77e-1, -6.348_466_9e-1, -1.287_175_1e-1] {
-            let k = c(self, k);
-            r = self.fma(r, t, k);
-        }
-        let sign = self.sign_bit(x.ty);
-        let minus = self.xor(t, sign);
-        let r = self.fma(r, t, minus);
-        let e = self.exp_normal(r);
-        let one = c(self, 1.0);
-        let far = self.sub(one, e);
-        let p = self.poly(
-            s,
-            &[-5.967_617e-4, 4.991_194_2e-3, -2.676_813_5e-2, 1.128_199_3e-1, -3.761_253_4e-1, 1.283_791_66e-1],
-        );
-        let near = self.fma(p, a, a);
-        let border = c(self, 0.927_734_375);
-        let is_far = self.lt(border, a);
-        let y = self.select(is_far, far, near);
         self.with_sign(y, x)
     }
 }

@@ -1,38 +1,13 @@
 //! Logarithms.
 
-use super::super::{Builder, Pred, Shift, Ty, V};
+use super::super::{Bin, Builder, OpSet, Part, Pred, Shift, Ty, V};
 use super::format;
 
 impl Builder {
     /// `log m` and the integral `e` with `x = 2^e m`, `m` in `[√½, √2)`; for `x` positive and finite.
     pub(super) fn log_parts(&mut self, x: V) -> (V, V) {
-        let f = format(x.ty);
         let single = x.ty == Ty::F32;
-        let (least, up, steps) = if single {
-            (f64::from(f32::MIN_POSITIVE), 33_554_432.0, 25.0)
-        } else {
-            (f64::MIN_POSITIVE, 18_014_398_509_481_984.0, 54.0)
-        };
-        let (least, up, steps, zero) = (self.f(least, x.ty), self.f(up, x.ty), self.f(steps, x.ty), self.f(0.0, x.ty));
-        let tiny = self.lt(x, least);
-        let larger = self.mul(x, up);
-        let x = self.select(tiny, larger, x);
-        let steps = self.select(tiny, steps, zero);
-        let (one, root, mask, exponent): (i64, i64, i64, i64) = if single {
-            (0x3f80_0000, 0x3f35_04f3, 0x7f_ffff, 0x4b00_0000)
-        } else {
-            (0x3ff0_0000_0000_0000, 0x3fe6_a09e_0000_0000, 0xf_ffff_ffff_ffff, 0x4330_0000_0000_0000)
-        };
-        let (shift, mask, root, exponent) =
-            (self.i(one - root, f.int), self.i(mask, f.int), self.i(root, f.int), self.i(exponent, f.int));
-        let u = self.add(x.bits(f.int), shift);
-        let e = self.shift(Shift::Logical, u, f.mantissa);
-        let e = self.or(e, exponent).bits(x.ty);
-        let bias = self.f(f.magic / 1.5 + f.bias, x.ty);
-        let e = self.sub(e, bias);
-        let e = self.sub(e, steps);
-        let m = self.and(u, mask);
-        let m = self.add(m, root).bits(x.ty);
+        let (m, e) = if self.ops == OpSet::Extended { self.parts(x) } else { self.parts_by_bits(x) };
         let one = self.f(1.0, x.ty);
         let r = self.sub(m, one);
         let half = self.f(0.5, x.ty);
@@ -83,8 +58,53 @@ impl Builder {
         (log, e)
     }
 
+    /// The parts of `x` with the mantissa in `[√½, √2)`.
+    fn parts(&mut self, x: V) -> (V, V) {
+        let (m, e) = (self.part(Part::Mantissa, x), self.part(Part::Exponent, x));
+        let root = self.constant(if x.ty == Ty::F32 { 0x3fb5_04f3 } else { 0x3ff6_a09e_0000_0000 }, x.ty);
+        let (one, half) = (self.f(1.0, x.ty), self.f(0.5, x.ty));
+        let high = self.cmp(Pred::Le, root, m);
+        let (less, more) = (self.mul(m, half), self.add(e, one));
+        (self.select(high, less, m), self.select(high, more, e))
+    }
+
+    /// As [`Builder::parts`], from the bits.
+    fn parts_by_bits(&mut self, x: V) -> (V, V) {
+        let f = format(x.ty);
+        let single = x.ty == Ty::F32;
+        let (least, up, steps) = if single {
+            (f64::from(f32::MIN_POSITIVE), 33_554_432.0, 25.0)
+        } else {
+            (f64::MIN_POSITIVE, 18_014_398_509_481_984.0, 54.0)
+        };
+        let (least, up, steps, zero) = (self.f(least, x.ty), self.f(up, x.ty), self.f(steps, x.ty), self.f(0.0, x.ty));
+        let tiny = self.lt(x, least);
+        let larger = self.mul(x, up);
+        let x = self.select(tiny, larger, x);
+        let steps = self.select(tiny, steps, zero);
+        let (one, root, mask, exponent): (i64, i64, i64, i64) = if single {
+            (0x3f80_0000, 0x3f35_04f3, 0x7f_ffff, 0x4b00_0000)
+        } else {
+            (0x3ff0_0000_0000_0000, 0x3fe6_a09e_0000_0000, 0xf_ffff_ffff_ffff, 0x4330_0000_0000_0000)
+        };
+        let (shift, mask, root, exponent) =
+            (self.i(one - root, f.int), self.i(mask, f.int), self.i(root, f.int), self.i(exponent, f.int));
+        let u = self.add(x.bits(f.int), shift);
+        let e = self.shift(Shift::Logical, u, f.mantissa);
+        let e = self.or(e, exponent).bits(x.ty);
+        let bias = self.f(f.magic / 1.5 + f.bias, x.ty);
+        let e = self.sub(e, bias);
+        let e = self.sub(e, steps);
+        let m = self.and(u, mask);
+        let m = self.add(m, root).bits(x.ty);
+        (m, e)
+    }
+
     /// `y` where `x` is positive and finite; what a logarithm is elsewhere.
     pub(super) fn log_specials(&mut self, x: V, y: V) -> V {
+        if self.ops == OpSet::Extended {
+            return self.bin(Bin::LogEdges, x, y);
+        }
         let (zero, inf) = (self.f(0.0, x.ty), self.f(f64::INFINITY, x.ty));
         // The NaN of x86's invalid operations, which has the sign bit set: `signbit` shows it.
         let (minus_inf, nan) = (self.f(f64::NEG_INFINITY, x.ty), self.f(-f64::NAN, x.ty));
