@@ -103,12 +103,13 @@ impl Product {
     }
 
     /// Into how many pieces rows and columns are cut, for elements of `size` bytes. Every element is summed in the same order however that is,
-    /// so the number of threads may decide.
-    fn blocks(&self, size: usize) -> (usize, usize) {
+    /// so the number of threads may decide; not so in the portable library, whose order is its own.
+    fn blocks(&self, vectors: Vectors, size: usize) -> (usize, usize) {
         let work = self.m * self.k * self.n;
         let each = if work < LARGE { 2 } else { 4 };
+        let threads = if vectors == Vectors::Portable { 2 } else { threads::num_threads() };
         // Batches are divided anyway.
-        let wanted = (each * threads::num_threads()).div_ceil(self.batch.max(1)).min(work / CUT);
+        let wanted = (each * threads).div_ceil(self.batch.max(1)).min(work / CUT);
         // Rows that are far apart are packed, by each block again, and few columns do not repay that.
         let packs_rows = self.lhs.row.unsigned_abs() as usize * size >= FAR_ROWS;
         let (mut rows, mut cols) = (1, 1);
@@ -129,7 +130,7 @@ impl Product {
 
     unsafe fn floats<T: Real>(&self, vectors: Vectors, p: Pointers) {
         let (work, cost) = (self.m * self.k * self.n, self.cost());
-        let (rows, cols) = self.blocks(size_of::<T>());
+        let (rows, cols) = self.blocks(vectors, size_of::<T>());
         let blocks = rows * cols;
         // Small products go in groups.
         let group = if blocks > 1 { 1 } else { (CUT / 2 / work.max(1)).clamp(1, self.batch.max(1)) };
