@@ -38,7 +38,8 @@ pub fn train(net: &Net, data: Labelled, epochs: usize) -> Result<(Net, Curve), E
     let batches = Batches::new(data, 64)?.shuffled(1).drop_last();
     let adam = AdamW::new(Schedule::one_cycle(0.01, epochs * batches.len()));
 
-    // Forward and backward pass, clipping and update are one graph, compiled at the first call.
+    // Forward and backward pass, clipping and update are one graph, compiled at the first call. What is given away, the old
+    // parameters and state, has the memory of the new.
     let step = jit(|params: State, state: AdamState<State>, key: Key, images: Tensor, labels: Tensor| {
         let loss = |params: State| {
             let scores = net.with(&params)?.forward_in(&images, &mut Pass::train(key.clone()));
@@ -48,7 +49,8 @@ pub fn train(net: &Net, data: Labelled, epochs: usize) -> Result<(Net, Curve), E
         let (grads, _) = clip_by_norm(&grads, 5.0)?;
         let (params, state) = adam.step(&params, &grads, &state)?;
         Ok::<_, Error>((params, state, loss))
-    });
+    })
+    .donate([0, 1]);
 
     let (mut params, mut keys) = (net.parameters(), Keys::new(2));
     let mut state = adam.init(&params);
