@@ -8,7 +8,7 @@ use cotangent_core::error::Error;
 use cotangent_core::ir::{Aval, Graph, TreeSpec};
 use cotangent_jit::Input;
 
-use super::executable::{Executable, Inputs};
+use super::executable::{Called, Executable, Inputs};
 use super::trap::{Trap, Trapped};
 use crate::programs::Programs;
 use crate::tree::{Tree, assemble};
@@ -53,19 +53,22 @@ impl Program {
     }
 
     /// The result at `args`; `None` if the program is for other arguments.
-    pub fn call<A: Tree, T: Tree>(&self, args: &A) -> Option<Result<T, Error>> {
+    pub fn call<A: Tree, T: Tree>(&self, args: &A) -> Option<Called<T>> {
         let mut inputs = Inputs::new();
         if !self.take(args, &mut inputs) {
             return None;
         }
         Some(match &self.run {
             Run::Plain(executable) => executable.run(&mut inputs, |results| assemble(&self.out, results)),
-            Run::Trapped(trapped) => trapped.call(&self.avals, &mut inputs).map(|results| assemble(&self.out, results)),
+            Run::Trapped(trapped) => {
+                let results = trapped.call(&self.avals, &mut inputs).map_err(Box::new);
+                results.map(|results| assemble(&self.out, results))
+            }
         })
     }
 
     /// As [`Program::call`] for arguments that fit, of which the donated ones may be overwritten where nobody else has them.
-    pub fn call_donating<A: Tree, T: Tree>(&self, args: A) -> Result<T, Error> {
+    pub fn call_donating<A: Tree, T: Tree>(&self, args: A) -> Called<T> {
         let Run::Plain(executable) = &self.run else {
             return self.call(&args).expect("the arguments fit");
         };
@@ -79,7 +82,7 @@ impl Program {
 
     /// As [`Program::call`], with the result in `out`, whose memory is written where nobody else has it and the structure is the
     /// result's.
-    pub fn call_into<A: Tree, T: Tree>(&self, args: &A, out: &mut T) -> Option<Result<(), Error>> {
+    pub fn call_into<A: Tree, T: Tree>(&self, args: &A, out: &mut T) -> Option<Called<()>> {
         let mut inputs = Inputs::new();
         if !self.take(args, &mut inputs) {
             return None;

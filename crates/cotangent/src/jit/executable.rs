@@ -11,6 +11,8 @@ use smallvec::SmallVec;
 
 use crate::check::arguments_like;
 
+/// What a call gives, which is moved several times on its way to the caller: an error is many times as large as most results.
+pub(super) type Called<T> = Result<T, Box<Error>>;
 /// The elements of each argument.
 pub(super) type Inputs<'a> = SmallVec<[Input<'a>; 8]>;
 /// A place for each result.
@@ -63,7 +65,7 @@ impl Executable {
 
     /// The results at the elements of the parameters.
     pub(crate) fn call_bytes(&self, inputs: &mut [Input]) -> Result<Vec<Tensor>, Error> {
-        self.run(inputs, |results| results.collect())
+        self.run(inputs, |results| results.collect()).map_err(|e| *e)
     }
 
     /// The results at concrete tensors, of the parameters' avals.
@@ -78,7 +80,7 @@ impl Executable {
         arguments_like("compiled", args, &self.params)?;
         let bytes: Option<Vec<&[u8]>> = args.iter().map(|x| Some(x.as_array()?.data().bytes())).collect();
         let bytes = bytes.ok_or_else(|| self.without_values())?;
-        let (blocks, times) = self.compiled.call_timed(&bytes).map_err(|e| self.called(e))?;
+        let (blocks, times) = self.compiled.call_timed(&bytes).map_err(|e| *self.called(e))?;
         let tensors = self.results.iter().zip(blocks).map(|(aval, block)| tensor(aval, block));
         Ok((tensors.collect(), times))
     }
@@ -135,7 +137,7 @@ impl Executable {
         &self,
         inputs: &mut [Input],
         take: impl FnOnce(&mut dyn Iterator<Item = Tensor>) -> T,
-    ) -> Result<T, Error> {
+    ) -> Called<T> {
         let mut outputs: Outputs = self.results.iter().map(|_| Output::Made(None)).collect();
         self.compiled.call_at(inputs, &mut outputs).map_err(|e| self.called(e))?;
         // In place: a list of outputs is large to move.
@@ -148,7 +150,7 @@ impl Executable {
         &self,
         args: &mut [Tensor],
         take: impl FnOnce(&mut dyn Iterator<Item = Tensor>) -> T,
-    ) -> Result<T, Error> {
+    ) -> Called<T> {
         let reused = |k: usize| self.compiled.reused(k);
         let wanted = |p: usize| (0..self.results.len()).any(|k| reused(k) == Some(p));
         let mut inputs = Inputs::new();
@@ -178,7 +180,7 @@ impl Executable {
 
     /// As [`Executable::run`], with a tensor for each result to put it in: in its memory where it has the result's aval and no other tensor
     /// has it.
-    pub(super) fn run_into(&self, inputs: &mut [Input], places: &mut [&mut Tensor]) -> Result<(), Error> {
+    pub(super) fn run_into(&self, inputs: &mut [Input], places: &mut [&mut Tensor]) -> Called<()> {
         let mut outputs = Outputs::new();
         for (aval, x) in self.results.iter().zip(places.iter_mut()) {
             let same = x.dtype() == aval.dtype && *x.shape() == aval.shape;
@@ -203,8 +205,9 @@ impl Executable {
         Ok(())
     }
 
-    fn called(&self, e: CallError) -> Error {
-        match e {
+    #[cold]
+    fn called(&self, e: CallError) -> Box<Error> {
+        Box::new(match e {
             CallError::Data { loc, op, source } => Error::Eval { op, loc, source },
             CallError::Arity { .. }
             | CallError::Length { .. }
@@ -212,7 +215,7 @@ impl Executable {
             | CallError::Results { .. }
             | CallError::Output { .. }
             | CallError::Panic { .. } => failed(&self.name, e),
-        }
+        })
     }
 }
 

@@ -156,7 +156,7 @@ impl<F> Jit<F> {
         F: Function<Args>,
     {
         match self.cache.programs.find_map(|p| p.call_into(args, out)) {
-            Some(done) => done,
+            Some(done) => done.map_err(|e| *e),
             None => {
                 *out = self.call(args.clone())?;
                 Ok(())
@@ -200,10 +200,10 @@ impl<Args: Arguments, F: Function<Args>> Function<Args> for Jit<F> {
         let programs = &self.cache.programs;
         if self.donated.is_empty() {
             if let Some(result) = programs.find_map(|p| p.call(&args)) {
-                return result;
+                return result.map_err(|e| *e);
             }
         } else if let Some(program) = programs.find_map(|p| p.fits(&args).then(|| p.clone())) {
-            return program.call_donating(args);
+            return program.call_donating(args).map_err(|e| *e);
         }
         let (leaves, spec) = checked_leaves(&args)?;
         if leaves.iter().any(|x| x.as_array().is_none()) {
@@ -215,7 +215,7 @@ impl<Args: Arguments, F: Function<Args>> Function<Args> for Jit<F> {
         match self.cache.program(signature, &args, || self.compile(&args, &spec))? {
             // It depends on an enclosing trace, which goes on recording.
             None => self.f.call(args),
-            Some(program) => program.call_donating(args),
+            Some(program) => program.call_donating(args).map_err(|e| *e),
         }
     }
 

@@ -116,7 +116,7 @@ impl<Args: Arguments, Out: Tree> Compiled<Args, Out> {
     pub fn call(&self, args: Args) -> Result<Out, Error> {
         let mut leaves = self.leaves(&args)?;
         drop(args);
-        self.executable.run_donating(&mut leaves, |results| assemble(&self.out, results))
+        self.executable.run_donating(&mut leaves, |results| assemble(&self.out, results)).map_err(|e| *e)
     }
 
     /// As [`Compiled::call`], with the time that each kernel took.
