@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex, MutexGuard, PoisonError};
 
 use cotangent::prelude::*;
+use cotangent_tests::random_graph::{Config, random_args, random_graph};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -173,6 +174,32 @@ fn donated_memory_is_written_after_it_is_read() {
         let (c, d) = compiled.call(args()).expect("results");
         assert_eq!((values(&a), values(&b)), (values(&c), values(&d)), "{name}, step by step");
     }
+}
+
+/// Random graphs, all of whose arguments are donated, give the bits that they give otherwise.
+#[test]
+fn random_graphs_may_overwrite_their_arguments() {
+    let _alone = alone();
+    let mut in_place = 0;
+    for seed in 0..400 {
+        let graph = random_graph(seed, Config::ALL);
+        let args = || -> Vec<Tensor> { random_args(seed, &graph).into_iter().map(Tensor::from_array).collect() };
+        let address = |x: &Tensor| x.as_array().map(|a| a.data().bytes().as_ptr() as usize);
+        let given = args();
+        let before: Vec<Option<usize>> = given.iter().filter(|x| x.numel() > 0).map(address).collect();
+        let bits = |results: &[Tensor]| -> Vec<Vec<u8>> {
+            results.iter().map(|x| x.as_array().expect("values").data().bytes().to_vec()).collect()
+        };
+        match (jit(&graph).call((args(),)), jit(&graph).donate([0]).call((given,))) {
+            (Ok(plain), Ok(donated)) => {
+                assert_eq!(bits(&plain), bits(&donated), "seed {seed}\n{graph}");
+                in_place += donated.iter().filter(|x| x.numel() > 0 && before.contains(&address(x))).count();
+            }
+            (Err(_), Err(_)) => {}
+            (plain, donated) => panic!("seed {seed}: {plain:?} and {donated:?}"),
+        }
+    }
+    assert!(in_place > 50, "{in_place} results stand in the memory of an argument");
 }
 
 #[test]
