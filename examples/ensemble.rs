@@ -49,7 +49,7 @@ pub fn train(models: usize, steps: usize) -> Result<Trained, Error> {
         Ok::<_, Error>((params, state, loss))
     };
     // The state of one model is that of all, but for the count of steps.
-    let step = jit(vmap(one_step).in_dims((Some(0), Some(0), Some(0), None, None)));
+    let step = jit(vmap(one_step).in_dims((Some(0), Some(0), Some(0), None, None))).donate([0, 1]);
 
     let mut state = vmap(|params: State| adam.init(&params)).call((params.clone(),))?;
     let (mut params, mut losses) = (params, Vec::new());

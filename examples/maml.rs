@@ -60,7 +60,8 @@ pub fn train(steps: usize) -> Result<[f32; 2], Error> {
         let (grads, loss) = grad_and_value(loss).call((params.clone(),))?;
         let (params, state) = adam.step(&params, &grads, &state)?;
         Ok::<_, Error>((params, state, loss))
-    });
+    })
+    .donate([0, 1]);
     let judge = jit(|params: State| outer_loss(&net, params, sinusoids(100, 10, Key::new(7))));
 
     let before = judge.call((params.clone(),))?.item::<f32>()?;

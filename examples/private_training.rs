@@ -67,7 +67,8 @@ pub fn train(data: (Tensor, Tensor), privacy: Privacy) -> Result<Linear, Error> 
         let (grads, loss) = private_gradient(&net, privacy, params.clone(), key, (images, labels))?;
         let (params, state) = sgd.step(&params, &grads, &state)?;
         Ok::<_, Error>((params, state, loss))
-    });
+    })
+    .donate([0, 1]);
     let (mut params, mut keys) = (net.parameters(), Keys::new(2));
     let mut state = sgd.init(&params);
     for epoch in 0..privacy.epochs {

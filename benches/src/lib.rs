@@ -10,5 +10,6 @@ pub mod inputs;
 pub mod measure;
 pub mod process;
 pub mod protocol;
+pub mod steps;
 pub mod workload;
 pub mod workloads;

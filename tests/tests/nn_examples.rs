@@ -32,7 +32,9 @@ fn largest(x: &Tensor) -> f64 {
 fn digits_are_learned() {
     let [data, (images, labels)] = digits::split().expect("the data");
     assert_eq!((data.0.size(0), images.size(0)), (1438, 359));
-    let (net, curve) = digits::train(&digits::Net::new(64, 0), data, 10).expect("a training");
+    let dropout = digits::choose_dropout(&data, &[0.9, 0.25], 64, 3).expect("a choice");
+    assert_eq!(dropout, 0.25, "most of the numbers are needed");
+    let (net, curve) = digits::train(&digits::Net::new(64, dropout, 0), data, 10).expect("a training");
     let accuracy = digits::accuracy(&net.evaluate(&images), &labels).item::<f32>().expect("a number");
     assert!(accuracy > 0.92, "{accuracy}");
     let losses = curve.losses();

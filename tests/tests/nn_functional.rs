@@ -102,7 +102,7 @@ fn initial_values_have_pytorchs_distributions() {
     within(&Conv2d::new(4, 50, 5, keys).weight, 0.1);
     // The fan of a transposed convolution is that of its weight as it stands: the output's channels.
     within(&ConvTranspose2d::new(50, 4, 5, keys).weight, 0.1);
-    within(&MultiheadAttention::new(24, 2, keys).in_proj_weight, (6.0f32 / (72.0 + 24.0)).sqrt());
+    within(&MultiheadAttention::new(24, 2, keys).parameters()["in_proj_weight"], (6.0f32 / (72.0 + 24.0)).sqrt());
     within(&Lstm::new(RecurrentOptions::new(30, 25), keys).parameters()["weight_ih_l0"], 0.2);
     let table = values(&Embedding::new(100, 50, keys).weight);
     let variance = table.iter().map(|x| x * x).sum::<f32>() / table.len() as f32;
@@ -173,6 +173,21 @@ fn tied_tensors_have_one_value() {
     let w = net.encoder.weight.clone();
     let (a, b) = grad(apart).argnums::<(At<0>, At<1>)>().call((w.clone(), w)).expect("gradients");
     assert_eq!(values(&together["encoder.weight"]), values(&(a + b)));
+}
+
+#[test]
+fn untied_names_are_replaced_alone() {
+    let net = tied();
+    let twice = Tensor::from([[2.0f32, 0.0], [0.0, 2.0]]);
+    let one = State::from_iter([("decoder.weight", twice.clone())]);
+    let read = |net: &mut Tied| (values(&net.encoder.weight), values(&net.decoder.weight));
+    let ((encoder, decoder), _) = functional_call_untied(&net, &one, read).expect("one of two names");
+    assert_eq!((encoder, decoder), (values(&net.encoder.weight), values(&twice)));
+    let both = State::from_iter([("encoder.weight", twice.clone()), ("decoder.weight", &twice * 2.0)]);
+    let ((encoder, decoder), _) = functional_call_untied(&net, &both, read).expect("two values");
+    assert_eq!((encoder, decoder), (values(&twice), values(&(twice * 2.0))));
+    let unknown = State::from_iter([("weight", Tensor::from(0.0f32))]);
+    assert!(text(net.with_untied(&unknown).expect_err("no such name")).contains("unexpected `weight`"));
 }
 
 #[test]
@@ -301,6 +316,11 @@ fn mistakes_in_layers_are_labelled() {
     let keys = &mut Keys::new(0);
     let label = |y: Tensor| y.ok().expect_err("a mistake").to_string();
     assert!(label(BatchNorm2d::new(2).evaluate(&x)).contains("expected a tensor [n, c, h, w]"));
+    assert!(label(InstanceNorm1d::new(2).evaluate(&Tensor::from(1.0f32))).contains("expected a tensor [n, c, l]"));
+    let wide = MultiheadAttention::with_dims(2, 1, 3, 2, keys);
+    let (_, weights) =
+        wide.forward_with_weights(&x, &x, &x, Masks::default(), AttentionWeights::Averaged, &mut Pass::eval());
+    assert!(label(weights).contains("expected inputs [l, n, 3]"));
     let attention = MultiheadAttention::new(4, 3, keys);
     let y = Tensor::from([[1.0f32, 2.0, 3.0, 4.0]]);
     assert!(label(attention.forward(&y, &y, &y, Masks::default(), &mut Pass::eval())).contains("heads that divide 4"));

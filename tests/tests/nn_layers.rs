@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use cotangent::aten::nn::conv::{Conv, ConvTranspose, Padding, PerDim};
+use cotangent::aten::nn::embedding::BagMode;
 use cotangent::nn::*;
 use cotangent::prelude::*;
 use cotangent::random::Keys;
@@ -185,6 +186,22 @@ fn affine_maps() {
     check("flatten", Flatten::default());
     check("embedding", Embedding::new(5, 3, &mut keys()));
     check("embedding_padding", Embedding::new(5, 3, &mut keys()).with_padding_idx(1));
+    check("embedding_max_norm", Embedding::new(5, 3, &mut keys()).with_max_norm(1.2));
+    let first = Embedding { norm_type: 1.0, ..Embedding::new(5, 3, &mut keys()) };
+    check("embedding_max_norm_1", first.with_max_norm(1.5));
+    check("embedding_by_frequency", Embedding::new(5, 3, &mut keys()).scaled_by_frequency());
+}
+
+#[test]
+fn bags_of_embeddings() {
+    let bag = || EmbeddingBag::new(5, 3, &mut keys());
+    check("embedding_bag", bag());
+    check("embedding_bag_sum", bag().with_mode(BagMode::Sum).with_padding_idx(1));
+    check("embedding_bag_max", bag().with_mode(BagMode::Max));
+    check_with("embedding_bag_weighted", bag().with_mode(BagMode::Sum), |m, xs, _| {
+        vec![m.forward_weighted(&xs[0], &xs[1])]
+    });
+    check_with("embedding_bag_at", bag(), |m, xs, _| vec![m.forward_at(&xs[0], &xs[1])]);
 }
 
 #[test]
@@ -201,6 +218,17 @@ fn convolutions() {
 }
 
 #[test]
+fn convolutions_with_borders() {
+    let same = Conv { padding: Padding::Same, ..Conv::default() };
+    check("conv1d_circular", Conv1d::with(2, 3, 4, same, &mut keys()).with_padding_mode(PaddingMode::Circular));
+    let around = |p: &[usize]| Conv { padding: Padding::Explicit(per_dim(p)), ..Conv::default() };
+    let reflect = Conv2d::with(2, 2, per_dim(&[2, 3]), around(&[2, 1]), &mut keys()).without_bias();
+    check("conv2d_reflect", reflect.with_padding_mode(PaddingMode::Reflect));
+    let replicate = Conv3d::with(1, 1, 2, around(&[1, 0, 2]), &mut keys());
+    check("conv3d_replicate", replicate.with_padding_mode(PaddingMode::Replicate));
+}
+
+#[test]
 fn transposed_convolutions() {
     let wide =
         ConvTranspose { stride: 2.into(), padding: 1.into(), output_padding: 1.into(), ..ConvTranspose::default() };
@@ -209,6 +237,14 @@ fn transposed_convolutions() {
     check("conv_transpose2d", ConvTranspose2d::with(2, 4, per_dim(&[2, 3]), grouped, &mut keys()));
     let dilated = ConvTranspose { dilation: per_dim(&[1, 2, 1]), ..ConvTranspose::default() };
     check("conv_transpose3d", ConvTranspose3d::with(2, 1, 2, dilated, &mut keys()));
+    let all = ConvTranspose {
+        stride: 2.into(),
+        padding: 1.into(),
+        output_padding: 1.into(),
+        dilation: 2.into(),
+        ..ConvTranspose::default()
+    };
+    check("conv_transpose2d_dilated", ConvTranspose2d::with(1, 2, 2, all, &mut keys()));
 }
 
 #[test]
@@ -235,6 +271,16 @@ fn norms() {
 }
 
 #[test]
+fn instance_norms_with_statistics() {
+    check("instance_norm1d_tracked", InstanceNorm1d::new(2).with_affine().with_running_stats());
+    check("instance_norm1d_single", InstanceNorm1d::new(2).with_affine().with_running_stats());
+    check("instance_norm2d_tracked", InstanceNorm2d::new(2).with_momentum(0.3).with_running_stats());
+    check("instance_norm2d_eval", InstanceNorm2d::new(2).with_affine().with_running_stats());
+    let frozen = InstanceNorm3d::new(2).with_momentum(None).with_affine();
+    check("instance_norm3d_frozen", frozen.with_running_stats());
+}
+
+#[test]
 fn attention() {
     let alone = |m: &mut MultiheadAttention, xs: &[Tensor], pass: &mut Pass| {
         vec![m.forward(&xs[0], &xs[0], &xs[0], Masks::default(), pass)]
@@ -253,6 +299,36 @@ fn attention() {
 }
 
 #[test]
+fn attention_of_other_widths() {
+    let attend = |m: &mut MultiheadAttention, xs: &[Tensor], pass: &mut Pass| {
+        vec![m.forward(&xs[0], &xs[1], &xs[2], Masks::default(), pass)]
+    };
+    check_with("attention_dims", MultiheadAttention::with_dims(4, 2, 3, 5, &mut keys()).batch_first(), attend);
+    let plain = MultiheadAttention::with_dims(4, 2, 4, 2, &mut keys()).without_bias();
+    check_with("attention_dims_without_bias", plain, attend);
+}
+
+#[test]
+fn attention_and_its_weights() {
+    let both = |(y, weights): (Tensor, Tensor)| vec![y, weights];
+    let layer = MultiheadAttention::new(4, 2, &mut keys());
+    let causal = Masks { is_causal: true, ..Masks::default() };
+    check_with("attention_weights", layer.clone().batch_first(), |m, xs, pass| {
+        let which = AttentionWeights::Averaged;
+        both(m.forward_with_weights(&xs[0], &xs[1], &xs[2], Masks::default(), which, pass))
+    });
+    check_with("attention_weights_of_heads", layer.clone(), |m, xs, pass| {
+        both(m.forward_with_weights(&xs[0], &xs[0], &xs[0], causal, AttentionWeights::EachHead, pass))
+    });
+    let more = layer.with_bias_kv(&mut keys()).with_zero_attn().batch_first();
+    check_with("attention_more_keys", more, |m, xs, pass| {
+        let (y, weights) = m.forward_with_weights(&xs[0], &xs[0], &xs[0], causal, AttentionWeights::Averaged, pass);
+        let alone = m.forward(&xs[0], &xs[0], &xs[0], causal, pass);
+        vec![(y + alone) / 2.0, weights]
+    });
+}
+
+#[test]
 fn transformers() {
     let options =
         TransformerOptions { dim_feedforward: 5, batch_first: true, dropout: 0.0, ..TransformerOptions::new(4, 2) };
@@ -266,6 +342,15 @@ fn transformers() {
     check_with("decoder_layer_norm_first", TransformerDecoderLayer::new(&before, &mut keys()), |m, xs, pass| {
         let causal = Masks { is_causal: true, ..Masks::default() };
         vec![m.forward(&xs[0], &xs[1], [causal, Masks::default()], pass)]
+    });
+    let plain = TransformerOptions { bias: false, layer_norm_eps: 1e-3, ..options.clone() };
+    check("encoder_layer_without_bias", TransformerEncoderLayer::new(&plain, &mut keys()));
+    let encoder = TransformerEncoder::new(&options, 2, &mut keys()).with_norm(LayerNorm::new(4));
+    check_with("encoder", encoder, |m, xs, pass| {
+        vec![m.forward(&xs[0], Masks { is_causal: true, ..Masks::default() }, pass)]
+    });
+    check_with("decoder", TransformerDecoder::new(&before, 2, &mut keys()), |m, xs, pass| {
+        vec![m.forward(&xs[0], &xs[1], [Masks::default(); 2], pass)]
     });
 }
 
@@ -285,8 +370,13 @@ fn recurrence() {
     };
     check_with("lstm", Lstm::new(RecurrentOptions::new(2, 3), &mut keys()), lstm);
     let deep = RecurrentOptions { num_layers: 2, batch_first: true, ..both };
-    check_with("lstm_deep", Lstm::new(deep, &mut keys()), lstm);
+    check_with("lstm_deep", Lstm::new(deep.clone(), &mut keys()), lstm);
     check_with("lstm_from_state", Lstm::new(RecurrentOptions::new(2, 2), &mut keys()), lstm);
+    let projected = |p| Lstm::with_projection(RecurrentOptions::new(2, 3), p, &mut keys());
+    check_with("lstm_projected", projected(2), lstm);
+    check_with("lstm_projected_from_state", projected(1), lstm);
+    let deep = RecurrentOptions { hidden_size: 3, bias: false, ..deep };
+    check_with("lstm_projected_deep", Lstm::with_projection(deep, 2, &mut keys()), lstm);
 }
 
 #[test]

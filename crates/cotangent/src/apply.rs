@@ -18,16 +18,15 @@ pub(crate) fn apply(graph: &Graph, args: &[Tensor]) -> Result<Vec<Tensor>, Error
     if args.iter().any(Tensor::is_traced) {
         return try_replay(graph, args);
     }
-    let arrays: Option<Vec<Arc<Array>>> = args.iter().map(|a| a.as_array().cloned()).collect();
-    match arrays {
-        Some(_) if native::pays(graph) => native::run(graph, args),
-        Some(arrays) => {
-            let results = eval(&simplify(graph), &arrays)?;
-            Ok(results.into_iter().map(Tensor::from_array).collect())
-        }
+    if args.iter().any(|x| x.as_array().is_none()) {
         // Some are abstract, and so are all results, also those that depend on no argument.
-        None => Ok(graph.result_avals().iter().map(|a| Tensor::abstract_(a.dtype, &a.shape)).collect()),
+        return Ok(graph.result_avals().iter().map(|a| Tensor::abstract_(a.dtype, &a.shape)).collect());
     }
+    if native::pays(graph) {
+        return native::run(graph, args);
+    }
+    let arrays: Vec<Arc<Array>> = args.iter().filter_map(|a| a.as_array().cloned()).collect();
+    Ok(eval(&simplify(graph), &arrays)?.into_iter().map(Tensor::from_array).collect())
 }
 
 /// As [`apply`] for the primal graph of a linearized function: what its first `results` results need is computed

@@ -128,6 +128,7 @@ pub mod optim;
 pub mod pipeline;
 pub mod pointwise;
 pub mod prelude;
+mod programs;
 pub mod random;
 pub mod snapshot;
 pub mod stop_gradient;

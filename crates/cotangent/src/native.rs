@@ -1,7 +1,7 @@
 //! Eager calls of transformed graphs as machine code, which the next call of an equal graph finds again.
 
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 
 use cotangent_core::Tensor;
 use cotangent_core::array::Array;
@@ -11,30 +11,33 @@ use cotangent_core::ops::Op;
 use rustc_hash::FxHasher;
 
 use crate::jit::Executable;
+use crate::programs::Programs;
 
 /// Elements that the nodes of a graph make, from which on compiling it pays at the first call. It depends on shapes only, so that
 /// calls with equal arguments have equal results.
 const WORTH: usize = 1 << 14;
-/// Programs that are kept; the one that was used least recently makes room.
-const KEPT: usize = 64;
-
-/// A compiled graph.
-struct Program {
+/// A graph with its source lines, which errors name.
+#[derive(Clone)]
+struct Key {
     hash: u64,
-    graph: Graph,
-    executable: Executable,
+    graph: Arc<Graph>,
 }
 
-impl Program {
-    /// Whether it is of `graph`, with its source lines: errors name them.
-    fn is_of(&self, hash: u64, graph: &Graph) -> bool {
-        let locs = |g: &Graph| g.nodes().iter().zip(graph.nodes()).all(|(a, b)| g.loc(a) == graph.loc(b));
-        self.hash == hash && self.graph == *graph && locs(&self.graph)
+impl PartialEq for Key {
+    fn eq(&self, other: &Key) -> bool {
+        let (a, b) = (&self.graph, &other.graph);
+        let locs = || a.nodes().iter().zip(b.nodes()).all(|(m, n)| a.loc(m) == b.loc(n));
+        self.hash == other.hash && a == b && locs()
     }
 }
 
-/// The most recently used one comes last.
-static PROGRAMS: Mutex<Vec<Arc<Program>>> = Mutex::new(Vec::new());
+/// A compiled graph.
+struct Program {
+    key: Key,
+    executable: Executable,
+}
+
+static PROGRAMS: LazyLock<Programs<Key, Program>> = LazyLock::new(Programs::default);
 
 /// Whether `graph` computes enough to be compiled.
 pub(crate) fn pays(graph: &Graph) -> bool {
@@ -51,12 +54,16 @@ pub(crate) fn pays(graph: &Graph) -> bool {
 /// *Errors*: as for a compiled function.
 pub(crate) fn run(graph: &Graph, args: &[Tensor]) -> Result<Vec<Tensor>, Error> {
     let (graph, stored) = hoisted(graph);
-    let program = match find(&graph) {
-        Ok(program) => program,
-        Err(hash) => keep(Program { hash, executable: Executable::new(&graph)?, graph }),
-    };
+    let mut hasher = FxHasher::default();
+    graph.hash(&mut hasher);
+    let key = Key { hash: hasher.finish(), graph: Arc::new(graph) };
     let args: Vec<Tensor> = args.iter().cloned().chain(stored).collect();
-    program.executable.call(&args)
+    if let Some(results) = PROGRAMS.find_map(|p| (p.key == key).then(|| p.executable.call(&args))) {
+        return results;
+    }
+    let make = || Ok::<_, Error>(Some(Program { key: key.clone(), executable: Executable::new(&key.graph)? }));
+    let program = PROGRAMS.or_make(key.clone(), |p| p.key == key, make)?;
+    program.expect("a graph becomes a program").executable.call(&args)
 }
 
 /// The graph with its stored arrays as further parameters, so that functions which capture other data share a program.
@@ -87,28 +94,6 @@ fn hoisted(graph: &Graph) -> (Graph, Vec<Tensor>) {
     (out.finish(graph.name(), results), values.into_iter().map(Tensor::from_shared).collect())
 }
 
-/// The program of `graph`, or the hash under which it is to be kept.
-fn find(graph: &Graph) -> Result<Arc<Program>, u64> {
-    let mut hasher = FxHasher::default();
-    graph.hash(&mut hasher);
-    let hash = hasher.finish();
-    let mut programs = PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner);
-    let at = programs.iter().rposition(|p| p.is_of(hash, graph)).ok_or(hash)?;
-    let program = programs.remove(at);
-    programs.push(program.clone());
-    Ok(program)
-}
-
-fn keep(program: Program) -> Arc<Program> {
-    let program = Arc::new(program);
-    let mut programs = PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner);
-    if programs.len() == KEPT {
-        programs.remove(0);
-    }
-    programs.push(program.clone());
-    program
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,21 +104,17 @@ mod tests {
         grad(move |x: Tensor| (x.square() * &captured).sum()).call((x.clone(),)).expect("differentiable")
     }
 
-    fn kept() -> usize {
-        PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
     #[test]
     fn functions_that_capture_other_data_share_a_program() {
         let x = Tensor::from_vec((0..WORTH).map(|i| i as f32).collect::<Vec<_>>(), [WORTH]);
-        let before = kept();
+        let before = PROGRAMS.made();
         for scale in [1.0f32, 3.0, 5.0] {
             let dx = gradient(scale, &x).to_vec::<f32>().expect("floats");
             assert!(dx.iter().enumerate().all(|(i, d)| *d == 2.0 * scale * i as f32));
         }
-        assert_eq!(kept(), before + 1);
+        assert_eq!(PROGRAMS.made(), before + 1);
         let small = Tensor::from([1.0f32, 2.0]);
         assert_eq!(gradient(2.0, &small).to_vec::<f32>().expect("floats"), [4.0, 8.0]);
-        assert_eq!(kept(), before + 1, "two elements are evaluated");
+        assert_eq!(PROGRAMS.made(), before + 1, "two elements are evaluated");
     }
 }

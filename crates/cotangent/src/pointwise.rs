@@ -1,7 +1,6 @@
 //! Kernels by hand: a function of scalars as one loop nest over operands of any strides.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use cotangent_aten::prelude::broadcast_tensors;
 use cotangent_core::Tensor;
@@ -9,16 +8,15 @@ use cotangent_core::array::Element;
 use cotangent_core::error::{Error, TransformError};
 use cotangent_core::ir::{Aval, DType, Shape, TreeSpec};
 use cotangent_core::tensor::trace::Level;
+use cotangent_jit::Input;
 use cotangent_loops::pointwise::Layout;
 
 use crate::capture::capture_leaves;
 use crate::function::{Arguments, ByRef, Function, by_reference};
 use crate::jit::{Executable, failed};
+use crate::programs::Programs;
 use crate::tree::{Tree, assemble, checked_leaves};
 use crate::vmap::vmap;
-
-/// Kernels that one function keeps; when there are more, all make room.
-const KEPT: usize = 64;
 
 /// The kernel of `f`, a function of scalars, for operands of any shapes that broadcast together.
 ///
@@ -45,18 +43,18 @@ const KEPT: usize = 64;
 /// # }
 /// ```
 pub fn pointwise<F>(f: F) -> Pointwise<F> {
-    Pointwise { f, kernels: Mutex::default() }
+    Pointwise { f, kernels: Programs::default() }
 }
 
 /// The function that [`pointwise`] makes. Many threads may call it at once.
 #[derive(Debug)]
 pub struct Pointwise<F> {
     f: F,
-    kernels: Mutex<HashMap<Key, Arc<Kernel>>>,
+    kernels: Programs<Key, Kernel>,
 }
 
 /// What a kernel depends on.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 struct Key {
     shape: Vec<usize>,
     dtypes: Vec<DType>,
@@ -65,6 +63,7 @@ struct Key {
 
 #[derive(Debug)]
 struct Kernel {
+    key: Key,
     executable: Executable,
     out: TreeSpec,
 }
@@ -139,23 +138,30 @@ impl<F> Pointwise<F> {
             layouts: operands.iter().map(|x| x.broadcast(&shape.sizes())).collect(),
         };
         let kernel = self.kernel(key)?;
-        let inputs: Vec<&[u8]> = operands.iter().map(|x| x.bytes).collect();
-        Ok(assemble(&kernel.out, kernel.executable.call_bytes(&inputs)?))
+        let mut inputs: Vec<Input> = operands.iter().map(|x| Input::Shared(x.bytes)).collect();
+        Ok(assemble(&kernel.out, kernel.executable.call_bytes(&mut inputs)?))
     }
 
     fn kernel<Args: Arguments>(&self, key: Key) -> Result<Arc<Kernel>, Error>
     where
         F: Function<Args>,
     {
-        let kernels = || self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = kernels().get(&key) {
-            return Ok(known.clone());
+        if let Some(known) = self.kernels.find_map(|k| (k.key == key).then(|| k.clone())) {
+            return Ok(known);
         }
         if key.dtypes.len() != Args::COUNT {
             let (expected, found) = (Args::COUNT.to_string(), key.dtypes.len().to_string());
             let what = "number of operands";
             return Err(TransformError::Unlike { transform: "pointwise", what, index: 0, expected, found }.into());
         }
+        let make = || Ok::<_, Error>(Some(self.compile(key.clone())?));
+        Ok(self.kernels.or_make(key.clone(), |k| k.key == key, make)?.expect("a kernel is made"))
+    }
+
+    fn compile<Args: Arguments>(&self, key: Key) -> Result<Kernel, Error>
+    where
+        F: Function<Args>,
+    {
         let avals: Vec<Aval> = key.dtypes.iter().map(|d| Aval::new(*d, ())).collect();
         let scalars = avals.iter().map(|a| Tensor::abstract_(a.dtype, &a.shape)).collect();
         let spec = TreeSpec::Tuple(vec![TreeSpec::Leaf; avals.len()]);
@@ -165,13 +171,7 @@ impl<F> Pointwise<F> {
         let loops = cotangent_loops::pointwise::pointwise(&captured.graph, &key.shape, &key.layouts);
         let results = captured.graph.result_avals().iter().map(|a| a.with_shape(key.shape.as_slice())).collect();
         let executable = Executable::of_loops(&name, &loops.map_err(|e| failed(&name, e))?, results)?;
-        let kernel = Arc::new(Kernel { executable, out: captured.out_spec });
-        let mut kernels = kernels();
-        if kernels.len() == KEPT {
-            kernels.clear();
-        }
-        kernels.insert(key, kernel.clone());
-        Ok(kernel)
+        Ok(Kernel { key, executable, out: captured.out_spec })
     }
 }
 

@@ -56,6 +56,9 @@ pub trait Tree: Sized {
     /// It allocates nothing: what a call of a compiled function does in place of [`Tree::push_leaves`].
     fn visit_leaves<'a>(&'a self, spec: &TreeSpec, visit: &mut impl FnMut(&'a Tensor)) -> bool;
 
+    /// As [`Tree::visit_leaves`], with leaves that may be replaced: what a call that writes into old results does.
+    fn visit_leaves_mut<'a>(&'a mut self, spec: &TreeSpec, visit: &mut impl FnMut(&'a mut Tensor)) -> bool;
+
     /// The tree of this structure with the next of `leaves`; `None` if the structure is of another type or the
     /// leaves run out.
     fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self>;

@@ -23,6 +23,14 @@ impl Tree for Tensor {
         same
     }
 
+    fn visit_leaves_mut<'a>(&'a mut self, spec: &TreeSpec, visit: &mut impl FnMut(&'a mut Tensor)) -> bool {
+        let same = matches!(spec, TreeSpec::Leaf);
+        if same {
+            visit(self);
+        }
+        same
+    }
+
     fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
         matches!(spec, TreeSpec::Leaf).then(|| leaves.next())?
     }
@@ -36,6 +44,10 @@ impl Tree for () {
     }
 
     fn visit_leaves<'a>(&'a self, spec: &TreeSpec, _: &mut impl FnMut(&'a Tensor)) -> bool {
+        matches!(spec, TreeSpec::None)
+    }
+
+    fn visit_leaves_mut<'a>(&'a mut self, spec: &TreeSpec, _: &mut impl FnMut(&'a mut Tensor)) -> bool {
         matches!(spec, TreeSpec::None)
     }
 
@@ -53,6 +65,10 @@ impl<A: Tree> Tree for Box<A> {
 
     fn visit_leaves<'a>(&'a self, spec: &TreeSpec, visit: &mut impl FnMut(&'a Tensor)) -> bool {
         self.as_ref().visit_leaves(spec, visit)
+    }
+
+    fn visit_leaves_mut<'a>(&'a mut self, spec: &TreeSpec, visit: &mut impl FnMut(&'a mut Tensor)) -> bool {
+        self.as_mut().visit_leaves_mut(spec, visit)
     }
 
     fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
@@ -75,6 +91,13 @@ impl<A: Tree> Tree for Option<A> {
         }
     }
 
+    fn visit_leaves_mut<'a>(&'a mut self, spec: &TreeSpec, visit: &mut impl FnMut(&'a mut Tensor)) -> bool {
+        match self {
+            None => matches!(spec, TreeSpec::None),
+            Some(a) => a.visit_leaves_mut(spec, visit),
+        }
+    }
+
     fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
         match spec {
             TreeSpec::None => Some(None),
@@ -89,6 +112,12 @@ fn visit_items<'a, A: Tree>(list: &'a [A], spec: &TreeSpec, visit: &mut impl FnM
     items.len() == list.len() && list.iter().zip(items).all(|(a, s)| a.visit_leaves(s, visit))
 }
 
+/// As [`Tree::visit_leaves_mut`], for a list.
+fn visit_items_mut<'a, A: Tree>(list: &'a mut [A], spec: &TreeSpec, visit: &mut impl FnMut(&'a mut Tensor)) -> bool {
+    let TreeSpec::List(items) = spec else { return false };
+    items.len() == list.len() && list.iter_mut().zip(items).all(|(a, s)| a.visit_leaves_mut(s, visit))
+}
+
 impl<A: Tree> Tree for Vec<A> {
     type Map<T: Tree> = Vec<A::Map<T>>;
 
@@ -98,6 +127,10 @@ impl<A: Tree> Tree for Vec<A> {
 
     fn visit_leaves<'a>(&'a self, spec: &TreeSpec, visit: &mut impl FnMut(&'a Tensor)) -> bool {
         visit_items(self, spec, visit)
+    }
+
+    fn visit_leaves_mut<'a>(&'a mut self, spec: &TreeSpec, visit: &mut impl FnMut(&'a mut Tensor)) -> bool {
+        visit_items_mut(self, spec, visit)
     }
 
     fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
@@ -117,6 +150,10 @@ impl<A: Tree, const N: usize> Tree for [A; N] {
         visit_items(self, spec, visit)
     }
 
+    fn visit_leaves_mut<'a>(&'a mut self, spec: &TreeSpec, visit: &mut impl FnMut(&'a mut Tensor)) -> bool {
+        visit_items_mut(self, spec, visit)
+    }
+
     fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
         Vec::<A>::from_leaves(spec, leaves)?.try_into().ok()
     }
@@ -133,6 +170,14 @@ impl<A: Tree> Tree for BTreeMap<String, A> {
         let TreeSpec::Dict(items) = spec else { return false };
         let same = |((k, a), (name, s)): ((&String, &'a A), &(String, TreeSpec))| k == name && a.visit_leaves(s, visit);
         items.len() == self.len() && self.iter().zip(items).all(same)
+    }
+
+    fn visit_leaves_mut<'a>(&'a mut self, spec: &TreeSpec, visit: &mut impl FnMut(&'a mut Tensor)) -> bool {
+        let TreeSpec::Dict(items) = spec else { return false };
+        let same = |((k, a), (name, s)): ((&String, &'a mut A), &(String, TreeSpec))| {
+            k == name && a.visit_leaves_mut(s, visit)
+        };
+        items.len() == self.len() && self.iter_mut().zip(items).all(same)
     }
 
     fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
@@ -154,6 +199,12 @@ macro_rules! tuple_tree {
                 let TreeSpec::Tuple(items) = spec else { return false };
                 let mut items = items.iter();
                 $(items.next().is_some_and(|s| self.$i.visit_leaves(s, visit)) &&)+ items.next().is_none()
+            }
+
+            fn visit_leaves_mut<'a>(&'a mut self, spec: &TreeSpec, visit: &mut impl FnMut(&'a mut Tensor)) -> bool {
+                let TreeSpec::Tuple(items) = spec else { return false };
+                let mut items = items.iter();
+                $(items.next().is_some_and(|s| self.$i.visit_leaves_mut(s, visit)) &&)+ items.next().is_none()
             }
 
             fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {

@@ -144,6 +144,23 @@ fn implement(generics: &Generics, own: &TokenStream, map: &TokenStream, label: &
                     && items.next().is_none()
             }
 
+            fn visit_leaves_mut<'cotangent>(
+                &'cotangent mut self,
+                spec: &::cotangent::core::ir::TreeSpec,
+                visit: &mut impl ::std::ops::FnMut(&'cotangent mut ::cotangent::Tensor),
+            ) -> bool {
+                let ::cotangent::core::ir::TreeSpec::Struct(name, items) = spec else {
+                    return false;
+                };
+                let _ = &visit;
+                let mut items = items.iter();
+                name == #label
+                    #(&& items.next().is_some_and(|(name, spec)| {
+                        name == #names && ::cotangent::tree::Tree::visit_leaves_mut(&mut self.#members, spec, visit)
+                    }))*
+                    && items.next().is_none()
+            }
+
             fn from_leaves(
                 spec: &::cotangent::core::ir::TreeSpec,
                 leaves: &mut dyn ::std::iter::Iterator<Item = ::cotangent::Tensor>,

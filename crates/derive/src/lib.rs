@@ -20,6 +20,7 @@ pub fn derive_tree(input: TokenStream) -> TokenStream {
 /// `Vec`, arrays and ordered maps), or what an attribute says:
 ///
 /// - `#[module(buffer)]`: a tensor that is no parameter;
+/// - `#[module(flatten)]`: a module whose parts, under their own names, are parts of this struct;
 /// - `#[module(config)]`: a value that is neither, such as a number of heads.
 ///
 /// On the struct, `#[module(tied("decoder.weight" = "encoder.weight"))]` makes the first name an alias of the second,

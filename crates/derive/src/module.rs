@@ -22,6 +22,8 @@ enum Role {
     Member,
     /// A tensor that is no parameter.
     Buffer,
+    /// A module whose parts are those of this one.
+    Flatten,
     /// No part of the module's state.
     Config,
 }
@@ -37,12 +39,18 @@ pub fn module(input: DeriveInput) -> Result<TokenStream> {
         Data::Union(data) => return Err(Error::new(data.union_token.span, "#[derive(Module)] is for structs")),
     };
     let options = options(&input.attrs)?;
-    let (mut reads, mut writes) = (Vec::new(), Vec::new());
+    let (mut reads, mut writes, mut flattened) = (Vec::new(), Vec::new(), Vec::new());
     for (i, field) in fields.iter().enumerate() {
         let member = fields.members().nth(i).expect("a field has a member");
         let name = field.ident.as_ref().map_or(i.to_string(), |n| n.to_string().trim_start_matches("r#").to_owned());
         let (read, write) = match role(&field.attrs)? {
             Role::Config => continue,
+            Role::Flatten => {
+                reads.push(quote!(out.extend(::cotangent::nn::Module::members(&self.#member));));
+                writes.push(quote!(out.extend(::cotangent::nn::Module::members_mut(&mut self.#member));));
+                flattened.push(member);
+                continue;
+            }
             Role::Member => (
                 quote!(::cotangent::nn::Member::part(&self.#member)),
                 quote!(::cotangent::nn::Member::part_mut(&mut self.#member)),
@@ -76,10 +84,13 @@ pub fn module(input: DeriveInput) -> Result<TokenStream> {
         }
     });
     let (aliases, originals): (Vec<_>, Vec<_>) = options.tied.iter().map(|(a, o)| (a, o)).unzip();
-    let ties = (!aliases.is_empty()).then(|| {
+    let ties = (!aliases.is_empty() || !flattened.is_empty()).then(|| {
         quote! {
             fn ties(&self) -> ::std::vec::Vec<(::std::string::String, ::std::string::String)> {
-                ::std::vec![#((::std::string::String::from(#aliases), ::std::string::String::from(#originals))),*]
+                let own = [#((::std::string::String::from(#aliases), ::std::string::String::from(#originals))),*];
+                ::std::iter::IntoIterator::into_iter(own)
+                    #(.chain(::cotangent::nn::Module::ties(&self.#flattened)))*
+                    .collect()
             }
         }
     });
@@ -161,8 +172,10 @@ fn role(attrs: &[Attribute]) -> Result<Role> {
                 role = Role::Buffer;
             } else if meta.path.is_ident("config") {
                 role = Role::Config;
+            } else if meta.path.is_ident("flatten") {
+                role = Role::Flatten;
             } else {
-                return Err(meta.error("expected `buffer` or `config`"));
+                return Err(meta.error("expected `buffer`, `config` or `flatten`"));
             }
             Ok(())
         })?;

@@ -6,7 +6,7 @@ use half::{bf16, f16};
 
 use crate::memory::Block;
 
-/// A block that holds the elements of one array; only [`array`] makes one, and nobody writes to it afterwards.
+/// A block that holds the elements of one array; only [`array`] makes one.
 struct Lent(Block);
 
 macro_rules! memory {
@@ -16,6 +16,11 @@ macro_rules! memory {
                 // SAFETY: a block is aligned for every element and initialised; `array` has checked that it holds whole elements, and
                 // every byte of a block of `bool` is 0 or 1.
                 unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() / size_of::<$T>()) }
+            }
+
+            fn elements_mut(&mut self) -> &mut [$T] {
+                // SAFETY: as above, and the block is borrowed for writing; what is written are elements again.
+                unsafe { std::slice::from_raw_parts_mut(self.0.as_ptr().cast(), self.0.len() / size_of::<$T>()) }
             }
         }
     )* };

@@ -20,7 +20,7 @@ use crate::frame::with_words;
 use crate::kernel::{NestKernel, Place};
 use crate::memory::{ALIGN, Block};
 use crate::program::Action;
-use crate::routine::Product;
+use crate::routine::{Product, Vectors};
 use crate::run::Buffers;
 use crate::threads;
 
@@ -63,6 +63,7 @@ pub struct Chain {
     /// The memory of a piece.
     pub local_bytes: usize,
     cost: u64,
+    vectors: Vectors,
 }
 
 /// What a step does to a buffer, for a number of units.
@@ -243,7 +244,11 @@ fn stays(
 }
 
 /// Joins actions to chains. The steps of each action, in order; and the buffers that exist for one piece only.
-pub fn join(program: &LoopProgram, actions: Vec<Action>) -> (Vec<Action>, Vec<Range<usize>>, BTreeSet<usize>) {
+pub fn join(
+    program: &LoopProgram,
+    actions: Vec<Action>,
+    vectors: Vectors,
+) -> (Vec<Action>, Vec<Range<usize>>, BTreeSet<usize>) {
     let joiner = Joiner { program };
     // The last step that touches a buffer, and the first.
     let mut span: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
@@ -281,7 +286,7 @@ pub fn join(program: &LoopProgram, actions: Vec<Action>) -> (Vec<Action>, Vec<Ra
         };
         let unit_bytes: usize = touches.iter().filter(|(_, t)| t.aligned).map(|(b, _)| joiner.bytes(*b) / units).sum();
         let links: Vec<Action> = rest.by_ref().take(range.len()).collect();
-        let mut chain = Chain::new(links, units, unit_bytes, program);
+        let mut chain = Chain::new(links, units, unit_bytes, program, vectors);
         for b in touches.keys().copied().filter(inside) {
             local.insert(b);
             let bytes = joiner.bytes(b) / units;
@@ -295,7 +300,7 @@ pub fn join(program: &LoopProgram, actions: Vec<Action>) -> (Vec<Action>, Vec<Ra
 }
 
 impl Chain {
-    fn new(actions: Vec<Action>, units: usize, unit_bytes: usize, program: &LoopProgram) -> Self {
+    fn new(actions: Vec<Action>, units: usize, unit_bytes: usize, program: &LoopProgram, vectors: Vectors) -> Self {
         let mut each = (PIECE_BYTES / unit_bytes.max(1)).clamp(1, units);
         let mut cost = 0;
         let mut links = Vec::with_capacity(actions.len());
@@ -325,7 +330,7 @@ impl Chain {
         if cost > threads::WORTH {
             each = each.min(units.div_ceil(MIN_UNITS)).max(1);
         }
-        Chain { links, units, each, locals: Vec::new(), local_bytes: 0, cost }
+        Chain { links, units, each, locals: Vec::new(), local_bytes: 0, cost, vectors }
     }
 
     /// Runs all steps.
@@ -385,7 +390,12 @@ impl Chain {
                     let ProductLink { product, routine: r, dtype } = &**link;
                     let each = product.batch * product.m / self.units;
                     let at = |b: cotangent_loops::ir::BufferId| buffers.0[b.0 as usize];
-                    product.rows(*dtype, [at(r.inputs[0]), at(r.inputs[1]), at(r.outputs[0])], from * each..to * each);
+                    product.rows(
+                        self.vectors,
+                        *dtype,
+                        [at(r.inputs[0]), at(r.inputs[1]), at(r.outputs[0])],
+                        from * each..to * each,
+                    );
                     Ok(())
                 }
             }

@@ -65,6 +65,29 @@ pub enum CallError {
         /// The size of an element.
         align: usize,
     },
+    /// Another number of places for results.
+    #[error("expected places for {expected} results, found {found}")]
+    #[diagnostic(code(cotangent::call::results))]
+    Results {
+        /// What the program gives.
+        expected: usize,
+        /// What was given.
+        found: usize,
+    },
+    /// Memory that does not hold a result.
+    #[error("expected {expected} bytes for result {result}, aligned to its elements, found {found}")]
+    #[diagnostic(
+        code(cotangent::call::output),
+        help("`Output::InPlace` is for results that `Compiled::reused` names, of donated arguments")
+    )]
+    Output {
+        /// Which result.
+        result: usize,
+        /// Its bytes.
+        expected: usize,
+        /// The bytes given.
+        found: usize,
+    },
     /// Data that an op cannot compute with.
     #[error("at {loc}: `{op}`: {source}")]
     #[diagnostic(code(cotangent::call::data))]

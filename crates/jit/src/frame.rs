@@ -117,8 +117,18 @@ thread_local! {
     static WORDS: RefCell<Vec<Vec<u64>>> = const { RefCell::new(Vec::new()) };
 }
 
+/// So many words are on the stack: clearing them costs less than a look at what the thread keeps. Most small programs need few.
+const FEW: [usize; 2] = [16, 48];
+
 /// Runs `f` with `n` words of unspecified contents; nested uses get memory of their own.
+#[inline]
 pub fn with_words<R>(n: usize, f: impl FnOnce(&mut [u64]) -> R) -> R {
+    if n <= FEW[0] {
+        return f(&mut [0; FEW[0]][..n]);
+    }
+    if n <= FEW[1] {
+        return f(&mut [0; FEW[1]][..n]);
+    }
     let mut words = WORDS.with_borrow_mut(Vec::pop).unwrap_or_default();
     if words.len() < n {
         words.resize(n, 0);

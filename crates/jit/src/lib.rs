@@ -15,6 +15,7 @@ mod kernel;
 mod lane;
 mod memory;
 mod program;
+mod raw;
 mod routine;
 mod run;
 pub mod threads;
@@ -25,7 +26,8 @@ mod wide;
 pub use array::array;
 pub use error::{CallError, JitError};
 pub use memory::{Block, kept_bytes, trim};
-pub use program::{CompileOptions, Compiled, Path, Timed, compile, compile_with};
+pub use program::{CompileOptions, Compiled, Input, Output, Path, Timed, compile, compile_with};
+pub use raw::{Raw, RawEntry, RawStatus};
 
 #[cfg(doc)]
 use cotangent_loops::ir::LoopProgram;

@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use cotangent_loops::ir::{LoopProgram, Role, Routine, Step};
+use cotangent_loops::ir::{BufferId, LoopProgram, Role, Routine, Step};
 use cotangent_loops::plan::{Plan, plan_joined};
+use smallvec::SmallVec;
 
 use crate::chain::{Chain, Link, join};
 use crate::disassembly::disassembly;
@@ -13,6 +14,7 @@ use crate::error::{CallError, JitError};
 use crate::frame::with_words;
 use crate::kernel::{NestKernel, prepare};
 use crate::memory::{ALIGN, Block};
+use crate::routine::Vectors;
 use crate::run::Buffers;
 use crate::wide::{Assembler, Isa};
 
@@ -64,14 +66,78 @@ pub struct CompileOptions {
     pub path: Path,
 }
 
+/// The elements of an argument.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// They are only read.
+    Shared(&'a [u8]),
+    /// They may be overwritten: with the result that [`Compiled::reused`] puts there, or with anything if the call fails.
+    Donated(&'a mut [u8]),
+}
+
+impl Input<'_> {
+    /// The elements.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Input::Shared(bytes) => bytes,
+            Input::Donated(bytes) => bytes,
+        }
+    }
+
+    /// The address; written through only if the argument is donated.
+    fn address(&mut self) -> *mut u8 {
+        match self {
+            Input::Shared(bytes) => bytes.as_ptr().cast_mut(),
+            Input::Donated(bytes) => bytes.as_mut_ptr(),
+        }
+    }
+}
+
+/// Where a result of a call goes.
+#[derive(Debug)]
+pub enum Output<'a> {
+    /// To a block, which the call puts here.
+    Made(Option<Block>),
+    /// To this memory, which has the result's length and is aligned to its elements.
+    Given(&'a mut [u8]),
+    /// To the memory of the donated argument that [`Compiled::reused`] names.
+    InPlace,
+}
+
 /// Where a buffer is during a call.
 #[derive(Debug)]
 enum Place {
     Param(usize),
     Constant(Block),
+    /// The memory of a result.
     Result(usize),
     /// An offset in the arena of temporaries.
     Temp(usize),
+}
+
+/// Where a result comes from.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    /// Written where it belongs.
+    Own,
+    /// A copy of an earlier result.
+    Again(usize),
+    /// A copy of an argument.
+    Param(usize),
+    /// A copy of the constant in a buffer.
+    Constant(usize),
+    /// A copy from the arena.
+    Temp(usize),
+}
+
+/// A result of a program.
+#[derive(Clone, Copy, Debug)]
+struct Handed {
+    source: Source,
+    bytes: usize,
+    align: usize,
+    /// The donated parameter in whose memory it may stand.
+    reused: Option<usize>,
 }
 
 /// What one or several steps do.
@@ -101,11 +167,13 @@ pub struct Timed {
 pub struct Compiled {
     program: LoopProgram,
     places: Vec<Place>,
+    results: Vec<Handed>,
     actions: Vec<Action>,
     /// The steps of each action.
     steps: Vec<Range<usize>>,
     arena_bytes: usize,
     peak_bytes: usize,
+    vectors: Vectors,
     /// None on the portable path.
     code: Option<Assembler>,
 }
@@ -119,7 +187,9 @@ pub fn compile(program: &LoopProgram) -> Result<Compiled, JitError> {
 
 /// As [`compile`], with options.
 pub fn compile_with(program: &LoopProgram, options: CompileOptions) -> Result<Compiled, JitError> {
-    let mut code = options.path.isa()?.map(Assembler::new);
+    let isa = options.path.isa()?;
+    let vectors = Vectors::of(isa);
+    let mut code = isa.map(Assembler::new);
     let mut actions = Vec::with_capacity(program.steps.len());
     for step in &program.steps {
         actions.push(match step {
@@ -141,52 +211,88 @@ pub fn compile_with(program: &LoopProgram, options: CompileOptions) -> Result<Co
             }
         }
     }
-    let (actions, steps, local) = join(program, actions);
+    let (actions, steps, local) = join(program, actions, vectors);
     let plan = plan_joined(program, &steps, &local);
-    let places = places(program, &plan);
+    let places = places(program, &plan)?;
+    let results = handed(program, &places);
     let local = actions.iter().map(|a| match a {
         Action::Chain(chain) => chain.local_bytes,
         Action::Nest(_) | Action::Routine(_) => 0,
     });
     let (arena_bytes, peak_bytes) = (plan.arena, plan.peak_bytes() + local.max().unwrap_or(0));
-    Ok(Compiled { program: program.clone(), places, actions, steps, arena_bytes, peak_bytes, code })
+    Ok(Compiled { program: program.clone(), places, results, actions, steps, arena_bytes, peak_bytes, vectors, code })
 }
 
 /// Where each buffer is, by the plan of temporaries.
-fn places(program: &LoopProgram, plan: &Plan) -> Vec<Place> {
-    let mut results = 0;
-    let places = program.buffers.iter().enumerate().map(|(i, b)| match &b.role {
-        Role::Param => Place::Param(program.params.iter().position(|p| p.0 as usize == i).unwrap_or(usize::MAX)),
-        Role::Constant(a) => Place::Constant(copy(a.data().bytes())),
-        Role::Result => {
-            results += 1;
-            Place::Result(results - 1)
-        }
-        Role::Temp => Place::Temp(plan.offsets[i].unwrap_or(0)),
+fn places(program: &LoopProgram, plan: &Plan) -> Result<Vec<Place>, JitError> {
+    let places = program.buffers.iter().enumerate().map(|(i, b)| {
+        let listed = |ids: &[BufferId]| {
+            let what = || format!("buffer {i} is not in the list of its role");
+            ids.iter()
+                .position(|id| id.0 as usize == i)
+                .ok_or_else(|| JitError::Invariant { invariant: "P1", what: what() })
+        };
+        Ok(match &b.role {
+            Role::Param => Place::Param(listed(&program.params)?),
+            Role::Constant(a) => Place::Constant(copy(a.data().bytes())),
+            Role::Result => Place::Result(listed(&program.results)?),
+            Role::Temp => Place::Temp(plan.offsets[i].unwrap_or(0)),
+        })
     });
     places.collect()
 }
 
+/// Where each result comes from.
+fn handed(program: &LoopProgram, places: &[Place]) -> Vec<Handed> {
+    let results = program.results.iter().enumerate().map(|(k, r)| {
+        let b = &program.buffers[r.0 as usize];
+        let again = program.results[..k].iter().position(|other| other == r);
+        let source = match (&places[r.0 as usize], again) {
+            (_, Some(first)) => Source::Again(first),
+            (Place::Result(_), None) => Source::Own,
+            (Place::Param(p), None) => Source::Param(*p),
+            (Place::Constant(_), None) => Source::Constant(r.0 as usize),
+            (Place::Temp(at), None) => Source::Temp(*at),
+        };
+        Handed { source, bytes: b.len * b.dtype.size_bytes(), align: b.dtype.size_bytes(), reused: None }
+    });
+    results.collect()
+}
+
 impl Compiled {
+    /// The same program, where argument `p` may give its memory to result `k` if `may(p, k)`: [`Compiled::reused`] says which do.
+    pub fn donating(mut self, may: impl Fn(usize, usize) -> bool) -> Self {
+        let reused = cotangent_loops::plan::donations(&self.program, &self.steps, may);
+        for (result, reused) in self.results.iter_mut().zip(reused) {
+            result.reused = reused;
+        }
+        self
+    }
+
+    /// The donated argument in whose memory result `k` may stand, if there is one.
+    pub fn reused(&self, k: usize) -> Option<usize> {
+        self.results.get(k)?.reused
+    }
+
     /// The results at `inputs`, each a dense row-major buffer of the parameter's dtype.
     ///
     /// *Errors*: [`CallError`]; data that an op cannot compute with name the op and the source line.
     pub fn call(&self, inputs: &[&[u8]]) -> Result<Vec<Block>, CallError> {
-        let mut outputs = Vec::with_capacity(self.program.results.len());
+        let mut outputs = Vec::with_capacity(self.results.len());
         self.call_into(inputs, &mut outputs)?;
         Ok(outputs)
     }
 
     /// As [`Compiled::call`], with the results in `outputs`, whose former contents are dropped.
     pub fn call_into(&self, inputs: &[&[u8]], outputs: &mut Vec<Block>) -> Result<(), CallError> {
-        self.run(inputs, outputs, |_| ())
+        self.call_made(inputs, outputs, |_| ())
     }
 
     /// As [`Compiled::call`], with the time of each step.
     pub fn call_timed(&self, inputs: &[&[u8]]) -> Result<(Vec<Block>, Vec<Timed>), CallError> {
         let (mut outputs, mut timed) = (Vec::new(), Vec::with_capacity(self.actions.len()));
         let (begin, mut last) = (Instant::now(), Duration::ZERO);
-        self.run(inputs, &mut outputs, |action| {
+        self.call_made(inputs, &mut outputs, |action| {
             let now = begin.elapsed();
             timed.push(Timed { steps: self.steps[action].clone(), start: last, time: now - last });
             last = now;
@@ -194,67 +300,132 @@ impl Compiled {
         Ok((outputs, timed))
     }
 
-    /// A call; `done` hears of each action after it has run.
-    fn run(&self, inputs: &[&[u8]], outputs: &mut Vec<Block>, mut done: impl FnMut(usize)) -> Result<(), CallError> {
-        self.check(inputs)?;
+    fn call_made(&self, inputs: &[&[u8]], outputs: &mut Vec<Block>, done: impl FnMut(usize)) -> Result<(), CallError> {
         outputs.clear();
-        let size = |b: usize| self.program.buffers[b].len * self.program.buffers[b].dtype.size_bytes();
-        let mut owned: smallvec::SmallVec<[Option<Block>; 8]> = smallvec::SmallVec::new();
-        for (b, place) in self.places.iter().enumerate() {
-            if matches!(place, Place::Result(_)) {
-                owned.push(Some(Block::new(size(b))));
+        let mut inputs: SmallVec<[Input; 8]> = inputs.iter().map(|bytes| Input::Shared(bytes)).collect();
+        let mut made: SmallVec<[Output; 8]> = self.results.iter().map(|_| Output::Made(None)).collect();
+        self.run(&mut inputs, &mut made, done)?;
+        outputs.extend(made.into_iter().map(|output| match output {
+            Output::Made(Some(block)) => block,
+            Output::Made(None) | Output::Given(_) | Output::InPlace => unreachable!("each result was to be made"),
+        }));
+        Ok(())
+    }
+
+    /// A call with a place for each result; it allocates nothing but the blocks that are asked for, and temporaries.
+    ///
+    /// *Errors*: as [`Compiled::call`]; places that do not fit their results.
+    pub fn call_at(&self, inputs: &mut [Input], outputs: &mut [Output]) -> Result<(), CallError> {
+        self.run(inputs, outputs, |_| ())
+    }
+
+    /// A call; `done` hears of each action after it has run.
+    fn run(&self, inputs: &mut [Input], outputs: &mut [Output], mut done: impl FnMut(usize)) -> Result<(), CallError> {
+        self.check(inputs)?;
+        self.check_outputs(inputs, outputs)?;
+        for (output, result) in outputs.iter_mut().zip(&self.results) {
+            if let Output::Made(block) = output {
+                *block = Some(Block::new(result.bytes));
             }
         }
         let arena = (self.arena_bytes > 0).then(|| Block::new(self.arena_bytes));
         with_words(self.places.len(), |words| {
             for (word, place) in words.iter_mut().zip(&self.places) {
-                *word = match place {
-                    // An empty slice may have any address; an aligned one that nobody reads is as good.
-                    Place::Param(i) if inputs[*i].is_empty() => ALIGN as u64,
-                    Place::Param(i) => inputs[*i].as_ptr() as u64,
-                    Place::Constant(block) => block.as_ptr() as u64,
-                    Place::Result(i) => owned[*i].as_ref().map_or(ALIGN as u64, |b| b.as_ptr() as u64),
+                let at = match place {
+                    // Empty memory may have any address; an aligned one that nobody reads is as good.
+                    Place::Param(i) if inputs[*i].bytes().is_empty() => EMPTY,
+                    Place::Param(i) => inputs[*i].address(),
+                    Place::Constant(block) => block.as_ptr(),
+                    Place::Result(k) if self.results[*k].bytes == 0 => EMPTY,
+                    Place::Result(k) => match &mut outputs[*k] {
+                        Output::Made(block) => block.as_ref().map_or(EMPTY, Block::as_ptr),
+                        Output::Given(bytes) => bytes.as_mut_ptr(),
+                        Output::InPlace => {
+                            let donated = self.results[*k].reused.expect("checked: the plan names an argument");
+                            inputs[donated].address()
+                        }
+                    },
                     // Without an arena all temporaries are empty.
-                    Place::Temp(at) => arena.as_ref().map_or(ALIGN as u64, |a| a.as_ptr().wrapping_add(*at) as u64),
+                    Place::Temp(at) => arena.as_ref().map_or(EMPTY, |a| a.as_ptr().wrapping_add(*at)),
                 };
+                *word = at as u64;
             }
-            // SAFETY: pointers and words have the same size and all bit patterns are valid for both.
-            let pointers = unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<*mut u8>(), words.len()) };
-            for (step, action) in self.actions.iter().enumerate() {
-                // SAFETY: every buffer has its length (`check`, and `Block::new` above); parameters and constants are only read (P1).
-                unsafe {
-                    match action {
-                        Action::Nest(nest) => crate::run::nest(nest, Buffers(pointers))?,
-                        Action::Routine(r) => crate::routine::run(r, &self.program, Buffers(pointers))?,
-                        Action::Chain(chain) => chain.run(Buffers(pointers))?,
-                    }
-                }
-                done(step);
-            }
-            Ok(())
+            self.steps_at(words, &mut done)
         })?;
-        for (i, id) in self.program.results.iter().enumerate() {
-            let again = self.program.results[..i].iter().position(|r| r == id);
-            let block = match (&self.places[id.0 as usize], again) {
-                (_, Some(first)) => outputs[first].clone(),
-                (Place::Result(r), None) => owned[*r].take().expect("P1: each result buffer is handed out once"),
-                (Place::Param(p), None) => copy(inputs[*p]),
-                (Place::Constant(c), None) => c.clone(),
-                (Place::Temp(at), None) => {
-                    let arena = arena.as_ref().map_or(&[][..], Block::bytes);
-                    copy(&arena[*at..][..size(id.0 as usize)])
-                }
+        for k in 0..outputs.len() {
+            let (before, rest) = outputs.split_at_mut(k);
+            let from = match self.results[k].source {
+                Source::Own => continue,
+                Source::Again(first) => match &before[first] {
+                    Output::Made(block) => block.as_ref().map_or(&[][..], Block::bytes),
+                    Output::Given(bytes) => bytes,
+                    Output::InPlace => {
+                        let donated = self.results[first].reused.expect("checked: the plan names an argument");
+                        inputs[donated].bytes()
+                    }
+                },
+                Source::Param(p) => inputs[p].bytes(),
+                Source::Constant(b) => match &self.places[b] {
+                    Place::Constant(block) => block.bytes(),
+                    Place::Param(_) | Place::Result(_) | Place::Temp(_) => unreachable!("P1: a constant's buffer"),
+                },
+                Source::Temp(at) => &arena.as_ref().map_or(&[][..], Block::bytes)[at..][..self.results[k].bytes],
             };
-            outputs.push(block);
+            match &mut rest[0] {
+                Output::Made(Some(block)) => block.bytes_mut().copy_from_slice(from),
+                Output::Given(bytes) => bytes.copy_from_slice(from),
+                Output::Made(None) | Output::InPlace => unreachable!("only results of their own stand in place"),
+            }
         }
         Ok(())
     }
 
-    fn check(&self, inputs: &[&[u8]]) -> Result<(), CallError> {
+    /// Runs all actions on buffers at these addresses.
+    fn steps_at(&self, words: &[u64], done: &mut impl FnMut(usize)) -> Result<(), CallError> {
+        // SAFETY: pointers and words have the same size and all bit patterns are valid for both.
+        let pointers = unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<*mut u8>(), words.len()) };
+        for (step, action) in self.actions.iter().enumerate() {
+            // SAFETY: every buffer has its length (`check`, `check_outputs`, and `Block::new`); parameters and constants are only
+            // read (P1), but for a donated one that a result may overwrite by the plan: all that is read of it is read before.
+            unsafe {
+                match action {
+                    Action::Nest(nest) => crate::run::nest(nest, Buffers(pointers))?,
+                    Action::Routine(r) => crate::routine::run(r, &self.program, self.vectors, Buffers(pointers))?,
+                    Action::Chain(chain) => chain.run(Buffers(pointers))?,
+                }
+            }
+            done(step);
+        }
+        Ok(())
+    }
+
+    /// Checks that each result has a place that holds it.
+    fn check_outputs(&self, inputs: &[Input], outputs: &[Output]) -> Result<(), CallError> {
+        if outputs.len() != self.results.len() {
+            return Err(CallError::Results { expected: self.results.len(), found: outputs.len() });
+        }
+        for (k, (output, result)) in outputs.iter().zip(&self.results).enumerate() {
+            let donated = |p: &usize| matches!(inputs[*p], Input::Donated(_));
+            let found = match output {
+                Output::Made(_) => continue,
+                Output::Given(bytes) if !(bytes.as_ptr() as usize).is_multiple_of(result.align) => 0,
+                Output::Given(bytes) => bytes.len(),
+                Output::InPlace if result.reused.as_ref().is_some_and(donated) => continue,
+                Output::InPlace => 0,
+            };
+            if found != result.bytes || matches!(output, Output::InPlace) {
+                return Err(CallError::Output { result: k, expected: result.bytes, found });
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, inputs: &[Input]) -> Result<(), CallError> {
         if inputs.len() != self.program.params.len() {
             return Err(CallError::Arity { expected: self.program.params.len(), found: inputs.len() });
         }
-        for (arg, (bytes, id)) in inputs.iter().zip(&self.program.params).enumerate() {
+        for (arg, (input, id)) in inputs.iter().zip(&self.program.params).enumerate() {
+            let bytes = input.bytes();
             let buffer = &self.program.buffers[id.0 as usize];
             let align = buffer.dtype.size_bytes();
             if bytes.len() != buffer.len * align {
@@ -267,15 +438,30 @@ impl Compiled {
         Ok(())
     }
 
+    /// The bytes of each parameter.
+    pub fn param_bytes(&self) -> impl ExactSizeIterator<Item = usize> + Clone {
+        let bytes = |id: &BufferId| {
+            let b = &self.program.buffers[id.0 as usize];
+            b.len * b.dtype.size_bytes()
+        };
+        self.program.params.iter().map(bytes)
+    }
+
+    /// The bytes of each result.
+    pub fn result_bytes(&self) -> impl ExactSizeIterator<Item = usize> + Clone {
+        self.results.iter().map(|r| r.bytes)
+    }
+
     /// The program that was compiled.
     pub fn program(&self) -> &LoopProgram {
         &self.program
     }
 
-    /// What one call allocates at most beside its arguments, in bytes: results, temporaries, and one thread's scratch rows
-    /// and parts of temporaries.
+    /// What one call allocates at most beside its arguments, in bytes: results that do not stand in donated memory, temporaries, and
+    /// one thread's scratch rows and parts of temporaries.
     pub fn peak_bytes(&self) -> usize {
-        self.peak_bytes
+        let donated = self.results.iter().filter(|r| r.reused.is_some());
+        self.peak_bytes - donated.map(|r| r.bytes.next_multiple_of(ALIGN)).sum::<usize>()
     }
 
     /// The machine code of the nests' bodies as assembly, by step and stage; bodies that run on tiles and routines have none of their own.
@@ -308,6 +494,9 @@ impl Compiled {
         self.code.as_ref().map_or(0, Assembler::code_bytes)
     }
 }
+
+/// Where empty memory is.
+const EMPTY: *mut u8 = std::ptr::without_provenance_mut(ALIGN);
 
 fn copy(bytes: &[u8]) -> Block {
     let mut block = Block::new(bytes.len());

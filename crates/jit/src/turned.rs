@@ -6,6 +6,8 @@
 
 use cotangent_loops::ir::{BodyOp, Memory, Nest};
 
+use crate::routine::{Real, Vectors};
+
 /// The fewest rows of a block: together they use whole cache lines of most dtypes.
 const ROWS: usize = 16;
 /// The most; each visit of a page, which costs a translation of its address, serves that many.
@@ -53,60 +55,27 @@ pub fn rows(bytes: usize) -> usize {
 /// Copies `lanes` elements of `rows` rows from `from`, where rows are neighbours and lanes `stride` bytes apart.
 ///
 /// # Safety
-/// All elements exist, `to` has room for `rows` rows of `pitch` bytes, and nobody else uses it.
+/// All elements exist and are aligned, `to` has room for `rows` rows of `pitch` bytes, and nobody else uses it.
 pub unsafe fn turn(t: &Turned, from: *const u8, to: *mut u8, rows: usize, lanes: usize) {
-    // SAFETY: the caller's.
+    let (stride, pitch, vectors) = (t.stride as isize / t.size as isize, t.pitch / t.size, Vectors::narrow());
+    // SAFETY: the caller's; floats are copied as they are.
     unsafe {
         match t.size {
-            1 => copy::<u8>(t, from, to, rows, lanes, 0),
-            2 => copy::<u16>(t, from, to, rows, lanes, 0),
-            4 => copy::<u32>(t, from, to, rows, lanes, squares::<f32>(t, from, to, rows, lanes)),
-            _ => copy::<u64>(t, from, to, rows, lanes, squares::<f64>(t, from, to, rows, lanes)),
+            1 => copy::<u8>(t, from, to, rows, lanes),
+            2 => copy::<u16>(t, from, to, rows, lanes),
+            4 => f32::transpose(vectors, [lanes, rows], from.cast(), stride, to.cast(), pitch),
+            _ => f64::transpose(vectors, [lanes, rows], from.cast(), stride, to.cast(), pitch),
         }
     }
 }
 
-/// Element by element, from lane `first` on.
-unsafe fn copy<T: Copy>(t: &Turned, from: *const u8, to: *mut u8, rows: usize, lanes: usize, first: usize) {
-    for lane in first..lanes {
+/// Element by element.
+unsafe fn copy<T: Copy>(t: &Turned, from: *const u8, to: *mut u8, rows: usize, lanes: usize) {
+    for lane in 0..lanes {
         let from = from.wrapping_offset(t.stride as isize * lane as isize).cast::<T>();
         for row in 0..rows {
             // SAFETY: the caller's.
-            unsafe { to.add(row * t.pitch).cast::<T>().add(lane).write_unaligned(from.add(row).read_unaligned()) };
+            unsafe { *to.add(row * t.pitch).cast::<T>().add(lane) = *from.add(row) };
         }
     }
-}
-
-/// Squares of a vector's width where there are whole ones; the number of lanes that are done.
-#[cfg(target_arch = "x86_64")]
-unsafe fn squares<T: crate::routine::Lanes>(
-    t: &Turned,
-    from: *const u8,
-    to: *mut u8,
-    rows: usize,
-    lanes: usize,
-) -> usize {
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn vector<T: crate::routine::Lanes>(t: &Turned, from: *const u8, to: *mut u8, rows: usize, lanes: usize) {
-        let (stride, step) = (t.stride as isize / t.size as isize, t.pitch / t.size);
-        for lane in (0..lanes).step_by(T::LANES) {
-            for row in (0..rows).step_by(T::LANES) {
-                let from = from.wrapping_offset(t.stride as isize * lane as isize).cast::<T>().wrapping_add(row);
-                // SAFETY: the caller's.
-                unsafe { T::transpose(from, stride, to.cast::<T>().add(row * step + lane), step) };
-            }
-        }
-    }
-    let whole = lanes / T::LANES * T::LANES;
-    if !rows.is_multiple_of(T::LANES) || !crate::wide::available() {
-        return 0;
-    }
-    // SAFETY: the caller's; the CPU has the features.
-    unsafe { vector::<T>(t, from, to, rows, whole) };
-    whole
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-unsafe fn squares<T>(_: &Turned, _: *const u8, _: *mut u8, _: usize, _: usize) -> usize {
-    0
 }

@@ -5,6 +5,7 @@ mod common;
 use common::{check, paths, run};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Loc};
+use cotangent_jit::Path;
 use cotangent_loops::ir::*;
 
 /// Products of matrices whose elements stand where `lhs` and `rhs` say, in buffers of as many elements as they reach.
@@ -81,6 +82,24 @@ fn layouts() {
     }
 }
 
+/// Cut in all dims; the portable path is a library's.
+#[test]
+fn large_ones() {
+    for d in [DType::F32, DType::F64] {
+        for (left, right) in [(0, 0), (0, 1), (1, 0)] {
+            let [m, k, n] = [515, 521, 531];
+            let of = |t: usize, r: usize, c: usize| if t == 0 { rows(r, c) } else { transposed(r, c) };
+            let p = product(d, 1, [m, k, n], of(left, m, k), of(right, k, n));
+            let args = args(&p);
+            let want = run(&p, &args, Path::Tiles);
+            for path in paths() {
+                let same = run(&p, &args, path)[0].to_le_bytes() == want[0].to_le_bytes();
+                assert!(same, "{d} {m} {k} {n} {left}{right} on {path:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn batches() {
     for d in [DType::F32, DType::F64, DType::I64, DType::I32, DType::U8, DType::F16, DType::BF16] {
@@ -97,22 +116,21 @@ fn batches() {
 /// Rounding: the order of additions is that of the inner dim, whatever is cut.
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    let p = product(DType::F32, 2, [200, 700, 300], rows(200, 700), transposed(700, 300));
-    let args: Vec<Array> = p
-        .params
-        .iter()
-        .enumerate()
-        .map(|(i, b)| {
+    let few_rows = product(DType::F32, 1, [64, 784, 512], rows(64, 784), transposed(784, 512));
+    let large = product(DType::F32, 1, [600, 500, 520], rows(600, 500), rows(500, 520));
+    for p in [product(DType::F32, 2, [200, 700, 300], rows(200, 700), transposed(700, 300)), few_rows, large] {
+        let of = |(i, b): (usize, &BufferId)| {
             let aval = Aval::new(DType::F32, [p.buffers[b.0 as usize].len]);
             Array::from_f64_fn(&aval, |j| ((j * 7919 + i) % 1009) as f64 / 504.5 - 1.0)
-        })
-        .collect();
-    for path in paths() {
-        let mut seen = Vec::new();
-        for threads in [1, 2, 5] {
-            cotangent_jit::threads::set_num_threads(threads);
-            seen.push(run(&p, &args, path)[0].to_le_bytes());
+        };
+        let args: Vec<Array> = p.params.iter().enumerate().map(of).collect();
+        for path in paths() {
+            let mut seen = Vec::new();
+            for threads in [1, 2, 5] {
+                cotangent_jit::threads::set_num_threads(threads);
+                seen.push(run(&p, &args, path)[0].to_le_bytes());
+            }
+            assert!(seen.windows(2).all(|w| w[0] == w[1]), "results differ between numbers of threads on {path:?}");
         }
-        assert!(seen.windows(2).all(|w| w[0] == w[1]), "results on {path:?} differ between numbers of threads");
     }
 }

@@ -2,32 +2,14 @@
 
 mod common;
 
-use common::{check, paths, run};
+use common::{check, paths, routine, run};
 use cotangent_core::array::Array;
-use cotangent_core::ir::{Aval, DType, Graph, Loc, Shape};
+use cotangent_core::ir::{Aval, DType, Graph, Shape};
 use cotangent_core::ops::{Convolution, Op};
 use cotangent_core::text::ir::parse;
+use cotangent_core::transform::eval::eval;
 use cotangent_loops::interp::interpret;
-use cotangent_loops::ir::*;
 use cotangent_loops::lower;
-
-fn routine(op: Op, args: &[Aval]) -> LoopProgram {
-    let results = op.prim().infer(&args.iter().collect::<Vec<_>>()).expect("a legal op").to_vec();
-    let buffer = |a: &Aval, role| Buffer { dtype: a.dtype, len: a.shape.numel(), role };
-    let mut p = LoopProgram::default();
-    for a in args {
-        p.params.push(BufferId(p.buffers.len() as u32));
-        p.buffers.push(buffer(a, Role::Param));
-    }
-    for a in &results {
-        p.results.push(BufferId(p.buffers.len() as u32));
-        p.buffers.push(buffer(a, Role::Result));
-    }
-    let kind = RoutineKind::Op { op, args: args.to_vec(), results };
-    let (inputs, outputs) = (p.params.clone(), p.results.clone());
-    p.steps.push(Step::Routine(Routine { kind, inputs, outputs, loc: Loc::default(), name: String::new() }));
-    p
-}
 
 /// Small integers: sums are exact in any order.
 fn small(avals: &[Aval]) -> Vec<Array> {
@@ -54,6 +36,12 @@ fn convolutions() {
                 (vec![9, 10], vec![3, 3], vec![1, 0], vec![1, 2], vec![2, 3]),
                 (vec![5, 6, 34], vec![2, 3, 3], vec![1, 0, 1], vec![1, 1, 1], vec![1, 1, 1]),
                 (vec![3, 2], vec![3, 1], vec![2, 0], vec![1, 1], vec![1, 1]),
+                (vec![40], vec![3], vec![4], vec![1], vec![2]),
+                (vec![21, 70], vec![3, 3], vec![1, 1], vec![1, 1], vec![2, 2]),
+                (vec![8, 40], vec![1, 1], vec![0, 0], vec![1, 1], vec![2, 2]),
+                (vec![9, 41], vec![4, 5], vec![2, 3], vec![2, 3], vec![3, 2]),
+                (vec![6, 37], vec![2, 2], vec![0, 0], vec![1, 1], vec![3, 3]),
+                (vec![5, 9, 40], vec![2, 3, 3], vec![1, 0, 1], vec![1, 1, 2], vec![2, 1, 2]),
             ] {
                 let dims = x.len();
                 let op = Convolution { stride, padding, dilation, transposed, groups, ..Convolution::plain(dims) };
@@ -62,6 +50,27 @@ fn convolutions() {
             }
         }
     }
+    // Many images and few positions, as gradients of weights have.
+    for (groups, ci, co) in [(1, 3, 40), (9, 1, 5), (2, 40, 3)] {
+        for (x, k, padding, dilation, stride) in [
+            (vec![12], vec![10], vec![1], vec![1], vec![1]),
+            (vec![13, 14], vec![12, 13], vec![1, 1], vec![1, 1], vec![1, 1]),
+            (vec![13, 14], vec![6, 7], vec![1, 2], vec![2, 2], vec![1, 1]),
+            (vec![4, 4], vec![3, 3], vec![1, 1], vec![1, 1], vec![1, 1]),
+            (vec![7, 6], vec![3, 2], vec![1, 0], vec![1, 2], vec![2, 3]),
+            (vec![5, 4, 3], vec![4, 4, 2], vec![0, 1, 1], vec![1, 1, 1], vec![1, 1, 1]),
+        ] {
+            let op = Convolution { stride, padding, dilation, groups, ..Convolution::plain(x.len()) };
+            for images in [8, 19] {
+                let xs = [images, groups * ci].into_iter().chain(x.iter().copied()).collect();
+                let ws = [groups * co, ci].into_iter().chain(k.iter().copied()).collect();
+                cases.push((op.clone(), xs, ws));
+            }
+        }
+    }
+    // Rows behind the last stride, which a transposed convolution adds.
+    let op = Convolution { stride: vec![3, 2], transposed: true, output_padding: vec![2, 1], ..Convolution::plain(2) };
+    cases.push((op, vec![2, 3, 6, 40], vec![3, 4, 3, 3]));
     for (op, x, w) in cases {
         for d in [DType::F32, DType::F64] {
             let shape = |s: &[usize]| Aval::new(d, s.iter().copied().collect::<Shape>());
@@ -137,5 +146,34 @@ fn products_with_rows_behind() {
              return (%8, %9)\n}}\n"
         );
         near(&format!("layer {m} {k} {n}"), &graph(&text), 1e-5);
+    }
+}
+
+/// Halves multiply and convolve in `f32` and are rounded once: near the evaluator, which sums in `f64`.
+#[test]
+fn halves() {
+    for (d, ulp) in [("f16", 1e-3), ("bf16", 8e-3)] {
+        let text = format!(
+            "graph \"halves\"(%0: {d}[40,60], %1: {d}[60,50], %2: {d}[2,3,20,36], %3: {d}[4,3,3,3]) {{\n  \
+             %4: {d}[40,50] = mm(%0, %1)\n  \
+             %5: {d}[2,4,10,18] = convolution(%2, %3, bias=none, stride=[2, 2], padding=[1, 1], dilation=[1, 1], \
+             transposed=false, output_padding=[0, 0], groups=1)\n  \
+             return (%4, %5)\n}}\n"
+        );
+        let g = graph(&text);
+        let p = lower(&g).expect("lowers");
+        let arg = |(k, v): (usize, &cotangent_core::ir::Value)| {
+            Array::from_f64_fn(g.aval(*v), |i| ((i * 7919 + k * 101) % 1009) as f64 / 504.5 - 1.0)
+        };
+        let args: Vec<Array> = g.params().iter().enumerate().map(arg).collect();
+        let want = eval(&g, &args).expect("evaluates");
+        for path in paths() {
+            for (x, y) in run(&p, &args, path).iter().zip(&want) {
+                for i in 0..y.numel() {
+                    let (x, y) = (x.get(i).to_f64(), y.get(i).to_f64());
+                    assert!((x - y).abs() <= ulp * y.abs() + 1e-5, "{d} on {path:?}: [{i}] is {x}, expected {y}");
+                }
+            }
+        }
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use crate::ir::{BodyOp, BufferId, LoopProgram, Memory, Nest, Role, Step};
+use cotangent_core::ir::DType;
+
+use crate::ir::{Access, BodyOp, BufferId, LoopProgram, Memory, Nest, Role, Step};
 
 /// Offsets are multiples of this: a cache line, and the widest vector.
 pub const ALIGN: usize = 64;
@@ -116,21 +118,90 @@ pub fn touched(step: &Step) -> Vec<BufferId> {
     }
 }
 
-/// Whether a nest may write `to` over `from`: one stage, one place for both, and every read before the write.
+/// Which results of `program` can stand in the memory of donated parameters: for each result, in order, the parameter. `may` says of a
+/// parameter and a result, by their numbers, whether they are alike enough and the parameter is donated.
+///
+/// Steps run as in [`plan_joined`]. Every read of the parameter is before the first write of the result, or the step that writes
+/// the result reads the parameter at the very points where it writes. Each parameter serves one result, of its dtype and length.
+pub fn donations(
+    program: &LoopProgram,
+    joined: &[Range<usize>],
+    may: impl Fn(usize, usize) -> bool,
+) -> Vec<Option<usize>> {
+    let n = program.buffers.len();
+    // The first and the last group of steps that touch a buffer.
+    let mut span: Vec<Option<(usize, usize)>> = vec![None; n];
+    for (i, steps) in joined.iter().enumerate() {
+        for b in program.steps[steps.clone()].iter().flat_map(touched) {
+            let (first, _) = span[b.0 as usize].unwrap_or((i, i));
+            span[b.0 as usize] = Some((first, i));
+        }
+    }
+    let free = |p: &usize| !program.results.contains(&program.params[*p]);
+    let mut left: Vec<usize> = (0..program.params.len()).filter(free).collect();
+    let mut out = vec![None; program.results.len()];
+    for (k, r) in program.results.iter().enumerate() {
+        let result = &program.buffers[r.0 as usize];
+        let Some((written, _)) = span[r.0 as usize].filter(|_| result.role == Role::Result) else { continue };
+        if program.results[..k].contains(r) {
+            continue;
+        }
+        let group = &program.steps[joined[written].clone()];
+        let alike = |p: &usize| {
+            let b = &program.buffers[program.params[*p].0 as usize];
+            b.dtype == result.dtype && b.len == result.len && may(*p, k)
+        };
+        let updated = |p: &usize| {
+            let from = program.params[*p];
+            let mut reads = group.iter().filter(|s| touched(s).contains(&from));
+            let first = group.iter().find(|s| touched(s).contains(r));
+            let last = span[from.0 as usize].is_some_and(|(_, last)| last == written);
+            match (reads.next(), reads.next(), first) {
+                (Some(Step::Nest(nest)), None, Some(Step::Nest(writer))) if last && std::ptr::eq(nest, writer) => {
+                    in_place(nest, from, *r)
+                }
+                (_, _, Some(_) | None) => false,
+            }
+        };
+        let dead = |p: &usize| span[program.params[*p].0 as usize].is_none_or(|(_, last)| last < written);
+        let found = left.iter().position(|p| alike(p) && updated(p));
+        let found = found.or_else(|| left.iter().position(|p| alike(p) && dead(p)));
+        out[k] = found.map(|at| left.remove(at));
+    }
+    out
+}
+
+/// Whether a nest may write `to` over `from`: one stage has all accesses to them, at one place, and reads it before it writes.
+/// Points are written once (P4), so that no other point reads what was overwritten.
 fn in_place(nest: &Nest, from: BufferId, to: BufferId) -> bool {
-    let [stage] = &nest.stages[..] else { return false };
-    if !stage.after.ops.is_empty() || !stage.serial.is_empty() {
+    let of = |b: BufferId| {
+        let stages = nest.stages.iter().enumerate();
+        stages.flat_map(move |(s, stage)| {
+            let here = stage.accesses.iter().enumerate().filter(move |(_, a)| a.memory == Memory::Buffer(b));
+            here.map(move |(i, a)| (s, i, a))
+        })
+    };
+    let (reads, writes): (Vec<_>, Vec<_>) = (of(from).collect(), of(to).collect());
+    let [(writer, write, b)] = &writes[..] else { return false };
+    let same = |(stage, _, a): &(usize, usize, &Access)| {
+        let still = a.serial.iter().all(|stride| *stride == 0);
+        stage == writer && a.offset == b.offset && a.outer == b.outer && a.lane == b.lane && still
+    };
+    let stage = &nest.stages[*writer];
+    if !reads.iter().all(same) || (b.lane == 0 && stage.lanes > 1) {
         return false;
     }
-    let of = |b: BufferId| stage.accesses.iter().enumerate().filter(move |(_, a)| a.memory == Memory::Buffer(b));
-    let (reads, writes): (Vec<_>, Vec<_>) = (of(from).collect(), of(to).collect());
-    let ([(read, a)], [(write, b)]) = (&reads[..], &writes[..]) else { return false };
-    let same = a.offset == b.offset && a.outer == b.outer && a.lane == b.lane;
-    let at = |which: &dyn Fn(&BodyOp) -> bool| stage.body.ops.iter().position(|(op, _)| which(op));
-    let loaded = at(&|op| matches!(op, BodyOp::Load(i) if *i as usize == *read));
-    let stored = at(&|op| matches!(op, BodyOp::Store(i, _) if *i as usize == *write));
-    let last_load = stage.body.ops.iter().rposition(|(op, _)| matches!(op, BodyOp::Load(i) if *i as usize == *read));
-    same && loaded.is_some() && stored > last_load
+    let loads = |(op, _): &(BodyOp, DType)| matches!(op, BodyOp::Load(i) if reads.iter().any(|(_, read, _)| *read == *i as usize));
+    let stores = |(op, _): &(BodyOp, DType)| matches!(op, BodyOp::Store(i, _) if *i as usize == *write);
+    let [body, after] =
+        [&stage.body, &stage.after].map(|b| (b.ops.iter().rposition(loads), b.ops.iter().position(stores)));
+    match (body, after) {
+        // Each point of the body is a place of its own where nothing is serial.
+        ((load, Some(store)), (None, None)) => stage.serial.is_empty() && load < Some(store),
+        // The body is done with a lane before what comes after.
+        ((_, None), (load, Some(store))) => load < Some(store),
+        _ => false,
+    }
 }
 
 /// Free blocks by place, and by size and place.

@@ -48,6 +48,23 @@ impl Data {
         dispatch!(self.dtype(), T => bytemuck::cast_slice(T::slice(self).unwrap_or_default()))
     }
 
+    /// The elements as they lie in memory, to be overwritten with others of the dtype; `None` for truth values, of which not all bytes
+    /// are one.
+    pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        Some(match self {
+            Data::F32(x) => bytemuck::cast_slice_mut(x.as_mut_slice()),
+            Data::F64(x) => bytemuck::cast_slice_mut(x.as_mut_slice()),
+            Data::BF16(x) => bytemuck::cast_slice_mut(x.as_mut_slice()),
+            Data::F16(x) => bytemuck::cast_slice_mut(x.as_mut_slice()),
+            Data::I64(x) => bytemuck::cast_slice_mut(x.as_mut_slice()),
+            Data::I32(x) => bytemuck::cast_slice_mut(x.as_mut_slice()),
+            Data::I16(x) => bytemuck::cast_slice_mut(x.as_mut_slice()),
+            Data::I8(x) => bytemuck::cast_slice_mut(x.as_mut_slice()),
+            Data::U8(x) => x.as_mut_slice(),
+            Data::Bool(_) => return None,
+        })
+    }
+
     /// Whether there is no element.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -18,6 +18,19 @@ pub enum Elements<T> {
 pub trait Memory<T>: Send + Sync + UnwindSafe + RefUnwindSafe {
     /// The elements, always the same number.
     fn elements(&self) -> &[T];
+
+    /// The elements, to be overwritten.
+    fn elements_mut(&mut self) -> &mut [T];
+}
+
+impl<T> Elements<T> {
+    /// The elements, to be overwritten.
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
+        match self {
+            Elements::Owned(v) => v,
+            Elements::Lent(m) => m.elements_mut(),
+        }
+    }
 }
 
 impl<T> Deref for Elements<T> {

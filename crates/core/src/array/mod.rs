@@ -88,6 +88,11 @@ impl Array {
         &self.data
     }
 
+    /// The memory of the elements, to be overwritten with others: see [`Data::bytes_mut`].
+    pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        self.data.bytes_mut()
+    }
+
     /// The elements as `T`, if that is the dtype.
     pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
         T::slice(&self.data)

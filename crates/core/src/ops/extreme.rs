@@ -70,7 +70,7 @@ from_text!(Argmin, "argmin");
 
 /// Which end of the order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Extreme {
+pub enum Extreme {
     /// The largest.
     Max,
     /// The smallest.

@@ -87,7 +87,8 @@ fn scan_integers(x: &Array, dim: usize, start: i64, f: fn(i64, i64) -> i64) -> A
     Array::new(x.shape(), y)
 }
 
-fn log_add_exp(a: f64, b: f64) -> f64 {
+/// `log(exp(a) + exp(b))`, NaN if one of them is.
+pub fn log_add_exp(a: f64, b: f64) -> f64 {
     let (low, high) = if a < b { (a, b) } else { (b, a) };
     // Equal infinities have no difference.
     if low == high && low.is_infinite() { low } else { high + (low - high).exp().ln_1p() }

@@ -55,8 +55,9 @@ fn order<T: Element>(a: T, b: T) -> Ordering {
     a.partial_cmp(&b).unwrap_or_else(|| is_nan(a).cmp(&is_nan(b)))
 }
 
-/// Where `x` is inserted in `row`. A comparison with NaN is false, so a NaN goes to the end.
-fn insertion_point<T: Element>(row: &[T], x: T, right: bool) -> usize {
+/// Where `x` is inserted in the sorted `row`: before equal elements, or after them where `right`. A comparison with NaN is false, so a NaN
+/// goes to the end.
+pub fn insertion_point<T: Element>(row: &[T], x: T, right: bool) -> usize {
     let (mut start, mut end) = (0, row.len());
     while start < end {
         let mid = start + (end - start) / 2;

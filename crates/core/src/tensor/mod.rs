@@ -143,6 +143,15 @@ impl Tensor {
         }
     }
 
+    /// The memory of a concrete tensor's elements, to be overwritten, if no other tensor shares it: see
+    /// [`Data::bytes_mut`](crate::array::Data::bytes_mut).
+    pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        match &mut self.0 {
+            Repr::Concrete(a) => Arc::get_mut(a)?.bytes_mut(),
+            Repr::Abstract(_) | Repr::Traced(..) | Repr::Poison(..) => None,
+        }
+    }
+
     /// Whether there are no elements behind the tensor, only a dtype and a shape.
     pub fn is_abstract(&self) -> bool {
         matches!(self.0, Repr::Abstract(_))

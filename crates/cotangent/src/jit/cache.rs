@@ -1,22 +1,23 @@
 //! The compiled programs of one function, by signature.
-//!
-//! A call compares its arguments with the signatures where they lie: it builds no key, takes no lock and, as long as one signature is
-//! called, writes to no memory that other threads read.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
+use cotangent_core::Tensor;
 use cotangent_core::error::Error;
 use cotangent_core::ir::{Aval, Graph, TreeSpec};
+use cotangent_jit::Input;
 
-use super::executable::{Executable, Inputs};
+use super::executable::{Called, Executable, Inputs};
 use super::trap::{Trap, Trapped};
+use crate::programs::Programs;
 use crate::tree::{Tree, assemble};
 
-/// Programs that one function keeps.
-const KEPT: usize = 64;
+/// Reasons that are remembered.
+const REASONS: usize = 64;
+
+/// The structure and avals of arguments.
+pub(super) type Signature = (TreeSpec, Vec<Aval>);
 
 /// A compiled program and the calls that it is for.
 #[derive(Debug)]
@@ -35,25 +36,68 @@ pub(super) enum Run {
 }
 
 impl Run {
-    pub fn new(graph: &Graph, trap: Option<Trap>) -> Result<Self, Error> {
+    /// The program of `graph`; one that traps keeps the memory of `donated` arguments as it is.
+    pub fn new(graph: &Graph, trap: Option<Trap>, donated: &[bool]) -> Result<Self, Error> {
         Ok(match trap {
-            None => Run::Plain(Executable::new(graph)?),
+            None => Run::Plain(Executable::new(graph)?.donating(donated)),
             Some(trap) => Run::Trapped(Trapped::new(graph, trap)?),
         })
     }
 }
 
 impl Program {
+    /// Whether it is for arguments like `args`, which have elements.
+    pub fn fits<A: Tree>(&self, args: &A) -> bool {
+        let mut leaves = 0;
+        self.each(args, |_| leaves += 1) && leaves == self.avals.len()
+    }
+
     /// The result at `args`; `None` if the program is for other arguments.
-    pub fn call<A: Tree, T: Tree>(&self, args: &A) -> Option<Result<T, Error>> {
+    pub fn call<A: Tree, T: Tree>(&self, args: &A) -> Option<Called<T>> {
         let mut inputs = Inputs::new();
         if !self.take(args, &mut inputs) {
             return None;
         }
         Some(match &self.run {
-            Run::Plain(executable) => executable.run(&inputs, |results| assemble(&self.out, results)),
-            Run::Trapped(trapped) => trapped.call(&self.avals, &inputs).map(|results| assemble(&self.out, results)),
+            Run::Plain(executable) => executable.run(&mut inputs, |results| assemble(&self.out, results)),
+            Run::Trapped(trapped) => {
+                let results = trapped.call(&self.avals, &mut inputs).map_err(Box::new);
+                results.map(|results| assemble(&self.out, results))
+            }
         })
+    }
+
+    /// As [`Program::call`] for arguments that fit, of which the donated ones may be overwritten where nobody else has them.
+    pub fn call_donating<A: Tree, T: Tree>(&self, args: A) -> Called<T> {
+        let Run::Plain(executable) = &self.run else {
+            return self.call(&args).expect("the arguments fit");
+        };
+        let mut leaves = smallvec::SmallVec::<[Tensor; 16]>::new();
+        let fits = args.visit_leaves(&self.args, &mut |x| leaves.push(x.clone()));
+        debug_assert!(fits, "the arguments fit");
+        // Then the leaves are the only tensors that have the memory, unless the caller kept some.
+        drop(args);
+        executable.run_donating(&mut leaves, |results| assemble(&self.out, results))
+    }
+
+    /// As [`Program::call`], with the result in `out`, whose memory is written where nobody else has it and the structure is the
+    /// result's.
+    pub fn call_into<A: Tree, T: Tree>(&self, args: &A, out: &mut T) -> Option<Called<()>> {
+        let mut inputs = Inputs::new();
+        if !self.take(args, &mut inputs) {
+            return None;
+        }
+        let Run::Plain(executable) = &self.run else {
+            return Some(self.call(args)?.map(|result| *out = result));
+        };
+        {
+            let mut places = smallvec::SmallVec::<[&mut Tensor; 16]>::new();
+            let same = out.visit_leaves_mut(&self.out, &mut |x| places.push(x));
+            if same && places.len() == executable.results().len() {
+                return Some(executable.run_into(&mut inputs, &mut places));
+            }
+        }
+        Some(executable.run(&mut inputs, |results| *out = assemble(&self.out, results)))
     }
 
     /// What differs from the signature of `before`, first difference first.
@@ -64,87 +108,62 @@ impl Program {
         let differs = self.avals.iter().zip(&before.avals).enumerate().find(|(_, (a, b))| a != b);
         match differs {
             Some((i, (a, b))) => format!("leaf {i}: {a} in place of {b}"),
-            // Two threads have compiled the same program at once, or it had been dropped.
-            None => "the same signature again".to_owned(),
+            None => "the same signature again, which had been dropped".to_owned(),
         }
     }
 
-    /// Fills `inputs` with the elements of the leaves, if structure, dtypes and shapes are the program's and every leaf has
-    /// elements.
+    /// Fills `inputs` with the elements of the leaves, if structure, dtypes and shapes are the program's and every leaf has elements.
     fn take<'a, A: Tree>(&self, args: &'a A, inputs: &mut Inputs<'a>) -> bool {
+        self.each(args, |bytes| inputs.push(Input::Shared(bytes))) && inputs.len() == self.avals.len()
+    }
+
+    /// Calls `f` with the elements of each leaf, as long as they fit.
+    fn each<'a, A: Tree>(&self, args: &'a A, mut f: impl FnMut(&'a [u8])) -> bool {
         let mut avals = self.avals.iter();
         let mut same = true;
         let structure = args.visit_leaves(&self.args, &mut |x| match (x.as_array(), avals.next()) {
-            (Some(x), Some(a)) if x.dtype() == a.dtype && *x.shape() == a.shape => inputs.push(x.data().bytes()),
+            (Some(a), Some(aval)) if a.dtype() == aval.dtype && *a.shape() == aval.shape => f(a.data().bytes()),
             (Some(_) | None, Some(_) | None) => same = false,
         });
-        structure && same && inputs.len() == self.avals.len()
+        structure && same
     }
 }
 
-/// Programs, at most [`KEPT`]: of more, one goes that was not used since the last time that room was needed.
+/// Programs and why they were compiled.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
-    kept: ArcSwap<Vec<Kept>>,
-    /// Where the program of the last call is, probably.
-    last: AtomicUsize,
-    compilations: AtomicUsize,
-    /// Why, at most [`KEPT`].
+    pub programs: Programs<Signature, Program>,
+    /// Why, at most [`REASONS`].
     reasons: Mutex<VecDeque<String>>,
 }
 
-#[derive(Debug, Clone)]
-struct Kept {
-    program: Arc<Program>,
-    used: Arc<AtomicBool>,
-}
-
 impl Cache {
-    /// How many programs were kept so far.
-    pub fn compilations(&self) -> usize {
-        self.compilations.load(Ordering::Relaxed)
-    }
-
-    /// The result at `args`; `None` if there is no program for them.
-    pub fn call<A: Tree, T: Tree>(&self, args: &A) -> Option<Result<T, Error>> {
-        let kept = self.kept.load();
-        let last = self.last.load(Ordering::Relaxed);
-        if let Some(result) = kept.get(last).and_then(|k| k.program.call(args)) {
-            return Some(result);
-        }
-        kept.iter().enumerate().filter(|(i, _)| *i != last).find_map(|(i, k)| {
-            let result = k.program.call(args)?;
-            k.used.store(true, Ordering::Relaxed);
-            self.last.store(i, Ordering::Relaxed);
-            Some(result)
-        })
-    }
-
     /// Why programs were compiled after the first.
     pub fn recompilations(&self) -> Vec<String> {
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// Keeps a program for later calls.
-    pub fn keep(&self, program: Arc<Program>) {
-        if let Some(before) = self.kept.load().last() {
-            let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
-            if reasons.len() == KEPT {
-                reasons.pop_front();
-            }
-            reasons.push_back(program.difference(&before.program));
-        }
-        self.compilations.fetch_add(1, Ordering::Relaxed);
-        let new = Kept { program, used: Arc::new(AtomicBool::new(true)) };
-        self.kept.rcu(|kept| {
-            let mut kept = kept.as_ref().clone();
-            if kept.len() == KEPT {
-                let unused = kept.iter().position(|k| !k.used.swap(false, Ordering::Relaxed));
-                kept.remove(unused.unwrap_or(0));
-            }
-            kept.push(new.clone());
-            kept
-        });
-        self.last.store(self.kept.load().len() - 1, Ordering::Relaxed);
+    /// The program for arguments like `args`, which `compile` makes if it is not known.
+    pub fn program<A: Tree>(
+        &self,
+        signature: Signature,
+        args: &A,
+        compile: impl FnOnce() -> Result<Option<Program>, Error>,
+    ) -> Result<Option<Arc<Program>>, Error> {
+        self.programs.or_make(
+            signature,
+            |p| p.fits(args),
+            || {
+                let program = compile()?;
+                if let Some((new, before)) = program.as_ref().zip(self.programs.newest()) {
+                    let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+                    if reasons.len() == REASONS {
+                        reasons.pop_front();
+                    }
+                    reasons.push_back(new.difference(&before));
+                }
+                Ok(program)
+            },
+        )
     }
 }

@@ -5,14 +5,18 @@ use std::fmt::Display;
 use cotangent_core::Tensor;
 use cotangent_core::error::Error;
 use cotangent_core::ir::{Aval, Graph};
-use cotangent_jit::{Block, CallError, Compiled, Timed};
+use cotangent_jit::{Block, CallError, Compiled, Input, Output, Timed};
 use cotangent_loops::ir::LoopProgram;
 use smallvec::SmallVec;
 
 use crate::check::arguments_like;
 
+/// What a call gives, which is moved several times on its way to the caller: an error is many times as large as most results.
+pub(super) type Called<T> = Result<T, Box<Error>>;
 /// The elements of each argument.
-pub(super) type Inputs<'a> = SmallVec<[&'a [u8]; 16]>;
+pub(super) type Inputs<'a> = SmallVec<[Input<'a>; 8]>;
+/// A place for each result.
+type Outputs<'a> = SmallVec<[Output<'a>; 4]>;
 
 /// The compiled program of a graph. Many threads may call it at once.
 #[derive(Debug)]
@@ -49,22 +53,36 @@ impl Executable {
         Ok(Executable { name: name.to_owned(), params: Vec::new(), results, compiled })
     }
 
+    /// The same program, where results may stand in the memory of donated parameters of their aval.
+    pub(super) fn donating(self, donated: &[bool]) -> Self {
+        if !donated.contains(&true) {
+            return self;
+        }
+        let (params, results) = (&self.params, &self.results);
+        let compiled = self.compiled.donating(|p, k| donated[p] && params[p] == results[k]);
+        Executable { compiled, ..self }
+    }
+
     /// The results at the elements of the parameters.
-    pub(crate) fn call_bytes(&self, inputs: &[&[u8]]) -> Result<Vec<Tensor>, Error> {
-        self.run(inputs, |results| results.collect())
+    pub(crate) fn call_bytes(&self, inputs: &mut [Input]) -> Result<Vec<Tensor>, Error> {
+        self.run(inputs, |results| results.collect()).map_err(|e| *e)
     }
 
     /// The results at concrete tensors, of the parameters' avals.
     ///
     /// *Errors*: arguments of other avals or without values; data that an op cannot compute with.
     pub fn call(&self, args: &[Tensor]) -> Result<Vec<Tensor>, Error> {
-        self.call_bytes(&self.inputs(args)?)
+        self.call_bytes(&mut self.inputs(args)?)
     }
 
     /// As [`Executable::call`], with the time of each step.
     pub fn call_timed(&self, args: &[Tensor]) -> Result<(Vec<Tensor>, Vec<Timed>), Error> {
-        let (blocks, times) = self.compiled.call_timed(&self.inputs(args)?).map_err(|e| self.called(e))?;
-        Ok((self.tensors(blocks).collect(), times))
+        arguments_like("compiled", args, &self.params)?;
+        let bytes: Option<Vec<&[u8]>> = args.iter().map(|x| Some(x.as_array()?.data().bytes())).collect();
+        let bytes = bytes.ok_or_else(|| self.without_values())?;
+        let (blocks, times) = self.compiled.call_timed(&bytes).map_err(|e| *self.called(e))?;
+        let tensors = self.results.iter().zip(blocks).map(|(aval, block)| tensor(aval, block));
+        Ok((tensors.collect(), times))
     }
 
     /// The loops that were compiled.
@@ -89,8 +107,27 @@ impl Executable {
 
     fn inputs<'a>(&self, args: &'a [Tensor]) -> Result<Inputs<'a>, Error> {
         arguments_like("compiled", args, &self.params)?;
-        let inputs: Option<Inputs> = args.iter().map(|x| Some(x.as_array()?.data().bytes())).collect();
-        inputs.ok_or_else(|| failed(&self.name, "expected tensors with values"))
+        let inputs: Option<Inputs> = args.iter().map(|x| Some(Input::Shared(x.as_array()?.data().bytes()))).collect();
+        inputs.ok_or_else(|| self.without_values())
+    }
+
+    fn without_values(&self) -> Error {
+        failed(&self.name, "expected tensors with values")
+    }
+
+    /// Checks that tensors have elements.
+    pub(super) fn check_values(&self, args: &[Tensor]) -> Result<(), Error> {
+        if args.iter().all(|x| x.as_array().is_some()) { Ok(()) } else { Err(self.without_values()) }
+    }
+
+    /// The avals of the parameters.
+    pub(super) fn params(&self) -> &[Aval] {
+        &self.params
+    }
+
+    /// The avals of the results.
+    pub(super) fn results(&self) -> &[Aval] {
+        &self.results
     }
 
     /// What `take` makes of the results at `inputs`.
@@ -98,29 +135,101 @@ impl Executable {
     /// *Errors*: as [`Executable::call`].
     pub(super) fn run<T>(
         &self,
-        inputs: &[&[u8]],
+        inputs: &mut [Input],
         take: impl FnOnce(&mut dyn Iterator<Item = Tensor>) -> T,
-    ) -> Result<T, Error> {
-        let blocks = self.compiled.call(inputs).map_err(|e| self.called(e))?;
-        Ok(take(&mut self.tensors(blocks)))
+    ) -> Called<T> {
+        let mut outputs: Outputs = self.results.iter().map(|_| Output::Made(None)).collect();
+        self.compiled.call_at(inputs, &mut outputs).map_err(|e| self.called(e))?;
+        // In place: a list of outputs is large to move.
+        Ok(take(&mut self.results.iter().zip(&mut outputs).map(|(aval, output)| made(aval, output))))
     }
 
-    fn called(&self, e: CallError) -> Error {
-        match e {
+    /// As [`Executable::run`] at tensors of the parameters' avals; the memory of a donated one becomes that of a result where no other
+    /// tensor has it.
+    pub(super) fn run_donating<T>(
+        &self,
+        args: &mut [Tensor],
+        take: impl FnOnce(&mut dyn Iterator<Item = Tensor>) -> T,
+    ) -> Called<T> {
+        let reused = |k: usize| self.compiled.reused(k);
+        let wanted = |p: usize| (0..self.results.len()).any(|k| reused(k) == Some(p));
+        let mut inputs = Inputs::new();
+        for (p, x) in args.iter_mut().enumerate() {
+            let alone = wanted(p) && x.bytes_mut().is_some();
+            inputs.push(if alone {
+                Input::Donated(x.bytes_mut().unwrap_or_default())
+            } else {
+                Input::Shared(x.as_array().map_or(&[][..], |a| a.data().bytes()))
+            });
+        }
+        let donated = |p: usize, inputs: &[Input]| matches!(inputs[p], Input::Donated(_));
+        let mut outputs: Outputs = (0..self.results.len())
+            .map(|k| match reused(k).filter(|p| donated(*p, &inputs)) {
+                Some(_) => Output::InPlace,
+                None => Output::Made(None),
+            })
+            .collect();
+        self.compiled.call_at(&mut inputs, &mut outputs).map_err(|e| self.called(e))?;
+        drop(inputs);
+        let mut results = self.results.iter().zip(&mut outputs).enumerate().map(|(k, (aval, output))| match output {
+            Output::InPlace => args[reused(k).expect("a result in place has a donated argument")].clone(),
+            Output::Made(_) | Output::Given(_) => made(aval, output),
+        });
+        Ok(take(&mut results))
+    }
+
+    /// As [`Executable::run`], with a tensor for each result to put it in: in its memory where it has the result's aval and no other tensor
+    /// has it.
+    pub(super) fn run_into(&self, inputs: &mut [Input], places: &mut [&mut Tensor]) -> Called<()> {
+        let mut outputs = Outputs::new();
+        for (aval, x) in self.results.iter().zip(places.iter_mut()) {
+            let same = x.dtype() == aval.dtype && *x.shape() == aval.shape;
+            outputs.push(match x.bytes_mut().filter(|_| same) {
+                Some(bytes) => Output::Given(bytes),
+                None => Output::Made(None),
+            });
+        }
+        self.compiled.call_at(inputs, &mut outputs).map_err(|e| self.called(e))?;
+        let made: SmallVec<[Option<Block>; 4]> = outputs
+            .into_iter()
+            .map(|output| match output {
+                Output::Made(block) => block,
+                Output::Given(_) | Output::InPlace => None,
+            })
+            .collect();
+        for ((aval, x), block) in self.results.iter().zip(places).zip(made) {
+            if let Some(block) = block {
+                **x = tensor(aval, block);
+            }
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn called(&self, e: CallError) -> Box<Error> {
+        Box::new(match e {
             CallError::Data { loc, op, source } => Error::Eval { op, loc, source },
             CallError::Arity { .. }
             | CallError::Length { .. }
             | CallError::Alignment { .. }
+            | CallError::Results { .. }
+            | CallError::Output { .. }
             | CallError::Panic { .. } => failed(&self.name, e),
-        }
-    }
-
-    fn tensors(&self, blocks: Vec<Block>) -> impl Iterator<Item = Tensor> {
-        self.results.iter().zip(blocks).map(|(aval, block)| {
-            let array = cotangent_jit::array(aval, block).expect("P1: a result's block has the bytes of its aval");
-            Tensor::from_array(array)
         })
     }
+}
+
+/// The tensor of a result that was made.
+fn made(aval: &Aval, output: &mut Output) -> Tensor {
+    match output {
+        Output::Made(block) => tensor(aval, block.take().expect("a call makes what it is asked for")),
+        Output::Given(_) | Output::InPlace => unreachable!("the result was to be made"),
+    }
+}
+
+/// The tensor of a result.
+fn tensor(aval: &Aval, block: Block) -> Tensor {
+    Tensor::from_array(cotangent_jit::array(aval, block).expect("P1: a result's block has the bytes of its aval"))
 }
 
 /// The error of a function that could not be compiled or run.

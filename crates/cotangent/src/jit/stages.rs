@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::marker::PhantomData;
 
-use cotangent_core::error::{Error, TransformError};
+use cotangent_core::error::Error;
 use cotangent_core::ir::{Graph, Loc, TreeSpec};
 use cotangent_core::tensor::trace::Level;
 use cotangent_loops::cost::{Cost, costs};
@@ -13,6 +13,7 @@ use super::Jit;
 use super::executable::{Executable, failed};
 use super::profile::Profile;
 use crate::capture::capture;
+use crate::check::leaves_like;
 use crate::function::{Arguments, Function};
 use crate::tree::{Tree, assemble, checked_leaves};
 
@@ -41,10 +42,11 @@ impl<F> Jit<F> {
     {
         let (_, spec) = checked_leaves(&args)?;
         let captured = capture("jit", Level::Capture, &self.f, &args)?.closed("jit")?;
+        let donated = self.donated_leaves(&spec)?;
         let name = captured.graph.name().to_owned();
         let graph = cotangent_loops::lower::prepared(&captured.graph).map_err(|e| failed(&name, e))?;
         let (loops, nodes) = cotangent_loops::lower::explained(&graph).map_err(|e| failed(&name, e))?;
-        Ok(Lowered { graph, loops, nodes, args: spec, out: captured.out_spec, of: PhantomData })
+        Ok(Lowered { graph, loops, nodes, args: spec, donated, out: captured.out_spec, of: PhantomData })
     }
 }
 
@@ -56,6 +58,8 @@ pub struct Lowered<Args, Out> {
     /// What went into each step.
     nodes: Vec<Vec<(&'static str, Loc)>>,
     args: TreeSpec,
+    /// Which leaves of the arguments are donated.
+    donated: Vec<bool>,
     out: TreeSpec,
     of: PhantomData<fn(Args) -> Out>,
 }
@@ -90,7 +94,7 @@ impl<Args: Arguments, Out: Tree> Lowered<Args, Out> {
     ///
     /// *Errors*: [`Error::Compile`].
     pub fn compile(self) -> Result<Compiled<Args, Out>, Error> {
-        let executable = Executable::of(&self.graph, &self.loops)?;
+        let executable = Executable::of(&self.graph, &self.loops)?.donating(&self.donated);
         Ok(Compiled { args: self.args, out: self.out, executable, nodes: self.nodes, of: PhantomData })
     }
 }
@@ -110,8 +114,9 @@ impl<Args: Arguments, Out: Tree> Compiled<Args, Out> {
     ///
     /// *Errors*: arguments of another signature; data that an op cannot compute with.
     pub fn call(&self, args: Args) -> Result<Out, Error> {
-        let leaves = self.leaves(&args)?;
-        Ok(assemble(&self.out, self.executable.call(&leaves)?))
+        let mut leaves = self.leaves(&args)?;
+        drop(args);
+        self.executable.run_donating(&mut leaves, |results| assemble(&self.out, results)).map_err(|e| *e)
     }
 
     /// As [`Compiled::call`], with the time that each kernel took.
@@ -146,12 +151,9 @@ impl<Args: Arguments, Out: Tree> Compiled<Args, Out> {
     }
 
     fn leaves(&self, args: &Args) -> Result<Vec<cotangent_core::Tensor>, Error> {
-        let (leaves, spec) = checked_leaves(args)?;
-        if spec != self.args {
-            let (expected, found) = (self.args.to_string(), spec.to_string());
-            let what = "structure of arguments";
-            return Err(TransformError::Unlike { transform: "compiled", what, index: 0, expected, found }.into());
-        }
+        let trees = ("arguments", "parameters");
+        let leaves = leaves_like("compiled", trees, "argument", args, &self.args, self.executable.params())?;
+        self.executable.check_values(&leaves)?;
         Ok(leaves)
     }
 }

@@ -5,6 +5,8 @@ use cotangent_core::array::Array;
 use cotangent_core::error::{Error, NonFinite};
 use cotangent_core::ir::{Aval, Graph, Loc, Value};
 
+use cotangent_jit::Input;
+
 use super::executable::{Executable, failed};
 
 /// What a compiled program stops at.
@@ -48,9 +50,9 @@ impl Trapped {
     /// The results at `args`.
     ///
     /// *Errors*: [`Error::NonFinite`] for the first value in the order of computation; an argument counts as the first.
-    pub fn call(&self, avals: &[Aval], inputs: &[&[u8]]) -> Result<Vec<Tensor>, Error> {
-        for (i, (aval, bytes)) in avals.iter().zip(inputs).enumerate() {
-            if let Some(x) = Array::from_le_bytes(aval, bytes) {
+    pub fn call(&self, avals: &[Aval], inputs: &mut [Input]) -> Result<Vec<Tensor>, Error> {
+        for (i, (aval, input)) in avals.iter().zip(inputs.iter()).enumerate() {
+            if let Some(x) = Array::from_le_bytes(aval, input.bytes()) {
                 self.check(&x, || (format!("argument {i}"), Loc::default()))?;
             }
         }

@@ -44,6 +44,43 @@ pub fn functional_call<M: Module + Clone, R>(
     Ok((result, module.buffers()))
 }
 
+/// As [`functional_call`], but a tied tensor is replaced only under the names that `state` gives: PyTorch's `tie_weights=False`.
+///
+/// ```
+/// use cotangent::nn::{Layer, Linear, Module, State, functional_call_untied};
+/// use cotangent::prelude::*;
+/// use cotangent::random::Keys;
+///
+/// #[derive(Clone, Module)]
+/// #[module(tied("out.weight" = "input.weight"))]
+/// struct Net {
+///     input: Linear,
+///     out: Linear,
+/// }
+///
+/// # fn main() -> Result<(), Error> {
+/// let keys = &mut Keys::new(0);
+/// let input = Linear::new(2, 2, keys).without_bias();
+/// let net = Net { out: input.clone(), input };
+/// let state = State::from_iter([("out.weight", eye(2))]);
+/// let x = Tensor::from([1.0f32, 2.0]);
+/// let (y, _) = functional_call_untied(&net, &state, |net| net.out.forward(&net.input.forward(&x)))?;
+/// assert_eq!(y.to_vec::<f32>()?, net.input.forward(&x).to_vec::<f32>()?);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// *Errors*: as [`Module::with_untied`].
+pub fn functional_call_untied<M: Module + Clone, R>(
+    module: &M,
+    state: &State,
+    f: impl FnOnce(&mut M) -> R,
+) -> Result<(R, State), StateError> {
+    let mut module = module.with_untied(state)?;
+    let result = f(&mut module);
+    Ok((result, module.buffers()))
+}
+
 /// A module as a function of its parameters, and the parameters.
 ///
 /// ```

@@ -6,10 +6,10 @@
 //!
 //! | | |
 //! |---|---|
-//! | layers | [`Linear`], [`Bilinear`], [`Embedding`], [`Identity`], [`Flatten`], [`Sequential`] |
+//! | layers | [`Linear`], [`Bilinear`], [`Embedding`], [`EmbeddingBag`], [`Identity`], [`Flatten`], [`Sequential`] |
 //! | convolutions | [`Conv1d`], [`Conv2d`], [`Conv3d`], [`ConvTranspose1d`], [`ConvTranspose2d`], [`ConvTranspose3d`] |
 //! | norms | [`BatchNorm1d`], [`BatchNorm2d`], [`BatchNorm3d`], [`LayerNorm`], [`RmsNorm`], [`GroupNorm`], [`InstanceNorm1d`], [`InstanceNorm2d`], [`InstanceNorm3d`] |
-//! | attention | [`MultiheadAttention`], [`TransformerEncoderLayer`], [`TransformerDecoderLayer`] |
+//! | attention | [`MultiheadAttention`], [`TransformerEncoderLayer`], [`TransformerEncoder`], [`TransformerDecoderLayer`], [`TransformerDecoder`] |
 //! | recurrence | [`Rnn`], [`Gru`], [`Lstm`] |
 //! | dropout | [`Dropout`], [`Dropout1d`], [`Dropout2d`] |
 //! | pooling | [`MaxPool2d`], [`AvgPool2d`], [`AdaptiveAvgPool2d`], and those of other ranks |
@@ -30,7 +30,6 @@ pub mod init;
 
 mod activation;
 mod attention;
-mod batch_norm;
 mod conv;
 mod dropout;
 mod embedding;
@@ -46,28 +45,35 @@ mod pool;
 mod print;
 mod python;
 mod recurrent;
+mod running_norm;
 mod sequential;
 mod transformer;
 
 pub use activation::*;
-pub use attention::{Masks, MultiheadAttention, NonDynamicallyQuantizableLinear};
-pub use batch_norm::{BatchNorm1d, BatchNorm2d, BatchNorm3d, batch_norm_without_running_stats};
-pub use conv::{Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d};
+pub use attention::{AttentionWeights, InProjection, Masks, MultiheadAttention, NonDynamicallyQuantizableLinear};
+pub use conv::{Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, PaddingMode};
 pub use cotangent_derive::Module;
 pub use dropout::{Dropout, Dropout1d, Dropout2d};
-pub use embedding::Embedding;
+pub use embedding::{Embedding, EmbeddingBag};
 pub use error::{Mismatch, StateError};
 pub use functional::{
-    Functional, FunctionalWithBuffers, combine_state_for_ensemble, functional_call, make_functional,
-    make_functional_with_buffers, stack_module_state,
+    Functional, FunctionalWithBuffers, combine_state_for_ensemble, functional_call, functional_call_untied,
+    make_functional, make_functional_with_buffers, stack_module_state,
 };
 pub use linear::{Bilinear, Flatten, Identity, Linear};
 pub use module::{Buffer, Member, Module, Part, PartMut};
 pub use named::{Named, State};
-pub use norm::{GroupNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, LayerNorm, RmsNorm};
+pub use norm::{GroupNorm, LayerNorm, RmsNorm};
 pub use pass::{Forward, Layer, Pass};
 pub use pool::*;
 pub use print::print;
 pub use recurrent::{Gru, Lstm, Nonlinearity, RecurrentOptions, Rnn};
+pub use running_norm::{
+    BatchNorm1d, BatchNorm2d, BatchNorm3d, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d,
+    batch_norm_without_running_stats,
+};
 pub use sequential::{Sequential, Step};
-pub use transformer::{FeedForward, NormPlace, TransformerDecoderLayer, TransformerEncoderLayer, TransformerOptions};
+pub use transformer::{
+    FeedForward, NormPlace, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer,
+    TransformerOptions,
+};

@@ -131,6 +131,18 @@ pub trait Module: Any {
         Ok(out)
     }
 
+    /// As [`Module::with`], but a tied tensor is one tensor under each of its names: a name that is given is replaced alone.
+    ///
+    /// *Errors*: [`StateError::Names`] as [`Module::with`].
+    fn with_untied(&self, state: &State) -> Result<Self, StateError>
+    where
+        Self: Sized + Clone,
+    {
+        let mut out = self.clone();
+        fill(&mut out, state, Strictness::Untied, Keep::Given)?;
+        Ok(out)
+    }
+
     /// As [`Module::with`], and each name has to be given; of tied ones, one.
     ///
     /// *Errors*: as [`Module::with`]; missing names.
@@ -288,6 +300,8 @@ pub(crate) enum Kind {
 enum Strictness {
     /// Any.
     Partial,
+    /// Any; tied ones are names as others.
+    Untied,
     /// All; of tied ones, one.
     Whole,
     /// All; of tied ones, any number, as files have them.
@@ -360,7 +374,9 @@ pub(crate) fn state(module: &dyn Module, kind: Kind) -> State {
 /// Puts the tensors of `state` in the places of their names, or changes nothing and reports all that does not fit.
 fn fill(module: &mut dyn Module, state: &State, strictness: Strictness, keep: Keep) -> Result<(), StateError> {
     let mut ties = HashMap::new();
-    all_ties(module, "", &mut ties);
+    if strictness != Strictness::Untied {
+        all_ties(module, "", &mut ties);
+    }
     let original = |name: &str| ties.get(name).cloned().unwrap_or_else(|| name.to_owned());
     let mut given: HashMap<String, &Tensor> = HashMap::new();
     for (name, x) in state.iter() {
@@ -383,8 +399,9 @@ fn fill(module: &mut dyn Module, state: &State, strictness: Strictness, keep: Ke
         known.insert(name);
     });
     let unexpected: Vec<String> = state.names().filter(|n| !known.contains(*n)).map(str::to_owned).collect();
-    if strictness == Strictness::Partial {
-        missing.clear();
+    match strictness {
+        Strictness::Partial | Strictness::Untied => missing.clear(),
+        Strictness::Whole | Strictness::File => {}
     }
     if !(missing.is_empty() && unexpected.is_empty() && shapes.is_empty()) {
         return Err(StateError::Names { module: module.class_name(), missing, unexpected, shapes });

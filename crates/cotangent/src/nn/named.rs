@@ -127,6 +127,14 @@ impl<A: Tree> Tree for Named<A> {
         items.len() == self.items.len() && self.items.iter().zip(items).all(same)
     }
 
+    fn visit_leaves_mut<'a>(&'a mut self, spec: &TreeSpec, visit: &mut impl FnMut(&'a mut Tensor)) -> bool {
+        let TreeSpec::Dict(items) = spec else { return false };
+        let same = |((k, a), (name, s)): ((&String, &'a mut A), &(String, TreeSpec))| {
+            k == name && a.visit_leaves_mut(s, visit)
+        };
+        items.len() == self.items.len() && self.items.iter_mut().zip(items).all(same)
+    }
+
     fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
         let TreeSpec::Dict(items) = spec else { return None };
         let items = items.iter().map(|(k, s)| Some((k.clone(), A::from_leaves(s, leaves)?)));

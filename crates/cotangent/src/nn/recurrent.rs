@@ -1,15 +1,15 @@
 //! Recurrent layers, unrolled over the steps of their input.
 
-use std::fmt;
-
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
 use cotangent_core::error::InferError;
+use cotangent_core::ir::Aval;
 use cotangent_core::tensor::reject;
 
+use super::Module;
 use super::dropout::Dropout;
 use super::init;
-use super::module::{Module, Part, PartMut};
+use super::module::{Part, PartMut};
 use super::pass::Pass;
 use super::python::float;
 use crate::random::Keys;
@@ -54,6 +54,8 @@ struct Cell {
     weight_ih: Tensor,
     weight_hh: Tensor,
     biases: Option<[Tensor; 2]>,
+    /// `[proj_size, hidden_size]`.
+    weight_hr: Option<Tensor>,
 }
 
 /// What all recurrent layers share: parameters under PyTorch's names, layers, directions.
@@ -61,6 +63,8 @@ struct Cell {
 struct Stack {
     cells: Vec<Cell>,
     options: RecurrentOptions,
+    /// The size of an output, if it is projected.
+    proj_size: Option<usize>,
 }
 
 /// What happens at one step: from the input's part `[n, gates · h]` and the states `[n, h]` to new states, of which
@@ -70,20 +74,27 @@ type Step<'a> = &'a dyn Fn(&Tensor, &[Tensor], &Cell) -> Vec<Tensor>;
 impl Stack {
     /// Parameters uniform in ±1/√hidden_size.
     #[track_caller]
-    fn new(options: RecurrentOptions, gates: usize, keys: &mut Keys) -> Self {
+    fn new(options: RecurrentOptions, gates: usize, proj_size: Option<usize>, keys: &mut Keys) -> Self {
         let (h, k) = (options.hidden_size, init::bound(options.hidden_size));
+        let out = proj_size.unwrap_or(h);
         let directions = 1 + usize::from(options.bidirectional);
         let mut cells = Vec::new();
         for layer in 0..options.num_layers {
             for _ in 0..directions {
-                let input = if layer == 0 { options.input_size } else { directions * h };
+                let input = if layer == 0 { options.input_size } else { directions * out };
                 let mut draw = |shape: Vec<usize>| init::uniform(shape, -k, k, keys);
-                let (weight_ih, weight_hh) = (draw(vec![gates * h, input]), draw(vec![gates * h, h]));
+                let (weight_ih, weight_hh) = (draw(vec![gates * h, input]), draw(vec![gates * h, out]));
                 let biases = options.bias.then(|| [draw(vec![gates * h]), draw(vec![gates * h])]);
-                cells.push(Cell { weight_ih, weight_hh, biases });
+                let weight_hr = proj_size.map(|p| draw(vec![p, h]));
+                cells.push(Cell { weight_ih, weight_hh, biases, weight_hr });
             }
         }
-        Stack { cells, options }
+        Stack { cells, options, proj_size }
+    }
+
+    /// The size of an output, which is the first state.
+    fn output_size(&self) -> usize {
+        self.proj_size.unwrap_or(self.options.hidden_size)
     }
 
     fn directions(&self) -> usize {
@@ -94,54 +105,6 @@ impl Stack {
     fn suffix(&self, cell: usize) -> String {
         let (layer, reverse) = (cell / self.directions(), cell % self.directions() == 1);
         format!("l{layer}{}", if reverse { "_reverse" } else { "" })
-    }
-
-    fn members(&self) -> Vec<(String, Part<'_>)> {
-        let mut out = Vec::new();
-        for (i, c) in self.cells.iter().enumerate() {
-            let suffix = self.suffix(i);
-            out.push((format!("weight_ih_{suffix}"), Part::Parameter(&c.weight_ih)));
-            out.push((format!("weight_hh_{suffix}"), Part::Parameter(&c.weight_hh)));
-            if let Some([ih, hh]) = &c.biases {
-                out.push((format!("bias_ih_{suffix}"), Part::Parameter(ih)));
-                out.push((format!("bias_hh_{suffix}"), Part::Parameter(hh)));
-            }
-        }
-        out
-    }
-
-    fn members_mut(&mut self) -> Vec<(String, PartMut<'_>)> {
-        let suffixes: Vec<String> = (0..self.cells.len()).map(|i| self.suffix(i)).collect();
-        let mut out = Vec::new();
-        for (suffix, c) in suffixes.iter().zip(&mut self.cells) {
-            out.push((format!("weight_ih_{suffix}"), PartMut::Parameter(&mut c.weight_ih)));
-            out.push((format!("weight_hh_{suffix}"), PartMut::Parameter(&mut c.weight_hh)));
-            if let Some([ih, hh]) = &mut c.biases {
-                out.push((format!("bias_ih_{suffix}"), PartMut::Parameter(ih)));
-                out.push((format!("bias_hh_{suffix}"), PartMut::Parameter(hh)));
-            }
-        }
-        out
-    }
-
-    fn extra_repr(&self) -> String {
-        let o = &self.options;
-        let mut out = format!("{}, {}", o.input_size, o.hidden_size);
-        if o.num_layers != 1 {
-            out += &format!(", num_layers={}", o.num_layers);
-        }
-        for (given, text) in [(!o.bias, "bias=False"), (o.batch_first, "batch_first=True")] {
-            if given {
-                out += &format!(", {text}");
-            }
-        }
-        if o.dropout != 0.0 {
-            out += &format!(", dropout={}", float(o.dropout));
-        }
-        if o.bidirectional {
-            out += ", bidirectional=True";
-        }
-        out
     }
 
     /// The outputs of the last layer, and the last states of all layers, each stacked `[layers · directions, n, h]`.
@@ -165,13 +128,14 @@ impl Stack {
             (false, false) => x.clone(),
         };
         let n = x.size(1);
-        let aval = cotangent_core::ir::Aval::new(x.dtype(), [self.cells.len(), n, o.hidden_size]);
+        let zeros = |i: usize| x.full_of(&Aval::new(x.dtype(), [self.cells.len(), n, self.state_size(i)]), 0.0);
         let first: Vec<Tensor> = states
             .iter()
-            .map(|s| match s {
+            .enumerate()
+            .map(|(i, s)| match s {
                 Some(s) if unbatched => s.unsqueeze(1),
                 Some(s) => (*s).clone(),
-                None => x.full_of(&aval, 0.0),
+                None => zeros(i),
             })
             .collect();
         let mut last: Vec<Vec<Tensor>> = vec![Vec::new(); states.len()];
@@ -227,14 +191,87 @@ impl Stack {
             let e = InferError::Operand { label: "recurrent_c1", expected, found: x.aval() };
             return Some(reject(op, &[x], e, None));
         }
-        let mut shape = vec![self.cells.len(), o.hidden_size];
-        if x.rank() == 3 {
-            shape.insert(1, x.size(if o.batch_first { 0 } else { 1 }));
-        }
-        let wrong = given[1..].iter().find(|s| s.shape().sizes().as_slice() != shape.as_slice())?;
+        let shape = |i: usize| {
+            let mut shape = vec![self.cells.len(), self.state_size(i)];
+            if x.rank() == 3 {
+                shape.insert(1, x.size(if o.batch_first { 0 } else { 1 }));
+            }
+            shape
+        };
+        let given = states.iter().enumerate().filter_map(|(i, s)| Some((shape(i), (*s)?)));
+        let (shape, wrong) = given.into_iter().find(|(shape, s)| s.shape().sizes().as_slice() != shape.as_slice())?;
         let expected = format!("a state of shape {shape:?}");
         let e = InferError::Operand { label: "recurrent_c2", expected, found: wrong.aval() };
         Some(reject(op, &[wrong], e, None))
+    }
+
+    /// The size of state `i`: the first is the output.
+    fn state_size(&self, i: usize) -> usize {
+        if i == 0 { self.output_size() } else { self.options.hidden_size }
+    }
+}
+
+/// The parameters under PyTorch's names; a part of each recurrent layer.
+impl Module for Stack {
+    fn class_name(&self) -> String {
+        "Stack".to_owned()
+    }
+
+    fn members(&self) -> Vec<(String, Part<'_>)> {
+        let mut out = Vec::new();
+        for (i, c) in self.cells.iter().enumerate() {
+            let suffix = self.suffix(i);
+            out.push((format!("weight_ih_{suffix}"), Part::Parameter(&c.weight_ih)));
+            out.push((format!("weight_hh_{suffix}"), Part::Parameter(&c.weight_hh)));
+            if let Some([ih, hh]) = &c.biases {
+                out.push((format!("bias_ih_{suffix}"), Part::Parameter(ih)));
+                out.push((format!("bias_hh_{suffix}"), Part::Parameter(hh)));
+            }
+            if let Some(w) = &c.weight_hr {
+                out.push((format!("weight_hr_{suffix}"), Part::Parameter(w)));
+            }
+        }
+        out
+    }
+
+    fn members_mut(&mut self) -> Vec<(String, PartMut<'_>)> {
+        let suffixes: Vec<String> = (0..self.cells.len()).map(|i| self.suffix(i)).collect();
+        let mut out = Vec::new();
+        for (suffix, c) in suffixes.iter().zip(&mut self.cells) {
+            out.push((format!("weight_ih_{suffix}"), PartMut::Parameter(&mut c.weight_ih)));
+            out.push((format!("weight_hh_{suffix}"), PartMut::Parameter(&mut c.weight_hh)));
+            if let Some([ih, hh]) = &mut c.biases {
+                out.push((format!("bias_ih_{suffix}"), PartMut::Parameter(ih)));
+                out.push((format!("bias_hh_{suffix}"), PartMut::Parameter(hh)));
+            }
+            if let Some(w) = &mut c.weight_hr {
+                out.push((format!("weight_hr_{suffix}"), PartMut::Parameter(w)));
+            }
+        }
+        out
+    }
+
+    fn extra_repr(&self) -> String {
+        let o = &self.options;
+        let mut out = format!("{}, {}", o.input_size, o.hidden_size);
+        if let Some(p) = self.proj_size {
+            out += &format!(", proj_size={p}");
+        }
+        if o.num_layers != 1 {
+            out += &format!(", num_layers={}", o.num_layers);
+        }
+        for (given, text) in [(!o.bias, "bias=False"), (o.batch_first, "batch_first=True")] {
+            if given {
+                out += &format!(", {text}");
+            }
+        }
+        if o.dropout != 0.0 {
+            out += &format!(", dropout={}", float(o.dropout));
+        }
+        if o.bidirectional {
+            out += ", bidirectional=True";
+        }
+        out
     }
 }
 
@@ -262,41 +299,30 @@ macro_rules! recurrent {
         /// `[layers · directions, n, hidden_size]`, or without `n`. Parameters start uniform in ±1/√hidden_size.
         ///
         /// *Errors*: `recurrent_c1` another input, or no steps; `recurrent_c2` another state.
-        #[derive(Clone, Debug)]
+        #[derive(Clone, Debug, Module)]
+        #[module(extra_repr, class_name)]
         pub struct $name {
+            #[module(flatten)]
             stack: Stack,
-            $($field: $t,)?
+            $(
+                #[module(config)]
+                $field: $t,
+            )?
         }
 
         impl $name {
             /// A new layer.
             #[track_caller]
             pub fn new(options: RecurrentOptions, keys: &mut Keys) -> Self {
-                $name { stack: Stack::new(options, $gates, keys), $($field: Default::default())? }
-            }
-        }
-
-        impl Module for $name {
-            fn class_name(&self) -> String {
-                $python.to_owned()
+                $name { stack: Stack::new(options, $gates, None, keys), $($field: Default::default())? }
             }
 
-            fn members(&self) -> Vec<(String, Part<'_>)> {
-                self.stack.members()
-            }
-
-            fn members_mut(&mut self) -> Vec<(String, PartMut<'_>)> {
-                self.stack.members_mut()
+            fn class_name(&self) -> &'static str {
+                $python
             }
 
             fn extra_repr(&self) -> String {
                 self.stack.extra_repr()
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                super::print::print(self, f)
             }
         }
     };
@@ -352,6 +378,13 @@ impl Gru {
 }
 
 impl Lstm {
+    /// A new layer whose outputs are projected to `proj_size` numbers: the states are then `h`
+    /// `[layers · directions, n, proj_size]` and `c` `[layers · directions, n, hidden_size]`.
+    #[track_caller]
+    pub fn with_projection(options: RecurrentOptions, proj_size: usize, keys: &mut Keys) -> Self {
+        Lstm { stack: Stack::new(options, 4, Some(proj_size), keys) }
+    }
+
     /// The outputs and the last states `(h, c)`; the first states are zero unless given.
     #[track_caller]
     pub fn forward(&self, x: &Tensor, hc: Option<(&Tensor, &Tensor)>, pass: &mut Pass) -> (Tensor, (Tensor, Tensor)) {
@@ -359,7 +392,8 @@ impl Lstm {
             let gates = (input + recur(&states[0], cell)).chunk(4, -1);
             let (i, f, o) = (gates[0].sigmoid(), gates[1].sigmoid(), gates[3].sigmoid());
             let c = f * &states[1] + i * gates[2].tanh();
-            vec![o * c.tanh(), c]
+            let h = o * c.tanh();
+            vec![cell.weight_hr.as_ref().map_or(h.clone(), |w| h.linear(w, None)), c]
         };
         let (y, mut last) = self.stack.run("lstm", x, &[hc.map(|s| s.0), hc.map(|s| s.1)], pass, &step);
         let c = last.remove(1);

@@ -58,6 +58,10 @@ pub struct TransformerOptions {
     pub norms: NormPlace,
     /// Inputs are `[n, l, e]` instead of `[l, n, e]`.
     pub batch_first: bool,
+    /// What the norms add to variances.
+    pub layer_norm_eps: f64,
+    /// Whether linear layers, norms and attentions have biases.
+    pub bias: bool,
 }
 
 impl TransformerOptions {
@@ -71,13 +75,28 @@ impl TransformerOptions {
             activation: FeedForward::Relu,
             norms: NormPlace::After,
             batch_first: false,
+            layer_norm_eps: 1e-5,
+            bias: true,
         }
     }
 
     #[track_caller]
     fn attention(&self, keys: &mut Keys) -> MultiheadAttention {
         let layer = MultiheadAttention::new(self.d_model, self.nhead, keys).with_dropout(self.dropout);
-        if self.batch_first { layer.batch_first() } else { layer }
+        let layer = if self.batch_first { layer.batch_first() } else { layer };
+        if self.bias { layer } else { layer.without_bias() }
+    }
+
+    #[track_caller]
+    fn linear(&self, inputs: usize, outputs: usize, keys: &mut Keys) -> Linear {
+        let layer = Linear::new(inputs, outputs, keys);
+        if self.bias { layer } else { layer.without_bias() }
+    }
+
+    #[track_caller]
+    fn norm(&self) -> LayerNorm {
+        let layer = LayerNorm { eps: self.layer_norm_eps, ..LayerNorm::new(self.d_model) };
+        if self.bias { layer } else { layer.without_bias() }
     }
 }
 
@@ -115,11 +134,11 @@ impl TransformerEncoderLayer {
         let (d, hidden, drop) = (options.d_model, options.dim_feedforward, Dropout::new(options.dropout));
         TransformerEncoderLayer {
             self_attn: options.attention(keys),
-            linear1: Linear::new(d, hidden, keys),
+            linear1: options.linear(d, hidden, keys),
             dropout: drop.clone(),
-            linear2: Linear::new(hidden, d, keys),
-            norm1: LayerNorm::new(d),
-            norm2: LayerNorm::new(d),
+            linear2: options.linear(hidden, d, keys),
+            norm1: options.norm(),
+            norm2: options.norm(),
             dropout1: drop.clone(),
             dropout2: drop,
             activation: options.activation,
@@ -203,12 +222,12 @@ impl TransformerDecoderLayer {
         TransformerDecoderLayer {
             self_attn: options.attention(keys),
             multihead_attn: options.attention(keys),
-            linear1: Linear::new(d, hidden, keys),
+            linear1: options.linear(d, hidden, keys),
             dropout: drop.clone(),
-            linear2: Linear::new(hidden, d, keys),
-            norm1: LayerNorm::new(d),
-            norm2: LayerNorm::new(d),
-            norm3: LayerNorm::new(d),
+            linear2: options.linear(hidden, d, keys),
+            norm1: options.norm(),
+            norm2: options.norm(),
+            norm3: options.norm(),
             dropout1: drop.clone(),
             dropout2: drop.clone(),
             dropout3: drop,
@@ -250,5 +269,76 @@ impl TransformerDecoderLayer {
     fn feed(&self, x: &Tensor, pass: &mut Pass) -> Tensor {
         let y = self.dropout.apply(&self.activation.apply(&self.linear1.forward(x)), pass);
         self.dropout3.apply(&self.linear2.forward(&y), pass)
+    }
+}
+
+/// Encoder layers one after the other, and a last norm if there is one.
+#[derive(Clone, Debug, Module)]
+pub struct TransformerEncoder {
+    /// The layers.
+    pub layers: Vec<TransformerEncoderLayer>,
+    /// The last norm.
+    pub norm: Option<LayerNorm>,
+}
+
+impl TransformerEncoder {
+    /// `num_layers` layers with these options, each with parameters of its own, without a last norm.
+    #[track_caller]
+    pub fn new(options: &TransformerOptions, num_layers: usize, keys: &mut Keys) -> Self {
+        TransformerEncoder {
+            layers: (0..num_layers).map(|_| TransformerEncoderLayer::new(options, keys)).collect(),
+            norm: None,
+        }
+    }
+
+    /// The same layers with a norm at the end.
+    pub fn with_norm(self, norm: LayerNorm) -> Self {
+        TransformerEncoder { norm: Some(norm), ..self }
+    }
+
+    /// The result at `src`, where `masks` forbid places in each layer.
+    #[track_caller]
+    pub fn forward(&self, src: &Tensor, masks: Masks, pass: &mut Pass) -> Tensor {
+        let x = self.layers.iter().fold(src.clone(), |x, layer| layer.forward(&x, masks, pass));
+        self.norm.as_ref().map_or(x.clone(), |norm| norm.forward(&x))
+    }
+}
+
+impl Forward for TransformerEncoder {
+    #[track_caller]
+    fn forward_in(&mut self, x: &Tensor, pass: &mut Pass) -> Tensor {
+        self.forward(x, Masks::default(), pass)
+    }
+}
+
+/// Decoder layers one after the other, which see the same memory, and a last norm if there is one.
+#[derive(Clone, Debug, Module)]
+pub struct TransformerDecoder {
+    /// The layers.
+    pub layers: Vec<TransformerDecoderLayer>,
+    /// The last norm.
+    pub norm: Option<LayerNorm>,
+}
+
+impl TransformerDecoder {
+    /// `num_layers` layers with these options, each with parameters of its own, without a last norm.
+    #[track_caller]
+    pub fn new(options: &TransformerOptions, num_layers: usize, keys: &mut Keys) -> Self {
+        TransformerDecoder {
+            layers: (0..num_layers).map(|_| TransformerDecoderLayer::new(options, keys)).collect(),
+            norm: None,
+        }
+    }
+
+    /// The same layers with a norm at the end.
+    pub fn with_norm(self, norm: LayerNorm) -> Self {
+        TransformerDecoder { norm: Some(norm), ..self }
+    }
+
+    /// The result at `tgt` with a memory; masks for the target and for the memory, the same in each layer.
+    #[track_caller]
+    pub fn forward(&self, tgt: &Tensor, memory: &Tensor, masks: [Masks; 2], pass: &mut Pass) -> Tensor {
+        let x = self.layers.iter().fold(tgt.clone(), |x, layer| layer.forward(&x, memory, masks, pass));
+        self.norm.as_ref().map_or(x.clone(), |norm| norm.forward(&x))
     }
 }

@@ -188,6 +188,10 @@ impl Tree for Key {
         self.0.visit_leaves(spec, visit)
     }
 
+    fn visit_leaves_mut<'a>(&'a mut self, spec: &TreeSpec, visit: &mut impl FnMut(&'a mut Tensor)) -> bool {
+        self.0.visit_leaves_mut(spec, visit)
+    }
+
     fn from_leaves(spec: &TreeSpec, leaves: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
         Tensor::from_leaves(spec, leaves).map(Key)
     }

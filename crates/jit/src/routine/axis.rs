@@ -2,6 +2,9 @@
 //!
 //! A tensor is seen as `[outer, n, inner]`.
 
+use cotangent_core::array::Element;
+use cotangent_core::ops::Extreme;
+
 use crate::threads;
 
 /// Sizes around a dim.
@@ -83,6 +86,39 @@ pub unsafe fn scan<T: Copy, S: Copy + Sync>(
                         sums[r] = add(sums[r], *x.get().add(at));
                         *y.get().add(at) = end(sums[r]);
                     }
+                }
+            }
+        }
+    });
+}
+
+/// `values[o, k, i]` = the extreme of the elements up to `k`, the latest of equal ones, and `positions` where it stands.
+///
+/// # Safety
+/// All three have the elements of `axis`.
+pub unsafe fn cumulative_extremes<T: Element>(
+    axis: Axis,
+    which: Extreme,
+    x: *const T,
+    values: *mut T,
+    positions: *mut i64,
+) {
+    let (x, values, positions) = (Shared(x.cast_mut()), Shared(values), Shared(positions));
+    let Axis { outer, n, inner } = axis;
+    let lines = outer * inner;
+    let pieces = lines.min(256);
+    threads::for_each(pieces, 2 * axis.len() as u64, &|piece| {
+        for line in piece * lines / pieces..(piece + 1) * lines / pieces {
+            let start = line / inner * n * inner + line % inner;
+            let mut best: Option<(T, i64)> = None;
+            for k in 0..n {
+                let at = start + k * inner;
+                // SAFETY: the caller's; each line belongs to one piece.
+                unsafe {
+                    let x = *x.get().add(at);
+                    let now = best.filter(|(top, _)| which.beats(*top, x)).unwrap_or((x, k as i64));
+                    (*values.get().add(at), *positions.get().add(at)) = now;
+                    best = Some(now);
                 }
             }
         }

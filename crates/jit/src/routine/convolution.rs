@@ -6,7 +6,7 @@
 use cotangent_core::ir::Shape;
 use cotangent_core::ops::Convolution;
 
-use super::{Operand, Real, Target, product};
+use super::{Operand, Real, Target, Vectors, product};
 use crate::memory::Block;
 use crate::threads;
 
@@ -26,11 +26,11 @@ pub struct Sizes {
     pub y: Vec<usize>,
 }
 
-/// The weights of a transposed convolution, which are `[groups · ci, co, k…]`, as `[groups, co, ci · k]`, with kernel element `element(e)` in place `e`.
+/// The weights of a transposed convolution, which are `[groups · ci, co, k…]`, as `[groups, co, ci · k]`.
 ///
 /// # Safety
 /// `w` has as many elements.
-pub unsafe fn regrouped<T: Copy>(s: &Sizes, w: *const T, element: impl Fn(usize) -> usize) -> Block {
+unsafe fn regrouped<T: Copy>(s: &Sizes, w: *const T) -> Block {
     let kernel: usize = s.k.iter().product();
     let block = Block::new(s.groups * s.co * s.ci * kernel * size_of::<T>());
     let to: *mut T = block.as_ptr().cast();
@@ -38,7 +38,7 @@ pub unsafe fn regrouped<T: Copy>(s: &Sizes, w: *const T, element: impl Fn(usize)
         let (from, at) = (((g * s.ci + i) * s.co + o) * kernel, ((g * s.co + o) * s.ci + i) * kernel);
         for e in 0..kernel {
             // SAFETY: the caller's, and the block has as many elements.
-            unsafe { *to.add(at + e) = *w.add(from + element(e)) };
+            unsafe { *to.add(at + e) = *w.add(from + e) };
         }
     }
     block
@@ -59,7 +59,14 @@ impl<T> Pointers<T> {
 ///
 /// # Safety
 /// The operands have the shapes `x` and `w`, the result has room for `y`, as inferred; nobody else writes them.
-pub unsafe fn run<T: Real>(op: &Convolution, shapes: [&Shape; 3], x: *const T, w: *const T, y: *mut T) {
+pub unsafe fn run<T: Real>(
+    op: &Convolution,
+    shapes: [&Shape; 3],
+    vectors: Vectors,
+    x: *const T,
+    w: *const T,
+    y: *mut T,
+) {
     let zero = T::ZERO;
     let dims = |s: &Shape| -> Vec<usize> { (2..s.rank()).map(|d| s[d].get()).collect() };
     let s = Sizes {
@@ -78,12 +85,17 @@ pub unsafe fn run<T: Real>(op: &Convolution, shapes: [&Shape; 3], x: *const T, w
         return;
     }
     let size = size_of::<T>();
+    let few_positions = !op.transposed && kernel >= plane;
     // SAFETY: the caller's.
-    if unsafe { super::slide::run(op, &s, x, w, y) } {
+    if unsafe {
+        (few_positions && super::columns::run(op, &s, vectors, x, w, y))
+            || super::slide::run(op, &s, vectors, x, w, y)
+            || super::columns::run(op, &s, vectors, x, w, y)
+    } {
         return;
     }
     // SAFETY: the caller's.
-    let weights = op.transposed.then(|| unsafe { regrouped(&s, w, |e| e) });
+    let weights = op.transposed.then(|| unsafe { regrouped(&s, w) });
     let w = weights.as_ref().map_or(w, |b| b.as_ptr().cast_const().cast());
     let channels = (TILE_BYTES / size / MIN_COLUMNS / kernel.max(1)).clamp(1, s.ci.max(1));
     let width = (TILE_BYTES / size / (channels * kernel).max(1)).clamp(MIN_COLUMNS, 1024).min(columns);
@@ -118,6 +130,7 @@ pub unsafe fn run<T: Real>(op: &Convolution, shapes: [&Shape; 3], x: *const T, w
                 let depth = count * kernel;
                 let columns = if by_kernel { (1, depth as isize) } else { (n as isize, 1) };
                 product(
+                    vectors,
                     [s.co, depth, n],
                     Operand { at: w.add(g * s.co * rows + first * kernel), row: rows as isize, col: 1 },
                     Operand { at: gathered.cast_const(), row: columns.0, col: columns.1 },
@@ -171,6 +184,12 @@ impl Sizes {
             stride *= self.x[d];
         }
         Some(row)
+    }
+
+    /// Whether an image with borders, of these sizes, has hardly more elements than input and result: padding is any number.
+    pub fn is_near(&self, mut sizes: impl Iterator<Item = usize>) -> bool {
+        let most = 4 * (self.plane() + self.x_plane()) + 4096;
+        sizes.try_fold(1usize, |n, size| n.checked_mul(size)).is_some_and(|n| n <= most)
     }
 
     fn plane(&self) -> usize {

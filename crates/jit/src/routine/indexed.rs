@@ -1,7 +1,7 @@
-//! Reads and additions through an index: `gather`, `scatter_add`, `index_select`, `index_add`.
+//! Reads and writes through an index: gathers, and scatters that overwrite or combine.
 //!
-//! Where the index has the operand's sizes on all other dims, both are `[outer, n, inner]`, outer lines are independent and threads share them. Sums are
-//! made in `f64` in the order of the index and rounded once, as the reference does, whatever the number of threads.
+//! Where the index has the operand's sizes on all other dims, both are `[outer, n, inner]`, outer lines are independent and threads share them. Sources of
+//! one place are combined in the order of the index in a wider type and rounded once, as the reference does, whatever the number of threads.
 
 use cotangent_core::array::Element;
 use cotangent_core::error::EvalError;
@@ -11,7 +11,7 @@ use super::axis::{Axis, Shared};
 use crate::threads;
 
 /// Checks all indices of a dim.
-pub fn in_bounds(index: &[i64], dim: usize, size: usize) -> Result<(), EvalError> {
+fn in_bounds(index: &[i64], dim: usize, size: usize) -> Result<(), EvalError> {
     // A sum of violations is vectorised, a search is not; negative indices are large unsigned ones.
     let bad = |i: &i64| i.cast_unsigned() >= size as u64;
     for (block, part) in index.chunks(1024).enumerate() {
@@ -51,7 +51,17 @@ pub unsafe fn select(
     Ok(())
 }
 
-/// The part of `[outer, inner]` that a piece adds into, so that pieces are disjoint.
+/// How a source element is combined with what stands at its place: in a type `S` that holds intermediate results, rounded once.
+pub struct Combine<W, F, E> {
+    /// An element as `S`.
+    pub widen: W,
+    /// Two values combined.
+    pub both: F,
+    /// The element of a value.
+    pub end: E,
+}
+
+/// The part of `[outer, inner]` that a piece combines into, so that pieces are disjoint.
 fn pieces(axis: Axis, work: usize) -> (usize, usize) {
     // Columns are cut where there are few lines; at least a cache line of them.
     let columns = (axis.inner / 16).clamp(1, 16);
@@ -59,52 +69,85 @@ fn pieces(axis: Axis, work: usize) -> (usize, usize) {
     if work < 1 << 14 { (1, 1) } else { (lines, if lines < 8 { columns } else { 1 }) }
 }
 
-/// `y = x`, then `y[o, index[j], i] += src[o, j, i]` in the order of `j`.
+/// The rows of a source by the place that a vector of indices gives them: `order[begin[k]..begin[k + 1]]` go to place `k`, in order.
+fn by_place(index: &[i64], n: usize) -> (Vec<usize>, Vec<usize>) {
+    let mut begin = vec![0usize; n + 1];
+    for i in index {
+        begin[*i as usize + 1] += 1;
+    }
+    for k in 0..n {
+        begin[k + 1] += begin[k];
+    }
+    let (mut next, mut order) = (begin.clone(), vec![0usize; index.len()]);
+    for (j, i) in index.iter().enumerate() {
+        let place = &mut next[*i as usize];
+        order[*place] = j;
+        *place += 1;
+    }
+    (begin, order)
+}
+
+/// `y = x`, then `y[o, index[j], i]` combined with `src[o, j, i]` in the order of `j`. Threads share the rows of the result.
 ///
 /// # Safety
 /// `x` and `y` have the elements of `axis`, `src` has `outer · index.len() · inner`.
-pub unsafe fn select_add<T: Element>(
+pub unsafe fn index_rows<T: Element, S: Copy + Send>(
     axis: Axis,
     dim: usize,
     [x, src]: [*const T; 2],
     index: &[i64],
     y: *mut T,
+    combine: &Combine<impl Fn(T) -> S + Sync, impl Fn(S, S) -> S + Sync, impl Fn(S) -> T + Sync>,
 ) -> Result<(), EvalError> {
     in_bounds(index, dim, axis.n)?;
-    let count = index.len();
-    // SAFETY: the caller's; the index is in bounds.
-    unsafe { add(axis, count, [x, src], y, |_, j, _| index[j] as usize) };
+    let (Axis { outer, n, inner }, count) = (axis, index.len());
+    let (begin, order) = by_place(index, n);
+    let rows = outer * n;
+    let pieces = rows.min(256);
+    let (x, src, y) = (Shared(x.cast_mut()), Shared(src.cast_mut()), Shared(y));
+    threads::for_each(pieces, (outer * inner * (n + count)) as u64 / 2, &|piece| {
+        let mut sums: Vec<S> = Vec::with_capacity(inner);
+        for row in piece * rows / pieces..(piece + 1) * rows / pieces {
+            let (o, k) = (row / n, row % n);
+            // SAFETY: the caller's; each piece has rows of its own.
+            let (from, to) = unsafe {
+                let from = std::slice::from_raw_parts(x.get().add(row * inner).cast_const(), inner);
+                (from, std::slice::from_raw_parts_mut(y.get().add(row * inner), inner))
+            };
+            let sources = &order[begin[k]..begin[k + 1]];
+            if sources.is_empty() {
+                to.copy_from_slice(from);
+                continue;
+            }
+            sums.clear();
+            sums.extend(from.iter().map(|x| (combine.widen)(*x)));
+            for j in sources {
+                // SAFETY: the caller's: `j` is a row of the source.
+                let source = unsafe { std::slice::from_raw_parts(src.get().add((o * count + j) * inner), inner) };
+                for (s, x) in sums.iter_mut().zip(source) {
+                    *s = (combine.both)(*s, (combine.widen)(*x));
+                }
+            }
+            to.iter_mut().zip(&sums).for_each(|(y, s)| *y = (combine.end)(*s));
+        }
+    });
     Ok(())
 }
 
-/// `y = x`, then `y[o, index[o, j, i], i] += src[o, j, i]` in the order of `j`; the index has `count` on its dim.
+/// `y = x`, then `y[o, index[o, j, i], i]` combined with `src[o, j, i]` in the order of `j`; the index has `count` on its dim.
 ///
 /// # Safety
-/// As [`select_add`], with an index of as many elements as `src`.
-pub unsafe fn scatter_add<T: Element>(
+/// As [`index_rows`], with an index of as many elements as `src`.
+pub unsafe fn scatter<T: Element, S: Copy + Send>(
     axis: Axis,
     dim: usize,
     count: usize,
     [x, src]: [*const T; 2],
     index: &[i64],
     y: *mut T,
+    combine: &Combine<impl Fn(T) -> S + Sync, impl Fn(S, S) -> S + Sync, impl Fn(S) -> T + Sync>,
 ) -> Result<(), EvalError> {
     in_bounds(index, dim, axis.n)?;
-    // SAFETY: the caller's; the index is in bounds.
-    unsafe { add(axis, count, [x, src], y, |o, j, i| index[(o * count + j) * axis.inner + i] as usize) };
-    Ok(())
-}
-
-/// # Safety
-/// As the callers', and `place` is below `axis.n`.
-#[inline(always)]
-unsafe fn add<T: Element>(
-    axis: Axis,
-    count: usize,
-    [x, src]: [*const T; 2],
-    y: *mut T,
-    place: impl Fn(usize, usize, usize) -> usize + Sync,
-) {
     let Axis { outer, n, inner } = axis;
     let work = outer * inner * (n + count);
     let (lines, columns) = pieces(axis, work);
@@ -113,27 +156,58 @@ unsafe fn add<T: Element>(
         let (line, column) = (piece / columns, piece % columns);
         let (from, to) = (column * inner / columns, (column + 1) * inner / columns);
         let width = to - from;
-        let mut sums = vec![0.0f64; n * width];
+        let mut sums: Vec<S> = Vec::with_capacity(n * width);
         for o in line * outer / lines..(line + 1) * outer / lines {
+            sums.clear();
             for k in 0..n {
                 // SAFETY: the caller's.
                 let row = unsafe { std::slice::from_raw_parts(x.get().add((o * n + k) * inner + from), width) };
-                sums[k * width..][..width].iter_mut().zip(row).for_each(|(s, x)| *s = x.to_f64());
+                sums.extend(row.iter().map(|x| (combine.widen)(*x)));
             }
             for j in 0..count {
+                let at = (o * count + j) * inner + from;
                 // SAFETY: the caller's.
-                let row = unsafe { std::slice::from_raw_parts(src.get().add((o * count + j) * inner + from), width) };
-                for (i, x) in row.iter().enumerate() {
-                    sums[place(o, j, from + i) * width + i] += x.to_f64();
+                let row = unsafe { std::slice::from_raw_parts(src.get().add(at), width) };
+                for (i, (x, k)) in row.iter().zip(&index[at..][..width]).enumerate() {
+                    let s = &mut sums[*k as usize * width + i];
+                    *s = (combine.both)(*s, (combine.widen)(*x));
                 }
             }
             for k in 0..n {
                 // SAFETY: the caller's; pieces have lines or columns of their own.
                 let row = unsafe { std::slice::from_raw_parts_mut(y.get().add((o * n + k) * inner + from), width) };
-                row.iter_mut().zip(&sums[k * width..]).for_each(|(y, s)| *y = T::from_f64(*s));
+                row.iter_mut().zip(&sums[k * width..]).for_each(|(y, s)| *y = (combine.end)(*s));
             }
         }
     });
+    Ok(())
+}
+
+/// As [`scatter`], of an index that is smaller than the operand on other dims too: one element after the other.
+///
+/// # Safety
+/// `x` and `y` have the elements of `shape`, `src` has those of `own`, as the index.
+pub unsafe fn scatter_within<T: Element, S: Copy>(
+    [own, shape]: [&Shape; 2],
+    dim: usize,
+    [x, src]: [*const T; 2],
+    index: &[i64],
+    y: *mut T,
+    combine: &Combine<impl Fn(T) -> S, impl Fn(S, S) -> S, impl Fn(S) -> T>,
+) -> Result<(), EvalError> {
+    let places = places(own, shape, dim, index)?;
+    // SAFETY: the caller's; places are inside the operand.
+    unsafe {
+        let x = std::slice::from_raw_parts(x, shape.numel());
+        let mut sums: Vec<S> = x.iter().map(|x| (combine.widen)(*x)).collect();
+        for (i, p) in places.into_iter().enumerate() {
+            sums[p] = (combine.both)(sums[p], (combine.widen)(*src.add(i)));
+        }
+        for (i, s) in sums.into_iter().enumerate() {
+            *y.add(i) = (combine.end)(s);
+        }
+    }
+    Ok(())
 }
 
 /// Whether an index has the sizes of the operand on all dims but one.
@@ -141,20 +215,26 @@ pub fn is_aligned(own: &Shape, shape: &Shape, dim: usize) -> bool {
     (0..shape.rank()).all(|d| d == dim || own[d] == shape[d])
 }
 
-/// `y[o, j, i] = x[o, index[o, j, i], i]`, of elements that are copied as `T`.
+/// `y[.., j, ..] = x[.., index[.., j, ..], ..]` for an index of shape `own` and an operand of `shape`.
 ///
 /// # Safety
-/// `x` has the elements of `axis`; the index and `y` have `outer · count · inner`.
+/// `x` has the elements of `shape`; the index and `y` have those of `own`.
 pub unsafe fn gather<T: Copy + Send>(
-    axis: Axis,
+    [own, shape]: [&Shape; 2],
     dim: usize,
-    count: usize,
     x: *const T,
     index: &[i64],
     y: *mut T,
 ) -> Result<(), EvalError> {
-    in_bounds(index, dim, axis.n)?;
-    let Axis { outer, n, inner } = axis;
+    if !is_aligned(own, shape, dim) {
+        for (i, p) in places(own, shape, dim, index)?.into_iter().enumerate() {
+            // SAFETY: the caller's; places are inside the operand.
+            unsafe { *y.add(i) = *x.add(p) };
+        }
+        return Ok(());
+    }
+    in_bounds(index, dim, shape[dim].get())?;
+    let (Axis { outer, n, inner }, count) = (Axis::of(shape, dim), own[dim].get());
     let (x, y) = (Shared(x.cast_mut()), Shared(y));
     let lines = outer * count;
     let pieces = lines.min(64);
@@ -173,7 +253,7 @@ pub unsafe fn gather<T: Copy + Send>(
 /// For each element of an index of shape `own`, its place in an operand of `shape` with the index along `dim`.
 ///
 /// *Errors*: the first index out of bounds.
-pub fn places(own: &Shape, shape: &Shape, dim: usize, index: &[i64]) -> Result<Vec<usize>, EvalError> {
+fn places(own: &Shape, shape: &Shape, dim: usize, index: &[i64]) -> Result<Vec<usize>, EvalError> {
     in_bounds(index, dim, shape[dim].get())?;
     let strides = shape.strides();
     let rank = own.rank();

@@ -1,162 +1,245 @@
-//! Vectors of 256 bits of `f32` and `f64`, as the register tiles of matrix products use them.
+//! Vectors of `f32` and `f64` of 256 and of 512 bits, as the register tiles of matrix products use them.
+//!
+//! What is written once for all of them is a [`Kernel`]; [`Lanes::enabled`] compiles it with the instructions of the vector.
 
 use std::arch::x86_64::*;
 
-/// A float type with its vectors.
+/// Code that is compiled for the vectors that run it. Implementations are `#[inline(always)]`, so that [`Lanes::enabled`] makes
+/// them part of a function with the vector's instructions.
+pub trait Kernel {
+    /// Runs it.
+    ///
+    /// # Safety
+    /// The CPU has the vectors that the kernel uses; what else it needs, the kernel says.
+    unsafe fn run(self);
+}
+
+/// A vector of floats.
 ///
 /// # Safety
-/// All `unsafe` methods need a CPU with AVX2 and FMA, and addresses of as many elements as they touch; they are inlined into
-/// functions that enable the features.
-pub unsafe trait Lanes: Copy + Default + Send + Sync + 'static {
-    /// A vector.
-    type V: Copy;
-    /// Its elements.
+/// All `unsafe` methods need a CPU with the vectors ([`super::Vectors::is_available`]), and addresses of as many elements as they touch; all
+/// but `enabled` are inlined into functions that enable the instructions.
+pub unsafe trait Lanes: Copy {
+    /// An element.
+    type T: Copy + Default + Send + Sync + 'static;
+    /// The elements of a vector.
     const LANES: usize;
-    /// The sum of two elements.
-    fn plus(a: Self, b: Self) -> Self;
+    /// The most rows of a register tile of two vectors: its sums, two vectors of the right operand and one of the left fit
+    /// the registers.
+    const ROWS: usize;
+    /// Runs a kernel with the instructions of these vectors.
+    unsafe fn enabled(kernel: impl Kernel);
     /// A vector from memory.
-    unsafe fn load(p: *const Self) -> Self::V;
-    /// The first `n < LANES` elements from memory, zeros behind.
-    unsafe fn load_first(p: *const Self, n: usize) -> Self::V;
+    unsafe fn load(p: *const Self::T) -> Self;
+    /// The first `n ≤ LANES` elements from memory, zeros behind.
+    unsafe fn load_first(p: *const Self::T, n: usize) -> Self;
     /// A vector to memory.
-    unsafe fn store(p: *mut Self, v: Self::V);
+    unsafe fn store(self, p: *mut Self::T);
+    /// The first `n ≤ LANES` elements to memory.
+    unsafe fn store_first(self, p: *mut Self::T, n: usize);
     /// One element in all lanes.
-    unsafe fn splat(p: *const Self) -> Self::V;
+    unsafe fn splat(p: *const Self::T) -> Self;
     /// Zeros.
-    unsafe fn zero() -> Self::V;
-    /// `a·b + c`
-    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// `a + b`
-    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
-    /// `to[j + i · step] = from[i + j · stride]` for a square of `LANES`.
-    unsafe fn transpose(from: *const Self, stride: isize, to: *mut Self, step: usize);
+    unsafe fn zero() -> Self;
+    /// `a · b + self`
+    unsafe fn fma(self, a: Self, b: Self) -> Self;
+    /// `self + other`
+    unsafe fn add(self, other: Self) -> Self;
+    /// The side of the squares that `transpose` takes.
+    const SQUARE: usize;
+    /// `to[j + i · step] = from[i + j · stride]` for a square.
+    unsafe fn transpose(from: *const Self::T, stride: isize, to: *mut Self::T, step: usize);
+    /// As `transpose`, for squares of 4.
+    unsafe fn transpose_4(from: *const Self::T, stride: isize, to: *mut Self::T, step: usize);
 }
+
+/// Eight `f32` in 256 bits.
+#[derive(Clone, Copy)]
+pub struct F32x8(__m256);
+/// Four `f64` in 256 bits.
+#[derive(Clone, Copy)]
+pub struct F64x4(__m256d);
+/// 16 `f32` in 512 bits.
+#[derive(Clone, Copy)]
+pub struct F32x16(__m512);
+/// Eight `f64` in 512 bits.
+#[derive(Clone, Copy)]
+pub struct F64x8(__m512d);
 
 /// Windows of ones followed by zeros.
 static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
-// SAFETY: the methods touch what the trait says and need only the features that it names.
-unsafe impl Lanes for f32 {
-    type V = __m256;
-    const LANES: usize = 8;
-    #[inline(always)]
-    fn plus(a: f32, b: f32) -> f32 {
-        a + b
-    }
-    #[inline(always)]
-    unsafe fn load(p: *const f32) -> __m256 {
-        // SAFETY: the trait's.
-        unsafe { _mm256_loadu_ps(p) }
-    }
-    #[inline(always)]
-    unsafe fn load_first(p: *const f32, n: usize) -> __m256 {
-        // SAFETY: the trait's; `n < 8` keeps the window inside the table.
-        unsafe { _mm256_maskload_ps(p, _mm256_loadu_si256(MASKS.as_ptr().add(8 - n).cast())) }
-    }
-    #[inline(always)]
-    unsafe fn store(p: *mut f32, v: __m256) {
-        // SAFETY: the trait's.
-        unsafe { _mm256_storeu_ps(p, v) }
-    }
-    #[inline(always)]
-    unsafe fn splat(p: *const f32) -> __m256 {
-        // SAFETY: the trait's.
-        unsafe { _mm256_broadcast_ss(&*p) }
-    }
-    #[inline(always)]
-    unsafe fn zero() -> __m256 {
-        // SAFETY: the trait's.
-        unsafe { _mm256_setzero_ps() }
-    }
-    #[inline(always)]
-    unsafe fn fma(a: __m256, b: __m256, c: __m256) -> __m256 {
-        // SAFETY: the trait's.
-        unsafe { _mm256_fmadd_ps(a, b, c) }
-    }
-    #[inline(always)]
-    unsafe fn add(a: __m256, b: __m256) -> __m256 {
-        // SAFETY: the trait's.
-        unsafe { _mm256_add_ps(a, b) }
-    }
-    #[inline(always)]
-    unsafe fn transpose(from: *const f32, stride: isize, to: *mut f32, step: usize) {
-        // SAFETY: the trait's.
-        unsafe {
-            let r: [__m256; 8] = std::array::from_fn(|j| _mm256_loadu_ps(from.offset(j as isize * stride)));
-            // Pairs of rows, then fours, then halves.
-            let quads = |base: usize| {
-                let low = [_mm256_unpacklo_ps(r[base], r[base + 1]), _mm256_unpacklo_ps(r[base + 2], r[base + 3])];
-                let high = [_mm256_unpackhi_ps(r[base], r[base + 1]), _mm256_unpackhi_ps(r[base + 2], r[base + 3])];
-                [
-                    _mm256_shuffle_ps(low[0], low[1], 0x44),
-                    _mm256_shuffle_ps(low[0], low[1], 0xEE),
-                    _mm256_shuffle_ps(high[0], high[1], 0x44),
-                    _mm256_shuffle_ps(high[0], high[1], 0xEE),
-                ]
-            };
-            let (upper, lower) = (quads(0), quads(4));
-            for i in 0..4 {
-                _mm256_storeu_ps(to.add(i * step), _mm256_permute2f128_ps(upper[i], lower[i], 0x20));
-                _mm256_storeu_ps(to.add((i + 4) * step), _mm256_permute2f128_ps(upper[i], lower[i], 0x31));
+/// The mask of the first `n` lanes of 256 bits, of `words` words each.
+///
+/// # Safety
+/// The CPU has AVX, and `n · words` is at most 8.
+#[inline(always)]
+unsafe fn mask(n: usize, words: usize) -> __m256i {
+    // SAFETY: `n · words ≤ 8` keeps the window inside the table.
+    unsafe { _mm256_loadu_si256(MASKS.as_ptr().add(8 - n * words).cast()) }
+}
+
+macro_rules! lanes {
+    (
+        $V:ident of $T:ty: $lanes:literal lanes, $rows:literal rows, $features:literal;
+        $load:ident $store:ident $splat:ident $zero:ident $fma:ident $add:ident;
+        load_first($p:ident, $n:ident) $load_first:expr; store_first($q:ident, $v:ident, $m:ident) $store_first:expr;
+        $transposed:ident in squares of $square:literal, $transposed_4:ident
+    ) => {
+        // SAFETY: the methods touch what the trait says and need only the instructions that it names.
+        unsafe impl Lanes for $V {
+            type T = $T;
+            const LANES: usize = $lanes;
+            const ROWS: usize = $rows;
+            const SQUARE: usize = $square;
+            #[inline(always)]
+            unsafe fn enabled(kernel: impl Kernel) {
+                #[target_feature(enable = $features)]
+                unsafe fn with(kernel: impl Kernel) {
+                    // SAFETY: the caller's.
+                    unsafe { kernel.run() }
+                }
+                // SAFETY: the caller's: the CPU has the instructions.
+                unsafe { with(kernel) }
             }
+            #[inline(always)]
+            unsafe fn load(p: *const $T) -> Self {
+                // SAFETY: the trait's.
+                $V(unsafe { $load(p) })
+            }
+            #[inline(always)]
+            unsafe fn load_first($p: *const $T, $n: usize) -> Self {
+                // SAFETY: the trait's; lanes behind the first `n` are not touched.
+                $V(unsafe { $load_first })
+            }
+            #[inline(always)]
+            unsafe fn store(self, p: *mut $T) {
+                // SAFETY: the trait's.
+                unsafe { $store(p, self.0) }
+            }
+            #[inline(always)]
+            unsafe fn store_first(self, $q: *mut $T, $m: usize) {
+                let $v = self.0;
+                // SAFETY: the trait's; lanes behind the first `n` are not touched.
+                unsafe { $store_first }
+            }
+            #[inline(always)]
+            unsafe fn splat(p: *const $T) -> Self {
+                // SAFETY: the trait's.
+                $V(unsafe { $splat(*p) })
+            }
+            #[inline(always)]
+            unsafe fn zero() -> Self {
+                // SAFETY: the trait's.
+                $V(unsafe { $zero() })
+            }
+            #[inline(always)]
+            unsafe fn fma(self, a: Self, b: Self) -> Self {
+                // SAFETY: the trait's.
+                $V(unsafe { $fma(a.0, b.0, self.0) })
+            }
+            #[inline(always)]
+            unsafe fn add(self, other: Self) -> Self {
+                // SAFETY: the trait's.
+                $V(unsafe { $add(self.0, other.0) })
+            }
+            #[inline(always)]
+            unsafe fn transpose(from: *const $T, stride: isize, to: *mut $T, step: usize) {
+                // SAFETY: the trait's; whoever has 512 bits has 256.
+                unsafe { $transposed(from, stride, to, step) }
+            }
+            #[inline(always)]
+            unsafe fn transpose_4(from: *const $T, stride: isize, to: *mut $T, step: usize) {
+                // SAFETY: as above.
+                unsafe { $transposed_4(from, stride, to, step) }
+            }
+        }
+    };
+}
+
+lanes! {
+    F32x8 of f32: 8 lanes, 6 rows, "avx2,fma";
+    _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps _mm256_setzero_ps _mm256_fmadd_ps _mm256_add_ps;
+    load_first(p, n) _mm256_maskload_ps(p, mask(n, 1));
+    store_first(p, v, n) _mm256_maskstore_ps(p, mask(n, 1), v);
+    transpose_8 in squares of 8, transpose_4_narrow
+}
+lanes! {
+    F64x4 of f64: 4 lanes, 6 rows, "avx2,fma";
+    _mm256_loadu_pd _mm256_storeu_pd _mm256_set1_pd _mm256_setzero_pd _mm256_fmadd_pd _mm256_add_pd;
+    load_first(p, n) _mm256_maskload_pd(p, mask(n, 2));
+    store_first(p, v, n) _mm256_maskstore_pd(p, mask(n, 2), v);
+    transpose_4_wide in squares of 4, transpose_4_wide
+}
+lanes! {
+    F32x16 of f32: 16 lanes, 12 rows, "avx2,fma,avx512f,avx512vl";
+    _mm512_loadu_ps _mm512_storeu_ps _mm512_set1_ps _mm512_setzero_ps _mm512_fmadd_ps _mm512_add_ps;
+    load_first(p, n) _mm512_maskz_loadu_ps(((1u32 << n) - 1) as u16, p);
+    store_first(p, v, n) _mm512_mask_storeu_ps(p, ((1u32 << n) - 1) as u16, v);
+    transpose_8 in squares of 8, transpose_4_narrow
+}
+lanes! {
+    F64x8 of f64: 8 lanes, 12 rows, "avx2,fma,avx512f,avx512vl";
+    _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd _mm512_setzero_pd _mm512_fmadd_pd _mm512_add_pd;
+    load_first(p, n) _mm512_maskz_loadu_pd(((1u32 << n) - 1) as u8, p);
+    store_first(p, v, n) _mm512_mask_storeu_pd(p, ((1u32 << n) - 1) as u8, v);
+    transpose_4_wide in squares of 4, transpose_4_wide
+}
+
+/// # Safety
+/// As [`Lanes::transpose`], for squares of 8.
+#[inline(always)]
+unsafe fn transpose_8(from: *const f32, stride: isize, to: *mut f32, step: usize) {
+    // SAFETY: the caller's.
+    unsafe {
+        let r: [__m256; 8] = std::array::from_fn(|j| _mm256_loadu_ps(from.offset(j as isize * stride)));
+        // Pairs of rows, then fours, then halves.
+        let quads = |base: usize| {
+            let low = [_mm256_unpacklo_ps(r[base], r[base + 1]), _mm256_unpacklo_ps(r[base + 2], r[base + 3])];
+            let high = [_mm256_unpackhi_ps(r[base], r[base + 1]), _mm256_unpackhi_ps(r[base + 2], r[base + 3])];
+            [
+                _mm256_shuffle_ps(low[0], low[1], 0x44),
+                _mm256_shuffle_ps(low[0], low[1], 0xEE),
+                _mm256_shuffle_ps(high[0], high[1], 0x44),
+                _mm256_shuffle_ps(high[0], high[1], 0xEE),
+            ]
+        };
+        let (upper, lower) = (quads(0), quads(4));
+        for i in 0..4 {
+            _mm256_storeu_ps(to.add(i * step), _mm256_permute2f128_ps(upper[i], lower[i], 0x20));
+            _mm256_storeu_ps(to.add((i + 4) * step), _mm256_permute2f128_ps(upper[i], lower[i], 0x31));
         }
     }
 }
 
-// SAFETY: as above.
-unsafe impl Lanes for f64 {
-    type V = __m256d;
-    const LANES: usize = 4;
-    #[inline(always)]
-    fn plus(a: f64, b: f64) -> f64 {
-        a + b
+/// # Safety
+/// As [`Lanes::transpose`], for squares of 4.
+#[inline(always)]
+unsafe fn transpose_4_wide(from: *const f64, stride: isize, to: *mut f64, step: usize) {
+    // SAFETY: the caller's.
+    unsafe {
+        let r: [__m256d; 4] = std::array::from_fn(|j| _mm256_loadu_pd(from.offset(j as isize * stride)));
+        let (a, b) = (_mm256_unpacklo_pd(r[0], r[1]), _mm256_unpackhi_pd(r[0], r[1]));
+        let (c, d) = (_mm256_unpacklo_pd(r[2], r[3]), _mm256_unpackhi_pd(r[2], r[3]));
+        _mm256_storeu_pd(to, _mm256_permute2f128_pd(a, c, 0x20));
+        _mm256_storeu_pd(to.add(step), _mm256_permute2f128_pd(b, d, 0x20));
+        _mm256_storeu_pd(to.add(2 * step), _mm256_permute2f128_pd(a, c, 0x31));
+        _mm256_storeu_pd(to.add(3 * step), _mm256_permute2f128_pd(b, d, 0x31));
     }
-    #[inline(always)]
-    unsafe fn load(p: *const f64) -> __m256d {
-        // SAFETY: the trait's.
-        unsafe { _mm256_loadu_pd(p) }
-    }
-    #[inline(always)]
-    unsafe fn load_first(p: *const f64, n: usize) -> __m256d {
-        // SAFETY: the trait's; two words of the table for each lane.
-        unsafe { _mm256_maskload_pd(p, _mm256_loadu_si256(MASKS.as_ptr().add(8 - 2 * n).cast())) }
-    }
-    #[inline(always)]
-    unsafe fn store(p: *mut f64, v: __m256d) {
-        // SAFETY: the trait's.
-        unsafe { _mm256_storeu_pd(p, v) }
-    }
-    #[inline(always)]
-    unsafe fn splat(p: *const f64) -> __m256d {
-        // SAFETY: the trait's.
-        unsafe { _mm256_broadcast_sd(&*p) }
-    }
-    #[inline(always)]
-    unsafe fn zero() -> __m256d {
-        // SAFETY: the trait's.
-        unsafe { _mm256_setzero_pd() }
-    }
-    #[inline(always)]
-    unsafe fn fma(a: __m256d, b: __m256d, c: __m256d) -> __m256d {
-        // SAFETY: the trait's.
-        unsafe { _mm256_fmadd_pd(a, b, c) }
-    }
-    #[inline(always)]
-    unsafe fn add(a: __m256d, b: __m256d) -> __m256d {
-        // SAFETY: the trait's.
-        unsafe { _mm256_add_pd(a, b) }
-    }
-    #[inline(always)]
-    unsafe fn transpose(from: *const f64, stride: isize, to: *mut f64, step: usize) {
-        // SAFETY: the trait's.
-        unsafe {
-            let r: [__m256d; 4] = std::array::from_fn(|j| _mm256_loadu_pd(from.offset(j as isize * stride)));
-            let (a, b) = (_mm256_unpacklo_pd(r[0], r[1]), _mm256_unpackhi_pd(r[0], r[1]));
-            let (c, d) = (_mm256_unpacklo_pd(r[2], r[3]), _mm256_unpackhi_pd(r[2], r[3]));
-            _mm256_storeu_pd(to, _mm256_permute2f128_pd(a, c, 0x20));
-            _mm256_storeu_pd(to.add(step), _mm256_permute2f128_pd(b, d, 0x20));
-            _mm256_storeu_pd(to.add(2 * step), _mm256_permute2f128_pd(a, c, 0x31));
-            _mm256_storeu_pd(to.add(3 * step), _mm256_permute2f128_pd(b, d, 0x31));
-        }
+}
+
+/// # Safety
+/// As [`Lanes::transpose`], for squares of 4.
+#[inline(always)]
+unsafe fn transpose_4_narrow(from: *const f32, stride: isize, to: *mut f32, step: usize) {
+    // SAFETY: the caller's.
+    unsafe {
+        let r: [__m128; 4] = std::array::from_fn(|j| _mm_loadu_ps(from.offset(j as isize * stride)));
+        let (a, b) = (_mm_unpacklo_ps(r[0], r[1]), _mm_unpacklo_ps(r[2], r[3]));
+        let (c, d) = (_mm_unpackhi_ps(r[0], r[1]), _mm_unpackhi_ps(r[2], r[3]));
+        _mm_storeu_ps(to, _mm_movelh_ps(a, b));
+        _mm_storeu_ps(to.add(step), _mm_movehl_ps(b, a));
+        _mm_storeu_ps(to.add(2 * step), _mm_movelh_ps(c, d));
+        _mm_storeu_ps(to.add(3 * step), _mm_movehl_ps(d, c));
     }
 }

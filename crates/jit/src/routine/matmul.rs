@@ -4,11 +4,13 @@ use cotangent_core::array::{Element, dispatch};
 use cotangent_core::ir::DType;
 use cotangent_loops::ir::{Matrix, RoutineKind};
 
-use super::{Operand, Real, Target, product};
+use super::{FAR_ROWS, Operand, Real, Target, Vectors, product};
 use crate::threads;
 
 /// Multiplications from which a product is cut in blocks.
 const CUT: usize = 64 * 64 * 64;
+/// Multiplications from which there are more blocks than threads need, for those that are disturbed.
+const LARGE: usize = 512 * 512 * 512;
 
 /// A batch of products.
 #[derive(Clone, Debug)]
@@ -37,13 +39,13 @@ impl Product {
     ///
     /// # Safety
     /// The matrices lie inside the operands, and `out` has room for `batch · m · n` elements.
-    pub unsafe fn run(&self, dtype: DType, lhs: *const u8, rhs: *const u8, out: *mut u8) {
+    pub unsafe fn run(&self, vectors: Vectors, dtype: DType, lhs: *const u8, rhs: *const u8, out: *mut u8) {
         let pointers = Pointers(lhs, rhs, out);
         // SAFETY: the caller's.
         unsafe {
             match dtype {
-                DType::F32 => self.floats::<f32>(pointers),
-                DType::F64 => self.floats::<f64>(pointers),
+                DType::F32 => self.floats::<f32>(vectors, pointers),
+                DType::F64 => self.floats::<f64>(vectors, pointers),
                 DType::BF16 | DType::F16 => dispatch!(dtype, T => self.each::<T, f64>(
                     pointers, 0.0, |s, x, y| s + x.to_f64() * y.to_f64(), T::from_f64)),
                 DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => {
@@ -75,7 +77,13 @@ impl Product {
     ///
     /// # Safety
     /// As [`Product::run`], for the rows.
-    pub unsafe fn rows(&self, dtype: DType, [lhs, rhs, out]: [*mut u8; 3], rows: std::ops::Range<usize>) {
+    pub unsafe fn rows(
+        &self,
+        vectors: Vectors,
+        dtype: DType,
+        [lhs, rhs, out]: [*mut u8; 3],
+        rows: std::ops::Range<usize>,
+    ) {
         let p = Pointers(lhs.cast_const(), rhs.cast_const(), out);
         let mut at = rows.start;
         while at < rows.end {
@@ -84,32 +92,45 @@ impl Product {
             // SAFETY: the caller's.
             unsafe {
                 let of = [i..i + count, 0..self.n];
-                if dtype == DType::F32 { self.block::<f32>(p, b, of) } else { self.block::<f64>(p, b, of) }
+                if dtype == DType::F32 {
+                    self.block::<f32>(vectors, p, b, of)
+                } else {
+                    self.block::<f64>(vectors, p, b, of)
+                }
             }
             at += count;
         }
     }
 
-    /// Into how many pieces rows and columns are cut. Every element is summed in the same order however that is.
-    fn blocks(&self) -> (usize, usize) {
+    /// Into how many pieces rows and columns are cut, for elements of `size` bytes. Every element is summed in the same order however that is,
+    /// so the number of threads may decide; not so in the portable library, whose order is its own.
+    fn blocks(&self, vectors: Vectors, size: usize) -> (usize, usize) {
         let work = self.m * self.k * self.n;
-        let pieces = (work / CUT).next_power_of_two().min(8);
+        let each = if work < LARGE { 2 } else { 4 };
+        let threads = if vectors == Vectors::Portable { 2 } else { threads::num_threads() };
+        // Batches are divided anyway.
+        let wanted = (each * threads).div_ceil(self.batch.max(1)).min(work / CUT);
+        // Rows that are far apart are packed, by each block again, and few columns do not repay that.
+        let packs_rows = self.lhs.row.unsigned_abs() as usize * size >= FAR_ROWS;
         let (mut rows, mut cols) = (1, 1);
-        while work >= CUT && rows * cols < pieces {
+        while rows * cols < wanted {
             let (h, w) = (self.m / rows, self.n / cols);
-            // Columns first: packing them is dearer. At least 48 rows or 64 columns in a block.
-            match (w >= 128 && 2 * w > h, h >= 96) {
-                (true, _) => cols *= 2,
-                (false, true) => rows *= 2,
-                (false, false) => break,
+            // At least 64 columns; of few rows so many columns that they may be the rows of the transposed product.
+            let wide = w >= 128 && (h > 96 || w >= 4 * h);
+            if wide && (w >= 1024 || !packs_rows || h < 192) {
+                cols *= 2;
+            } else if h >= 96 {
+                rows *= 2;
+            } else {
+                break;
             }
         }
         (rows, cols)
     }
 
-    unsafe fn floats<T: Real>(&self, p: Pointers) {
+    unsafe fn floats<T: Real>(&self, vectors: Vectors, p: Pointers) {
         let (work, cost) = (self.m * self.k * self.n, self.cost());
-        let (rows, cols) = self.blocks();
+        let (rows, cols) = self.blocks(vectors, size_of::<T>());
         let blocks = rows * cols;
         // Small products go in groups.
         let group = if blocks > 1 { 1 } else { (CUT / 2 / work.max(1)).clamp(1, self.batch.max(1)) };
@@ -120,25 +141,40 @@ impl Product {
                     let each = size.div_ceil(parts).next_multiple_of(step);
                     (each * at).min(size)..(each * (at + 1)).min(size)
                 };
-                let of = [cut(self.m, rows, block / cols, 6), cut(self.n, cols, block % cols, 16)];
+                let of = [cut(self.m, rows, block / cols, 12), cut(self.n, cols, block % cols, 32)];
                 // SAFETY: the caller's; blocks are disjoint.
-                unsafe { self.block::<T>(p, b, of) };
+                unsafe { self.block::<T>(vectors, p, b, of) };
             }
         });
     }
 
+    /// The left operand of product `b`.
+    fn lhs<T>(&self, p: Pointers, b: usize) -> Operand<T> {
+        operand(p.0.cast(), &self.lhs, b)
+    }
+
+    /// The right operand of product `b`.
+    fn rhs<T>(&self, p: Pointers, b: usize) -> Operand<T> {
+        operand(p.1.cast(), &self.rhs, b)
+    }
+
+    /// The result of product `b`.
+    fn target<T>(&self, p: Pointers, b: usize) -> Target<T> {
+        Target { at: p.out::<T>().wrapping_add(b * self.m * self.n), row: self.n }
+    }
+
     /// Rows and columns `of` product `b`.
-    unsafe fn block<T: Real>(&self, p: Pointers, b: usize, [rows, columns]: [std::ops::Range<usize>; 2]) {
-        let (l, r) = (&self.lhs, &self.rhs);
-        let operand = |at: *const T, m: &Matrix| Operand {
-            at: at.wrapping_offset((m.offset + b as i64 * m.batch) as isize),
-            row: m.row as isize,
-            col: m.col as isize,
-        };
-        let out = Target { at: p.out::<T>().wrapping_add(b * self.m * self.n), row: self.n };
-        let (lhs, rhs) = (operand(p.lhs(), l).from(rows.start, 0), operand(p.rhs(), r).from(0, columns.start));
+    unsafe fn block<T: Real>(
+        &self,
+        vectors: Vectors,
+        p: Pointers,
+        b: usize,
+        [rows, columns]: [std::ops::Range<usize>; 2],
+    ) {
+        let (lhs, rhs) = (self.lhs(p, b).from(rows.start, 0), self.rhs(p, b).from(0, columns.start));
+        let to: Target<T> = self.target(p, b).from(rows.start, columns.start);
         // SAFETY: the caller's; the block lies inside the matrices.
-        unsafe { product([rows.len(), self.k, columns.len()], lhs, rhs, out.from(rows.start, columns.start), false) };
+        unsafe { product(vectors, [rows.len(), self.k, columns.len()], lhs, rhs, to, false) };
     }
 
     /// Element by element with a wider sum.
@@ -165,6 +201,14 @@ impl Product {
                 unsafe { p.out::<T>().add(row * self.n + j).write(end(s)) };
             }
         });
+    }
+}
+
+fn operand<T>(at: *const T, m: &Matrix, b: usize) -> Operand<T> {
+    Operand {
+        at: at.wrapping_offset((m.offset + b as i64 * m.batch) as isize),
+        row: m.row as isize,
+        col: m.col as isize,
     }
 }
 

@@ -1,19 +1,30 @@
 //! Routines on whole buffers.
 
 mod axis;
+mod columns;
 mod convolution;
 mod indexed;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 mod matmul;
+mod op;
+#[cfg(target_arch = "x86_64")]
+mod pack;
 #[cfg(target_arch = "x86_64")]
 mod panel;
 mod reference;
+mod search;
 mod slide;
-
 #[cfg(target_arch = "x86_64")]
-pub use lanes::Lanes;
+mod sliding;
+mod sort;
+#[cfg(target_arch = "x86_64")]
+mod tile;
+mod transpose;
+mod vectors;
+
 pub use matmul::Product;
+pub use vectors::Vectors;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -26,18 +37,25 @@ use crate::run::Buffers;
 ///
 /// # Safety
 /// The buffers have the lengths of the program's, and nobody else writes them during the call.
-pub unsafe fn run(routine: &Routine, program: &LoopProgram, buffers: Buffers) -> Result<(), CallError> {
+pub unsafe fn run(
+    routine: &Routine,
+    program: &LoopProgram,
+    vectors: Vectors,
+    buffers: Buffers,
+) -> Result<(), CallError> {
     let result = catch_unwind(AssertUnwindSafe(|| match &routine.kind {
         RoutineKind::MatMul { .. } => {
             let dtype = program.buffers[routine.outputs[0].0 as usize].dtype;
             let at = |b: cotangent_loops::ir::BufferId| buffers.0[b.0 as usize];
             let product = Product::of(&routine.kind);
             // SAFETY: the caller's; the matrices lie inside their buffers (P2).
-            unsafe { product.run(dtype, at(routine.inputs[0]), at(routine.inputs[1]), at(routine.outputs[0])) };
+            unsafe {
+                product.run(vectors, dtype, at(routine.inputs[0]), at(routine.inputs[1]), at(routine.outputs[0]))
+            };
             Ok(())
         }
         // SAFETY: the caller's.
-        RoutineKind::Op { op, args, results } => unsafe { reference::run(routine, op, args, results, buffers) },
+        RoutineKind::Op { op, args, results } => unsafe { op::run(routine, op, args, results, vectors, buffers) },
     }));
     match result {
         Ok(Ok(())) => Ok(()),
@@ -56,7 +74,7 @@ pub unsafe fn run(routine: &Routine, program: &LoopProgram, buffers: Buffers) ->
 
 /// A matrix that is read: element `(i, j)` at `at + i · row + j · col`.
 #[derive(Clone, Copy)]
-struct Operand<T> {
+pub struct Operand<T> {
     at: *const T,
     row: isize,
     col: isize,
@@ -72,7 +90,7 @@ impl<T> Operand<T> {
 
 /// A row-major matrix that is written, with rows `row` elements apart.
 #[derive(Clone, Copy)]
-struct Target<T> {
+pub struct Target<T> {
     at: *mut T,
     row: usize,
 }
@@ -85,66 +103,147 @@ impl<T> Target<T> {
     }
 }
 
+/// A left matrix in panels, as [`Real::pack`] makes them.
+#[derive(Clone, Copy)]
+pub struct Left<T>(*const T);
+
 /// The floats of matrix products.
-trait Real: Copy + Send + Sync + 'static {
+pub trait Real: Copy + Send + Sync + 'static {
     const ZERO: Self;
-    /// By vectors of 256 bits, where the CPU has them.
+    /// As [`product`].
     ///
     /// # Safety
     /// As [`product`].
-    unsafe fn product(mkn: [usize; 3], a: Operand<Self>, b: Operand<Self>, c: Target<Self>, add: bool);
-    /// `c = a · b` where row `p` of `b` begins at `b + places[p]` and `n` is a multiple of 16; `false`, and nothing done, where
-    /// the CPU has no vectors of 256 bits.
+    unsafe fn product(
+        vectors: Vectors,
+        mkn: [usize; 3],
+        a: Operand<Self>,
+        b: Operand<Self>,
+        c: Target<Self>,
+        add: bool,
+    );
+    /// The panels of `a`, which has `m` rows and `k` columns, for [`Real::sliding`].
     ///
     /// # Safety
-    /// All of these elements exist, and nobody else uses those of `c`.
-    unsafe fn sliding(mn: [usize; 2], a: Operand<Self>, b: *const Self, places: &[usize], c: Target<Self>) -> bool;
+    /// The CPU has the vectors, which are some; the elements exist, `to` has room for as many, and nobody else uses it.
+    unsafe fn pack(vectors: Vectors, mk: [usize; 2], a: Operand<Self>, to: *mut Self);
+    /// `c (+)= a · b` where row `p` of `b` begins at `b + places[p]`.
+    ///
+    /// # Safety
+    /// The CPU has the vectors, which are some; all of these elements exist, those of `b` up to [`SLIDING_STEP`] columns, and nobody else
+    /// uses those of `c`.
+    unsafe fn sliding(
+        vectors: Vectors,
+        mn: [usize; 2],
+        a: Left<Self>,
+        b: *const Self,
+        places: &[usize],
+        c: Target<Self>,
+        add: bool,
+    );
+    /// `to[i + j · step] = from[j + i · stride]` for `i < m` and `j < n`.
+    ///
+    /// # Safety
+    /// The CPU has the vectors; all of these elements exist, and nobody else uses those of `to`.
+    unsafe fn transpose(vectors: Vectors, mn: [usize; 2], from: *const Self, stride: isize, to: *mut Self, step: usize);
+}
+
+/// Bytes between rows from which they share few sets of the first-level cache.
+const FAR_ROWS: usize = 2048;
+
+/// The most columns of a tile: what is read of a right operand are at most so many columns at once.
+const SLIDING_STEP: usize = 32;
+
+/// `$f` for the lanes `L` of `vectors`, or `$portable`.
+macro_rules! by_vectors {
+    ($vectors:expr, $V256:ident $V512:ident, $L:ident => $f:expr, else => $portable:expr) => {
+        match $vectors {
+            #[cfg(target_arch = "x86_64")]
+            Vectors::V256 => {
+                type $L = lanes::$V256;
+                $f
+            }
+            #[cfg(target_arch = "x86_64")]
+            Vectors::V512 => {
+                type $L = lanes::$V512;
+                $f
+            }
+            Vectors::Portable => $portable,
+        }
+    };
 }
 
 macro_rules! real {
-    ($($T:ty),*) => { $(
+    ($($T:ty: $V256:ident $V512:ident),*) => { $(
         impl Real for $T {
             const ZERO: Self = 0.0;
-            unsafe fn product([m, k, n]: [usize; 3], a: Operand<Self>, b: Operand<Self>, c: Target<Self>, add: bool) {
-                #[cfg(target_arch = "x86_64")]
-                if crate::wide::available() {
-                    // SAFETY: the caller's, and the CPU has the features.
-                    return unsafe { panel::product([m, k, n], a, b, c, add) };
-                }
+            unsafe fn product(
+                vectors: Vectors,
+                [m, k, n]: [usize; 3],
+                a: Operand<Self>,
+                b: Operand<Self>,
+                c: Target<Self>,
+                add: bool,
+            ) {
                 // SAFETY: the caller's.
                 unsafe {
-                    gemm::gemm(
-                        m, n, k, c.at, 1, c.row as isize, add, a.at, a.col, a.row, b.at, b.col, b.row, 1.0, 1.0, false,
-                        false, false, gemm::Parallelism::None,
-                    );
+                    by_vectors!(vectors, $V256 $V512, L => panel::product::<L>([m, k, n], a, b, c, add), else => gemm::gemm(
+                        m, n, k, c.at, 1, c.row as isize, add, a.at, a.col, a.row, b.at, b.col, b.row, 1.0, 1.0,
+                        false, false, false, gemm::Parallelism::None,
+                    ))
+                }
+            }
+            unsafe fn pack(vectors: Vectors, mk: [usize; 2], a: Operand<Self>, to: *mut Self) {
+                // SAFETY: the caller's.
+                unsafe {
+                    by_vectors!(vectors, $V256 $V512, L => sliding::pack::<L>(mk, a, to), else => {
+                        let _ = (mk, a, to);
+                        unreachable!("portable code has no panels")
+                    })
                 }
             }
             unsafe fn sliding(
+                vectors: Vectors,
                 mn: [usize; 2],
-                a: Operand<Self>,
+                a: Left<Self>,
                 b: *const Self,
                 places: &[usize],
                 c: Target<Self>,
-            ) -> bool {
-                #[cfg(target_arch = "x86_64")]
-                if crate::wide::available() {
-                    // SAFETY: the caller's, and the CPU has the features.
-                    unsafe { panel::sliding(mn, a, b, places, c) };
-                    return true;
+                add: bool,
+            ) {
+                // SAFETY: the caller's.
+                unsafe {
+                    by_vectors!(vectors, $V256 $V512, L => sliding::sliding::<L>(mn, a, b, places, c, add), else => {
+                        let _ = (mn, a.0, b, places, c, add);
+                        unreachable!("portable code has no panels")
+                    })
                 }
-                let _ = (mn, a, b, places, c);
-                false
+            }
+            unsafe fn transpose(
+                vectors: Vectors,
+                [m, n]: [usize; 2],
+                from: *const Self,
+                stride: isize,
+                to: *mut Self,
+                step: usize,
+            ) {
+                // SAFETY: the caller's.
+                unsafe {
+                    by_vectors!(vectors, $V256 $V512, L => transpose::in_squares::<L>([m, n], from, stride, to, step), else => {
+                        transpose::plain([0..m, 0..n], from, stride, to, step);
+                    })
+                }
             }
         }
     )* };
 }
-real!(f32, f64);
+real!(f32: F32x8 F32x16, f64: F64x4 F64x8);
 
 /// `c (+)= a · b` on this thread.
 ///
 /// # Safety
-/// The operands have the elements of `[m, k]` and `[k, n]`, and `c` those of `[m, n]`, which nobody else uses.
-unsafe fn product<T: Real>(mkn: [usize; 3], a: Operand<T>, b: Operand<T>, c: Target<T>, add: bool) {
+/// The CPU has the vectors; the operands have the elements of `[m, k]` and `[k, n]`, and `c` those of `[m, n]`, which nobody else uses.
+unsafe fn product<T: Real>(vectors: Vectors, mkn: [usize; 3], a: Operand<T>, b: Operand<T>, c: Target<T>, add: bool) {
     // SAFETY: the caller's.
-    unsafe { T::product(mkn, a, b, c, add) }
+    unsafe { T::product(vectors, mkn, a, b, c, add) }
 }

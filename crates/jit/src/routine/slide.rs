@@ -1,23 +1,41 @@
-//! Convolutions of stride 1 without a gathered matrix.
+//! Convolutions without a gathered matrix.
 //!
 //! In an image whose borders are filled with zeros, the elements that one kernel element meets along a line of the result are a line, too. So the
 //! rows of the matrix that [`super::convolution`] gathers stand in the padded image already, each at its own place, and products read them there.
-//! Several lines of the result are computed as one, with the few positions between them that belong to none. A transposed convolution of stride 1 is
-//! one with the kernel reversed.
+//! Several lines of the result are computed as one, with the few positions between them that belong to none.
+//!
+//! With a stride, the padded image is stored by residues of its positions: those that one kernel element meets have one residue and are
+//! neighbours. A transposed convolution is one for each residue of the result's positions, with the kernel elements that meet it.
 
 use cotangent_core::ops::Convolution;
 
-use super::convolution::{Pointers, Sizes, regrouped};
-use super::{Operand, Real, Target};
+use super::convolution::{Pointers, Sizes};
+use super::{Left, Operand, Real, SLIDING_STEP, Target, Vectors};
 use crate::memory::Block;
 use crate::threads;
 
 /// Positions that are computed at once.
 const SPAN: usize = 256;
-/// Two vectors of any format, and what lines are rounded up to.
-const STEP: usize = 16;
+/// Lines of so many positions are computed one by one where much would be computed in vain.
+const LONG: usize = 32;
 /// Pieces that threads share.
 const PIECES: usize = 16;
+
+/// A dim of the padded image: index `i` of residue `r` is position `i · step + residues[r] - front` of the input.
+struct Dim {
+    step: usize,
+    residues: Vec<usize>,
+    front: usize,
+    size: usize,
+}
+
+/// The positions `first + b · step`, `b < count`, of a dim of the result: for each kernel element that meets them its residue's number in the
+/// image and the index that it meets at `b = 0`.
+struct Along {
+    first: usize,
+    count: usize,
+    meets: Vec<(usize, usize, usize)>,
+}
 
 /// Lines of the result that lie near one another in the padded image.
 struct Lines {
@@ -28,139 +46,293 @@ struct Lines {
     parts: Vec<(usize, usize, usize)>,
 }
 
-/// The padded sizes and the padding in front, where a convolution can slide.
-fn padded(op: &Convolution, s: &Sizes) -> Option<(Vec<usize>, Vec<usize>)> {
-    let dims = s.y.len();
-    if dims == 0 || op.stride.iter().any(|n| *n != 1) || s.k.contains(&0) {
-        return None;
-    }
-    let (mut sizes, mut front) = (Vec::new(), Vec::new());
-    for d in 0..dims {
-        let reach = (s.k[d] - 1) * op.dilation[d];
-        front.push(if op.transposed { reach.checked_sub(op.padding[d])? } else { op.padding[d] });
-        sizes.push(s.y[d] + reach);
-        // The padded image holds the input, or what is cut off behind is never met.
-        if front[d] >= sizes[d] {
-            return None;
-        }
-    }
-    let (line, whole) = (s.y[dims - 1], sizes[dims - 1]);
-    // Positions between lines are computed in vain.
-    (whole * 3 <= line * 4 || line >= 2 * STEP).then_some((sizes, front))
+/// Positions of the result that meet the same kernel elements.
+struct Phase {
+    /// The kernel elements.
+    elements: Vec<usize>,
+    /// Where the row of each channel and element begins, relative to a line's place.
+    places: Vec<usize>,
+    lines: Vec<Lines>,
 }
 
-fn lines(s: &Sizes, sizes: &[usize]) -> Vec<Lines> {
-    let dims = s.y.len();
-    let (line, whole) = (s.y[dims - 1], sizes[dims - 1]);
-    let dense = whole * 3 <= line * 4;
-    let count: usize = s.y[..dims - 1].iter().product();
-    let mut out: Vec<Lines> = Vec::new();
-    for l in 0..count {
-        let (mut rest, mut stride, mut start) = (l, whole, 0);
-        for d in (0..dims - 1).rev() {
-            start += rest % s.y[d] * stride;
-            rest /= s.y[d];
-            stride *= sizes[d];
+/// Dim `d` of the padded image, and the positions of the result along it.
+fn along(op: &Convolution, s: &Sizes, d: usize) -> (Dim, Vec<Along>) {
+    let (stride, dilation, padding) = (op.stride[d], op.dilation[d], op.padding[d]);
+    if !op.transposed {
+        let mut residues: Vec<usize> = (0..s.k[d]).map(|k| k * dilation % stride).collect();
+        residues.sort_unstable();
+        residues.dedup();
+        let number = |k: usize| residues.iter().position(|r| *r == k * dilation % stride).expect("listed above");
+        let meets = (0..s.k[d]).map(|k| (k, number(k), k * dilation / stride)).collect();
+        let size = s.y[d] + (s.k[d] - 1) * dilation / stride;
+        let all = vec![Along { first: 0, count: s.y[d], meets }];
+        return (Dim { step: stride, residues, front: padding, size }, all);
+    }
+    // Position `b · stride + r` meets element `k` at `b + (r + padding - k · dilation) / stride`, if that divides.
+    let front = ((s.k[d] - 1) * dilation).saturating_sub(padding).div_ceil(stride);
+    let mut size = 0;
+    let phases = (0..stride.min(s.y[d])).map(|r| {
+        let count = (s.y[d] - r).div_ceil(stride);
+        let at = |k: usize| {
+            let ahead = r + padding + front * stride - k * dilation;
+            ahead.is_multiple_of(stride).then_some((k, 0, ahead / stride))
+        };
+        let meets: Vec<_> = (0..s.k[d]).filter_map(at).collect();
+        size = size.max(meets.iter().map(|m| m.2 + count).max().unwrap_or(0));
+        Along { first: r, count, meets }
+    });
+    let phases = phases.collect();
+    (Dim { step: 1, residues: vec![0], front, size }, phases)
+}
+
+/// The strides of the image's dims within the part of one combination of residues, and that part's size.
+fn strides(dims: &[Dim]) -> (Vec<usize>, usize) {
+    let mut strides = vec![0; dims.len()];
+    let mut stride = 1;
+    for d in (0..dims.len()).rev() {
+        strides[d] = stride;
+        stride *= dims[d].size;
+    }
+    (strides, stride)
+}
+
+/// The coordinates of `index` in row-major order.
+fn coordinates(mut index: usize, sizes: impl DoubleEndedIterator<Item = usize>, out: &mut [usize]) {
+    for (d, n) in sizes.rev().enumerate() {
+        let last = out.len() - 1 - d;
+        out[last] = index % n;
+        index /= n;
+    }
+}
+
+impl Phase {
+    /// The positions `along` of the result, whose strides are `step`.
+    fn new(s: &Sizes, dims: &[Dim], along: &[&Along], step: &[usize]) -> Self {
+        let (strides, part) = strides(dims);
+        let plane = part * dims.iter().map(|d| d.residues.len()).product::<usize>();
+        let count: usize = along.iter().map(|a| a.meets.len()).product();
+        let mut at = vec![0; dims.len()];
+        let (mut elements, mut places) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for i in 0..count {
+            coordinates(i, along.iter().map(|a| a.meets.len()), &mut at);
+            let (mut element, mut residue, mut place) = (0, 0, 0);
+            for (d, a) in along.iter().enumerate() {
+                let (k, r, index) = a.meets[at[d]];
+                element = element * s.k[d] + k;
+                residue = residue * dims[d].residues.len() + r;
+                place += index * strides[d];
+            }
+            elements.push(element);
+            places.push(residue * part + place);
         }
-        for first in (0..line).step_by(SPAN) {
-            let (at, n) = (start + first, SPAN.min(line - first));
-            match out.last_mut() {
-                Some(last) if dense && at + n - last.at <= SPAN => {
-                    last.span = at + n - last.at;
-                    last.parts.push((at - last.at, l * line + first, n));
+        let places = (0..s.ci).flat_map(|c| places.iter().map(move |p| c * plane + p)).collect();
+        Phase { elements, places, lines: Self::lines(s, dims, along, step, &strides) }
+    }
+
+    fn lines(s: &Sizes, dims: &[Dim], along: &[&Along], step: &[usize], strides: &[usize]) -> Vec<Lines> {
+        let last = dims.len() - 1;
+        let (line, dense) = (along[last].count, is_dense(dims, along));
+        let mut at = vec![0; last];
+        let mut out: Vec<Lines> = Vec::new();
+        for l in 0..along[..last].iter().map(|a| a.count).product() {
+            coordinates(l, along[..last].iter().map(|a| a.count), &mut at);
+            let start: usize = at.iter().zip(strides).map(|(b, stride)| b * stride).sum();
+            let row = (0..last).fold(0, |y, d| y * s.y[d] + along[d].first + at[d] * step[d]);
+            let y = row * s.y[last] + along[last].first;
+            for first in (0..line).step_by(SPAN) {
+                let (at, n) = (start + first, SPAN.min(line - first));
+                let to = y + first * step[last];
+                match out.last_mut() {
+                    Some(last) if dense && at + n - last.at <= SPAN => {
+                        last.span = at + n - last.at;
+                        last.parts.push((at - last.at, to, n));
+                    }
+                    _ => out.push(Lines { at, span: n, parts: vec![(0, to, n)] }),
                 }
-                _ => out.push(Lines { at, span: n, parts: vec![(0, l * line + first, n)] }),
             }
         }
+        out
     }
-    out
+}
+
+/// Whether few positions between lines are computed in vain.
+fn is_dense(dims: &[Dim], along: &[&Along]) -> bool {
+    let last = dims.len() - 1;
+    dims[last].size * 3 <= along[last].count * 4
+}
+
+/// The padded image and the phases of the result, where a convolution can slide.
+fn phases(op: &Convolution, s: &Sizes) -> Option<(Vec<Dim>, Vec<Phase>)> {
+    let rank = s.y.len();
+    if rank == 0 || s.ci == 0 || s.k.contains(&0) || s.x.contains(&0) {
+        return None;
+    }
+    let (dims, all): (Vec<Dim>, Vec<Vec<Along>>) = (0..rank).map(|d| along(op, s, d)).unzip();
+    if !s.is_near(dims.iter().map(|d| d.size.saturating_mul(d.residues.len()))) {
+        return None;
+    }
+    let count: usize = all.iter().map(Vec::len).product();
+    let mut at = vec![0; rank];
+    let choices: Vec<Vec<&Along>> = (0..count)
+        .map(|i| {
+            coordinates(i, all.iter().map(Vec::len), &mut at);
+            all.iter().zip(&at).map(|(a, i)| &a[*i]).collect()
+        })
+        .collect();
+    let worth = |along: &Vec<&Along>| is_dense(&dims, along) || along[rank - 1].count >= LONG;
+    if !choices.iter().all(worth) {
+        return None;
+    }
+    let step: Vec<usize> = if op.transposed { op.stride.clone() } else { vec![1; rank] };
+    let phases = choices.iter().map(|along| Phase::new(s, &dims, along, &step)).collect();
+    Some((dims, phases))
 }
 
 /// Copies one group of channels of an image into its padded form.
 ///
 /// # Safety
 /// `from` has `ci` planes of the input, `to` has `ci` padded planes.
-unsafe fn fill<T: Real>(s: &Sizes, sizes: &[usize], front: &[usize], from: *const T, to: *mut T) {
-    let dims = s.x.len();
-    let (plane, x_plane): (usize, usize) = (sizes.iter().product(), s.x.iter().product());
-    let x_line = s.x[dims - 1];
-    let n = x_line.min(sizes[dims - 1] - front[dims - 1]);
-    for c in 0..s.ci {
-        // SAFETY: the caller's.
-        unsafe { std::slice::from_raw_parts_mut(to.add(c * plane), plane) }.fill(T::ZERO);
-        'line: for l in 0..x_plane / x_line.max(1) {
-            let (mut rest, mut stride, mut at) = (l, sizes[dims - 1], front[dims - 1]);
-            for d in (0..dims - 1).rev() {
-                let p = rest % s.x[d] + front[d];
-                if p >= sizes[d] {
-                    continue 'line;
+unsafe fn fill<T: Real>(s: &Sizes, dims: &[Dim], from: *const T, to: *mut T) {
+    let rank = dims.len();
+    let (_, part) = strides(dims);
+    let parts: usize = dims.iter().map(|d| d.residues.len()).product();
+    let x_plane: usize = s.x.iter().product();
+    let Some((last, lead)) = dims.split_last() else { return };
+    let (mut residues, mut at) = (vec![0; rank], vec![0; rank - 1]);
+    // SAFETY: the caller's.
+    unsafe { std::slice::from_raw_parts_mut(to, s.ci * parts * part) }.fill(T::ZERO);
+    for p in 0..parts {
+        coordinates(p, dims.iter().map(|d| d.residues.len()), &mut residues);
+        // Indices `low..high` of a line are inside the input.
+        let residue = last.residues[residues[rank - 1]];
+        let low = last.front.saturating_sub(residue).div_ceil(last.step);
+        let high =
+            (s.x[rank - 1] + last.front).saturating_sub(residue).div_ceil(last.step).clamp(low, last.size.max(low));
+        let begin = low * last.step + residue - last.front;
+        if low >= last.size {
+            continue;
+        }
+        'line: for l in 0..lead.iter().map(|d| d.size).product() {
+            coordinates(l, lead.iter().map(|d| d.size), &mut at);
+            let mut row = 0;
+            for (d, dim) in lead.iter().enumerate() {
+                let u = at[d] * dim.step + dim.residues[residues[d]];
+                match u.checked_sub(dim.front) {
+                    Some(x) if x < s.x[d] => row = row * s.x[d] + x,
+                    Some(_) | None => continue 'line,
                 }
-                at += p * stride;
-                rest /= s.x[d];
-                stride *= sizes[d];
             }
-            // SAFETY: the caller's; `n` elements stay inside both lines.
-            unsafe { std::ptr::copy_nonoverlapping(from.add(c * x_plane + l * x_line), to.add(c * plane + at), n) };
+            for c in 0..s.ci {
+                // SAFETY: the caller's; elements `low..high` stay inside both lines.
+                unsafe {
+                    let from = from.add(c * x_plane + row * s.x[rank - 1] + begin);
+                    let to = to.add((c * parts + p) * part + l * last.size + low);
+                    if last.step == 1 {
+                        std::ptr::copy_nonoverlapping(from, to, high - low);
+                    } else {
+                        for i in 0..high - low {
+                            *to.add(i) = *from.add(i * last.step);
+                        }
+                    }
+                }
+            }
         }
     }
+}
+
+/// The weights of a phase, `[groups, co, ci · elements]`, as panels of each group.
+///
+/// # Safety
+/// `w` are the weights of the convolution, and the CPU has the vectors.
+unsafe fn weights<T: Real>(op: &Convolution, s: &Sizes, phase: &Phase, vectors: Vectors, w: *const T) -> Block {
+    let rows = s.ci * phase.elements.len();
+    let size = s.groups * s.co * rows * size_of::<T>();
+    // SAFETY: the caller's.
+    let picked = op.transposed.then(|| unsafe { picked(s, phase, w) });
+    let from = picked.as_ref().map_or(w, |b| b.as_ptr().cast_const().cast());
+    let panels = Block::new(size);
+    let pointers = Pointers(from, from, panels.as_ptr().cast());
+    threads::for_each(s.groups, (s.groups * s.co * rows) as u64 / 2, &|g| {
+        let (from, _, to) = pointers.get();
+        let at = g * s.co * rows;
+        let left = Operand { at: from.wrapping_add(at), row: rows as isize, col: 1 };
+        // SAFETY: the caller's; both have `groups · co · rows` elements, and groups are disjoint.
+        unsafe { T::pack(vectors, [s.co, rows], left, to.wrapping_add(at)) };
+    });
+    panels
+}
+
+/// The weights of a transposed convolution, `[groups · ci, co, k…]`, as `[groups, co, ci · elements]`.
+///
+/// # Safety
+/// `w` are the weights.
+unsafe fn picked<T: Real>(s: &Sizes, phase: &Phase, w: *const T) -> Block {
+    let (kernel, count): (usize, usize) = (s.k.iter().product(), phase.elements.len());
+    let block = Block::new(s.groups * s.co * s.ci * count * size_of::<T>());
+    let pointers = Pointers(w, w, block.as_ptr().cast());
+    threads::for_each(s.groups * s.co, (s.groups * s.co * s.ci * count) as u64, &|row| {
+        let ((g, o), (w, _, to)) = ((row / s.co, row % s.co), pointers.get());
+        for i in 0..s.ci {
+            let channel = (g * s.ci + i) * s.co + o;
+            for (e, element) in phase.elements.iter().enumerate() {
+                // SAFETY: the caller's; the block has as many elements, and rows are disjoint.
+                unsafe { *to.add((row * s.ci + i) * count + e) = *w.add(channel * kernel + element) };
+            }
+        }
+    });
+    block
 }
 
 /// Computes a convolution if it can slide; `false`, and nothing done, otherwise.
 ///
 /// # Safety
 /// The operands have the sizes `s`, none of them 0 except `ci`, and nobody else uses the result.
-pub unsafe fn run<T: Real>(op: &Convolution, s: &Sizes, x: *const T, w: *const T, y: *mut T) -> bool {
-    if !crate::wide::available() || s.ci == 0 || s.x.contains(&0) {
+pub unsafe fn run<T: Real>(op: &Convolution, s: &Sizes, vectors: Vectors, x: *const T, w: *const T, y: *mut T) -> bool {
+    if vectors == Vectors::Portable {
         return false;
     }
-    let Some((sizes, front)) = padded(op, s) else { return false };
-    let lines = lines(s, &sizes);
-    let kernel: usize = s.k.iter().product();
-    let (plane, y_plane): (usize, usize) = (sizes.iter().product(), s.y.iter().product());
-    let x_plane: usize = s.x.iter().product();
-    let rows = s.ci * kernel;
-    // Where each row of the gathered matrix would begin.
-    let mut places = Vec::with_capacity(rows);
-    for c in 0..s.ci {
-        for element in 0..kernel {
-            let (mut rest, mut stride, mut at) = (element, 1, c * plane);
-            for d in (0..sizes.len()).rev() {
-                at += rest % s.k[d] * op.dilation[d] * stride;
-                rest /= s.k[d];
-                stride *= sizes[d];
-            }
-            places.push(at);
-        }
-    }
+    let Some((dims, phases)) = phases(op, s) else { return false };
+    let plane = strides(&dims).1 * dims.iter().map(|d| d.residues.len()).product::<usize>();
+    let (x_plane, y_plane): (usize, usize) = (s.x.iter().product(), s.y.iter().product());
     // SAFETY: the caller's.
-    let own = op.transposed.then(|| unsafe { regrouped(s, w, |e| kernel - 1 - e) });
-    let w = own.as_ref().map_or(w, |b| b.as_ptr().cast_const().cast());
+    let panels: Vec<Block> = phases.iter().map(|p| unsafe { weights(op, s, p, vectors, w) }).collect();
+    let step = if op.transposed { op.stride[dims.len() - 1] } else { 1 };
     let images = s.images * s.groups;
-    let parts = PIECES.div_ceil(images).min(lines.len());
-    let cost = (images * y_plane) as u64 * (rows * s.co) as u64 / 30;
+    let most = phases.iter().map(|p| p.lines.len()).max().unwrap_or(1);
+    let parts = PIECES.div_ceil(images).min(most);
+    let work: usize = phases.iter().map(|p| p.places.len() * p.lines.iter().map(|l| l.span).sum::<usize>()).sum();
+    let cost = (images * s.co) as u64 * work as u64 / 30;
     let pointers = Pointers(x, w, y);
     threads::for_each(images * parts, cost, &|piece| {
         let (image, part) = (piece / parts, piece % parts);
-        let (x, w, y) = pointers.get();
-        // The last vector of the last line may reach two steps beyond.
-        let image_elements = s.ci * plane + 2 * STEP;
-        let memory = Block::new((image_elements + s.co * (SPAN + STEP)) * size_of::<T>());
+        let (x, _, y) = pointers.get();
+        // The last vectors of the last line may reach beyond.
+        let image_elements = s.ci * plane + SLIDING_STEP;
+        let memory = Block::new((image_elements + s.co * SPAN) * size_of::<T>());
         let padded: *mut T = memory.as_ptr().cast();
         let sums = padded.wrapping_add(image_elements);
-        let group = image % s.groups;
         // SAFETY: image and group are inside the input.
-        unsafe { fill(s, &sizes, &front, x.add(image * s.ci * x_plane), padded) };
-        for l in &lines[part * lines.len() / parts..(part + 1) * lines.len() / parts] {
-            let n = l.span.next_multiple_of(STEP);
-            // SAFETY: `group` has `co` rows of weights; each row of the window ends inside the padded image or the room behind it; `sums`
-            // has `co` rows of at most `SPAN + STEP`; lines of the result are this piece's.
-            unsafe {
-                let a = Operand { at: w.add(group * s.co * rows), row: rows as isize, col: 1 };
-                T::sliding([s.co, n], a, padded.add(l.at), &places, Target { at: sums, row: n });
-                for o in 0..s.co {
-                    for (from, to, n_part) in &l.parts {
-                        let out = y.add((image * s.co + o) * y_plane + to);
-                        std::ptr::copy_nonoverlapping(sums.add(o * n + from), out, *n_part);
+        unsafe { fill(s, &dims, x.add(image * s.ci * x_plane), padded) };
+        for (phase, panels) in phases.iter().zip(&panels) {
+            let rows = phase.places.len();
+            let panels: *const T = panels.as_ptr().cast();
+            let left = Left(panels.wrapping_add(image % s.groups * s.co * rows));
+            for l in &phase.lines[part * phase.lines.len() / parts..(part + 1) * phase.lines.len() / parts] {
+                let n = l.span;
+                // SAFETY: `group` has `co` rows of weights; each row of the window ends inside the padded image or the room behind it; `sums`
+                // has `co` rows of at most `SPAN`; lines of the result are this piece's.
+                unsafe {
+                    let right = padded.add(l.at).cast_const();
+                    T::sliding(vectors, [s.co, n], left, right, &phase.places, Target { at: sums, row: n }, false);
+                    for o in 0..s.co {
+                        for (from, to, count) in &l.parts {
+                            let (from, to) = (sums.add(o * n + from), y.add((image * s.co + o) * y_plane + to));
+                            if step == 1 {
+                                std::ptr::copy_nonoverlapping(from, to, *count);
+                            } else {
+                                (0..*count).for_each(|i| *to.add(i * step) = *from.add(i));
+                            }
+                        }
                     }
                 }
             }

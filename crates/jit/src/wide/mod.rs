@@ -111,11 +111,6 @@ fn folds(a: &Accumulator) -> bool {
     }
 }
 
-/// Whether the CPU has AVX2 and what belongs to it, which routines use too.
-pub fn available() -> bool {
-    Isa::Avx2.available()
-}
-
 /// What the function of a stage depends on, or `None` where its strides do not fit instructions.
 fn key(kernel: &StageKernel) -> Option<Key> {
     let fits = |s: &i64| s.unsigned_abs() < 1 << 25;

@@ -3,7 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use cotangent_core::array::Array;
-use cotangent_core::ir::{Aval, DType, Scalar};
+use cotangent_core::ir::{Aval, DType, Loc, Scalar};
+use cotangent_core::ops::Op;
 use cotangent_jit::{Block, CompileOptions, Path, compile_with};
 use cotangent_loops::interp::interpret;
 use cotangent_loops::ir::*;
@@ -47,6 +48,25 @@ pub fn stage(lanes: usize, accesses: Vec<Access>, ops: Vec<(BodyOp, DType)>) -> 
 
 pub fn nest(outer: &[usize], scalars: &[DType], stages: Vec<Stage>) -> Nest {
     Nest { outer: outer.to_vec(), scratch: vec![], scalars: scalars.to_vec(), stages, locs: vec![] }
+}
+
+/// The program of one op.
+pub fn routine(op: Op, args: &[Aval]) -> LoopProgram {
+    let results = op.prim().infer(&args.iter().collect::<Vec<_>>()).expect("a legal op").to_vec();
+    let buffer = |a: &Aval, role| Buffer { dtype: a.dtype, len: a.shape.numel(), role };
+    let mut p = LoopProgram::default();
+    for a in args {
+        p.params.push(BufferId(p.buffers.len() as u32));
+        p.buffers.push(buffer(a, Role::Param));
+    }
+    for a in &results {
+        p.results.push(BufferId(p.buffers.len() as u32));
+        p.buffers.push(buffer(a, Role::Result));
+    }
+    let kind = RoutineKind::Op { op, args: args.to_vec(), results };
+    let (inputs, outputs) = (p.params.clone(), p.results.clone());
+    p.steps.push(Step::Routine(Routine { kind, inputs, outputs, loc: Loc::default(), name: String::new() }));
+    p
 }
 
 pub fn run(p: &LoopProgram, args: &[Array], path: Path) -> Vec<Array> {

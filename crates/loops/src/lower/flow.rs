@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cotangent_core::array::Array;
 use cotangent_core::error::EvalError;
-use cotangent_core::ir::{Aval, DType, Graph, Loc, Scalar};
+use cotangent_core::ir::{Aval, DType, Graph, Loc, Scalar, Shape};
 use cotangent_core::ops::{Binary, Generate, LoopForm, Monoid, Op, Piecewise, ScalarFn, Unary, ViewForm};
 use smallvec::{SmallVec, smallvec};
 
@@ -125,21 +125,24 @@ pub(crate) fn flow(graph: &Graph) -> Result<Flow, EvalError> {
         let avals: Vec<&Aval> = n.args.iter().map(|v| graph.aval(*v)).collect();
         let results: Vec<Aval> = n.results.iter().map(|v| graph.aval(*v).clone()).collect();
         let form = n.op.prim().loop_form(&avals, &results);
-        match f.node(&n.op, form, &args, &results, i)? {
-            Some(id) => env[n.results[0].index()] = Some(id),
-            None => {
-                let routine = f.calls.len();
-                let ids: Vec<Id> = results.iter().map(|a| f.push(Kind::Output(routine), &args, a, Some(i))).collect();
-                for (v, id) in n.results.iter().zip(&ids) {
-                    env[v.index()] = Some(*id);
-                }
-                let avals = (avals.into_iter().cloned().collect(), results);
-                f.calls.push(Call { op: n.op.clone(), args: args.to_vec(), results: ids, avals, node: i });
-            }
+        let ids = match f.node(&n.op, form, &args, &results, i)? {
+            Some(id) => vec![id],
+            None => f.call(&n.op, &args, avals.into_iter().cloned().collect(), results, i),
+        };
+        for (v, id) in n.results.iter().zip(ids) {
+            env[v.index()] = Some(id);
         }
     }
     f.results = graph.results().iter().map(|v| env[v.index()].expect("I1: defined before use")).collect();
     Ok(f)
+}
+
+/// The dtype in which sums and products of a dtype are computed: halves in `f32`.
+fn wide(dtype: DType) -> DType {
+    match dtype {
+        DType::F16 | DType::BF16 => DType::F32,
+        DType::F32 | DType::F64 | DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => dtype,
+    }
 }
 
 /// The nodes on which a result depends.
@@ -201,6 +204,7 @@ impl Flow {
                 return Ok(self.window_add(args[0], [dim, size, step], y, i));
             }
             LoopForm::Contract { batch_dims } => return Ok(Some(self.product(batch_dims, args, y, i))),
+            LoopForm::Convolution(_) if wide(y.dtype) != y.dtype => return Ok(Some(self.wide_call(op, args, y, i))),
             LoopForm::Pointwise(ScalarFn::Polygamma(_))
             | LoopForm::ArgReduce { .. }
             | LoopForm::Scan { .. }
@@ -210,6 +214,34 @@ impl Flow {
             | LoopForm::Inline => return Ok(None),
         };
         Ok(Some(self.push(kind, args, y, Some(i))))
+    }
+
+    /// The results of a routine.
+    fn call(&mut self, op: &Op, args: &[Id], avals: Vec<Aval>, results: Vec<Aval>, i: usize) -> Vec<Id> {
+        let routine = self.calls.len();
+        let ids: Vec<Id> = results.iter().map(|a| self.push(Kind::Output(routine), args, a, Some(i))).collect();
+        let avals = (avals, results);
+        self.calls.push(Call { op: op.clone(), args: args.to_vec(), results: ids.clone(), avals, node: i });
+        ids
+    }
+
+    /// The one result of a routine on halves, which computes in `f32`.
+    fn wide_call(&mut self, op: &Op, args: &[Id], y: &Aval, i: usize) -> Id {
+        let to = wide(y.dtype);
+        let args: SmallVec<[Id; 2]> = args.iter().map(|x| self.converted(*x, to, i)).collect();
+        let aval = |x: &Id| Aval::new(to, self.values[*x].sizes.iter().copied().collect::<Shape>());
+        let avals = args.iter().map(aval).collect();
+        let result = self.call(op, &args, avals, vec![y.with_dtype(to)], i)[0];
+        self.converted(result, y.dtype, i)
+    }
+
+    /// `x` as a `dtype`.
+    fn converted(&mut self, x: Id, dtype: DType, i: usize) -> Id {
+        if self.values[x].dtype == dtype {
+            return x;
+        }
+        let sizes = self.values[x].sizes.clone();
+        self.make(Kind::Point(Point::Convert), &[x], dtype, &sizes, i)
     }
 
     /// A reduction: of halves in `f32`, of few elements written out, of very many into few in two steps.
@@ -224,22 +256,14 @@ impl Flow {
         if n > 2 * UNROLLED && sizes.len().checked_sub(1).is_some_and(narrow) {
             return self.reduce_narrow(x, dims, monoid, y, i);
         }
-        let wide = match y.dtype {
-            DType::F16 | DType::BF16 => DType::F32,
-            DType::F32 | DType::F64 | DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => {
-                y.dtype
-            }
-        };
-        let mut x = x;
-        if self.values[x].dtype != wide {
-            x = self.make(Kind::Point(Point::Convert), &[x], wide, &sizes, i);
-        }
+        let wide = wide(y.dtype);
+        let x = self.converted(x, wide, i);
         let (outer, inner): (usize, usize) = (kept.iter().product(), n);
         let chunks = dims.first().and_then(|d| (2..=64).rev().find(|c| sizes[*d].is_multiple_of(*c)));
         // Sums down long columns: a chunk of rows at a time, so that neighbours in memory are read together.
         let last_kept = sizes.len().checked_sub(1).is_some_and(|last| !dims.contains(&last));
         let tall = |c: usize| last_kept && n >= TALL && n * outer >= SPLIT && sizes[dims[0]] / c >= 16;
-        let mut r = match chunks {
+        let r = match chunks {
             _ if n == 1 => {
                 let mut result = 0..;
                 let pick = (0..sizes.len()).map(|d| if dims.contains(&d) { None } else { result.next() }).collect();
@@ -264,10 +288,7 @@ impl Flow {
             }
             Some(_) | None => self.make(Kind::Reduce(dims.to_vec(), monoid), &[x], wide, &kept, i),
         };
-        if wide != y.dtype {
-            r = self.make(Kind::Point(Point::Convert), &[r], y.dtype, &kept, i);
-        }
-        r
+        self.converted(r, y.dtype, i)
     }
 
     /// A reduction of which the last dim is kept and narrow: one for each of its elements, so that the lanes are others.
@@ -341,8 +362,12 @@ impl Flow {
         if count == 0 && k == 0 {
             return self.push(Kind::Fill(Scalar::Int(0).cast(y.dtype)), &[], y, Some(i));
         }
+        let wide = wide(y.dtype);
         if count > TINY_PRODUCT && !vector {
-            return self.push(Kind::Product, args, y, Some(i));
+            // Products of halves are those of `f32`.
+            let args = [args[0], args[1]].map(|x| self.converted(x, wide, i));
+            let product = self.push(Kind::Product, &args, &y.with_dtype(wide), Some(i));
+            return self.converted(product, y.dtype, i);
         }
         // The product of broadcast operands over `[batch, m, n, k]`, summed over `k`.
         let mut space: SmallVec<[usize; 4]> = x[..b].into();
@@ -350,19 +375,14 @@ impl Flow {
         let batch_pick = || (0..b).map(Some);
         let lhs = batch_pick().chain([Some(b), Some(b + 2)]).collect();
         let rhs = batch_pick().chain([Some(b + 2), Some(b + 1)]).collect();
-        let wide = if matches!(y.dtype, DType::F16 | DType::BF16) { DType::F32 } else { y.dtype };
         let operand = |f: &mut Flow, pick: Vec<Option<usize>>, arg: Id| {
             let v = f.make(Kind::Pick(pick), &[arg], y.dtype, &space, i);
-            if wide == y.dtype { v } else { f.make(Kind::Point(Point::Convert), &[v], wide, &space, i) }
+            f.converted(v, wide, i)
         };
         let (l, r) = (operand(self, lhs, args[0]), operand(self, rhs, args[1]));
         let product = self.make(Kind::Point(Point::Binary(Binary::Mul)), &[l, r], wide, &space, i);
         let sum = self.reduce(product, &[b + 2], Monoid::Sum, &y.with_dtype(wide), i);
-        if wide == y.dtype {
-            return sum;
-        }
-        let sizes = self.values[sum].sizes.clone();
-        self.make(Kind::Point(Point::Convert), &[sum], y.dtype, &sizes, i)
+        self.converted(sum, y.dtype, i)
     }
 
     fn slice(&mut self, x: Id, dim: usize, start: usize, len: usize, i: usize) -> Id {

@@ -1,0 +1,243 @@
+//! Any op: a kernel of ours where one is worth it, else the reference evaluator.
+
+use cotangent_core::array::{Element, dispatch, dispatch_float};
+use cotangent_core::error::EvalError;
+use cotangent_core::ir::{Aval, DType, Scalar, Shape};
+use cotangent_core::ops::{Extreme, Indexing, Op, Reduction, log_add_exp};
+use cotangent_loops::ir::Routine;
+
+use super::axis::Axis;
+use super::indexed::Combine;
+use super::{Vectors, axis, convolution, indexed, reference, search, sort};
+use crate::run::Buffers;
+
+/// Runs `op` on its operands.
+///
+/// # Safety
+/// The buffers hold the operands and have room for the results; nobody else writes them.
+pub unsafe fn run(
+    routine: &Routine,
+    op: &Op,
+    args: &[Aval],
+    results: &[Aval],
+    vectors: Vectors,
+    buffers: Buffers,
+) -> Result<(), EvalError> {
+    let call = Call { routine, args, results, buffers };
+    // SAFETY: the caller's.
+    match unsafe { call.kernel(op, vectors) } {
+        Some(result) => result,
+        // SAFETY: the caller's.
+        None => unsafe { reference::run(routine, op, args, results, buffers) },
+    }
+}
+
+/// A call of a routine.
+struct Call<'a> {
+    routine: &'a Routine,
+    args: &'a [Aval],
+    results: &'a [Aval],
+    buffers: Buffers<'a>,
+}
+
+impl Call<'_> {
+    fn input<T>(&self, i: usize) -> *const T {
+        self.buffers.0[self.routine.inputs[i].0 as usize].cast_const().cast()
+    }
+
+    fn output<T>(&self, i: usize) -> *mut T {
+        self.buffers.0[self.routine.outputs[i].0 as usize].cast()
+    }
+
+    /// Operand 1, an index.
+    ///
+    /// # Safety
+    /// It is of `i64`, and its buffer has as many elements as its aval says.
+    unsafe fn index(&self) -> &[i64] {
+        // SAFETY: the caller's.
+        unsafe { std::slice::from_raw_parts(self.input(1), self.args[1].shape.numel()) }
+    }
+
+    /// The kernel for these operands; `None`, and nothing done, where there is none.
+    ///
+    /// # Safety
+    /// As [`run`]: operands and results have the shapes that `infer` has checked.
+    unsafe fn kernel(&self, op: &Op, vectors: Vectors) -> Option<Result<(), EvalError>> {
+        let (x, y) = (self.args.first()?, self.results.first()?);
+        let around = |dim: usize| Axis::of(&x.shape, dim);
+        // SAFETY: the caller's.
+        unsafe {
+            match op {
+                Op::Convolution(c) => dispatch_float!(x.dtype, T => {
+                    let shapes = [&x.shape, &self.args[1].shape, &y.shape];
+                    convolution::run::<T>(c, shapes, vectors, self.input(0), self.input(1), self.output(0));
+                }, else => return None),
+                Op::Cumsum(c) if x.dtype == DType::F32 && around(c.dim).inner == 1 => {
+                    let axis = around(c.dim);
+                    axis::prefix_sums(axis.outer, axis.n, self.input(0), self.output(0));
+                }
+                Op::Cumsum(c) if x.dtype == DType::I64 => self.scan_integers(c.dim, 0, i64::wrapping_add),
+                Op::Cumprod(c) if x.dtype == DType::I64 => self.scan_integers(c.dim, 1, i64::wrapping_mul),
+                Op::Cumsum(c) => self.scan(c.dim, 0.0, |s, x| s + x),
+                Op::Cumprod(c) => self.scan(c.dim, 1.0, |s, x| s * x),
+                Op::Logcumsumexp(c) => self.scan(c.dim, f64::NEG_INFINITY, log_add_exp),
+                Op::Cummax(c) => self.cumulative(c.dim, Extreme::Max),
+                Op::Cummin(c) => self.cumulative(c.dim, Extreme::Min),
+                Op::Argmax(a) => self.position(a.dim, true),
+                Op::Argmin(a) => self.position(a.dim, false),
+                Op::Sort(s) => dispatch!(x.dtype, T => {
+                    sort::sort::<T>(around(s.dim), s.descending, self.input(0), self.output(0), self.output(1));
+                }),
+                Op::Searchsorted(s) => {
+                    let (n, k) = (last(&x.shape), last(&self.args[1].shape));
+                    let lines = search::Lines { lines: y.shape.numel() / k.max(1), n, k, right: s.right };
+                    dispatch!(x.dtype, T => if s.out_int32 {
+                        search::positions::<T, i32>(&lines, self.input(0), self.input(1), self.output(0), |p| p as i32);
+                    } else {
+                        search::positions::<T, i64>(&lines, self.input(0), self.input(1), self.output(0), |p| p as i64);
+                    });
+                }
+                Op::IndexSelect(s) => {
+                    let (axis, size) = (around(s.dim), x.dtype.size_bytes());
+                    return Some(indexed::select(axis, s.dim, self.input(0), self.index(), self.output(0), size));
+                }
+                Op::Gather(g) => {
+                    let own = &self.args[1].shape;
+                    return Some(dispatch!(x.dtype, T => {
+                        indexed::gather::<T>([own, &x.shape], g.dim, self.input(0), self.index(), self.output(0))
+                    }));
+                }
+                Op::IndexAdd(s) => return Some(self.add(s.dim, Indexing::Vector)),
+                Op::ScatterAdd(s) => return Some(self.add(s.dim, Indexing::Elementwise)),
+                Op::Scatter(s) => {
+                    return Some(dispatch!(x.dtype, T => {
+                        let last = Combine { widen: |x: T| x, both: |_, x| x, end: |x| x };
+                        self.combine(s.dim, Indexing::Elementwise, &last)
+                    }));
+                }
+                Op::ScatterReduce(s) => return Some(self.reduce(s.dim, s.reduce)),
+                // Rare ones, and those of which the reference's time is its algorithm's.
+                _ => return None,
+            }
+        }
+        Some(Ok(()))
+    }
+
+    /// # Safety
+    /// As [`Call::kernel`].
+    unsafe fn scan(&self, dim: usize, neutral: f64, f: impl Fn(f64, f64) -> f64 + Sync) {
+        let x = &self.args[0];
+        // SAFETY: the caller's.
+        dispatch!(x.dtype, T => unsafe {
+            let (from, to) = (self.input::<T>(0), self.output::<T>(0));
+            axis::scan(Axis::of(&x.shape, dim), from, to, neutral, |s, x| f(s, x.to_f64()), T::from_f64);
+        });
+    }
+
+    /// # Safety
+    /// As [`Call::kernel`], with elements of `i64`.
+    unsafe fn scan_integers(&self, dim: usize, neutral: i64, f: impl Fn(i64, i64) -> i64 + Sync) {
+        // SAFETY: the caller's.
+        unsafe {
+            let axis = Axis::of(&self.args[0].shape, dim);
+            axis::scan::<i64, i64>(axis, self.input(0), self.output(0), neutral, f, |s| s);
+        }
+    }
+
+    /// # Safety
+    /// As [`Call::kernel`].
+    unsafe fn cumulative(&self, dim: usize, which: Extreme) {
+        let x = &self.args[0];
+        // SAFETY: the caller's.
+        dispatch!(x.dtype, T => unsafe {
+            let axis = Axis::of(&x.shape, dim);
+            axis::cumulative_extremes::<T>(axis, which, self.input(0), self.output(0), self.output(1));
+        });
+    }
+
+    /// # Safety
+    /// As [`Call::kernel`].
+    unsafe fn position(&self, dim: usize, largest: bool) {
+        let x = &self.args[0];
+        // SAFETY: the caller's.
+        dispatch!(x.dtype, T => unsafe {
+            axis::arg_extreme::<T>(Axis::of(&x.shape, dim), self.input(0), self.output(0), largest);
+        });
+    }
+
+    /// # Safety
+    /// As [`Call::kernel`].
+    unsafe fn add(&self, dim: usize, indexing: Indexing) -> Result<(), EvalError> {
+        // SAFETY: the caller's.
+        unsafe { self.numbers(dim, indexing, |s, x| s + x, i64::wrapping_add) }
+    }
+
+    /// # Safety
+    /// As [`Call::kernel`].
+    unsafe fn reduce(&self, dim: usize, how: Reduction) -> Result<(), EvalError> {
+        let which = match how {
+            // SAFETY: the caller's.
+            Reduction::Prod => {
+                return unsafe { self.numbers(dim, Indexing::Elementwise, |s, x| s * x, i64::wrapping_mul) };
+            }
+            Reduction::Amax => Extreme::Max,
+            Reduction::Amin => Extreme::Min,
+        };
+        // SAFETY: the caller's.
+        dispatch!(self.args[0].dtype, T => unsafe {
+            let both = |s: T, x: T| if which.beats(x, s) { x } else { s };
+            self.combine(dim, Indexing::Elementwise, &Combine { widen: |x: T| x, both, end: |s| s })
+        })
+    }
+
+    /// Floats are combined in `f64` and rounded once, integers in `i64`, wrapping, and cut to the dtype at the end.
+    ///
+    /// # Safety
+    /// As [`Call::kernel`].
+    unsafe fn numbers(
+        &self,
+        dim: usize,
+        indexing: Indexing,
+        floats: impl Fn(f64, f64) -> f64 + Sync,
+        integers: impl Fn(i64, i64) -> i64 + Sync,
+    ) -> Result<(), EvalError> {
+        dispatch!(self.args[0].dtype, T => {
+            // SAFETY: the caller's.
+            if T::DTYPE.is_float() {
+                let both = Combine { widen: |x: T| x.to_f64(), both: floats, end: |s| T::from_f64(s) };
+                unsafe { self.combine(dim, indexing, &both) }
+            } else {
+                let end = |s| T::from_scalar(Scalar::Int(s));
+                unsafe { self.combine(dim, indexing, &Combine { widen: |x: T| x.to_scalar().to_i64(), both: integers, end }) }
+            }
+        })
+    }
+
+    /// Operand 2 combined into operand 0 at the places of operand 1.
+    ///
+    /// # Safety
+    /// As [`Call::kernel`].
+    unsafe fn combine<T: Element, S: Copy + Send>(
+        &self,
+        dim: usize,
+        indexing: Indexing,
+        combine: &Combine<impl Fn(T) -> S + Sync, impl Fn(S, S) -> S + Sync, impl Fn(S) -> T + Sync>,
+    ) -> Result<(), EvalError> {
+        let (own, shape) = (&self.args[1].shape, &self.args[0].shape);
+        let (axis, from, to) = (Axis::of(shape, dim), [self.input(0), self.input(2)], self.output(0));
+        // SAFETY: the caller's.
+        unsafe {
+            match indexing {
+                Indexing::Vector => indexed::index_rows(axis, dim, from, self.index(), to, combine),
+                Indexing::Elementwise if indexed::is_aligned(own, shape, dim) => {
+                    indexed::scatter(axis, dim, own[dim].get(), from, self.index(), to, combine)
+                }
+                Indexing::Elementwise => indexed::scatter_within([own, shape], dim, from, self.index(), to, combine),
+            }
+        }
+    }
+}
+
+fn last(shape: &Shape) -> usize {
+    shape[shape.rank() - 1].get()
+}

@@ -1,0 +1,96 @@
+//! Operands of matrix products in panels, as register tiles read them.
+
+use std::ops::Range;
+
+use super::Operand;
+use super::lanes::Lanes;
+
+/// `0..n` in the fewest nearly equal parts of at most `most`.
+pub fn parts(n: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let count = n.div_ceil(most);
+    (0..count).map(move |i| i * n / count..(i + 1) * n / count)
+}
+
+/// As [`parts`], each but the last a multiple of `width`.
+pub fn parts_of_width(n: usize, most: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
+    parts(n.div_ceil(width), most / width).map(move |r| r.start * width..n.min(r.end * width))
+}
+
+/// Columns `0..n` of `b` as panels of two vectors, `k` rows each, padded with zeros.
+///
+/// # Safety
+/// The CPU has the vectors; `b` has the elements of `[k, n]`, and `to` has room for the padded panels.
+#[inline(always)]
+pub unsafe fn pack_columns<L: Lanes>(k: usize, n: usize, b: Operand<L::T>, to: *mut L::T) {
+    let (lanes, width) = (L::LANES, 2 * L::LANES);
+    for first in (0..n).step_by(width) {
+        let count = width.min(n - first);
+        let from = b.from(0, first);
+        // SAFETY: `to` has room for the padded panels; what is read is inside `b`.
+        unsafe {
+            let to = to.add(first * k);
+            if b.col == 1 {
+                let rest = count.saturating_sub(lanes);
+                for p in 0..k {
+                    let row = from.from(p, 0).at;
+                    let to = to.add(p * width);
+                    if count == width {
+                        L::load(row).store(to);
+                        L::load(row.add(lanes)).store(to.add(lanes));
+                    } else {
+                        L::load_first(row, count.min(lanes)).store(to);
+                        L::load_first(row.wrapping_add(lanes), rest).store(to.add(lanes));
+                    }
+                }
+                continue;
+            }
+            let mut p = 0;
+            if count == width && b.row == 1 {
+                while p + L::SQUARE <= k {
+                    for j in (0..width).step_by(L::SQUARE) {
+                        L::transpose(from.from(p, j).at, b.col, to.add(p * width + j), width);
+                    }
+                    p += L::SQUARE;
+                }
+            }
+            while p < k {
+                for j in 0..width {
+                    *to.add(p * width + j) = if j < count { *from.from(p, j).at } else { L::T::default() };
+                }
+                p += 1;
+            }
+        }
+    }
+}
+
+/// Rows `0..m` of `a` as panels of the tiles' rows, `k` columns each.
+///
+/// # Safety
+/// The CPU has the vectors; `a` has the elements of `[m, k]`, and `to` has room for as many.
+#[inline(always)]
+pub unsafe fn pack_rows<L: Lanes>(m: usize, k: usize, a: Operand<L::T>, to: *mut L::T) {
+    for rows in parts(m, L::ROWS) {
+        let (from, to, count) = (a.from(rows.start, 0), to.wrapping_add(rows.start * k), rows.len());
+        // SAFETY: `to` has room for all panels; what is read is inside `a`.
+        unsafe {
+            if a.col == 1 && count >= 4 && k >= 4 {
+                for p in squares(k) {
+                    for i in squares(count) {
+                        L::transpose_4(from.from(i, p).at, a.row, to.add(p * count + i), count);
+                    }
+                }
+                continue;
+            }
+            for p in 0..k {
+                for i in 0..count {
+                    *to.add(p * count + i) = *from.from(i, p).at;
+                }
+            }
+        }
+    }
+}
+
+/// Where squares of 4 begin that cover `0..n`, of which the last may overlap another.
+fn squares(n: usize) -> impl Iterator<Item = usize> {
+    (0..n.div_ceil(4)).map(move |i| (4 * i).min(n - 4))
+}

@@ -1,0 +1,206 @@
+//! Stable sorts along a dim, by keys that are unsigned integers in the order of the elements.
+//!
+//! A key and the position in the line are one integer, so equal elements keep their order whatever the algorithm: short lines are sorted
+//! by comparisons, long ones by their digits, of which those that are the same for all are left out.
+
+use cotangent_core::array::Element;
+use half::{bf16, f16};
+
+use super::axis::{Axis, Shared};
+use crate::memory::Block;
+use crate::threads;
+
+/// An element with the place in the order of its type: NaN above everything, −0.0 equal to 0.0.
+pub trait Ordered: Element {
+    /// The bits of a key.
+    const BITS: u32;
+    /// A key below `2^BITS`.
+    fn key(self) -> u64;
+}
+
+macro_rules! ordered_floats {
+    ($($T:ty, $bits:ty);*) => { $(
+        impl Ordered for $T {
+            const BITS: u32 = <$bits>::BITS;
+            fn key(self) -> u64 {
+                const SIGN: $bits = 1 << (<$bits>::BITS - 1);
+                let bits = self.to_bits();
+                let key = match bits & !SIGN {
+                    _ if self.is_nan() => <$bits>::MAX,
+                    // Both zeros.
+                    0 => SIGN,
+                    _ if bits & SIGN != 0 => !bits,
+                    _ => bits | SIGN,
+                };
+                u64::from(key)
+            }
+        }
+    )* };
+}
+ordered_floats!(f32, u32; f64, u64; bf16, u16; f16, u16);
+
+macro_rules! ordered_integers {
+    ($($T:ty as $U:ty, $flip:expr);*) => { $(
+        impl Ordered for $T {
+            const BITS: u32 = <$U>::BITS;
+            fn key(self) -> u64 {
+                u64::from(self as $U ^ $flip)
+            }
+        }
+    )* };
+}
+ordered_integers!(i64 as u64, 1 << 63; i32 as u32, 1 << 31; i16 as u16, 1 << 15; i8 as u8, 1 << 7; u8 as u8, 0; bool as u8, 0);
+
+/// A key and a position in one integer, whose order is that of keys and then positions.
+trait Packed: Copy + Ord {
+    /// The bits of the position, below those of the key.
+    const SHIFT: u32;
+    fn new(key: u64, position: usize) -> Self;
+    fn position(self) -> usize;
+    /// The bits of the key from `shift` on, cut to a digit.
+    fn digit(self, shift: u32) -> usize;
+}
+
+impl Packed for u64 {
+    const SHIFT: u32 = 32;
+    fn new(key: u64, position: usize) -> Self {
+        key << Self::SHIFT | position as u64
+    }
+    fn position(self) -> usize {
+        self as u32 as usize
+    }
+    fn digit(self, shift: u32) -> usize {
+        (self >> (Self::SHIFT + shift)) as usize & (DIGITS - 1)
+    }
+}
+
+impl Packed for u128 {
+    const SHIFT: u32 = 64;
+    fn new(key: u64, position: usize) -> Self {
+        u128::from(key) << Self::SHIFT | position as u128
+    }
+    fn position(self) -> usize {
+        self as u64 as usize
+    }
+    fn digit(self, shift: u32) -> usize {
+        (self >> (Self::SHIFT + shift)) as usize & (DIGITS - 1)
+    }
+}
+
+/// The bits of a digit.
+const DIGIT: u32 = 11;
+/// The values of a digit.
+const DIGITS: usize = 1 << DIGIT;
+/// Lines from this length on are sorted by digits.
+const LONG: usize = 4096;
+
+/// `values[o, :, i]` = `x[o, :, i]` in order, and `positions` where they stood.
+///
+/// # Safety
+/// All three have the elements of `axis`; nobody else uses the results.
+pub unsafe fn sort<T: Ordered>(axis: Axis, descending: bool, x: *const T, values: *mut T, positions: *mut i64) {
+    // SAFETY: the caller's.
+    unsafe {
+        if T::BITS <= 32 && axis.n <= u32::MAX as usize {
+            sort_by::<T, u64>(axis, descending, x, values, positions);
+        } else {
+            sort_by::<T, u128>(axis, descending, x, values, positions);
+        }
+    }
+}
+
+/// # Safety
+/// As [`sort`].
+unsafe fn sort_by<T: Ordered, P: Packed>(
+    axis: Axis,
+    descending: bool,
+    x: *const T,
+    values: *mut T,
+    positions: *mut i64,
+) {
+    let Axis { outer, n, inner } = axis;
+    let lines = outer * inner;
+    if n == 0 || lines == 0 {
+        return;
+    }
+    let pieces = lines.min(256);
+    let (x, values, positions) = (Shared(x.cast_mut()), Shared(values), Shared(positions));
+    let flip = if descending { u64::MAX >> (64 - T::BITS) } else { 0 };
+    threads::for_each(pieces, (lines * n) as u64 * u64::from(n.ilog2() + 1), &|piece| {
+        let memory = Block::new(2 * n * size_of::<P>());
+        let room: *mut P = memory.as_ptr().cast();
+        for line in piece * lines / pieces..(piece + 1) * lines / pieces {
+            let place = |k: usize| line / inner * n * inner + k * inner + line % inner;
+            // SAFETY: the block is aligned and has initialised bytes for twice `n` integers, which this piece alone uses; places are inside
+            // the arrays, and each line belongs to one piece.
+            unsafe {
+                let keys = std::slice::from_raw_parts_mut(room, n);
+                let spare = std::slice::from_raw_parts_mut(room.add(n), n);
+                for (k, key) in keys.iter_mut().enumerate() {
+                    *key = P::new((*x.get().add(place(k))).key() ^ flip, k);
+                }
+                for (k, key) in ordered(keys, spare, T::BITS).iter().enumerate() {
+                    *values.get().add(place(k)) = *x.get().add(place(key.position()));
+                    *positions.get().add(place(k)) = key.position() as i64;
+                }
+            }
+        }
+    });
+}
+
+/// Sorts `keys`, whose keys have `bits` bits and whose positions ascend; the result stands in one of the two.
+fn ordered<'a, P: Packed>(keys: &'a mut [P], spare: &'a mut [P], bits: u32) -> &'a [P] {
+    if keys.len() < LONG {
+        keys.sort_unstable();
+        return keys;
+    }
+    let digits = bits.div_ceil(DIGIT) as usize;
+    let mut counts = vec![[0usize; DIGITS]; digits];
+    for key in keys.iter() {
+        for (d, counts) in counts.iter_mut().enumerate() {
+            counts[key.digit(d as u32 * DIGIT)] += 1;
+        }
+    }
+    let (mut from, mut to) = (keys, spare);
+    for (d, counts) in counts.iter_mut().enumerate() {
+        if counts.contains(&from.len()) {
+            continue;
+        }
+        let mut begin = 0;
+        for count in counts.iter_mut() {
+            begin += std::mem::replace(count, begin);
+        }
+        for key in from.iter() {
+            let place = &mut counts[key.digit(d as u32 * DIGIT)];
+            to[*place] = *key;
+            *place += 1;
+        }
+        std::mem::swap(&mut from, &mut to);
+    }
+    from
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_have_the_order_of_elements() {
+        let xs = [f64::NEG_INFINITY, -2.5, -1e-40, -0.0, 0.0, 1e-40, 2.5, f64::INFINITY];
+        for pair in xs.windows(2) {
+            let equal = pair[0] == pair[1];
+            assert!(if equal { pair[0].key() == pair[1].key() } else { pair[0].key() < pair[1].key() }, "{pair:?}");
+        }
+        assert!(f64::INFINITY.key() < f64::NAN.key() && f64::NAN.key() == (-f64::NAN).key());
+        assert!(i8::MIN.key() < (-1i8).key() && (-1i8).key() < 0i8.key() && false.key() < true.key());
+    }
+
+    #[test]
+    fn digits_and_comparisons_agree() {
+        let keys: Vec<u64> = (0..5000usize).map(|i| u64::new((i as u64 * 2_654_435_761 % 3000) << 9, i)).collect();
+        let (mut long, mut spare) = (keys.clone(), keys.clone());
+        let mut expected = keys;
+        expected.sort_unstable();
+        assert_eq!(ordered(&mut long, &mut spare, 32), expected);
+    }
+}

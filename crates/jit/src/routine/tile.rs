@@ -1,0 +1,125 @@
+//! Register tiles: a few rows of a product, one or two vectors wide, summed in registers over the whole inner dim.
+
+use std::marker::PhantomData;
+
+use super::lanes::{Kernel, Lanes};
+use super::{Operand, Target};
+
+/// The rows of a right operand, each of whole vectors.
+pub trait Rows<T>: Copy {
+    /// The address of row `p`, and whatever stands to the right of it.
+    ///
+    /// # Safety
+    /// There is a row `p`.
+    unsafe fn row(&self, p: usize) -> *const T;
+}
+
+/// Rows that are evenly apart.
+#[derive(Clone, Copy)]
+pub struct Even<T> {
+    pub at: *const T,
+    pub row: isize,
+}
+
+impl<T: Copy> Rows<T> for Even<T> {
+    #[inline(always)]
+    unsafe fn row(&self, p: usize) -> *const T {
+        self.at.wrapping_offset(p as isize * self.row)
+    }
+}
+
+/// Rows that begin anywhere, as windows that slide over memory do.
+pub struct Places<'a, T> {
+    pub at: *const T,
+    pub places: &'a [usize],
+}
+
+impl<T> Clone for Places<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Places<'_, T> {}
+
+impl<T> Rows<T> for Places<'_, T> {
+    #[inline(always)]
+    unsafe fn row(&self, p: usize) -> *const T {
+        // SAFETY: the caller's.
+        self.at.wrapping_add(*unsafe { self.places.get_unchecked(p) })
+    }
+}
+
+/// `c (+)= a · b` for `m ≤ L::ROWS` rows and `n ≤ 2 · L::LANES` columns.
+///
+/// # Safety
+/// The CPU has the vectors; `a` has the elements of `[m, k]`, `b` has `k` rows of as many whole vectors as hold `n` elements, and `c`
+/// has those of `[m, n]`, which nobody else uses.
+#[inline(always)]
+pub unsafe fn tile<L: Lanes, B: Rows<L::T>>([m, k, n]: [usize; 3], a: Operand<L::T>, b: B, c: Target<L::T>, add: bool) {
+    macro_rules! sized {
+        ($($M:literal)*) => {
+            // SAFETY: the caller's.
+            unsafe {
+                match (m, n <= L::LANES) {
+                    $(
+                        ($M, false) if $M <= L::ROWS => {
+                            L::enabled(Tile::<L, B, $M, 2> { k, a, b, c, n, add, lanes: PhantomData });
+                        }
+                        ($M, true) if $M <= L::ROWS => {
+                            L::enabled(Tile::<L, B, $M, 1> { k, a, b, c, n, add, lanes: PhantomData });
+                        }
+                    )*
+                    _ => unreachable!("a tile of {m} rows"),
+                }
+            }
+        };
+    }
+    sized!(1 2 3 4 5 6 7 8 9 10 11 12);
+}
+
+/// A tile of `M` rows and `N` vectors, of which the last has the rest of `n` columns.
+struct Tile<L: Lanes, B, const M: usize, const N: usize> {
+    k: usize,
+    a: Operand<L::T>,
+    b: B,
+    c: Target<L::T>,
+    n: usize,
+    add: bool,
+    lanes: PhantomData<L>,
+}
+
+impl<L: Lanes, B: Rows<L::T>, const M: usize, const N: usize> Kernel for Tile<L, B, M, N> {
+    /// # Safety
+    /// As [`tile`].
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Tile { k, a, b, c, n, add, lanes: _ } = self;
+        // SAFETY: the caller's.
+        unsafe {
+            let mut sums = [[L::zero(); N]; M];
+            let mut x = a.at;
+            for p in 0..k {
+                let y = b.row(p);
+                let ys: [L; N] = std::array::from_fn(|j| L::load(y.wrapping_add(j * L::LANES)));
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    let s = L::splat(x.wrapping_offset(i as isize * a.row));
+                    for (sum, y) in sums.iter_mut().zip(ys) {
+                        *sum = sum.fma(s, y);
+                    }
+                }
+                x = x.wrapping_offset(a.col);
+            }
+            let rest = n - (N - 1) * L::LANES;
+            for (i, sums) in sums.into_iter().enumerate() {
+                for (j, sum) in sums.into_iter().enumerate() {
+                    let to = c.from(i, j * L::LANES).at;
+                    if j + 1 < N || rest == L::LANES {
+                        if add { L::load(to).add(sum) } else { sum }.store(to);
+                    } else {
+                        if add { L::load_first(to, rest).add(sum) } else { sum }.store_first(to, rest);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Sorts, searches, scans, and writes through an index, of every dtype, against the evaluator.
+
+mod common;
+
+use common::{check, data, paths, routine, run};
+use cotangent_core::array::Array;
+use cotangent_core::ir::{Aval, DType, Shape};
+use cotangent_core::ops::{
+    Cummax, Cummin, Cumprod, Cumsum, IndexAdd, Logcumsumexp, Op, Reduction, Scatter, ScatterAdd, ScatterReduce,
+    Searchsorted, Sort,
+};
+use cotangent_jit::{Block, CallError, CompileOptions, compile_with, threads};
+use cotangent_loops::interp::interpret;
+
+const SHAPES: [&[usize]; 8] = [&[7], &[1], &[0], &[3, 0, 2], &[5, 33], &[4, 9, 3], &[70, 40], &[2, 5000]];
+
+fn aval(d: DType, shape: &[usize]) -> Aval {
+    Aval::new(d, shape.iter().copied().collect::<Shape>())
+}
+
+/// `op` along each dim of each shape, for operands of `dtypes`.
+fn along_dims(dtypes: impl Fn(DType) -> bool, op: impl Fn(usize) -> Op, rtol: f64) {
+    for d in DType::ALL.into_iter().filter(|d| dtypes(*d)) {
+        for shape in SHAPES {
+            for dim in 0..shape.len() {
+                let (x, op) = (aval(d, shape), op(dim));
+                let args = [data(d, x.shape.numel(), 3 + dim as u64)];
+                check(&format!("{op:?} of {x}"), &routine(op, &[x]), &args, rtol);
+            }
+        }
+    }
+}
+
+#[test]
+fn sorts() {
+    for descending in [false, true] {
+        along_dims(|_| true, |dim| Sort { stable: true, dim, descending }.into(), 0.0);
+    }
+}
+
+#[test]
+fn cumulative_extremes() {
+    along_dims(|_| true, |dim| Cummax { dim }.into(), 0.0);
+    along_dims(|_| true, |dim| Cummin { dim }.into(), 0.0);
+}
+
+#[test]
+fn scans() {
+    let wide = |d: DType| d.is_float() || d == DType::I64;
+    along_dims(wide, |dim| Cumsum { dim }.into(), 1e-6);
+    along_dims(wide, |dim| Cumprod { dim }.into(), 0.0);
+    along_dims(|d| d.is_float(), |dim| Logcumsumexp { dim }.into(), 1e-6);
+}
+
+#[test]
+fn searches() {
+    for d in DType::ALL.into_iter().filter(|d| *d != DType::Bool) {
+        for (lead, n, k) in [(1, 0, 5), (1, 1, 3), (3, 17, 40), (2, 3000, 2500), (4, 8, 0)] {
+            for (right, out_int32) in [(false, false), (true, true)] {
+                let (sorted, x) = (aval(d, &[lead, n]), aval(d, &[lead, k]));
+                let order = Op::from(Sort { stable: true, dim: 1, descending: false });
+                let program = routine(order, std::slice::from_ref(&sorted));
+                let unsorted = data(d, lead * n, 5);
+                let in_order = interpret(&program, std::slice::from_ref(&unsorted)).expect("sorts").swap_remove(0);
+                // What is not in order is found by the same steps, too.
+                for s in [in_order, unsorted] {
+                    let op = Searchsorted { out_int32, right };
+                    let args = [s, data(d, lead * k, 9)];
+                    check(
+                        &format!("{op:?} in {sorted} of {x}"),
+                        &routine(op.into(), &[sorted.clone(), x.clone()]),
+                        &args,
+                        0.0,
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Operand, index along `dim` with `index` elements on each dim, and source.
+fn written(d: DType, shape: &[usize], dim: usize, index: &[usize], vector: bool) -> ([Aval; 3], [Array; 3]) {
+    let (x, i) = (aval(d, shape), aval(DType::I64, if vector { &index[dim..=dim] } else { index }));
+    let src = aval(d, index);
+    let n = shape[dim] as f64;
+    let flat = |a: &Aval| Aval::new(a.dtype, [a.shape.numel()]);
+    let places = Array::from_f64_fn(&flat(&i), |j| ((j * 7 + j / 3) as f64 % n).floor());
+    let arrays = [data(d, x.shape.numel(), 3), places, data(d, src.shape.numel(), 4)];
+    ([x, i, src], arrays)
+}
+
+/// Shape, dim, and the index's sizes.
+const WRITES: [(&[usize], usize, &[usize]); 8] = [
+    (&[6], 0, &[9]),
+    (&[5], 0, &[0]),
+    (&[0, 3], 1, &[0, 4]),
+    (&[3, 5], 1, &[3, 2]),
+    (&[4, 6, 3], 1, &[4, 9, 3]),
+    (&[40, 30], 0, &[500, 30]),
+    (&[8, 7], 1, &[5, 4]),
+    (&[300, 64], 0, &[900, 64]),
+];
+
+fn writes(op: impl Fn(usize) -> Op, vector: bool) {
+    for d in DType::ALL {
+        for (shape, dim, index) in WRITES {
+            let fits = (0..shape.len()).all(|k| k == dim || shape[k] == index[k]);
+            let (avals, args) = written(d, shape, dim, index, vector);
+            let op = op(dim);
+            if (!vector || fits) && op.prim().infer(&avals.iter().collect::<Vec<_>>()).is_ok() {
+                check(&format!("{op:?} of {avals:?}"), &routine(op, &avals), &args, 0.0);
+            }
+        }
+    }
+}
+
+#[test]
+fn writes_through_an_index() {
+    writes(|dim| Scatter { dim }.into(), false);
+    writes(|dim| ScatterAdd { dim }.into(), false);
+    writes(|dim| IndexAdd { dim }.into(), true);
+    for reduce in Reduction::ALL {
+        writes(|dim| ScatterReduce { dim, reduce }.into(), false);
+    }
+}
+
+#[test]
+fn an_index_out_of_bounds_is_the_same_error() {
+    for bad in [-1, 6, i64::MAX] {
+        let ops: [(Op, bool); 4] = [
+            (Scatter { dim: 0 }.into(), false),
+            (ScatterAdd { dim: 0 }.into(), false),
+            (IndexAdd { dim: 0 }.into(), true),
+            (ScatterReduce { dim: 0, reduce: Reduction::Amax }.into(), false),
+        ];
+        for (op, vector) in ops {
+            let (avals, [x, _, src]) = written(DType::F32, &[6], 0, &[3], vector);
+            let index = Array::new([3], vec![2, bad, -7]);
+            let p = routine(op, &avals);
+            let expected = interpret(&p, &[x.clone(), index.clone(), src.clone()]).expect_err("out of bounds");
+            for path in paths() {
+                let compiled = compile_with(&p, CompileOptions { path }).expect("compiles");
+                let bytes = [&x, &index, &src].map(|a| a.to_le_bytes());
+                let blocks = bytes.map(|b| {
+                    let mut block = Block::new(b.len());
+                    block.bytes_mut().copy_from_slice(&b);
+                    block
+                });
+                match compiled.call(&blocks.each_ref().map(Block::bytes)) {
+                    Err(CallError::Data { source, .. }) => assert_eq!(source, expected),
+                    other => panic!("expected an error of the index, found {other:?}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let x = aval(DType::F32, &[300, 700]);
+    let (avals, args) = written(DType::F32, &[500, 64], 0, &[4000, 64], true);
+    let programs = [
+        (
+            routine(Sort { stable: true, dim: 1, descending: true }.into(), std::slice::from_ref(&x)),
+            vec![data(DType::F32, 210_000, 8)],
+        ),
+        (routine(Cumsum { dim: 0 }.into(), &[x]), vec![data(DType::F32, 210_000, 8)]),
+        (routine(IndexAdd { dim: 0 }.into(), &avals), args.to_vec()),
+    ];
+    for (p, args) in &programs {
+        let mut seen = Vec::new();
+        for n in [1, 2, 5] {
+            threads::set_num_threads(n);
+            for path in paths() {
+                seen.push(run(p, args, path).iter().map(Array::to_le_bytes).collect::<Vec<_>>());
+            }
+        }
+        assert!(seen.windows(2).all(|w| w[0] == w[1]), "results differ between numbers of threads");
+    }
+}
