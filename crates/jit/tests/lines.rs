@@ -12,7 +12,7 @@ use cotangent_core::ops::{
 use cotangent_jit::{Block, CallError, CompileOptions, compile_with, threads};
 use cotangent_loops::interp::interpret;
 
-const SHAPES: [&[usize]; 8] = [&[7], &[1], &[0], &[3, 0, 2], &[5, 33], &[4, 9, 3], &[70, 40], &[2, 5000]];
+const SHAPES: [&[usize]; 8] = [&[7], &[1], &[0], &[3, 0, 2], &[5, 33], &[4, 9, 3], &[70, 40], &[2, 17_000]];
 
 fn aval(d: DType, shape: &[usize]) -> Aval {
     Aval::new(d, shape.iter().copied().collect::<Shape>())

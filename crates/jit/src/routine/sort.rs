@@ -57,8 +57,8 @@ trait Packed: Copy + Ord {
     const SHIFT: u32;
     fn new(key: u64, position: usize) -> Self;
     fn position(self) -> usize;
-    /// The bits of the key from `shift` on, cut to a digit.
-    fn digit(self, shift: u32) -> usize;
+    /// Digit `d` of the key, of `BITS` bits.
+    fn digit<const BITS: u32>(self, d: usize) -> usize;
 }
 
 impl Packed for u64 {
@@ -69,8 +69,8 @@ impl Packed for u64 {
     fn position(self) -> usize {
         self as u32 as usize
     }
-    fn digit(self, shift: u32) -> usize {
-        (self >> (Self::SHIFT + shift)) as usize & (DIGITS - 1)
+    fn digit<const BITS: u32>(self, d: usize) -> usize {
+        (self >> (Self::SHIFT + d as u32 * BITS)) as usize & ((1 << BITS) - 1)
     }
 }
 
@@ -82,17 +82,15 @@ impl Packed for u128 {
     fn position(self) -> usize {
         self as u64 as usize
     }
-    fn digit(self, shift: u32) -> usize {
-        (self >> (Self::SHIFT + shift)) as usize & (DIGITS - 1)
+    fn digit<const BITS: u32>(self, d: usize) -> usize {
+        (self >> (Self::SHIFT + d as u32 * BITS)) as usize & ((1 << BITS) - 1)
     }
 }
 
-/// The bits of a digit.
-const DIGIT: u32 = 11;
-/// The values of a digit.
-const DIGITS: usize = 1 << DIGIT;
-/// Lines from this length on are sorted by digits.
-const LONG: usize = 4096;
+/// Lines from this length on are sorted by digits of 8 bits, …
+const LONG: usize = 256;
+/// … and from this length on by digits of 11 bits, whose counts take longer to begin with.
+const LONGER: usize = 1 << 14;
 
 /// `values[o, :, i]` = `x[o, :, i]` in order, and `positions` where they stood.
 ///
@@ -150,19 +148,27 @@ unsafe fn sort_by<T: Ordered, P: Packed>(
 
 /// Sorts `keys`, whose keys have `bits` bits and whose positions ascend; the result stands in one of the two.
 fn ordered<'a, P: Packed>(keys: &'a mut [P], spare: &'a mut [P], bits: u32) -> &'a [P] {
-    if keys.len() < LONG {
-        keys.sort_unstable();
-        return keys;
+    match keys.len() {
+        n if n >= LONGER => by_digits::<P, 11>(keys, spare, bits),
+        n if n >= LONG => by_digits::<P, 8>(keys, spare, bits),
+        _ => {
+            keys.sort_unstable();
+            keys
+        }
     }
-    let digits = bits.div_ceil(DIGIT) as usize;
-    let mut counts = vec![[0usize; DIGITS]; digits];
+}
+
+/// As [`ordered`], one digit of `BITS` bits after the other, the last one first.
+fn by_digits<'a, P: Packed, const BITS: u32>(keys: &'a mut [P], spare: &'a mut [P], bits: u32) -> &'a [P] {
+    let size = 1 << BITS;
+    let mut counts = vec![0usize; bits.div_ceil(BITS) as usize * size];
     for key in keys.iter() {
-        for (d, counts) in counts.iter_mut().enumerate() {
-            counts[key.digit(d as u32 * DIGIT)] += 1;
+        for (d, counts) in counts.chunks_exact_mut(size).enumerate() {
+            counts[key.digit::<BITS>(d)] += 1;
         }
     }
     let (mut from, mut to) = (keys, spare);
-    for (d, counts) in counts.iter_mut().enumerate() {
+    for (d, counts) in counts.chunks_exact_mut(size).enumerate() {
         if counts.contains(&from.len()) {
             continue;
         }
@@ -171,7 +177,7 @@ fn ordered<'a, P: Packed>(keys: &'a mut [P], spare: &'a mut [P], bits: u32) -> &
             begin += std::mem::replace(count, begin);
         }
         for key in from.iter() {
-            let place = &mut counts[key.digit(d as u32 * DIGIT)];
+            let place = &mut counts[key.digit::<BITS>(d)];
             to[*place] = *key;
             *place += 1;
         }
@@ -197,10 +203,12 @@ mod tests {
 
     #[test]
     fn digits_and_comparisons_agree() {
-        let keys: Vec<u64> = (0..5000usize).map(|i| u64::new((i as u64 * 2_654_435_761 % 3000) << 9, i)).collect();
-        let (mut long, mut spare) = (keys.clone(), keys.clone());
-        let mut expected = keys;
-        expected.sort_unstable();
-        assert_eq!(ordered(&mut long, &mut spare, 32), expected);
+        let keys: Vec<u64> = (0..20_000usize).map(|i| u64::new((i as u64 * 2_654_435_761 % 3000) << 9, i)).collect();
+        for n in [LONG - 1, LONG, LONGER, keys.len()] {
+            let (mut found, mut spare) = (keys[..n].to_vec(), keys[..n].to_vec());
+            let mut expected = keys[..n].to_vec();
+            expected.sort_unstable();
+            assert_eq!(ordered(&mut found, &mut spare, 32), expected);
+        }
     }
 }
