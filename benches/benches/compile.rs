@@ -17,7 +17,7 @@ fn x(n: usize) -> Tensor {
 }
 
 /// Tracing, simplifying, compiling, and the first call.
-#[divan::bench(args = [10, 100, 1000, 5000, 20_000], sample_count = 10, sample_size = 1)]
+#[divan::bench(args = [10, 100, 1000, 5000, 20_000, 50_000, 100_000], sample_count = 10, sample_size = 1)]
 fn first_call(bencher: Bencher, ops: usize) {
     let x = x(64);
     bencher.counter(ItemsCount::new(ops)).bench(|| jit(ops_chain(ops)).call((x.clone(),)));
@@ -38,6 +38,15 @@ fn call_scalar(bencher: Bencher) {
     let x = Tensor::from(1.0f32);
     f.call((x.clone(),)).expect("compiles");
     bencher.bench(|| f.call((black_box(&x).clone(),)));
+}
+
+/// As `call_scalar`, with the result in the memory of the last one.
+#[divan::bench]
+fn call_scalar_into(bencher: Bencher) {
+    let f = jit(|x: Tensor| x * 2.0 + 1.0);
+    let args = (Tensor::from(1.0f32),);
+    let mut out = f.call(args.clone()).expect("compiles");
+    bencher.bench_local(|| f.call_into(black_box(&args), &mut out));
 }
 
 /// A call with so many arguments, one result each.

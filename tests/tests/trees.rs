@@ -18,11 +18,17 @@ fn round_trip<T: Tree>(tree: &T) -> String {
     assert_eq!(spec.num_leaves(), leaves.len());
     let values = |l: &[Tensor]| l.iter().map(|t| t.item::<f64>().unwrap()).collect::<Vec<_>>();
     assert_eq!(values(&leaves), values(&leaves_again));
+    // Each leaf is replaced where it is.
+    let mut changed = again;
+    assert!(changed.visit_leaves_mut(&spec, &mut |x| *x = &*x + 1.0));
+    let more: Vec<f64> = values(&leaves).iter().map(|x| x + 1.0).collect();
+    assert_eq!(values(&changed.to_leaves().0), more);
     let mut visited = Vec::new();
     assert!(tree.visit_leaves(&spec, &mut |x| visited.push(x.clone())));
     assert_eq!(values(&leaves), values(&visited));
     for other in [TreeSpec::Tuple(vec![spec.clone()]), TreeSpec::List(vec![spec.clone(), TreeSpec::Leaf])] {
         assert!(!tree.visit_leaves(&other, &mut |_| {}), "{other} for {spec}");
+        assert!(!changed.visit_leaves_mut(&other, &mut |_| {}), "{other} for {spec}");
     }
     spec.to_string()
 }

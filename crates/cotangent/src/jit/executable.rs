@@ -138,7 +138,8 @@ impl Executable {
         inputs: &mut [Input],
         take: impl FnOnce(&mut dyn Iterator<Item = Tensor>) -> T,
     ) -> Called<T> {
-        let mut outputs: Outputs = self.results.iter().map(|_| Output::Made(None)).collect();
+        let mut outputs = Outputs::new();
+        self.results.iter().for_each(|_| outputs.push(Output::Made(None)));
         self.compiled.call_at(inputs, &mut outputs).map_err(|e| self.called(e))?;
         // In place: a list of outputs is large to move.
         Ok(take(&mut self.results.iter().zip(&mut outputs).map(|(aval, output)| made(aval, output))))
