@@ -103,8 +103,8 @@ fn report(args: &CheckArgs, suite: &Suite, case: &Case, outcome: &Outcome, tally
     if let Some(out) = &args.write
         && !outcome.outputs.is_empty()
     {
-        let tensors = outcome.outputs.iter().enumerate().map(|(i, a)| (i.to_string(), a.clone())).collect();
-        write_safetensors(&out.join(format!("{}.safetensors", case.name)), &tensors).map_err(Report::new)?;
+        let tensors = outcome.outputs.iter().enumerate().map(|(i, a)| (i.to_string(), a));
+        write_safetensors(&out.join(format!("{}.safetensors", case.name)), tensors).map_err(Report::new)?;
     }
     Ok(())
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cotangent::Tensor;
 use cotangent::array::Array;
 use cotangent::ir::Graph;
 use cotangent::{pipeline, simplify};
-use cotangent_torch::{Program, read_safetensors};
+use cotangent_torch::{Program, Stored, read_safetensors};
 use miette::{Report, Result, miette};
 
 use crate::input;
@@ -41,18 +42,18 @@ fn size(text: &str) -> Result<(String, i64), String> {
 pub struct Loaded {
     /// The program under its transforms.
     pub graph: Graph,
-    /// Parameters and buffers, by name.
-    pub weights: BTreeMap<String, Array>,
+    /// The values that came with the program, by name.
+    pub stored: BTreeMap<String, Stored>,
     /// Which simplifications were made.
     pub explanation: String,
 }
 
 /// Reads, transforms and simplifies a program.
 pub fn load(args: &ProgramArgs) -> Result<Loaded> {
-    let (program, weights) = if args.file.extension().is_some_and(|e| e == "pt2") {
+    let (program, stored) = if args.file.extension().is_some_and(|e| e == "pt2") {
         let program = Program::read(&args.file).map_err(Report::new)?;
         let avals = program.avals(&args.sizes.iter().cloned().collect()).map_err(Report::new)?;
-        (program.graph(&avals).map_err(Report::new)?, program.weights().clone())
+        (program.graph(&avals).map_err(Report::new)?, program.stored())
     } else {
         (input::graph(&args.file, args.graph.as_deref())?, BTreeMap::new())
     };
@@ -66,7 +67,7 @@ pub fn load(args: &ProgramArgs) -> Result<Loaded> {
         explanation = report.explain();
         graph = simplified;
     }
-    Ok(Loaded { graph, weights, explanation })
+    Ok(Loaded { graph, stored, explanation })
 }
 
 impl Loaded {
@@ -75,16 +76,17 @@ impl Loaded {
     /// *Errors*: an argument that neither has, or that has another dtype or shape.
     pub fn arguments(&self, inputs: Option<&Path>) -> Result<Vec<Tensor>> {
         let given = inputs.map_or(Ok(BTreeMap::new()), read_safetensors).map_err(Report::new)?;
-        let names = self.names();
+        let given: BTreeMap<String, Arc<Array>> = given.into_iter().map(|(n, a)| (n, Arc::new(a))).collect();
+        let names = self.graph.signature().leaf_names();
         let wanted = || names.iter().map(String::as_str).zip(self.graph.param_avals());
         if let Some(extra) = given.keys().find(|k| !names.contains(k)) {
             return Err(miette!("expected inputs of the program ({}), found `{extra}`", names.join(", ")));
         }
         let mut out = Vec::with_capacity(names.len());
         for (name, aval) in wanted() {
-            let Some(array) = given.get(name).or_else(|| self.weights.get(name)) else {
+            let Some(array) = given.get(name).or_else(|| self.stored.get(name).map(|s| &s.value)) else {
                 let missing: Vec<String> = wanted()
-                    .filter(|(n, _)| !given.contains_key(*n) && !self.weights.contains_key(*n))
+                    .filter(|(n, _)| !given.contains_key(*n) && !self.stored.contains_key(*n))
                     .map(|(n, a)| format!("{n}: {a}"))
                     .collect();
                 return Err(miette!("expected values in --inputs for {}", missing.join(", ")));
@@ -92,18 +94,8 @@ impl Loaded {
             if array.aval() != aval {
                 return Err(miette!("input `{name}`: expected {aval}, found {}", array.aval()));
             }
-            out.push(Tensor::from_array(array.clone()));
+            out.push(Tensor::from_shared(array.clone()));
         }
         Ok(out)
-    }
-
-    /// A name for each parameter: the argument's, with a number after it for the leaves of a tree.
-    pub fn names(&self) -> Vec<String> {
-        let signature = self.graph.signature();
-        let leaves = signature.names.iter().zip(&signature.params).flat_map(|(name, tree)| match tree.num_leaves() {
-            1 => vec![name.clone()],
-            n => (0..n).map(|i| format!("{name}.{i}")).collect(),
-        });
-        leaves.collect()
     }
 }

@@ -49,8 +49,8 @@ pub fn run(args: &RunArgs, out: &OutArgs) -> Result<()> {
     let results = arrays(&evaluate(&inputs).map_err(Report::new)?)?;
     match &out.out {
         Some(path) => {
-            let named = results.into_iter().enumerate().map(|(i, a)| (i.to_string(), a)).collect();
-            write_safetensors(path, &named).map_err(Report::new)
+            let named = results.iter().enumerate().map(|(i, a)| (i.to_string(), a));
+            write_safetensors(path, named).map_err(Report::new)
         }
         None => {
             for (i, a) in results.into_iter().enumerate() {

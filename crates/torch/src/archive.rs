@@ -1,8 +1,12 @@
 //! The zip archive that `torch.export.save` writes.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufWriter, Read, Write};
 use std::path::Path;
+
+use serde::Serialize;
+use zip::CompressionMethod;
+use zip::write::{SimpleFileOptions, ZipWriter};
 
 use crate::error::TorchError;
 
@@ -79,4 +83,60 @@ impl<'a> Archive<'a> {
         let missing = TorchError::Format { path: self.path.to_owned(), message: format!("expected an entry {name}") };
         self.read(name)?.ok_or(missing)
     }
+}
+
+/// The folder of the entries that are written.
+const ROOT: &str = "archive";
+
+/// Readers map weights into memory: they start at multiples of this.
+const ALIGNMENT: u16 = 64;
+
+/// Entries from this size on have 64-bit sizes.
+const LARGE: usize = u32::MAX as usize;
+
+/// An archive of one model that is being written.
+pub(crate) struct ArchiveWriter<'a> {
+    path: &'a Path,
+    zip: ZipWriter<BufWriter<File>>,
+}
+
+impl<'a> ArchiveWriter<'a> {
+    /// Creates the archive at `path`, with the entries by which readers know its format.
+    pub fn create(path: &'a Path) -> Result<Self, TorchError> {
+        let file = File::create(path).map_err(|e| write_error(path, &e))?;
+        let mut archive = ArchiveWriter { path, zip: ZipWriter::new(BufWriter::new(file)) };
+        for (name, text) in [("archive_format", "pt2"), ("archive_version", "0"), (".data/version", "6\n"), ("byteorder", "little")] {
+            archive.bytes(name, text.as_bytes())?;
+        }
+        // The arguments with which the program was traced: there are none.
+        archive.bytes("data/sample_inputs/model.pt", &[])?;
+        Ok(archive)
+    }
+
+    /// Writes an entry as it is.
+    pub fn bytes(&mut self, name: &str, bytes: &[u8]) -> Result<(), TorchError> {
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .with_alignment(ALIGNMENT)
+            .large_file(bytes.len() >= LARGE);
+        let path = self.path;
+        self.zip.start_file(format!("{ROOT}/{name}"), options).map_err(|e| write_error(path, &e))?;
+        self.zip.write_all(bytes).map_err(|e| write_error(path, &e))
+    }
+
+    /// Writes an entry of JSON.
+    pub fn json(&mut self, name: &str, value: &impl Serialize) -> Result<(), TorchError> {
+        let bytes = serde_json::to_vec(value).map_err(|e| write_error(self.path, &e))?;
+        self.bytes(name, &bytes)
+    }
+
+    /// Completes the file.
+    pub fn finish(self) -> Result<(), TorchError> {
+        let mut out = self.zip.finish().map_err(|e| write_error(self.path, &e))?;
+        out.flush().map_err(|e| write_error(self.path, &e))
+    }
+}
+
+fn write_error(path: &Path, e: &dyn std::error::Error) -> TorchError {
+    TorchError::Write { path: path.to_owned(), message: e.to_string() }
 }

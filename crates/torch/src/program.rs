@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, Dim, Graph, Loc, Shape, Signature, TreeSpec};
@@ -12,8 +13,11 @@ use cotangent_core::{Error, Tensor};
 use crate::archive::{Archive, Layout};
 use crate::args::{Arg, Call, Value};
 use crate::error::TorchError;
+use crate::export::Stored;
 use crate::mutation::{self, PLACES, Sharing, View};
-use crate::schema::{self, Argument, GraphJson, Model, NodeJson, Payload, Size, TensorMeta};
+use crate::schema::{
+    self, Argument, GraphJson, InputSpec, Model, NodeJson, OutputSpec, Payload, SignatureJson, Size, TensorMeta,
+};
 use crate::strided::strided;
 use crate::{overloads, pickle};
 
@@ -46,10 +50,10 @@ pub struct Input {
 pub struct Program {
     graph: GraphJson,
     inputs: Vec<Input>,
-    constants: Vec<(String, Option<Array>)>,
+    constants: Vec<(String, Option<Arc<Array>>)>,
     outputs: Vec<String>,
     mutations: Vec<(String, String)>,
-    weights: BTreeMap<String, Array>,
+    weights: BTreeMap<String, Arc<Array>>,
 }
 
 fn malformed(message: impl Into<String>) -> TorchError {
@@ -86,67 +90,45 @@ impl Program {
         Self::assemble(model, weights)
     }
 
-    fn assemble(model: Model, weights: BTreeMap<String, Array>) -> Result<Self, TorchError> {
+    fn assemble(model: Model, weights: BTreeMap<String, Arc<Array>>) -> Result<Self, TorchError> {
         let mut inputs = Vec::new();
         let mut constants = Vec::new();
-        for spec in &model.graph_module.signature.input_specs {
-            let Some((kind, body)) = spec.iter().next() else { return Err(malformed("an empty input spec")) };
-            let text = |path: &[&str]| {
-                let found = path.iter().try_fold(body, |v, k| v.get(*k)).and_then(|v| v.as_str());
-                found
-                    .map(str::to_owned)
-                    .ok_or_else(|| malformed(format!("input spec `{kind}` without {}", path.join("."))))
-            };
-            match kind.as_str() {
-                "parameter" => inputs.push(Input {
-                    kind: InputKind::Parameter,
-                    name: text(&["parameter_name"])?,
-                    value: text(&["arg", "name"])?,
-                }),
-                "buffer" => inputs.push(Input {
-                    kind: InputKind::Buffer,
-                    name: text(&["buffer_name"])?,
-                    value: text(&["arg", "name"])?,
-                }),
-                // Numbers, strings and absent arguments are in the program already.
-                "user_input" if body.get("arg").is_some_and(|a| a.get("as_tensor").is_none()) => {}
-                "constant_input" => {}
-                "user_input" => {
-                    let value = text(&["arg", "as_tensor", "name"])?;
+        let SignatureJson { input_specs, output_specs } = model.graph_module.signature;
+        for spec in input_specs {
+            match spec {
+                InputSpec::Parameter { arg, parameter_name: name } => {
+                    inputs.push(Input { kind: InputKind::Parameter, name, value: arg.name });
+                }
+                InputSpec::Buffer { arg, buffer_name: name, persistent: _ } => {
+                    inputs.push(Input { kind: InputKind::Buffer, name, value: arg.name });
+                }
+                InputSpec::UserInput { arg: Argument::Tensor(value) } => {
                     inputs.push(Input { kind: InputKind::User, name: value.clone(), value });
                 }
-                "tensor_constant" => {
-                    let name = text(&["tensor_constant_name"])?;
+                // Numbers, strings and absent arguments are in the program already.
+                InputSpec::UserInput { arg: _ } | InputSpec::ConstantInput { .. } => {}
+                InputSpec::TensorConstant { arg, tensor_constant_name: name } => {
                     let array = weights.get(&name).cloned();
                     let array = array.ok_or_else(|| malformed(format!("constant `{name}` is not in the archive")))?;
-                    constants.push((text(&["arg", "name"])?, Some(array)));
+                    constants.push((arg.name, Some(array)));
                 }
-                "token" => constants.push((text(&["arg", "name"])?, None)),
-                _ => return Err(malformed(format!("unsupported kind of input `{kind}`"))),
+                InputSpec::Token { arg } => constants.push((arg.name, None)),
             }
         }
         let mut outputs = Vec::new();
         let mut mutations = Vec::new();
-        for spec in &model.graph_module.signature.output_specs {
-            let Some((kind, body)) = spec.iter().next() else { return Err(malformed("an empty output spec")) };
-            let text = |path: &[&str]| {
-                let found = path.iter().try_fold(body, |v, k| v.get(*k)).and_then(|v| v.as_str());
-                found
-                    .map(str::to_owned)
-                    .ok_or_else(|| malformed(format!("output spec `{kind}` without {}", path.join("."))))
-            };
-            match kind.as_str() {
+        for spec in output_specs {
+            match spec {
+                OutputSpec::UserOutput { arg: Argument::Tensor(name) } => outputs.push(name),
                 // Outputs that are no tensors (None, sizes) are not part of the value.
-                "user_output" => outputs.extend(text(&["arg", "as_tensor", "name"]).ok()),
+                OutputSpec::UserOutput { arg: _ } | OutputSpec::Token { arg: _ } => {}
                 // The outputs of a program with a loss and its gradients.
-                "loss_output" | "gradient_to_parameter" | "gradient_to_user_input" => {
-                    outputs.push(text(&["arg", "name"])?);
-                }
-                "buffer_mutation" => mutations.push((text(&["buffer_name"])?, text(&["arg", "name"])?)),
-                "parameter_mutation" => mutations.push((text(&["parameter_name"])?, text(&["arg", "name"])?)),
-                "user_input_mutation" => mutations.push((text(&["user_input_name"])?, text(&["arg", "name"])?)),
-                "token" => {}
-                _ => return Err(malformed(format!("unsupported kind of output `{kind}`"))),
+                OutputSpec::LossOutput { arg }
+                | OutputSpec::GradientToParameter { arg, parameter_name: _ }
+                | OutputSpec::GradientToUserInput { arg, user_input_name: _ } => outputs.push(arg.name),
+                OutputSpec::BufferMutation { arg, buffer_name: name }
+                | OutputSpec::ParameterMutation { arg, parameter_name: name }
+                | OutputSpec::UserInputMutation { arg, user_input_name: name } => mutations.push((name, arg.name)),
             }
         }
         Ok(Program { graph: model.graph_module.graph, inputs, constants, outputs, mutations, weights })
@@ -158,8 +140,14 @@ impl Program {
     }
 
     /// The stored parameters, buffers and constants, by name.
-    pub fn weights(&self) -> &BTreeMap<String, Array> {
+    pub fn weights(&self) -> &BTreeMap<String, Arc<Array>> {
         &self.weights
+    }
+
+    /// The stored values of the arguments, by name.
+    pub fn stored(&self) -> BTreeMap<String, Stored> {
+        let value = |i: &Input| Some((i.name.clone(), Stored { kind: i.kind, value: self.weights.get(&i.name)?.clone() }));
+        self.inputs.iter().filter(|i| i.kind != InputKind::User).filter_map(value).collect()
     }
 
     /// The dtypes and shapes of the arguments. A symbolic size is that of `sizes`, or of the example that the program was
@@ -236,7 +224,7 @@ impl Program {
             env.values.insert(input.value.clone(), Value::Tensor(arg.clone()));
         }
         for (name, array) in &self.constants {
-            let value = array.as_ref().map_or(Value::None, |a| Value::Tensor(Tensor::from_array(a.clone())));
+            let value = array.as_ref().map_or(Value::None, |a| Value::Tensor(Tensor::from_shared(a.clone())));
             env.values.insert(name.clone(), value);
         }
         env.run(&self.graph, 0)?;
@@ -252,7 +240,7 @@ impl Program {
 fn raw_weights(
     archive: &mut Archive,
     format: impl Fn(String) -> TorchError,
-) -> Result<BTreeMap<String, Array>, TorchError> {
+) -> Result<BTreeMap<String, Arc<Array>>, TorchError> {
     let mut weights = BTreeMap::new();
     for (folder, config) in
         [("data/weights", "model_weights_config.json"), ("data/constants", "model_constants_config.json")]
@@ -263,7 +251,7 @@ fn raw_weights(
             let Some(meta) = entry.tensor_meta.filter(|_| !entry.use_pickle) else { continue };
             let bytes = archive.require(&format!("{folder}/{}", entry.path_name))?;
             let array = weight(&meta, &bytes).map_err(|m| format(format!("weight `{name}`: {m}")))?;
-            weights.insert(name, array);
+            weights.insert(name, Arc::new(array));
         }
     }
     Ok(weights)
@@ -273,11 +261,12 @@ fn raw_weights(
 fn pickled_weights(
     archive: &mut Archive,
     format: impl Fn(String) -> TorchError,
-) -> Result<BTreeMap<String, Array>, TorchError> {
+) -> Result<BTreeMap<String, Arc<Array>>, TorchError> {
     let mut weights = BTreeMap::new();
     for entry in ["serialized_state_dict.pt", "serialized_constants.pt"] {
         if let Some(bytes) = archive.read(entry)?.filter(|b| !b.is_empty()) {
-            weights.extend(pickle::tensors(&bytes).map_err(|m| format(format!("{entry}: {m}")))?);
+            let tensors = pickle::tensors(&bytes).map_err(|m| format(format!("{entry}: {m}")))?;
+            weights.extend(tensors.into_iter().map(|(n, a)| (n, Arc::new(a))));
         }
     }
     Ok(weights)
