@@ -7,7 +7,8 @@ use std::sync::Arc;
 use cotangent::Tensor;
 use cotangent::array::Array;
 use cotangent::ir::Graph;
-use cotangent::{pipeline, simplify};
+use cotangent::pipeline;
+use cotangent::simplify::{Class, Options, simplify_with};
 use cotangent_torch::{Program, Stored, read_safetensors};
 use miette::{Report, Result, miette};
 
@@ -31,6 +32,42 @@ pub struct ProgramArgs {
     /// Leave the program as the transforms left it, not simplified.
     #[arg(long)]
     pub raw: bool,
+    /// How far simplification may change values. By default programs of PyTorch keep every bit (`exact`: 0 * NaN is NaN); under a
+    /// derivative, and for graphs of this project, sums may be taken in another order (`rounding`), and zeros that
+    /// derivatives bring in count as factors of finite numbers.
+    #[arg(long, value_enum, value_name = "CLASS", conflicts_with = "raw")]
+    pub simplify: Option<Simplify>,
+}
+
+/// A class of simplifications, each containing the ones before it.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum Simplify {
+    /// Equal bits, of infinities, NaN and signed zeros too.
+    Exact,
+    /// Equal where values are finite.
+    Finite,
+    /// Sums in another order, merged factors.
+    Rounding,
+    /// Inverse functions cancelled.
+    FastMath,
+}
+
+impl From<Simplify> for Class {
+    fn from(s: Simplify) -> Class {
+        match s {
+            Simplify::Exact => Class::Exact,
+            Simplify::Finite => Class::Finite,
+            Simplify::Rounding => Class::Rounding,
+            Simplify::FastMath => Class::FastMath,
+        }
+    }
+}
+
+/// The class of simplifications for a program of PyTorch's under `transform`: exact, unless a derivative brings in zeros of its own.
+pub fn default_class(transform: &str) -> Class {
+    let words = transform.split(|c: char| !c.is_ascii_alphanumeric()).map(str::trim);
+    let derivative = |w: &str| ["grad", "jvp", "vjp", "jacrev", "jacfwd", "hessian", "linearize"].contains(&w);
+    if words.into_iter().any(derivative) { Class::default() } else { Class::Exact }
 }
 
 fn size(text: &str) -> Result<(String, i64), String> {
@@ -44,13 +81,22 @@ pub struct Loaded {
     pub graph: Graph,
     /// The values that came with the program, by name.
     pub stored: BTreeMap<String, Stored>,
+    /// The simplifications that are allowed.
+    pub options: Options,
     /// Which simplifications were made.
     pub explanation: String,
 }
 
 /// Reads, transforms and simplifies a program.
 pub fn load(args: &ProgramArgs) -> Result<Loaded> {
-    let (program, stored) = if args.file.extension().is_some_and(|e| e == "pt2") {
+    let exported = args.file.extension().is_some_and(|e| e == "pt2");
+    let class = match (args.simplify, exported) {
+        (Some(s), _) => s.into(),
+        (None, true) => default_class(args.transform.as_deref().unwrap_or_default()),
+        (None, false) => Class::default(),
+    };
+    let options = Options { class, ..Options::default() };
+    let (program, stored) = if exported {
         let program = Program::read(&args.file).map_err(Report::new)?;
         let avals = program.avals(&args.sizes.iter().cloned().collect()).map_err(Report::new)?;
         (program.graph(&avals).map_err(Report::new)?, program.stored())
@@ -63,11 +109,11 @@ pub fn load(args: &ProgramArgs) -> Result<Loaded> {
     };
     let mut explanation = String::new();
     if !args.raw {
-        let (simplified, report) = simplify::simplify_with(&graph, simplify::Options::default());
+        let (simplified, report) = simplify_with(&graph, options);
         explanation = report.explain();
         graph = simplified;
     }
-    Ok(Loaded { graph, stored, explanation })
+    Ok(Loaded { graph, stored, options, explanation })
 }
 
 impl Loaded {

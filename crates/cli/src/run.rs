@@ -45,7 +45,7 @@ pub struct BenchArgs {
 pub fn run(args: &RunArgs, out: &OutArgs) -> Result<()> {
     let loaded = program::load(&args.program)?;
     let inputs = loaded.arguments(args.inputs.as_deref())?;
-    let evaluate = args.engine.prepare(&loaded.graph).map_err(Report::new)?;
+    let evaluate = args.engine.prepare(&loaded.graph, loaded.options).map_err(Report::new)?;
     let results = arrays(&evaluate(&inputs).map_err(Report::new)?)?;
     match &out.out {
         Some(path) => {
@@ -68,7 +68,7 @@ pub fn bench(args: &RunArgs, bench: &BenchArgs) -> Result<()> {
     let inputs = loaded.arguments(args.inputs.as_deref())?;
     println!("{:>12}  read and transform ({} nodes)", time(start.elapsed()), loaded.graph.len());
     let start = Instant::now();
-    let evaluate = args.engine.prepare(&loaded.graph).map_err(Report::new)?;
+    let evaluate = args.engine.prepare(&loaded.graph, loaded.options).map_err(Report::new)?;
     println!("{:>12}  compile", time(start.elapsed()));
     let start = Instant::now();
     evaluate(&inputs).map_err(Report::new)?;

@@ -1,7 +1,7 @@
 //! The zip archive that `torch.export.save` writes.
 
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufWriter, Cursor, Read, Seek, Write};
 use std::path::Path;
 
 use serde::Serialize;
@@ -13,10 +13,15 @@ use crate::error::TorchError;
 /// The most bytes that one entry may unpack to.
 const MAX_ENTRY: u64 = 1 << 36;
 
+/// What an archive is read from: a file, or bytes.
+trait Source: Read + Seek {}
+
+impl<T: Read + Seek> Source for T {}
+
 /// An open archive.
 pub(crate) struct Archive<'a> {
     path: &'a Path,
-    zip: zip::ZipArchive<File>,
+    zip: zip::ZipArchive<Box<dyn Source + 'a>>,
     /// The size of the file in bytes.
     length: u64,
     /// The folder in which all entries stand (`archive/`, or the model's name).
@@ -39,7 +44,16 @@ impl<'a> Archive<'a> {
         let read = |e: std::io::Error| TorchError::Read { path: path.to_owned(), message: e.to_string() };
         let file = File::open(path).map_err(read)?;
         let length = file.metadata().map_err(read)?.len();
-        let zip = zip::ZipArchive::new(file)
+        Archive::of(path, Box::new(file), length)
+    }
+
+    /// Opens the archive in `bytes`, which messages call `path`.
+    pub fn in_bytes(path: &'a Path, bytes: &'a [u8]) -> Result<Self, TorchError> {
+        Archive::of(path, Box::new(Cursor::new(bytes)), bytes.len() as u64)
+    }
+
+    fn of(path: &'a Path, source: Box<dyn Source + 'a>, length: u64) -> Result<Self, TorchError> {
+        let zip = zip::ZipArchive::new(source)
             .map_err(|e| TorchError::Format { path: path.to_owned(), message: format!("not a zip archive: {e}") })?;
         let folder = |entry: &str| zip.file_names().filter_map(|n| n.strip_suffix(entry)).min().map(str::to_owned);
         let (root, layout) = match (folder("models/model.json"), folder("serialized_exported_program.json")) {

@@ -13,7 +13,7 @@ use cotangent_core::ir::{Attr, Aval, Graph, Loc, Scalar, TreeSpec};
 use cotangent_core::ops::{Binary, Call, Op, philox_arithmetic};
 use cotangent_core::tensor::emit_all;
 use cotangent_core::text::fx::{Expr, Fx, Id, Stmt};
-use cotangent_core::text::{Application, CodeStyle, Said};
+use cotangent_core::text::{Application, CodeStyle, Said, argument_name};
 use cotangent_core::transform::decompose::decompose;
 use cotangent_core::transform::replay::replay;
 use serde_json::{Value, json};
@@ -240,7 +240,7 @@ impl Writer<'_> {
             outputs: Vec::new(),
             in_spec: json!([1, in_spec]).to_string(),
             out_spec: json!([1, spec(&self.fx.graph.signature().result)]).to_string(),
-            forward_arg_names: Some(self.user.iter().map(|(n, _)| n.clone()).collect()),
+            forward_arg_names: Some(argument_names(&self.user)),
         };
         Model {
             graph_module: GraphModule {
@@ -255,6 +255,19 @@ impl Writer<'_> {
             torch_version: "2.15.0".to_owned(),
         }
     }
+}
+
+/// Different names of Python's for the user's arguments.
+fn argument_names(user: &[(String, TreeSpec)]) -> Vec<String> {
+    let mut out: Vec<String> = Vec::with_capacity(user.len());
+    for (name, _) in user {
+        let mut name = argument_name(name);
+        while out.contains(&name) {
+            name.push('_');
+        }
+        out.push(name);
+    }
+    out
 }
 
 fn entry(path_name: String, aval: &Aval, trained: bool) -> PayloadEntry {

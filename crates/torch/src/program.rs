@@ -16,7 +16,7 @@ use crate::error::TorchError;
 use crate::export::Stored;
 use crate::mutation::{self, PLACES, Sharing, View};
 use crate::schema::{
-    self, Argument, GraphJson, InputSpec, Model, NodeJson, OutputSpec, Payload, SignatureJson, Size, TensorMeta,
+    self, Argument, GraphJson, InputSpec, Model, ModuleCall, NodeJson, OutputSpec, Payload, SignatureJson, Size, TensorMeta,
 };
 use crate::strided::strided;
 use crate::{overloads, pickle};
@@ -66,7 +66,17 @@ impl Program {
     /// *Errors*: a file that cannot be read or is no exported program; a schema of another major version; weights that do not
     /// fill their shapes.
     pub fn read(path: &Path) -> Result<Self, TorchError> {
-        let mut archive = Archive::open(path)?;
+        Self::of_archive(Archive::open(path)?, path)
+    }
+
+    /// The program in the bytes of such a file, which messages call `name`.
+    ///
+    /// *Errors*: as [`Program::read`].
+    pub fn parse(name: &Path, bytes: &[u8]) -> Result<Self, TorchError> {
+        Self::of_archive(Archive::in_bytes(name, bytes)?, name)
+    }
+
+    fn of_archive(mut archive: Archive, path: &Path) -> Result<Self, TorchError> {
         let format = |message: String| TorchError::Format { path: path.to_owned(), message };
         let json = match archive.layout() {
             Layout::Archive => "models/model.json",
@@ -131,6 +141,7 @@ impl Program {
                 | OutputSpec::UserInputMutation { arg, user_input_name: name } => mutations.push((name, arg.name)),
             }
         }
+        rename(&mut inputs, &model.graph_module.module_call_graph);
         Ok(Program { graph: model.graph_module.graph, inputs, constants, outputs, mutations, weights })
     }
 
@@ -233,6 +244,18 @@ impl Program {
         let checked =
             |t: Tensor| env.checks.iter().fold(t, |t, (condition, message)| t.assert_that(condition, message));
         names.map(|n| env.tensor(n).map(checked)).collect()
+    }
+}
+
+/// Gives the user's inputs the names of the arguments of `forward`, where each argument is one tensor.
+fn rename(inputs: &mut [Input], calls: &[ModuleCall]) {
+    let signature = calls.iter().find(|c| c.fqn.is_empty()).and_then(|c| c.signature.as_ref());
+    let Some(names) = signature.and_then(|s| s.forward_arg_names.as_ref()) else { return };
+    let users: Vec<&mut Input> = inputs.iter_mut().filter(|i| i.kind == InputKind::User).collect();
+    if users.len() == names.len() {
+        for (input, name) in users.into_iter().zip(names) {
+            input.name.clone_from(name);
+        }
     }
 }
 

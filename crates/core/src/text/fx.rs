@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::code::CodeStyle;
 use super::apply::Application;
-use super::names::{Namespace, identifier, is_reserved, snake_case};
+use super::names::{Namespace, argument_name, identifier, snake_case};
 use super::schema;
 use crate::array::Array;
 use crate::ir::{Graph, Node, TreeSpec, Value};
@@ -163,11 +163,7 @@ impl<'g> Ctx<'g> {
         self.fx.placeholders = self.fx.names.len();
         if signature.params.iter().any(|t| !matches!(t, TreeSpec::Leaf | TreeSpec::None)) {
             // Arguments live beside the placeholders in the same function.
-            let argument = |n: &String| {
-                let name = identifier(n);
-                if is_reserved(&name) { format!("{name}_") } else { name }
-            };
-            self.fx.trees = Some(signature.names.iter().map(|n| self.names.create(&argument(n))).collect());
+            self.fx.trees = Some(signature.names.iter().map(|n| self.names.create(&argument_name(n))).collect());
         }
     }
 

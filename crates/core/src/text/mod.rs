@@ -24,4 +24,5 @@ mod schema;
 pub use apply::{Application, Said};
 pub use code::CodeStyle;
 pub use error::{ParseError, Problem};
+pub use names::argument_name;
 pub use schema::{Schema, SchemaArg, Takes};
