@@ -151,7 +151,8 @@ fn flat_archive(pickle: &[u8], storage: &[u8]) -> Vec<u8> {
         },
         "opset_version": {"aten": 10}, "range_constraints": {}, "schema_version": {"major": 8, "minor": 5},
     });
-    let weights = archive(&[("archive/data.pkl", pickle), ("archive/byteorder", b"little"), ("archive/data/0", storage)]);
+    let weights =
+        archive(&[("archive/data.pkl", pickle), ("archive/byteorder", b"little"), ("archive/data/0", storage)]);
     archive(&[
         ("version", b"8.5"),
         ("serialized_exported_program.json", model.to_string().as_bytes()),
@@ -175,7 +176,8 @@ fn flat_archives_of_torch_2_6_are_read() {
 #[test]
 fn broken_flat_archives_are_errors() {
     let fails = |pickle: &[u8], storage: &[u8], part: &str| {
-        let error = Program::parse(Path::new("flat.pt2"), &flat_archive(pickle, storage)).err().expect("an error").to_string();
+        let error =
+            Program::parse(Path::new("flat.pt2"), &flat_archive(pickle, storage)).err().expect("an error").to_string();
         assert!(error.contains(part), "{error}");
     };
     fails(PICKLE, &[0; 12], "does not lie in its storage");

@@ -134,7 +134,8 @@ fn inputs(path: &str, values: &[(&str, &[f32])]) {
 #[test]
 fn programs_run_with_both_engines() {
     let scratch = Scratch::new("run");
-    let (program, given, results) = (scratch.file("f.ir"), scratch.file("in.safetensors"), scratch.file("out.safetensors"));
+    let (program, given, results) =
+        (scratch.file("f.ir"), scratch.file("in.safetensors"), scratch.file("out.safetensors"));
     std::fs::write(&program, PROGRAM).expect("a file");
     inputs(&given, &[("x", &[1.0, 2.0, 3.0]), ("y", &[4.0, 5.0, 6.0])]);
     for engine in ["jit", "eval"] {

@@ -156,9 +156,8 @@ pub(crate) fn binary(w: &mut Writer, f: Binary, a: &Val, b: &Val) -> Vals {
 
 /// Euclid's algorithm on all elements at once, until no remainder is left.
 fn gcd(w: &mut Writer, a: &Val, b: &Val) -> Val {
-    let start: Vec<Val> = [a, b]
-        .map(|x| if x.dtype() == DType::U8 { x.clone() } else { w.elementwise("stablehlo.abs", &[x]) })
-        .to_vec();
+    let start: Vec<Val> =
+        [a, b].map(|x| if x.dtype() == DType::U8 { x.clone() } else { w.elementwise("stablehlo.abs", &[x]) }).to_vec();
     let [found, _] = w.repeat(
         [start[0].clone(), start[1].clone()],
         |w, [_, b]| {

@@ -38,7 +38,12 @@ pub(crate) fn emit(w: &mut Writer, op: &Op, x: &[Val], y: &[Aval]) -> Vals {
         Op::Convert(Convert { dtype }) => one(convert(w, &x[0], *dtype)),
         Op::Expand(Expand { size }) => {
             let first = size.rank() - x[0].aval.rank();
-            one(w.typed("stablehlo.broadcast_in_dim", &x[0], &format!(", dims = [{}]", ints(first..size.rank())), &y[0]))
+            one(w.typed(
+                "stablehlo.broadcast_in_dim",
+                &x[0],
+                &format!(", dims = [{}]", ints(first..size.rank())),
+                &y[0],
+            ))
         }
         Op::View(_) => one(w.typed("stablehlo.reshape", &x[0], "", &y[0])),
         Op::Permute(p) => one(w.typed("stablehlo.transpose", &x[0], &format!(", dims = [{}]", ints(&p.dims)), &y[0])),
@@ -49,9 +54,9 @@ pub(crate) fn emit(w: &mut Writer, op: &Op, x: &[Val], y: &[Aval]) -> Vals {
             one(w.value(&y[0], format_args!("stablehlo.concatenate {names}, dim = {dim} : ({types}) -> {}", ty(&y[0]))))
         }
         Op::Pad(p) => one(pad(w, p, &x[0], &y[0])),
-        Op::Flip(f) => {
-            one(w.value(&y[0], format_args!("stablehlo.reverse {}, dims = [{}] : {}", x[0].name, ints(&f.dims), ty(&y[0]))))
-        }
+        Op::Flip(f) => one(
+            w.value(&y[0], format_args!("stablehlo.reverse {}, dims = [{}] : {}", x[0].name, ints(&f.dims), ty(&y[0])))
+        ),
         Op::Sum(s) => one(reduce::reduce(w, Fold::Sum, &x[0], &s.dims(x[0].aval.rank()), &y[0])),
         Op::Prod(p) => one(reduce::reduce(w, Fold::Product, &x[0], &[p.dim], &y[0])),
         Op::Amax(a) => one(reduce::reduce(w, Fold::Max, &x[0], &a.dim, &y[0])),

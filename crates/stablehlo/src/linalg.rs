@@ -14,7 +14,8 @@ pub(crate) const NO_LDL: &str = "neither StableHLO nor XLA's CPU library has thi
 pub(crate) fn cholesky(w: &mut Writer, c: &Cholesky, x: &Val) -> Vals {
     let lower = !c.upper;
     let t = x.ty();
-    let factor = w.value(&x.aval, format_args!("\"stablehlo.cholesky\"({}) <{{lower = {lower}}}> : ({t}) -> {t}", x.name));
+    let factor =
+        w.value(&x.aval, format_args!("\"stablehlo.cholesky\"({}) <{{lower = {lower}}}> : ({t}) -> {t}", x.name));
     w.compose(&[factor], |x| vec![if lower { x[0].lower(0) } else { x[0].upper(0) }])
 }
 
@@ -46,7 +47,8 @@ fn lapack(w: &mut Writer, routine: &str, config: &str, x: &[Val], y: &[Aval]) ->
         }
     };
     let batch = x[0].aval.rank() - 2;
-    let layouts = |avals: &mut dyn Iterator<Item = &Aval>| avals.map(|a| columns(a, batch)).collect::<Vec<_>>().join(", ");
+    let layouts =
+        |avals: &mut dyn Iterator<Item = &Aval>| avals.map(|a| columns(a, batch)).collect::<Vec<_>>().join(", ");
     let (names, types) = list(x);
     let results: Vec<String> = y.iter().map(ty).collect();
     Ok(w.values(

@@ -210,7 +210,10 @@ impl Writer {
         };
         let to = a.aval.with_dtype(DType::Bool);
         let (t, to_ty) = (a.ty(), ty(&to));
-        self.value(&to, format_args!("stablehlo.compare {direction}, {}, {}, {kind} : ({t}, {t}) -> {to_ty}", a.name, b.name))
+        self.value(
+            &to,
+            format_args!("stablehlo.compare {direction}, {}, {}, {kind} : ({t}, {t}) -> {to_ty}", a.name, b.name),
+        )
     }
 
     /// `a` where `condition` holds, else `b`.

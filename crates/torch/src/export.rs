@@ -53,7 +53,8 @@ pub fn write_program(path: &Path, graph: &Graph, stored: &BTreeMap<String, Store
         });
     }
     let fx = Fx::new(&graph, CodeStyle::Today);
-    let mut writer = Writer { fx: &fx, names: fx.names.clone(), specs: Vec::new(), inputs: Vec::new(), user: Vec::new() };
+    let mut writer =
+        Writer { fx: &fx, names: fx.names.clone(), specs: Vec::new(), inputs: Vec::new(), user: Vec::new() };
     let mut archive = ArchiveWriter::create(path)?;
     let constants = writer.constants(&mut archive)?;
     let weights = writer.placeholders(stored, &mut archive)?;
@@ -142,9 +143,7 @@ impl Writer<'_> {
             for id in ids {
                 let name = self.names[id].clone();
                 let (input, spec) = match self.fx.values[id] {
-                    Some(_) => {
-                        (Argument::Tensor(name.clone()), InputSpec::UserInput { arg: Argument::Tensor(name) })
-                    }
+                    Some(_) => (Argument::Tensor(name.clone()), InputSpec::UserInput { arg: Argument::Tensor(name) }),
                     // An absent tensor.
                     None => (Argument::None, InputSpec::ConstantInput { name, value: json!({"as_none": true}) }),
                 };
@@ -198,7 +197,11 @@ impl Writer<'_> {
             target: format!("torch.ops.{}.{}.{}", apply.schema.namespace, apply.schema.name, apply.schema.overload),
             inputs,
             outputs: outputs.into_iter().map(Argument::Tensor).collect(),
-            metadata: loc.and_then(stack_trace).map(|t| ("stack_trace".to_owned(), Value::String(t))).into_iter().collect(),
+            metadata: loc
+                .and_then(stack_trace)
+                .map(|t| ("stack_trace".to_owned(), Value::String(t)))
+                .into_iter()
+                .collect(),
             name: Some(self.names[stmt.id].clone()),
         }
     }
@@ -208,18 +211,25 @@ impl Writer<'_> {
         for (i, s) in self.fx.stmts.iter().enumerate() {
             match &s.expr {
                 Expr::Apply(apply) => {
-                    let items: Vec<&Stmt> =
-                        self.fx.stmts[i + 1..].iter().take_while(|t| matches!(t.expr, Expr::Item(of, _) if of == s.id)).collect();
+                    let items: Vec<&Stmt> = self.fx.stmts[i + 1..]
+                        .iter()
+                        .take_while(|t| matches!(t.expr, Expr::Item(of, _) if of == s.id))
+                        .collect();
                     nodes.push(self.node(apply, s, &items));
                 }
                 // Constants are inputs, results stand in their node, and no call is left that is no operator.
                 Expr::Constant(_) | Expr::Item(..) | Expr::Module(_) => {}
             }
         }
-        let outputs: Vec<Argument> =
-            self.fx.results.iter().map(|r| r.map_or(Argument::None, |id| Argument::Tensor(self.names[id].clone()))).collect();
+        let outputs: Vec<Argument> = self
+            .fx
+            .results
+            .iter()
+            .map(|r| r.map_or(Argument::None, |id| Argument::Tensor(self.names[id].clone())))
+            .collect();
         let specs = outputs.iter().map(|arg| OutputSpec::UserOutput { arg: arg.clone() }).collect();
-        let values = (0..self.names.len()).filter_map(|id| Some((self.names[id].clone(), TensorMeta::dense(&self.aval(id)?, false))));
+        let values = (0..self.names.len())
+            .filter_map(|id| Some((self.names[id].clone(), TensorMeta::dense(&self.aval(id)?, false))));
         let graph = GraphJson {
             inputs: self.inputs.clone(),
             outputs,
@@ -234,7 +244,8 @@ impl Writer<'_> {
     fn model(self) -> Model {
         let (graph, output_specs) = self.graph();
         let args: Vec<Value> = self.user.iter().map(|(_, t)| spec(t)).collect();
-        let in_spec = node_spec("tuple", "null", vec![node_spec("tuple", "null", args), node_spec("dict", "[]", Vec::new())]);
+        let in_spec =
+            node_spec("tuple", "null", vec![node_spec("tuple", "null", args), node_spec("dict", "[]", Vec::new())]);
         let signature = CallSignature {
             inputs: Vec::new(),
             outputs: Vec::new(),
@@ -271,7 +282,12 @@ fn argument_names(user: &[(String, TreeSpec)]) -> Vec<String> {
 }
 
 fn entry(path_name: String, aval: &Aval, trained: bool) -> PayloadEntry {
-    PayloadEntry { path_name, is_param: trained, use_pickle: false, tensor_meta: Some(TensorMeta::dense(aval, trained)) }
+    PayloadEntry {
+        path_name,
+        is_param: trained,
+        use_pickle: false,
+        tensor_meta: Some(TensorMeta::dense(aval, trained)),
+    }
 }
 
 /// The number of leaves of a tree as Python sees them: what is absent is one.
@@ -298,8 +314,10 @@ fn attribute(a: &Attr) -> Argument {
 
 /// A list of numbers of one kind.
 fn list(items: &[Attr]) -> Argument {
-    let scalars: Vec<Scalar> = items.iter().filter_map(|a| if let Attr::Scalar(s) = a { Some(*s) } else { None }).collect();
-    let bools: Option<Vec<bool>> = scalars.iter().map(|s| if let Scalar::Bool(b) = s { Some(*b) } else { None }).collect();
+    let scalars: Vec<Scalar> =
+        items.iter().filter_map(|a| if let Attr::Scalar(s) = a { Some(*s) } else { None }).collect();
+    let bools: Option<Vec<bool>> =
+        scalars.iter().map(|s| if let Scalar::Bool(b) = s { Some(*b) } else { None }).collect();
     let ints: Option<Vec<i64>> = scalars.iter().map(|s| if let Scalar::Int(i) = s { Some(*i) } else { None }).collect();
     match (ints, bools) {
         (Some(v), _) => Argument::Ints(v),

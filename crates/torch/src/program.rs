@@ -16,13 +16,17 @@ use crate::error::TorchError;
 use crate::export::Stored;
 use crate::mutation::{self, PLACES, Sharing, View};
 use crate::schema::{
-    self, Argument, GraphJson, InputSpec, Model, ModuleCall, NodeJson, OutputSpec, Payload, SignatureJson, Size, TensorMeta,
+    self, Argument, GraphJson, InputSpec, Model, ModuleCall, NodeJson, OutputSpec, Payload, SignatureJson, Size,
+    TensorMeta,
 };
-use crate::strided::strided;
+use crate::strided::{is_dense, strided};
 use crate::{overloads, pickle};
 
 /// How deep sub-graphs may nest.
 const MAX_DEPTH: usize = 16;
+
+/// The most bytes by which weights may be larger than twice their file, for names that share an entry.
+const MAX_SHARED: u64 = 1 << 30;
 
 /// What an argument of a program is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -157,7 +161,8 @@ impl Program {
 
     /// The stored values of the arguments, by name.
     pub fn stored(&self) -> BTreeMap<String, Stored> {
-        let value = |i: &Input| Some((i.name.clone(), Stored { kind: i.kind, value: self.weights.get(&i.name)?.clone() }));
+        let value =
+            |i: &Input| Some((i.name.clone(), Stored { kind: i.kind, value: self.weights.get(&i.name)?.clone() }));
         self.inputs.iter().filter(|i| i.kind != InputKind::User).filter_map(value).collect()
     }
 
@@ -265,6 +270,8 @@ fn raw_weights(
     format: impl Fn(String) -> TorchError,
 ) -> Result<BTreeMap<String, Arc<Array>>, TorchError> {
     let mut weights = BTreeMap::new();
+    // Names may share an entry; each has an array of its own.
+    let mut room = archive.length().saturating_mul(2).saturating_add(MAX_SHARED);
     for (folder, config) in
         [("data/weights", "model_weights_config.json"), ("data/constants", "model_constants_config.json")]
     {
@@ -272,8 +279,18 @@ fn raw_weights(
         let payload: Payload = serde_json::from_slice(&bytes).map_err(|e| format(format!("{config}: {e}")))?;
         for (name, entry) in payload.config {
             let Some(meta) = entry.tensor_meta.filter(|_| !entry.use_pickle) else { continue };
-            let bytes = archive.require(&format!("{folder}/{}", entry.path_name))?;
-            let array = weight(&meta, &bytes).map_err(|m| format(format!("weight `{name}`: {m}")))?;
+            let fail = |m: String| format(format!("weight `{name}`: {m}"));
+            let path = format!("{folder}/{}", entry.path_name);
+            let layout = StridedLayout::of(&meta).map_err(&fail)?;
+            let array = match archive.size(&path)? {
+                Some(size) if layout.fills(size) => {
+                    Array::from_le_fill(&layout.aval, |room| archive.fill(&path, room))?
+                }
+                Some(_) | None => layout.array(&archive.require(&path)?).map_err(&fail)?,
+            };
+            let size = (array.numel() * array.dtype().size_bytes()) as u64;
+            room =
+                room.checked_sub(size).ok_or_else(|| fail("the weights are much larger than the file".to_owned()))?;
             weights.insert(name, Arc::new(array));
         }
     }
@@ -302,17 +319,36 @@ fn fixed_aval(dtype: i64, sizes: &[i64]) -> Result<Aval, String> {
     Ok(Aval::new(dtype, shape))
 }
 
-fn weight(meta: &TensorMeta, bytes: &[u8]) -> Result<Array, String> {
-    let fixed = |s: &Size| match s {
-        Size::Int(i) => Ok(*i),
-        Size::Name(n, _) => Err(format!("expected a fixed size, found `{n}`")),
-    };
-    let sizes: Vec<i64> = meta.sizes.iter().map(fixed).collect::<Result<_, _>>()?;
-    let strides: Vec<i64> = meta.strides.iter().map(fixed).collect::<Result<_, _>>()?;
-    let offset = meta.storage_offset.as_ref().map_or(Ok(0), fixed)?;
-    let aval = fixed_aval(meta.dtype, &sizes)?;
-    strided(&aval, bytes, &strides, offset)
-        .ok_or_else(|| format!("{} bytes do not hold {aval} with strides {strides:?}", bytes.len()))
+/// How a weight lies in its entry.
+struct StridedLayout {
+    aval: Aval,
+    strides: Vec<i64>,
+    offset: i64,
+}
+
+impl StridedLayout {
+    fn of(meta: &TensorMeta) -> Result<Self, String> {
+        let fixed = |s: &Size| match s {
+            Size::Int(i) => Ok(*i),
+            Size::Name(n, _) => Err(format!("expected a fixed size, found `{n}`")),
+        };
+        let sizes: Vec<i64> = meta.sizes.iter().map(fixed).collect::<Result<_, _>>()?;
+        let strides: Vec<i64> = meta.strides.iter().map(fixed).collect::<Result<_, _>>()?;
+        let offset = meta.storage_offset.as_ref().map_or(Ok(0), fixed)?;
+        Ok(StridedLayout { aval: fixed_aval(meta.dtype, &sizes)?, strides, offset })
+    }
+
+    /// Whether the elements are the whole entry of `size` bytes, in order.
+    fn fills(&self, size: usize) -> bool {
+        let bytes = self.aval.shape.checked_numel().and_then(|n| n.checked_mul(self.aval.dtype.size_bytes()));
+        self.offset == 0 && bytes == Some(size) && is_dense(&self.aval, &self.strides)
+    }
+
+    fn array(&self, bytes: &[u8]) -> Result<Array, String> {
+        let StridedLayout { aval, strides, offset } = self;
+        strided(aval, bytes, strides, *offset)
+            .ok_or_else(|| format!("{} bytes do not hold {aval} with strides {strides:?}", bytes.len()))
+    }
 }
 
 /// The values of a program while it runs.
@@ -423,9 +459,22 @@ impl<'g> Env<'g> {
 
     fn node(&mut self, n: &'g NodeJson, depth: usize) -> Result<Vec<Value>, TorchError> {
         let target = n.target.strip_prefix("torch.ops.").unwrap_or(&n.target);
-        // Gradients that are switched off inside the exported program: its value is that of the sub-graph, detached.
-        if target == "higher_order.wrap_with_set_grad_enabled" {
-            return self.sub_graph(n, depth);
+        match target {
+            // Gradients that are switched off inside the exported program: its value is that of the sub-graph, detached.
+            "higher_order.wrap_with_set_grad_enabled" => return self.sub_graph(n, depth, flag(n) == Some(false)),
+            "higher_order.wrap_with_autocast" if flag(n) == Some(true) => {
+                return Err(TorchError::Refused {
+                    target: target.to_owned(),
+                    node: n.name.clone().unwrap_or_default(),
+                    reason: "operators inside convert their operands; export with `run_decompositions()`, which writes that out".to_owned(),
+                });
+            }
+            "higher_order.wrap_with_autocast"
+            | "higher_order.invoke_subgraph"
+            | "higher_order.tag_activation_checkpoint" => {
+                return self.sub_graph(n, depth, false);
+            }
+            _ => {}
         }
         let functional = mutation::functional(target);
         let outs = self.call(n, functional.as_deref().unwrap_or(target), None)?;
@@ -520,16 +569,33 @@ impl<'g> Env<'g> {
         tensors.nth(made.1).ok_or_else(|| malformed(format!("node `{}` makes no view", made.0.target)))
     }
 
-    fn sub_graph(&mut self, n: &'g NodeJson, depth: usize) -> Result<Vec<Value>, TorchError> {
+    /// The results of the graph that `n` holds on the tensors beside it.
+    fn sub_graph(&mut self, n: &'g NodeJson, depth: usize, detached: bool) -> Result<Vec<Value>, TorchError> {
         let mut graph = None;
-        let mut enabled = true;
         let mut operands = Vec::new();
         for a in &n.inputs {
             match &a.arg {
                 Argument::Graph(g) => graph = Some(g),
-                Argument::Bool(b) => enabled = *b,
                 Argument::Tensor(t) => operands.push(t),
-                _ => return Err(malformed(format!("node `{}`: an operand that is no tensor", n.target))),
+                Argument::Tensors(v) => operands.extend(v),
+                // The operator's own options.
+                Argument::Bool(_)
+                | Argument::Str(_)
+                | Argument::None
+                | Argument::ScalarType(_)
+                | Argument::Meaningless => {}
+                Argument::OptionalTensors(_)
+                | Argument::Int(_)
+                | Argument::Ints(_)
+                | Argument::Float(_)
+                | Argument::Floats(_)
+                | Argument::Bools(_)
+                | Argument::SymInt(_)
+                | Argument::SymInts(_)
+                | Argument::Operator(_)
+                | Argument::Unknown(_) => {
+                    return Err(malformed(format!("node `{}`: an operand that is no tensor", n.target)));
+                }
             }
         }
         let graph = graph.ok_or_else(|| malformed(format!("node `{}` without a graph", n.target)))?;
@@ -545,7 +611,7 @@ impl<'g> Env<'g> {
         for o in &graph.outputs {
             let Argument::Tensor(name) = o else { return Err(malformed("a sub-graph's output that is no tensor")) };
             let t = inner.tensor(name)?;
-            outs.push(Value::Tensor(if enabled { t } else { t.detach() }));
+            outs.push(Value::Tensor(if detached { t.detach() } else { t }));
         }
         Ok(outs)
     }
@@ -576,6 +642,11 @@ impl<'g> Env<'g> {
         }
         Ok(())
     }
+}
+
+/// The first truth value among the arguments: whether a wrapper switches something on.
+fn flag(n: &NodeJson) -> Option<bool> {
+    n.inputs.iter().find_map(|a| if let Argument::Bool(b) = a.arg { Some(b) } else { None })
 }
 
 /// The innermost frame of PyTorch's stack trace.

@@ -76,7 +76,9 @@ impl<'g> Application<'g> {
     /// that its body captured).
     pub fn of_call(call: &'g Call, operands: &[Id]) -> Option<Self> {
         let schema = schema::parse(&call.target)?;
-        if (schema.namespace != "aten" && schema.namespace != "prims") || schema.many != (call.body.results().len() != 1) {
+        if (schema.namespace != "aten" && schema.namespace != "prims")
+            || schema.many != (call.body.results().len() != 1)
+        {
             return None;
         }
         let mut attrs = Vec::with_capacity(call.params.len());

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::code::CodeStyle;
 use super::apply::Application;
+use super::code::CodeStyle;
 use super::names::{Namespace, argument_name, identifier, snake_case};
 use super::schema;
 use crate::array::Array;
@@ -204,7 +204,12 @@ impl<'g> Ctx<'g> {
         }
         for (k, v) in n.results.iter().enumerate() {
             let item = self.define("getitem", Some(*v));
-            self.fx.stmts.push(Stmt { id: item, expr: Expr::Item(whole, k), inputs: SmallVec::from_iter([whole]), node: Some(i) });
+            self.fx.stmts.push(Stmt {
+                id: item,
+                expr: Expr::Item(whole, k),
+                inputs: SmallVec::from_iter([whole]),
+                node: Some(i),
+            });
             self.defs[v.index()] = Some(Def::Name(item));
         }
     }

@@ -24,7 +24,11 @@ pub fn decompose(
             for n in graph.nodes() {
                 let args: Vec<Tensor> = env.read(&n.args);
                 let results = at(graph.loc(n).clone(), || {
-                    if which(&n.op) { how(&n.op, &args) } else { emit_all(n.op.clone(), &args.iter().collect::<Vec<_>>()) }
+                    if which(&n.op) {
+                        how(&n.op, &args)
+                    } else {
+                        emit_all(n.op.clone(), &args.iter().collect::<Vec<_>>())
+                    }
                 });
                 env.write(&n.results, results);
             }
