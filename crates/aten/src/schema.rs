@@ -55,6 +55,7 @@ pub(crate) const SMOOTH_L1_LOSS: &str =
     "aten::smooth_l1_loss(Tensor self, Tensor target, int reduction=1, float beta=1.) -> Tensor";
 pub(crate) const HUBER_LOSS: &str =
     "aten::huber_loss(Tensor self, Tensor target, int reduction=1, float delta=1.) -> Tensor";
+pub(crate) const CTC_LOSS: &str = "aten::_ctc_loss.Tensor(Tensor log_probs, Tensor targets, Tensor input_lengths, Tensor target_lengths, int blank=0, bool zero_infinity=False) -> (Tensor, Tensor)";
 pub(crate) const NLL_LOSS_FORWARD: &str = "aten::nll_loss_forward(Tensor self, Tensor target, Tensor? weight, int reduction, SymInt ignore_index) -> (Tensor output, Tensor total_weight)";
 pub(crate) const NLL_LOSS2D_FORWARD: &str = "aten::nll_loss2d_forward(Tensor self, Tensor target, Tensor? weight, int reduction, SymInt ignore_index) -> (Tensor output, Tensor total_weight)";
 pub(crate) const BINARY_CROSS_ENTROPY: &str =

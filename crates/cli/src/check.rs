@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use cotangent::simplify::simplify;
+use cotangent::simplify::Options;
 use cotangent_torch::corpus::{Case, Outcome, Status, Suite, find_suites, run_case};
 use cotangent_torch::write_safetensors;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use crate::engine::Engine;
+use crate::program;
 
 /// What to run, and what to write.
 #[derive(clap::Args)]
@@ -78,7 +79,8 @@ fn run_suite(args: &CheckArgs, dir: &std::path::Path, tally: &Mutex<Tally>) -> R
     let suite = Suite::read(dir).map_err(Report::new)?;
     let engine = args.engine;
     for case in suite.cases.iter().filter(|c| args.filter.as_deref().is_none_or(|g| matches(g, &c.name))) {
-        let outcome = run_case(&suite, case, &move |graph, inputs| engine.run(&simplify(graph), inputs));
+        let options = Options { class: program::default_class(&case.transform), ..Options::default() };
+        let outcome = run_case(&suite, case, &move |graph, inputs| engine.run(graph, inputs, options));
         report(args, &suite, case, &outcome, tally)?;
     }
     Ok(())
@@ -103,8 +105,8 @@ fn report(args: &CheckArgs, suite: &Suite, case: &Case, outcome: &Outcome, tally
     if let Some(out) = &args.write
         && !outcome.outputs.is_empty()
     {
-        let tensors = outcome.outputs.iter().enumerate().map(|(i, a)| (i.to_string(), a.clone())).collect();
-        write_safetensors(&out.join(format!("{}.safetensors", case.name)), &tensors).map_err(Report::new)?;
+        let tensors = outcome.outputs.iter().enumerate().map(|(i, a)| (i.to_string(), a));
+        write_safetensors(&out.join(format!("{}.safetensors", case.name)), tensors).map_err(Report::new)?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use cotangent::array::Array;
 use cotangent::ir::Graph;
 use cotangent::jit::Executable;
+use cotangent::simplify::{Options, simplify_with};
 use cotangent::transform::eval::eval;
 use cotangent::{Error, Tensor};
 
@@ -19,22 +20,22 @@ pub enum Engine {
 pub type Evaluate<'g> = Box<dyn Fn(&[Tensor]) -> Result<Vec<Tensor>, Error> + 'g>;
 
 impl Engine {
-    /// The results of `graph` at arguments of its avals.
-    pub fn run(self, graph: &Graph, args: &[Array]) -> Result<Vec<Array>, Error> {
+    /// The results of `graph` at arguments of its avals, with the simplifications of `options` alone.
+    pub fn run(self, graph: &Graph, args: &[Array], options: Options) -> Result<Vec<Array>, Error> {
         match self {
-            Engine::Eval => eval(graph, args),
+            Engine::Eval => eval(&simplify_with(graph, options).0, args),
             Engine::Jit => {
                 let args: Vec<Tensor> = args.iter().cloned().map(Tensor::from_array).collect();
-                self.prepare(graph)?(&args)?.iter().map(Tensor::to_array).collect()
+                self.prepare(graph, options)?(&args)?.iter().map(Tensor::to_array).collect()
             }
         }
     }
 
-    /// Makes `graph` ready: compiles it, where the engine compiles.
-    pub fn prepare(self, graph: &Graph) -> Result<Evaluate<'_>, Error> {
+    /// Makes `graph` ready: compiles it, with the simplifications of `options` alone, where the engine compiles.
+    pub fn prepare(self, graph: &Graph, options: Options) -> Result<Evaluate<'_>, Error> {
         Ok(match self {
             Engine::Jit => {
-                let executable = Executable::new(graph)?;
+                let executable = Executable::simplified(graph, options)?;
                 Box::new(move |args| executable.call(args))
             }
             Engine::Eval => Box::new(|args| {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cotangent_torch::write_safetensors;
+use cotangent_torch::{write_program, write_safetensors};
 use miette::{IntoDiagnostic, Report, Result, WrapErr, miette};
 
 use crate::program::{self, Loaded, ProgramArgs};
@@ -15,7 +15,7 @@ pub struct ExportArgs {
     /// The form to write.
     #[arg(long, value_enum)]
     to: Target,
-    /// The file to write; parameters and buffers go beside it, as safetensors of the same name.
+    /// The file to write. Parameters and buffers are inside a `.pt2`; beside a Python file they stand as safetensors of the same name.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
@@ -25,6 +25,10 @@ pub struct ExportArgs {
 enum Target {
     /// A Python file that needs PyTorch only: a module, and a command that runs it on safetensors.
     Torch,
+    /// An exported program, which `torch.export.load` reads; parameters and buffers are in it.
+    Pt2,
+    /// StableHLO text, which XLA compiles; parameters and buffers stand beside it as safetensors of the same name.
+    Stablehlo,
 }
 
 /// Writes a program in the form of another system.
@@ -32,6 +36,12 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     let loaded = program::load(&args.program)?;
     match args.to {
         Target::Torch => torch(&loaded, &args.out),
+        Target::Pt2 => write_program(&args.out, &loaded.graph, &loaded.stored).map_err(Report::new),
+        Target::Stablehlo => {
+            let text = cotangent_stablehlo::module(&loaded.graph).map_err(Report::new)?;
+            weights_beside(&loaded, &args.out)?;
+            write(&args.out, &text)
+        }
     }
 }
 
@@ -64,15 +74,23 @@ if __name__ == "__main__":
 "#;
 
 fn torch(loaded: &Loaded, out: &Path) -> Result<()> {
-    let names = loaded.names();
+    weights_beside(loaded, out)?;
+    // JSON's strings are Python's.
+    let names = serde_json::to_string(&loaded.graph.signature().leaf_names()).into_diagnostic()?;
+    write(out, &format!("{}\n\nARGUMENTS = {names}\n{COMMAND}", loaded.graph.python_module()))
+}
+
+/// Writes parameters and buffers beside `out`, as safetensors of the same name.
+fn weights_beside(loaded: &Loaded, out: &Path) -> Result<()> {
     let beside = out.with_extension("safetensors");
     if beside == out {
-        return Err(miette!("expected a Python file in --out, found {}", out.display()));
+        return Err(miette!("expected a file of text in --out, found {}", out.display()));
     }
-    let weights = loaded.weights.iter().filter(|(n, _)| names.contains(n)).map(|(n, a)| (n.clone(), a.clone()));
-    write_safetensors(&beside, &weights.collect()).map_err(Report::new)?;
-    // JSON's strings are Python's.
-    let names = serde_json::to_string(&names).into_diagnostic()?;
-    let text = format!("{}\n\nARGUMENTS = {names}\n{COMMAND}", loaded.graph.python_module());
+    let names = loaded.graph.signature().leaf_names();
+    let weights = loaded.stored.iter().filter(|(n, _)| names.contains(n)).map(|(n, s)| (n.as_str(), s.value.as_ref()));
+    write_safetensors(&beside, weights).map_err(Report::new)
+}
+
+fn write(out: &Path, text: &str) -> Result<()> {
     std::fs::write(out, text).into_diagnostic().wrap_err_with(|| format!("cannot write {}", out.display()))
 }

@@ -35,7 +35,7 @@ Examples:
   cotangent print net.pt2 --transform \"grad(argnums=fc.weight)\"  a PyTorch program's gradient
   cotangent run net.pt2 --inputs in.safetensors --out y.safetensors
   cotangent bench net.pt2 --inputs in.safetensors            time of reading, compiling, and a call
-  cotangent export net.pt2 --transform grad --to torch --out g.py
+  cotangent export net.pt2 --transform grad --to torch --out g.py      or --to pt2, --to stablehlo
   cotangent check-ir f.ir                                    verify the invariants of every graph in a file
   cotangent check corpus --filter 'ops/*/vjp'                run PyTorch programs against PyTorch's values";
 

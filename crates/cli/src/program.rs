@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cotangent::Tensor;
 use cotangent::array::Array;
 use cotangent::ir::Graph;
-use cotangent::{pipeline, simplify};
-use cotangent_torch::{Program, read_safetensors};
+use cotangent::pipeline;
+use cotangent::simplify::{Class, Options, simplify_with};
+use cotangent_torch::{Program, Stored, read_safetensors};
 use miette::{Report, Result, miette};
 
 use crate::input;
@@ -30,6 +32,42 @@ pub struct ProgramArgs {
     /// Leave the program as the transforms left it, not simplified.
     #[arg(long)]
     pub raw: bool,
+    /// How far simplification may change values. By default programs of PyTorch keep every bit (`exact`: 0 * NaN is NaN); under a
+    /// derivative, and for graphs of this project, sums may be taken in another order (`rounding`), and zeros that
+    /// derivatives bring in count as factors of finite numbers.
+    #[arg(long, value_enum, value_name = "CLASS", conflicts_with = "raw")]
+    pub simplify: Option<Simplify>,
+}
+
+/// A class of simplifications, each containing the ones before it.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum Simplify {
+    /// Equal bits, of infinities, NaN and signed zeros too.
+    Exact,
+    /// Equal where values are finite.
+    Finite,
+    /// Sums in another order, merged factors.
+    Rounding,
+    /// Inverse functions cancelled.
+    FastMath,
+}
+
+impl From<Simplify> for Class {
+    fn from(s: Simplify) -> Class {
+        match s {
+            Simplify::Exact => Class::Exact,
+            Simplify::Finite => Class::Finite,
+            Simplify::Rounding => Class::Rounding,
+            Simplify::FastMath => Class::FastMath,
+        }
+    }
+}
+
+/// The class of simplifications for a program of PyTorch's under `transform`: exact, unless a derivative brings in zeros of its own.
+pub fn default_class(transform: &str) -> Class {
+    let words = transform.split(|c: char| !c.is_ascii_alphanumeric()).map(str::trim);
+    let derivative = |w: &str| ["grad", "jvp", "vjp", "jacrev", "jacfwd", "hessian", "linearize"].contains(&w);
+    if words.into_iter().any(derivative) { Class::default() } else { Class::Exact }
 }
 
 fn size(text: &str) -> Result<(String, i64), String> {
@@ -41,18 +79,27 @@ fn size(text: &str) -> Result<(String, i64), String> {
 pub struct Loaded {
     /// The program under its transforms.
     pub graph: Graph,
-    /// Parameters and buffers, by name.
-    pub weights: BTreeMap<String, Array>,
+    /// The values that came with the program, by name.
+    pub stored: BTreeMap<String, Stored>,
+    /// The simplifications that are allowed.
+    pub options: Options,
     /// Which simplifications were made.
     pub explanation: String,
 }
 
 /// Reads, transforms and simplifies a program.
 pub fn load(args: &ProgramArgs) -> Result<Loaded> {
-    let (program, weights) = if args.file.extension().is_some_and(|e| e == "pt2") {
+    let exported = args.file.extension().is_some_and(|e| e == "pt2");
+    let class = match (args.simplify, exported) {
+        (Some(s), _) => s.into(),
+        (None, true) => default_class(args.transform.as_deref().unwrap_or_default()),
+        (None, false) => Class::default(),
+    };
+    let options = Options { class, ..Options::default() };
+    let (program, stored) = if exported {
         let program = Program::read(&args.file).map_err(Report::new)?;
         let avals = program.avals(&args.sizes.iter().cloned().collect()).map_err(Report::new)?;
-        (program.graph(&avals).map_err(Report::new)?, program.weights().clone())
+        (program.graph(&avals).map_err(Report::new)?, program.stored())
     } else {
         (input::graph(&args.file, args.graph.as_deref())?, BTreeMap::new())
     };
@@ -62,11 +109,11 @@ pub fn load(args: &ProgramArgs) -> Result<Loaded> {
     };
     let mut explanation = String::new();
     if !args.raw {
-        let (simplified, report) = simplify::simplify_with(&graph, simplify::Options::default());
+        let (simplified, report) = simplify_with(&graph, options);
         explanation = report.explain();
         graph = simplified;
     }
-    Ok(Loaded { graph, weights, explanation })
+    Ok(Loaded { graph, stored, options, explanation })
 }
 
 impl Loaded {
@@ -75,16 +122,17 @@ impl Loaded {
     /// *Errors*: an argument that neither has, or that has another dtype or shape.
     pub fn arguments(&self, inputs: Option<&Path>) -> Result<Vec<Tensor>> {
         let given = inputs.map_or(Ok(BTreeMap::new()), read_safetensors).map_err(Report::new)?;
-        let names = self.names();
+        let given: BTreeMap<String, Arc<Array>> = given.into_iter().map(|(n, a)| (n, Arc::new(a))).collect();
+        let names = self.graph.signature().leaf_names();
         let wanted = || names.iter().map(String::as_str).zip(self.graph.param_avals());
         if let Some(extra) = given.keys().find(|k| !names.contains(k)) {
             return Err(miette!("expected inputs of the program ({}), found `{extra}`", names.join(", ")));
         }
         let mut out = Vec::with_capacity(names.len());
         for (name, aval) in wanted() {
-            let Some(array) = given.get(name).or_else(|| self.weights.get(name)) else {
+            let Some(array) = given.get(name).or_else(|| self.stored.get(name).map(|s| &s.value)) else {
                 let missing: Vec<String> = wanted()
-                    .filter(|(n, _)| !given.contains_key(*n) && !self.weights.contains_key(*n))
+                    .filter(|(n, _)| !given.contains_key(*n) && !self.stored.contains_key(*n))
                     .map(|(n, a)| format!("{n}: {a}"))
                     .collect();
                 return Err(miette!("expected values in --inputs for {}", missing.join(", ")));
@@ -92,18 +140,8 @@ impl Loaded {
             if array.aval() != aval {
                 return Err(miette!("input `{name}`: expected {aval}, found {}", array.aval()));
             }
-            out.push(Tensor::from_array(array.clone()));
+            out.push(Tensor::from_shared(array.clone()));
         }
         Ok(out)
-    }
-
-    /// A name for each parameter: the argument's, with a number after it for the leaves of a tree.
-    pub fn names(&self) -> Vec<String> {
-        let signature = self.graph.signature();
-        let leaves = signature.names.iter().zip(&signature.params).flat_map(|(name, tree)| match tree.num_leaves() {
-            1 => vec![name.clone()],
-            n => (0..n).map(|i| format!("{name}.{i}")).collect(),
-        });
-        leaves.collect()
     }
 }

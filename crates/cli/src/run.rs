@@ -45,12 +45,12 @@ pub struct BenchArgs {
 pub fn run(args: &RunArgs, out: &OutArgs) -> Result<()> {
     let loaded = program::load(&args.program)?;
     let inputs = loaded.arguments(args.inputs.as_deref())?;
-    let evaluate = args.engine.prepare(&loaded.graph).map_err(Report::new)?;
+    let evaluate = args.engine.prepare(&loaded.graph, loaded.options).map_err(Report::new)?;
     let results = arrays(&evaluate(&inputs).map_err(Report::new)?)?;
     match &out.out {
         Some(path) => {
-            let named = results.into_iter().enumerate().map(|(i, a)| (i.to_string(), a)).collect();
-            write_safetensors(path, &named).map_err(Report::new)
+            let named = results.iter().enumerate().map(|(i, a)| (i.to_string(), a));
+            write_safetensors(path, named).map_err(Report::new)
         }
         None => {
             for (i, a) in results.into_iter().enumerate() {
@@ -68,7 +68,7 @@ pub fn bench(args: &RunArgs, bench: &BenchArgs) -> Result<()> {
     let inputs = loaded.arguments(args.inputs.as_deref())?;
     println!("{:>12}  read and transform ({} nodes)", time(start.elapsed()), loaded.graph.len());
     let start = Instant::now();
-    let evaluate = args.engine.prepare(&loaded.graph).map_err(Report::new)?;
+    let evaluate = args.engine.prepare(&loaded.graph, loaded.options).map_err(Report::new)?;
     println!("{:>12}  compile", time(start.elapsed()));
     let start = Instant::now();
     evaluate(&inputs).map_err(Report::new)?;

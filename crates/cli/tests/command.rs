@@ -1,7 +1,11 @@
 //! The command as a user runs it: what it prints, and what it says about mistakes.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
+
+use cotangent::array::Array;
+use cotangent_torch::{read_safetensors, write_safetensors};
 
 const PROGRAM: &str = "graph f(%0: f32[3], %1: f32[3]) {
   %2: f32[3] = mul(%0, %1)
@@ -94,4 +98,97 @@ fn mistakes_are_shown_where_they_stand() {
 #[test]
 fn help_has_examples() {
     assert!(out(&["--help"], "").contains("cotangent print f.ir --transform grad"));
+}
+
+/// A program of the corpus in the tests' package.
+fn fixture(name: &str) -> String {
+    format!("{}/../../tests/fixtures/conformance/models/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A folder that goes with the test.
+struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("cotangent-cli-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a folder");
+        Scratch(dir)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).to_string_lossy().into_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+fn inputs(path: &str, values: &[(&str, &[f32])]) {
+    let arrays: Vec<(&str, Array)> = values.iter().map(|(n, v)| (*n, Array::new([v.len()], v.to_vec()))).collect();
+    write_safetensors(Path::new(path), arrays.iter().map(|(n, a)| (*n, a))).expect("a file");
+}
+
+#[test]
+fn programs_run_with_both_engines() {
+    let scratch = Scratch::new("run");
+    let (program, given, results) =
+        (scratch.file("f.ir"), scratch.file("in.safetensors"), scratch.file("out.safetensors"));
+    std::fs::write(&program, PROGRAM).expect("a file");
+    inputs(&given, &[("x", &[1.0, 2.0, 3.0]), ("y", &[4.0, 5.0, 6.0])]);
+    for engine in ["jit", "eval"] {
+        let printed = out(&["run", &program, "--inputs", &given, "--engine", engine], "");
+        assert!(printed.starts_with("0: f32[]") && printed.contains("32"), "{printed}");
+        out(&["run", &program, "--inputs", &given, "--engine", engine, "--out", &results, "--transform", "grad"], "");
+        let written = read_safetensors(Path::new(&results)).expect("results");
+        assert_eq!(written["0"].to_f64_vec(), [4.0, 5.0, 6.0]);
+    }
+    let timed = out(&["bench", &program, "--inputs", &given, "--seconds", "0.01"], "");
+    for part in ["read and transform (", "compile", "first call", "median of"] {
+        assert!(timed.contains(part), "{timed}");
+    }
+}
+
+#[test]
+fn inputs_that_do_not_fit_are_named() {
+    let scratch = Scratch::new("inputs");
+    let (program, given) = (scratch.file("f.ir"), scratch.file("in.safetensors"));
+    std::fs::write(&program, PROGRAM).expect("a file");
+    let run = |values: &[(&str, &[f32])]| {
+        inputs(&given, values);
+        error(&["run", &program, "--inputs", &given], "")
+    };
+    assert!(run(&[("x", &[1.0, 2.0, 3.0])]).contains("y: f32[3]"));
+    assert!(run(&[("x", &[1.0]), ("y", &[1.0; 3])]).contains("expected f32[3], found f32[1]"));
+    assert!(run(&[("x", &[1.0; 3]), ("y", &[1.0; 3]), ("z", &[1.0])]).contains("found `z`"));
+    assert!(error(&["run", &program, "--inputs", &scratch.file("none")], "").contains("none"));
+}
+
+#[test]
+fn programs_are_exported_in_every_form() {
+    let scratch = Scratch::new("export");
+    let program = fixture("batchnorm_mlp_eval/net_aten.pt2");
+    let (torch, hlo, pt2) = (scratch.file("g.py"), scratch.file("g.mlir"), scratch.file("g.pt2"));
+    out(&["export", &program, "--to", "torch", "--out", &torch], "");
+    let code = std::fs::read_to_string(&torch).expect("a file");
+    assert!(code.contains("class Module(torch.nn.Module)") && code.contains("ARGUMENTS = ["), "{code}");
+    out(&["export", &program, "--to", "stablehlo", "--out", &hlo], "");
+    assert!(std::fs::read_to_string(&hlo).expect("a file").contains("stablehlo.dot_general"));
+    let weights = read_safetensors(Path::new(&scratch.file("g.safetensors"))).expect("weights");
+    assert!(!weights.is_empty());
+
+    // The archive is the same program: it prints the same, and holds the same parameters.
+    out(&["export", &program, "--to", "pt2", "--out", &pt2], "");
+    assert_eq!(out(&["print", &pt2, "--form", "code"], ""), out(&["print", &program, "--form", "code"], ""));
+    out(&["export", &pt2, "--to", "torch", "--out", &torch], "");
+    let again = read_safetensors(Path::new(&scratch.file("g.safetensors"))).expect("weights");
+    let bytes = |w: &std::collections::BTreeMap<String, Array>| -> Vec<(String, Vec<u8>)> {
+        w.iter().map(|(n, a)| (n.clone(), a.to_le_bytes())).collect()
+    };
+    assert_eq!(bytes(&again), bytes(&weights));
+
+    let refused = error(&["export", &program, "--to", "torch", "--out", &scratch.file("g.safetensors")], "");
+    assert!(refused.contains("--out"), "{refused}");
 }

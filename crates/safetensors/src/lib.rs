@@ -91,12 +91,15 @@ pub fn parse_safetensors(bytes: &[u8]) -> Result<BTreeMap<String, Array>, String
 /// Writes tensors as a safetensors file.
 ///
 /// *Errors*: a file that cannot be written.
-pub fn write_safetensors(path: &Path, tensors: &BTreeMap<String, Array>) -> Result<(), FileError> {
+pub fn write_safetensors<'a, N: AsRef<str>>(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (N, &'a Array)>,
+) -> Result<(), FileError> {
     let fail = |message: String| FileError::Access { path: path.to_owned(), message };
-    let bytes: Vec<(&String, Vec<u8>, Vec<usize>, Dtype)> =
-        tensors.iter().map(|(n, a)| (n, a.to_le_bytes(), a.shape().sizes().to_vec(), to_safe(a.dtype()))).collect();
-    let views: Result<Vec<(&String, TensorView)>, _> =
-        bytes.iter().map(|(n, b, s, d)| TensorView::new(*d, s.clone(), b).map(|v| (*n, v))).collect();
+    let bytes = tensors.into_iter().map(|(n, a)| (n, a.to_le_bytes(), a.shape().sizes().to_vec(), to_safe(a.dtype())));
+    let bytes: Vec<(N, Vec<u8>, Vec<usize>, Dtype)> = bytes.collect();
+    let views: Result<Vec<(&str, TensorView)>, _> =
+        bytes.iter().map(|(n, b, s, d)| TensorView::new(*d, s.clone(), b).map(|v| (n.as_ref(), v))).collect();
     let data =
         safetensors::serialize(views.map_err(|e| fail(e.to_string()))?, None).map_err(|e| fail(e.to_string()))?;
     if let Some(dir) = path.parent() {

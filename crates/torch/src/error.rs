@@ -17,6 +17,15 @@ pub enum TorchError {
         /// Why.
         message: String,
     },
+    /// The file cannot be written.
+    #[error("cannot write {}: {message}", path.display())]
+    #[diagnostic(code(cotangent::torch::write))]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        message: String,
+    },
     /// The file is not what it should be.
     #[error("{}: {message}", path.display())]
     #[diagnostic(code(cotangent::torch::format))]

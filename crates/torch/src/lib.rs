@@ -1,7 +1,7 @@
 //! PyTorch's files: programs of `torch.export.save` (`.pt2`) and safetensors.
 //!
 //! [`Program::read`] reads a program; [`Program::graph`] makes a graph of it for given shapes, which every transform of cotangent
-//! takes. Files from outside are hostile: whatever is wrong in them is a [`TorchError`] that says where.
+//! takes; [`write_program`] writes any graph as such a program. Files from outside are hostile: whatever is wrong in them is a [`TorchError`] that says where.
 
 #![forbid(unsafe_code)]
 
@@ -9,6 +9,7 @@ mod archive;
 pub mod args;
 pub mod corpus;
 mod error;
+mod export;
 mod mutation;
 mod overloads;
 mod pickle;
@@ -18,4 +19,5 @@ mod strided;
 
 pub use cotangent_safetensors::{FileError, parse_safetensors, read_safetensors, write_safetensors};
 pub use error::TorchError;
+pub use export::{Stored, write_program};
 pub use program::{Input, InputKind, Program};

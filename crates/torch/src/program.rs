@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, Dim, Graph, Loc, Shape, Signature, TreeSpec};
@@ -12,13 +13,20 @@ use cotangent_core::{Error, Tensor};
 use crate::archive::{Archive, Layout};
 use crate::args::{Arg, Call, Value};
 use crate::error::TorchError;
+use crate::export::Stored;
 use crate::mutation::{self, PLACES, Sharing, View};
-use crate::schema::{self, Argument, GraphJson, Model, NodeJson, Payload, Size, TensorMeta};
-use crate::strided::strided;
+use crate::schema::{
+    self, Argument, GraphJson, InputSpec, Model, ModuleCall, NodeJson, OutputSpec, Payload, SignatureJson, Size,
+    TensorMeta,
+};
+use crate::strided::{is_dense, strided};
 use crate::{overloads, pickle};
 
 /// How deep sub-graphs may nest.
 const MAX_DEPTH: usize = 16;
+
+/// The most bytes by which weights may be larger than twice their file, for names that share an entry.
+const MAX_SHARED: u64 = 1 << 30;
 
 /// What an argument of a program is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,10 +54,10 @@ pub struct Input {
 pub struct Program {
     graph: GraphJson,
     inputs: Vec<Input>,
-    constants: Vec<(String, Option<Array>)>,
+    constants: Vec<(String, Option<Arc<Array>>)>,
     outputs: Vec<String>,
     mutations: Vec<(String, String)>,
-    weights: BTreeMap<String, Array>,
+    weights: BTreeMap<String, Arc<Array>>,
 }
 
 fn malformed(message: impl Into<String>) -> TorchError {
@@ -62,7 +70,17 @@ impl Program {
     /// *Errors*: a file that cannot be read or is no exported program; a schema of another major version; weights that do not
     /// fill their shapes.
     pub fn read(path: &Path) -> Result<Self, TorchError> {
-        let mut archive = Archive::open(path)?;
+        Self::of_archive(Archive::open(path)?, path)
+    }
+
+    /// The program in the bytes of such a file, which messages call `name`.
+    ///
+    /// *Errors*: as [`Program::read`].
+    pub fn parse(name: &Path, bytes: &[u8]) -> Result<Self, TorchError> {
+        Self::of_archive(Archive::in_bytes(name, bytes)?, name)
+    }
+
+    fn of_archive(mut archive: Archive, path: &Path) -> Result<Self, TorchError> {
         let format = |message: String| TorchError::Format { path: path.to_owned(), message };
         let json = match archive.layout() {
             Layout::Archive => "models/model.json",
@@ -86,69 +104,48 @@ impl Program {
         Self::assemble(model, weights)
     }
 
-    fn assemble(model: Model, weights: BTreeMap<String, Array>) -> Result<Self, TorchError> {
+    fn assemble(model: Model, weights: BTreeMap<String, Arc<Array>>) -> Result<Self, TorchError> {
         let mut inputs = Vec::new();
         let mut constants = Vec::new();
-        for spec in &model.graph_module.signature.input_specs {
-            let Some((kind, body)) = spec.iter().next() else { return Err(malformed("an empty input spec")) };
-            let text = |path: &[&str]| {
-                let found = path.iter().try_fold(body, |v, k| v.get(*k)).and_then(|v| v.as_str());
-                found
-                    .map(str::to_owned)
-                    .ok_or_else(|| malformed(format!("input spec `{kind}` without {}", path.join("."))))
-            };
-            match kind.as_str() {
-                "parameter" => inputs.push(Input {
-                    kind: InputKind::Parameter,
-                    name: text(&["parameter_name"])?,
-                    value: text(&["arg", "name"])?,
-                }),
-                "buffer" => inputs.push(Input {
-                    kind: InputKind::Buffer,
-                    name: text(&["buffer_name"])?,
-                    value: text(&["arg", "name"])?,
-                }),
-                // Numbers, strings and absent arguments are in the program already.
-                "user_input" if body.get("arg").is_some_and(|a| a.get("as_tensor").is_none()) => {}
-                "constant_input" => {}
-                "user_input" => {
-                    let value = text(&["arg", "as_tensor", "name"])?;
+        let SignatureJson { input_specs, output_specs } = model.graph_module.signature;
+        for spec in input_specs {
+            match spec {
+                InputSpec::Parameter { arg, parameter_name: name } => {
+                    inputs.push(Input { kind: InputKind::Parameter, name, value: arg.name });
+                }
+                InputSpec::Buffer { arg, buffer_name: name, persistent: _ } => {
+                    inputs.push(Input { kind: InputKind::Buffer, name, value: arg.name });
+                }
+                InputSpec::UserInput { arg: Argument::Tensor(value) } => {
                     inputs.push(Input { kind: InputKind::User, name: value.clone(), value });
                 }
-                "tensor_constant" => {
-                    let name = text(&["tensor_constant_name"])?;
+                // Numbers, strings and absent arguments are in the program already.
+                InputSpec::UserInput { arg: _ } | InputSpec::ConstantInput { .. } => {}
+                InputSpec::TensorConstant { arg, tensor_constant_name: name } => {
                     let array = weights.get(&name).cloned();
                     let array = array.ok_or_else(|| malformed(format!("constant `{name}` is not in the archive")))?;
-                    constants.push((text(&["arg", "name"])?, Some(array)));
+                    constants.push((arg.name, Some(array)));
                 }
-                "token" => constants.push((text(&["arg", "name"])?, None)),
-                _ => return Err(malformed(format!("unsupported kind of input `{kind}`"))),
+                InputSpec::Token { arg } => constants.push((arg.name, None)),
             }
         }
         let mut outputs = Vec::new();
         let mut mutations = Vec::new();
-        for spec in &model.graph_module.signature.output_specs {
-            let Some((kind, body)) = spec.iter().next() else { return Err(malformed("an empty output spec")) };
-            let text = |path: &[&str]| {
-                let found = path.iter().try_fold(body, |v, k| v.get(*k)).and_then(|v| v.as_str());
-                found
-                    .map(str::to_owned)
-                    .ok_or_else(|| malformed(format!("output spec `{kind}` without {}", path.join("."))))
-            };
-            match kind.as_str() {
+        for spec in output_specs {
+            match spec {
+                OutputSpec::UserOutput { arg: Argument::Tensor(name) } => outputs.push(name),
                 // Outputs that are no tensors (None, sizes) are not part of the value.
-                "user_output" => outputs.extend(text(&["arg", "as_tensor", "name"]).ok()),
+                OutputSpec::UserOutput { arg: _ } | OutputSpec::Token { arg: _ } => {}
                 // The outputs of a program with a loss and its gradients.
-                "loss_output" | "gradient_to_parameter" | "gradient_to_user_input" => {
-                    outputs.push(text(&["arg", "name"])?);
-                }
-                "buffer_mutation" => mutations.push((text(&["buffer_name"])?, text(&["arg", "name"])?)),
-                "parameter_mutation" => mutations.push((text(&["parameter_name"])?, text(&["arg", "name"])?)),
-                "user_input_mutation" => mutations.push((text(&["user_input_name"])?, text(&["arg", "name"])?)),
-                "token" => {}
-                _ => return Err(malformed(format!("unsupported kind of output `{kind}`"))),
+                OutputSpec::LossOutput { arg }
+                | OutputSpec::GradientToParameter { arg, parameter_name: _ }
+                | OutputSpec::GradientToUserInput { arg, user_input_name: _ } => outputs.push(arg.name),
+                OutputSpec::BufferMutation { arg, buffer_name: name }
+                | OutputSpec::ParameterMutation { arg, parameter_name: name }
+                | OutputSpec::UserInputMutation { arg, user_input_name: name } => mutations.push((name, arg.name)),
             }
         }
+        rename(&mut inputs, &model.graph_module.module_call_graph);
         Ok(Program { graph: model.graph_module.graph, inputs, constants, outputs, mutations, weights })
     }
 
@@ -158,8 +155,15 @@ impl Program {
     }
 
     /// The stored parameters, buffers and constants, by name.
-    pub fn weights(&self) -> &BTreeMap<String, Array> {
+    pub fn weights(&self) -> &BTreeMap<String, Arc<Array>> {
         &self.weights
+    }
+
+    /// The stored values of the arguments, by name.
+    pub fn stored(&self) -> BTreeMap<String, Stored> {
+        let value =
+            |i: &Input| Some((i.name.clone(), Stored { kind: i.kind, value: self.weights.get(&i.name)?.clone() }));
+        self.inputs.iter().filter(|i| i.kind != InputKind::User).filter_map(value).collect()
     }
 
     /// The dtypes and shapes of the arguments. A symbolic size is that of `sizes`, or of the example that the program was
@@ -236,7 +240,7 @@ impl Program {
             env.values.insert(input.value.clone(), Value::Tensor(arg.clone()));
         }
         for (name, array) in &self.constants {
-            let value = array.as_ref().map_or(Value::None, |a| Value::Tensor(Tensor::from_array(a.clone())));
+            let value = array.as_ref().map_or(Value::None, |a| Value::Tensor(Tensor::from_shared(a.clone())));
             env.values.insert(name.clone(), value);
         }
         env.run(&self.graph, 0)?;
@@ -248,12 +252,26 @@ impl Program {
     }
 }
 
+/// Gives the user's inputs the names of the arguments of `forward`, where each argument is one tensor.
+fn rename(inputs: &mut [Input], calls: &[ModuleCall]) {
+    let signature = calls.iter().find(|c| c.fqn.is_empty()).and_then(|c| c.signature.as_ref());
+    let Some(names) = signature.and_then(|s| s.forward_arg_names.as_ref()) else { return };
+    let users: Vec<&mut Input> = inputs.iter_mut().filter(|i| i.kind == InputKind::User).collect();
+    if users.len() == names.len() {
+        for (input, name) in users.into_iter().zip(names) {
+            input.name.clone_from(name);
+        }
+    }
+}
+
 /// The weights and constants of an archive of models: an entry for each.
 fn raw_weights(
     archive: &mut Archive,
     format: impl Fn(String) -> TorchError,
-) -> Result<BTreeMap<String, Array>, TorchError> {
+) -> Result<BTreeMap<String, Arc<Array>>, TorchError> {
     let mut weights = BTreeMap::new();
+    // Names may share an entry; each has an array of its own.
+    let mut room = archive.length().saturating_mul(2).saturating_add(MAX_SHARED);
     for (folder, config) in
         [("data/weights", "model_weights_config.json"), ("data/constants", "model_constants_config.json")]
     {
@@ -261,9 +279,19 @@ fn raw_weights(
         let payload: Payload = serde_json::from_slice(&bytes).map_err(|e| format(format!("{config}: {e}")))?;
         for (name, entry) in payload.config {
             let Some(meta) = entry.tensor_meta.filter(|_| !entry.use_pickle) else { continue };
-            let bytes = archive.require(&format!("{folder}/{}", entry.path_name))?;
-            let array = weight(&meta, &bytes).map_err(|m| format(format!("weight `{name}`: {m}")))?;
-            weights.insert(name, array);
+            let fail = |m: String| format(format!("weight `{name}`: {m}"));
+            let path = format!("{folder}/{}", entry.path_name);
+            let layout = StridedLayout::of(&meta).map_err(&fail)?;
+            let array = match archive.size(&path)? {
+                Some(size) if layout.fills(size) => {
+                    Array::from_le_fill(&layout.aval, |room| archive.fill(&path, room))?
+                }
+                Some(_) | None => layout.array(&archive.require(&path)?).map_err(&fail)?,
+            };
+            let size = (array.numel() * array.dtype().size_bytes()) as u64;
+            room =
+                room.checked_sub(size).ok_or_else(|| fail("the weights are much larger than the file".to_owned()))?;
+            weights.insert(name, Arc::new(array));
         }
     }
     Ok(weights)
@@ -273,11 +301,12 @@ fn raw_weights(
 fn pickled_weights(
     archive: &mut Archive,
     format: impl Fn(String) -> TorchError,
-) -> Result<BTreeMap<String, Array>, TorchError> {
+) -> Result<BTreeMap<String, Arc<Array>>, TorchError> {
     let mut weights = BTreeMap::new();
     for entry in ["serialized_state_dict.pt", "serialized_constants.pt"] {
         if let Some(bytes) = archive.read(entry)?.filter(|b| !b.is_empty()) {
-            weights.extend(pickle::tensors(&bytes).map_err(|m| format(format!("{entry}: {m}")))?);
+            let tensors = pickle::tensors(&bytes).map_err(|m| format(format!("{entry}: {m}")))?;
+            weights.extend(tensors.into_iter().map(|(n, a)| (n, Arc::new(a))));
         }
     }
     Ok(weights)
@@ -290,17 +319,36 @@ fn fixed_aval(dtype: i64, sizes: &[i64]) -> Result<Aval, String> {
     Ok(Aval::new(dtype, shape))
 }
 
-fn weight(meta: &TensorMeta, bytes: &[u8]) -> Result<Array, String> {
-    let fixed = |s: &Size| match s {
-        Size::Int(i) => Ok(*i),
-        Size::Name(n, _) => Err(format!("expected a fixed size, found `{n}`")),
-    };
-    let sizes: Vec<i64> = meta.sizes.iter().map(fixed).collect::<Result<_, _>>()?;
-    let strides: Vec<i64> = meta.strides.iter().map(fixed).collect::<Result<_, _>>()?;
-    let offset = meta.storage_offset.as_ref().map_or(Ok(0), fixed)?;
-    let aval = fixed_aval(meta.dtype, &sizes)?;
-    strided(&aval, bytes, &strides, offset)
-        .ok_or_else(|| format!("{} bytes do not hold {aval} with strides {strides:?}", bytes.len()))
+/// How a weight lies in its entry.
+struct StridedLayout {
+    aval: Aval,
+    strides: Vec<i64>,
+    offset: i64,
+}
+
+impl StridedLayout {
+    fn of(meta: &TensorMeta) -> Result<Self, String> {
+        let fixed = |s: &Size| match s {
+            Size::Int(i) => Ok(*i),
+            Size::Name(n, _) => Err(format!("expected a fixed size, found `{n}`")),
+        };
+        let sizes: Vec<i64> = meta.sizes.iter().map(fixed).collect::<Result<_, _>>()?;
+        let strides: Vec<i64> = meta.strides.iter().map(fixed).collect::<Result<_, _>>()?;
+        let offset = meta.storage_offset.as_ref().map_or(Ok(0), fixed)?;
+        Ok(StridedLayout { aval: fixed_aval(meta.dtype, &sizes)?, strides, offset })
+    }
+
+    /// Whether the elements are the whole entry of `size` bytes, in order.
+    fn fills(&self, size: usize) -> bool {
+        let bytes = self.aval.shape.checked_numel().and_then(|n| n.checked_mul(self.aval.dtype.size_bytes()));
+        self.offset == 0 && bytes == Some(size) && is_dense(&self.aval, &self.strides)
+    }
+
+    fn array(&self, bytes: &[u8]) -> Result<Array, String> {
+        let StridedLayout { aval, strides, offset } = self;
+        strided(aval, bytes, strides, *offset)
+            .ok_or_else(|| format!("{} bytes do not hold {aval} with strides {strides:?}", bytes.len()))
+    }
 }
 
 /// The values of a program while it runs.
@@ -411,9 +459,22 @@ impl<'g> Env<'g> {
 
     fn node(&mut self, n: &'g NodeJson, depth: usize) -> Result<Vec<Value>, TorchError> {
         let target = n.target.strip_prefix("torch.ops.").unwrap_or(&n.target);
-        // Gradients that are switched off inside the exported program: its value is that of the sub-graph, detached.
-        if target == "higher_order.wrap_with_set_grad_enabled" {
-            return self.sub_graph(n, depth);
+        match target {
+            // Gradients that are switched off inside the exported program: its value is that of the sub-graph, detached.
+            "higher_order.wrap_with_set_grad_enabled" => return self.sub_graph(n, depth, flag(n) == Some(false)),
+            "higher_order.wrap_with_autocast" if flag(n) == Some(true) => {
+                return Err(TorchError::Refused {
+                    target: target.to_owned(),
+                    node: n.name.clone().unwrap_or_default(),
+                    reason: "operators inside convert their operands; export with `run_decompositions()`, which writes that out".to_owned(),
+                });
+            }
+            "higher_order.wrap_with_autocast"
+            | "higher_order.invoke_subgraph"
+            | "higher_order.tag_activation_checkpoint" => {
+                return self.sub_graph(n, depth, false);
+            }
+            _ => {}
         }
         let functional = mutation::functional(target);
         let outs = self.call(n, functional.as_deref().unwrap_or(target), None)?;
@@ -508,16 +569,33 @@ impl<'g> Env<'g> {
         tensors.nth(made.1).ok_or_else(|| malformed(format!("node `{}` makes no view", made.0.target)))
     }
 
-    fn sub_graph(&mut self, n: &'g NodeJson, depth: usize) -> Result<Vec<Value>, TorchError> {
+    /// The results of the graph that `n` holds on the tensors beside it.
+    fn sub_graph(&mut self, n: &'g NodeJson, depth: usize, detached: bool) -> Result<Vec<Value>, TorchError> {
         let mut graph = None;
-        let mut enabled = true;
         let mut operands = Vec::new();
         for a in &n.inputs {
             match &a.arg {
                 Argument::Graph(g) => graph = Some(g),
-                Argument::Bool(b) => enabled = *b,
                 Argument::Tensor(t) => operands.push(t),
-                _ => return Err(malformed(format!("node `{}`: an operand that is no tensor", n.target))),
+                Argument::Tensors(v) => operands.extend(v),
+                // The operator's own options.
+                Argument::Bool(_)
+                | Argument::Str(_)
+                | Argument::None
+                | Argument::ScalarType(_)
+                | Argument::Meaningless => {}
+                Argument::OptionalTensors(_)
+                | Argument::Int(_)
+                | Argument::Ints(_)
+                | Argument::Float(_)
+                | Argument::Floats(_)
+                | Argument::Bools(_)
+                | Argument::SymInt(_)
+                | Argument::SymInts(_)
+                | Argument::Operator(_)
+                | Argument::Unknown(_) => {
+                    return Err(malformed(format!("node `{}`: an operand that is no tensor", n.target)));
+                }
             }
         }
         let graph = graph.ok_or_else(|| malformed(format!("node `{}` without a graph", n.target)))?;
@@ -533,7 +611,7 @@ impl<'g> Env<'g> {
         for o in &graph.outputs {
             let Argument::Tensor(name) = o else { return Err(malformed("a sub-graph's output that is no tensor")) };
             let t = inner.tensor(name)?;
-            outs.push(Value::Tensor(if enabled { t } else { t.detach() }));
+            outs.push(Value::Tensor(if detached { t.detach() } else { t }));
         }
         Ok(outs)
     }
@@ -564,6 +642,11 @@ impl<'g> Env<'g> {
         }
         Ok(())
     }
+}
+
+/// The first truth value among the arguments: whether a wrapper switches something on.
+fn flag(n: &NodeJson) -> Option<bool> {
+    n.inputs.iter().find_map(|a| if let Argument::Bool(b) = a.arg { Some(b) } else { None })
 }
 
 /// The innermost frame of PyTorch's stack trace.

@@ -1,45 +1,80 @@
-//! The JSON of an exported program, as far as it describes a computation.
+//! The JSON of an exported program, as far as it describes a computation: read from files, and written into them.
 //!
 //! Source: `torch/_export/serde/schema.py`. Unknown fields are ignored, as PyTorch's own reader does within one major version.
 
 use std::collections::BTreeMap;
 
-use cotangent_core::ir::DType;
-use serde::Deserialize;
+use cotangent_core::ir::{Aval, DType};
 use serde::de::{Deserializer, Error as _};
-use serde_json::Value;
+use serde::ser::{Error as _, SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-/// The major version of the schema that is read.
+/// The major version of the schema, and the minor one that is written.
 pub(crate) const MAJOR: u64 = 8;
+pub(crate) const MINOR: u64 = 20;
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Model {
     pub graph_module: GraphModule,
+    #[serde(default)]
+    pub opset_version: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub range_constraints: BTreeMap<String, Value>,
     pub schema_version: Version,
+    #[serde(default)]
+    pub verifiers: Vec<String>,
+    #[serde(default)]
+    pub torch_version: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Version {
     pub major: u64,
     pub minor: u64,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct GraphModule {
     pub graph: GraphJson,
     pub signature: SignatureJson,
+    #[serde(default)]
+    pub module_call_graph: Vec<ModuleCall>,
 }
 
-#[derive(Deserialize)]
+/// How a module is called from Python.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ModuleCall {
+    pub fqn: String,
+    #[serde(default)]
+    pub signature: Option<CallSignature>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct CallSignature {
+    pub inputs: Vec<Argument>,
+    pub outputs: Vec<Argument>,
+    /// The trees of arguments and results, as PyTorch's `treespec_dumps` writes them.
+    pub in_spec: String,
+    pub out_spec: String,
+    #[serde(default)]
+    pub forward_arg_names: Option<Vec<String>>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct GraphJson {
     pub inputs: Vec<Argument>,
     pub outputs: Vec<Argument>,
     pub nodes: Vec<NodeJson>,
     #[serde(default)]
     pub tensor_values: BTreeMap<String, TensorMeta>,
+    #[serde(default)]
+    pub sym_int_values: BTreeMap<String, Value>,
+    #[serde(default)]
+    pub sym_bool_values: BTreeMap<String, Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct NodeJson {
     pub target: String,
     pub inputs: Vec<NamedArgument>,
@@ -50,14 +85,26 @@ pub(crate) struct NodeJson {
     pub name: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct NamedArgument {
     pub name: String,
     pub arg: Argument,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<u8>,
+}
+
+/// [`NamedArgument::kind`] of an argument that is passed by position, and of one passed by name.
+pub(crate) const POSITIONAL: u8 = 1;
+pub(crate) const KEYWORD: u8 = 2;
+
+/// A name in an object of its own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Named {
+    pub name: String,
 }
 
 /// One argument: a union of one field.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Argument {
     None,
     Tensor(String),
@@ -128,10 +175,6 @@ impl<'de> Deserialize<'de> for Argument {
             serde_json::from_value(v).map_err(E::custom)
         }
         #[derive(Deserialize)]
-        struct Named {
-            name: String,
-        }
-        #[derive(Deserialize)]
         #[serde(untagged)]
         enum Optional {
             Some { as_tensor: Named },
@@ -200,49 +243,181 @@ fn read_float(v: &Value) -> Result<f64, String> {
     }
 }
 
-#[derive(Deserialize)]
+/// A number as PyTorch writes it.
+fn float(x: f64) -> Value {
+    match x {
+        x if x.is_nan() => json!("NaN"),
+        f64::INFINITY => json!("Infinity"),
+        f64::NEG_INFINITY => json!("-Infinity"),
+        x => json!(x),
+    }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Size::Int(i) => json!({ "as_int": i }),
+            Size::Name(n, None) => json!({ "as_name": n }),
+            Size::Name(n, Some(example)) => json!({"as_expr": {"expr_str": n, "hint": {"as_int": example}}}),
+        }
+        .serialize(s)
+    }
+}
+
+impl Serialize for Argument {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let named = |n: &String| json!({ "name": n });
+        let (kind, value) = match self {
+            Argument::None => ("as_none", json!(true)),
+            Argument::Tensor(n) => ("as_tensor", named(n)),
+            Argument::Tensors(v) => ("as_tensors", v.iter().map(named).collect()),
+            Argument::OptionalTensors(v) => {
+                let one = |n: &Option<String>| match n {
+                    Some(n) => json!({ "as_tensor": named(n) }),
+                    None => json!({"as_none": true}),
+                };
+                ("as_optional_tensors", v.iter().map(one).collect())
+            }
+            Argument::Int(i) => ("as_int", json!(i)),
+            Argument::Ints(v) => ("as_ints", json!(v)),
+            Argument::Float(x) => ("as_float", float(*x)),
+            Argument::Floats(v) => ("as_floats", v.iter().map(|x| float(*x)).collect()),
+            Argument::Bool(b) => ("as_bool", json!(b)),
+            Argument::Bools(v) => ("as_bools", json!(v)),
+            Argument::Str(text) => ("as_string", json!(text)),
+            Argument::SymInt(n) => ("as_sym_int", json!(n)),
+            Argument::SymInts(v) => ("as_sym_ints", json!(v)),
+            Argument::ScalarType(code) => ("as_scalar_type", json!(code)),
+            Argument::Operator(name) => ("as_operator", json!(name)),
+            Argument::Graph(_) | Argument::Meaningless | Argument::Unknown(_) => {
+                return Err(S::Error::custom(format!("{self:?} is only read")));
+            }
+        };
+        let mut map = s.serialize_map(Some(1))?;
+        map.serialize_entry(kind, &value)?;
+        map.end()
+    }
+}
+
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct TensorMeta {
     pub dtype: i64,
     pub sizes: Vec<Size>,
     #[serde(default)]
+    pub requires_grad: bool,
+    #[serde(default)]
+    pub device: Device,
+    #[serde(default)]
     pub strides: Vec<Size>,
     #[serde(default)]
     pub storage_offset: Option<Size>,
+    #[serde(default = "strided_layout")]
+    pub layout: i64,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Device {
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(default)]
+    pub index: Option<i64>,
+}
+
+impl Default for Device {
+    fn default() -> Self {
+        Device { kind: "cpu".to_owned(), index: None }
+    }
+}
+
+/// PyTorch's serialized layout of tensors that have strides.
+pub(crate) fn strided_layout() -> i64 {
+    7
+}
+
+impl TensorMeta {
+    /// Of a dense row-major tensor.
+    pub fn dense(aval: &Aval, requires_grad: bool) -> Self {
+        let sizes = |v: Vec<usize>| v.into_iter().map(|i| Size::Int(i as i64)).collect();
+        TensorMeta {
+            dtype: scalar_type(aval.dtype),
+            sizes: sizes(aval.shape.sizes().to_vec()),
+            requires_grad,
+            device: Device::default(),
+            strides: sizes(aval.shape.strides().to_vec()),
+            storage_offset: Some(Size::Int(0)),
+            layout: strided_layout(),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
 pub(crate) struct SignatureJson {
-    pub input_specs: Vec<BTreeMap<String, Value>>,
-    pub output_specs: Vec<BTreeMap<String, Value>>,
+    pub input_specs: Vec<InputSpec>,
+    pub output_specs: Vec<OutputSpec>,
+}
+
+/// What an input of the graph is.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum InputSpec {
+    Parameter { arg: Named, parameter_name: String },
+    Buffer { arg: Named, buffer_name: String, persistent: bool },
+    TensorConstant { arg: Named, tensor_constant_name: String },
+    UserInput { arg: Argument },
+    ConstantInput { name: String, value: Value },
+    Token { arg: Named },
+}
+
+/// What an output of the graph is.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OutputSpec {
+    UserOutput { arg: Argument },
+    LossOutput { arg: Named },
+    GradientToParameter { arg: Named, parameter_name: String },
+    GradientToUserInput { arg: Named, user_input_name: String },
+    BufferMutation { arg: Named, buffer_name: String },
+    ParameterMutation { arg: Named, parameter_name: String },
+    UserInputMutation { arg: Named, user_input_name: String },
+    Token { arg: Named },
 }
 
 /// The tensors of `model_weights_config.json` and `model_constants_config.json`.
-#[derive(Deserialize, Default)]
+#[derive(Serialize, Deserialize, Default)]
 pub(crate) struct Payload {
     pub config: BTreeMap<String, PayloadEntry>,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct PayloadEntry {
     pub path_name: String,
+    #[serde(default)]
+    pub is_param: bool,
     #[serde(default)]
     pub use_pickle: bool,
     pub tensor_meta: Option<TensorMeta>,
 }
 
+/// PyTorch's serialized scalar types.
+const SCALAR_TYPES: [(i64, DType); 10] = [
+    (1, DType::U8),
+    (2, DType::I8),
+    (3, DType::I16),
+    (4, DType::I32),
+    (5, DType::I64),
+    (6, DType::F16),
+    (7, DType::F32),
+    (8, DType::F64),
+    (12, DType::Bool),
+    (13, DType::BF16),
+];
+
 /// The dtype of PyTorch's serialized scalar type.
 pub(crate) fn dtype(code: i64) -> Option<DType> {
-    match code {
-        1 => Some(DType::U8),
-        2 => Some(DType::I8),
-        3 => Some(DType::I16),
-        4 => Some(DType::I32),
-        5 => Some(DType::I64),
-        6 => Some(DType::F16),
-        7 => Some(DType::F32),
-        8 => Some(DType::F64),
-        12 => Some(DType::Bool),
-        13 => Some(DType::BF16),
-        _ => None,
-    }
+    SCALAR_TYPES.iter().find(|(c, _)| *c == code).map(|(_, d)| *d)
+}
+
+/// PyTorch's serialized scalar type of a dtype.
+pub(crate) fn scalar_type(dtype: DType) -> i64 {
+    SCALAR_TYPES.iter().find(|(_, d)| *d == dtype).expect("the table has every dtype").0
 }

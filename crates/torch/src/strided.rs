@@ -16,16 +16,15 @@ pub(crate) fn strided(aval: &Aval, bytes: &[u8], strides: &[i64], offset: i64) -
         return None;
     }
     let width = aval.dtype.size_bytes();
-    let row_major: Vec<i64> = aval.shape.strides().iter().map(|s| *s as i64).collect();
-    let contiguous = sizes.iter().zip(strides.iter().zip(&row_major)).all(|(n, (s, r))| *n <= 1 || s == r);
     let start = usize::try_from(offset).ok()?.checked_mul(width)?;
     // A file may say that one element fills any shape.
     if n.checked_mul(width)? > bytes.len().max(MAX_REPEATED) {
         return None;
     }
-    if contiguous {
+    if is_dense(aval, strides) {
         return Array::from_le_bytes(aval, bytes.get(start..start.checked_add(n.checked_mul(width)?)?)?);
     }
+    let row_major: Vec<i64> = aval.shape.strides().iter().map(|s| *s as i64).collect();
     let mut out = Vec::new();
     for i in 0..n {
         let mut at = offset;
@@ -37,4 +36,12 @@ pub(crate) fn strided(aval: &Aval, bytes: &[u8], strides: &[i64], offset: i64) -
         out.extend_from_slice(bytes.get(at..at.checked_add(width)?)?);
     }
     Array::from_le_bytes(aval, &out)
+}
+
+/// Whether these are the strides of a dense row-major array.
+pub(crate) fn is_dense(aval: &Aval, strides: &[i64]) -> bool {
+    let dense = aval.shape.strides();
+    let sizes = aval.shape.sizes();
+    sizes.len() == strides.len()
+        && sizes.iter().zip(strides.iter().zip(dense.iter())).all(|(n, (s, d))| *n <= 1 || *s == *d as i64)
 }

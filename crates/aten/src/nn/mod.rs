@@ -5,6 +5,7 @@ pub mod adaptive;
 pub mod attention;
 pub mod columns;
 pub mod conv;
+pub mod ctc;
 pub mod distance;
 pub mod embedding;
 pub mod grid;

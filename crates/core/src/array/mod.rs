@@ -196,6 +196,25 @@ impl Array {
             bytes.chunks_exact(aval.dtype.size_bytes()).map(T::read_le).collect::<Vec<T>>()
         )))
     }
+
+    /// The array of `aval` whose little-endian bytes `fill` writes, where it can straight into the elements.
+    ///
+    /// *Errors*: those of `fill`.
+    pub fn from_le_fill<E>(aval: &Aval, fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
+        let n = aval.shape.numel();
+        dispatch!(aval.dtype, T => {
+            let mut elements = vec![T::from_scalar(Scalar::Int(0)); n];
+            match T::bytes_mut(&mut elements).filter(|_| cfg!(target_endian = "little")) {
+                Some(bytes) => fill(bytes)?,
+                None => {
+                    let mut bytes = vec![0; n * aval.dtype.size_bytes()];
+                    fill(&mut bytes)?;
+                    elements = bytes.chunks_exact(aval.dtype.size_bytes()).map(T::read_le).collect();
+                }
+            }
+            Ok(Array::new(&aval.shape, elements))
+        })
+    }
 }
 
 /// Equality of dtype, shape and bits.

@@ -104,6 +104,15 @@ impl Signature {
             result: if results == 1 { TreeSpec::Leaf } else { TreeSpec::Tuple(vec![TreeSpec::Leaf; results]) },
         }
     }
+
+    /// A name for each parameter of the graph: the argument's, with a number after it for the leaves of a tree.
+    pub fn leaf_names(&self) -> Vec<String> {
+        let leaves = self.names.iter().zip(&self.params).flat_map(|(name, tree)| match tree {
+            TreeSpec::Leaf => vec![name.clone()],
+            tree => (0..tree.num_leaves()).map(|i| format!("{name}.{i}")).collect(),
+        });
+        leaves.collect()
+    }
 }
 
 /// Names for `n` arguments of a closure, which Rust does not let us see: `x`, `y`, `z` for up to three, else `arg0`, ….

@@ -42,7 +42,7 @@ mod view;
 mod where_;
 
 pub use assert_async::AssertAsync;
-pub use binary::Binary;
+pub use binary::{Binary, philox_arithmetic};
 pub use call::{Call, Rule};
 pub use cat::Cat;
 pub use constant::{Arange, Constant, Eye, Full};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::fx::{Fx, Id};
+use super::fx::{Expr, Fx, Id, Stmt};
 use super::pyrepr::string;
 use crate::ir::{Graph, TreeSpec};
 
@@ -43,10 +43,23 @@ pub(crate) fn forward(fx: &Fx) -> String {
         let _ = writeln!(out, "    {line}");
     }
     for (s, dead) in fx.stmts.iter().zip(fx.last_uses()) {
-        let _ = writeln!(out, "    {} = {}{}", fx.names[s.id], s.expr, freed(fx, &dead));
+        let _ = writeln!(out, "    {} = {}{}", fx.names[s.id], expression(fx, s), freed(fx, &dead));
     }
     let _ = writeln!(out, "    {}", returned(fx));
     out
+}
+
+/// The right side of a statement.
+pub(crate) fn expression(fx: &Fx, stmt: &Stmt) -> String {
+    match &stmt.expr {
+        Expr::Constant(k) => format!("self._tensor_constant{k}"),
+        Expr::Apply(apply) => apply.code(&fx.names, fx.style),
+        Expr::Module(module) => {
+            let args: Vec<&str> = stmt.inputs.iter().map(|id| fx.names[*id].as_str()).collect();
+            format!("self.{module}({})", args.join(", "))
+        }
+        Expr::Item(whole, k) => format!("{}[{k}]", fx.names[*whole]),
+    }
 }
 
 /// `d_1, d_2, = fx_pytree.tree_flatten_spec([d], self._in_spec)` where an argument is a tree.

@@ -8,30 +8,46 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use super::apply::Application;
 use super::code::CodeStyle;
-use super::names::{Namespace, identifier, is_reserved, snake_case};
-use super::pyrepr::repr;
-use super::schema::{self, Schema, Takes};
+use super::names::{Namespace, argument_name, identifier, snake_case};
+use super::schema;
 use crate::array::Array;
-use crate::ir::{Attr, Graph, Node, TreeSpec, Value};
+use crate::ir::{Graph, Node, TreeSpec, Value};
 use crate::ops::{Call, Op};
 
 /// The number of a name in [`Fx::names`].
-pub(crate) type Id = usize;
+pub type Id = usize;
 
 /// `name = expression`.
-pub(crate) struct Stmt {
+pub struct Stmt<'g> {
+    /// The name.
     pub id: Id,
-    pub expr: String,
+    /// What it stands for.
+    pub expr: Expr<'g>,
     /// The names in the expression, in order.
     pub inputs: SmallVec<[Id; 4]>,
     /// The node of the graph from which it comes.
     pub node: Option<usize>,
 }
 
+/// The right side of a statement.
+pub enum Expr<'g> {
+    /// A constant of the module, by its number: `self._tensor_constant0`.
+    Constant(usize),
+    /// An operator of PyTorch's: `torch.ops.aten.add.Tensor(x, y)`.
+    Apply(Application<'g>),
+    /// A sub-module, by its name, of the names in [`Stmt::inputs`].
+    Module(String),
+    /// One of the results of a statement: `sort[0]`.
+    Item(Id, usize),
+}
+
 /// The statements of a graph.
-pub(crate) struct Fx<'g> {
+pub struct Fx<'g> {
+    /// The graph.
     pub graph: &'g Graph,
+    /// In whose form.
     pub style: CodeStyle,
     /// All names; the placeholders come first.
     pub names: Vec<String>,
@@ -41,7 +57,8 @@ pub(crate) struct Fx<'g> {
     pub placeholders: usize,
     /// The names of the function's arguments where one of them is a tree.
     pub trees: Option<Vec<String>>,
-    pub stmts: Vec<Stmt>,
+    /// The statements.
+    pub stmts: Vec<Stmt<'g>>,
     /// What stands at each leaf of the result, with `None` for an absent one.
     pub results: Vec<Option<Id>>,
     /// The module's constants, `_tensor_constant0`, ….
@@ -51,6 +68,7 @@ pub(crate) struct Fx<'g> {
 }
 
 impl<'g> Fx<'g> {
+    /// The statements of `graph`.
     pub fn new(graph: &'g Graph, style: CodeStyle) -> Self {
         let fx = Fx {
             graph,
@@ -145,11 +163,7 @@ impl<'g> Ctx<'g> {
         self.fx.placeholders = self.fx.names.len();
         if signature.params.iter().any(|t| !matches!(t, TreeSpec::Leaf | TreeSpec::None)) {
             // Arguments live beside the placeholders in the same function.
-            let argument = |n: &String| {
-                let name = identifier(n);
-                if is_reserved(&name) { format!("{name}_") } else { name }
-            };
-            self.fx.trees = Some(signature.names.iter().map(|n| self.names.create(&argument(n))).collect());
+            self.fx.trees = Some(signature.names.iter().map(|n| self.names.create(&argument_name(n))).collect());
         }
     }
 
@@ -168,20 +182,18 @@ impl<'g> Ctx<'g> {
         }
         let many = n.results.len() != 1;
         let (candidate, expr, many) = match &n.op {
-            Op::Call(call) => match self.composite(call, &operands) {
-                Some((schema, expr)) if schema.many == many => (snake_case(schema.name), expr, schema.many),
-                Some(_) | None => {
+            Op::Call(call) => match Application::of_call(call, &operands) {
+                Some(apply) => (snake_case(apply.schema.name), Expr::Apply(apply), many),
+                None => {
                     let module = self.module(call);
-                    let expr = format!("self.{module}({})", self.join(&operands));
-                    (module, expr, many)
+                    (module.clone(), Expr::Module(module), many)
                 }
             },
             op => {
-                let attrs = op.prim().attrs();
-                let attrs: Vec<(&str, &Attr)> = attrs.iter().map(|(k, a)| (*k, a)).collect();
                 let schema = schema::parse(op.prim().schema()).expect("primitives have schemas");
-                let expr = self.apply(&schema, &attrs, &operands);
-                (snake_case(schema.name), expr.expect("primitives take their schemas' operands"), schema.many)
+                let (name, many) = (snake_case(schema.name), schema.many);
+                let apply = Application::new(schema, op.prim().attrs(), &operands);
+                (name, Expr::Apply(apply.expect("primitives take their schemas' operands")), many)
             }
         };
         let whole = self.define(&candidate, if many { None } else { n.results.first().copied() });
@@ -191,9 +203,13 @@ impl<'g> Ctx<'g> {
             return;
         }
         for (k, v) in n.results.iter().enumerate() {
-            let expr = format!("{}[{k}]", self.fx.names[whole]);
             let item = self.define("getitem", Some(*v));
-            self.fx.stmts.push(Stmt { id: item, expr, inputs: SmallVec::from_iter([whole]), node: Some(i) });
+            self.fx.stmts.push(Stmt {
+                id: item,
+                expr: Expr::Item(whole, k),
+                inputs: SmallVec::from_iter([whole]),
+                node: Some(i),
+            });
             self.defs[v.index()] = Some(Def::Name(item));
         }
     }
@@ -230,8 +246,7 @@ impl<'g> Ctx<'g> {
             self.fx.constants.push(array);
         }
         let id = self.define(&format!("_tensor_constant{k}"), Some(v));
-        let expr = format!("self._tensor_constant{k}");
-        self.fx.stmts.push(Stmt { id, expr, inputs: SmallVec::new(), node });
+        self.fx.stmts.push(Stmt { id, expr: Expr::Constant(k), inputs: SmallVec::new(), node });
         id
     }
 
@@ -245,22 +260,6 @@ impl<'g> Ctx<'g> {
         }
     }
 
-    /// A composite as the operator that it is, unless it takes more operands than that (values that its body captured).
-    fn composite(&self, call: &'g Call, operands: &[Id]) -> Option<(Schema<'g>, String)> {
-        let schema = schema::parse(&call.target)?;
-        if schema.namespace != "aten" && schema.namespace != "prims" {
-            return None;
-        }
-        let mut attrs = Vec::with_capacity(call.params.len());
-        for p in &call.params {
-            let Attr::List(pair) = p else { return None };
-            let [Attr::Str(k), a] = pair.as_slice() else { return None };
-            attrs.push((k.as_str(), a));
-        }
-        let expr = self.apply(&schema, &attrs, operands)?;
-        Some((schema, expr))
-    }
-
     /// The attribute of the module that holds the graph of a call; equal graphs share one.
     fn module(&mut self, call: &'g Call) -> String {
         let key = (call.body.as_ref(), call.has_forward());
@@ -271,75 +270,6 @@ impl<'g> Ctx<'g> {
         self.module_index.insert(key, name.clone());
         self.fx.modules.push((name.clone(), call));
         name
-    }
-
-    fn join(&self, ids: &[Id]) -> String {
-        ids.iter().map(|id| self.fx.names[*id].as_str()).collect::<Vec<_>>().join(", ")
-    }
-
-    /// The call of an operator, with defaults left out, or `None` if the operands do not fit the schema.
-    fn apply(&self, schema: &Schema, attrs: &[(&str, &Attr)], operands: &[Id]) -> Option<String> {
-        let find = |name: &str| attrs.iter().find(|(k, _)| *k == name).map(|(_, a)| *a);
-        let mut operands = operands.iter().map(|id| self.fx.names[*id].as_str());
-        // The operands that arguments after this one need.
-        let mut needed = schema.args.iter().filter(|a| a.takes() == Takes::One).count();
-        // Each argument as its text and whether that is the default.
-        let mut texts: Vec<(String, bool)> = Vec::with_capacity(schema.args.len());
-        for arg in &schema.args {
-            let attr = find(arg.name);
-            texts.push(match (arg.takes(), attr) {
-                (Takes::One, _) => {
-                    needed -= 1;
-                    (operands.next()?.to_owned(), false)
-                }
-                (Takes::Optional, None) if operands.len() > needed => (operands.next()?.to_owned(), false),
-                (Takes::Optional, _) => ("None".to_owned(), arg.default.is_some()),
-                (Takes::List, Some(Attr::List(members))) => {
-                    let mut items = Vec::with_capacity(members.len());
-                    for m in members {
-                        items.push(if *m == Attr::None { "None" } else { operands.next()? });
-                    }
-                    (format!("[{}]", items.join(", ")), false)
-                }
-                (Takes::List, _) => {
-                    let free = operands.len().checked_sub(needed)?;
-                    let items: Vec<&str> = operands.by_ref().take(free).collect();
-                    (format!("[{}]", items.join(", ")), false)
-                }
-                (Takes::Nothing, Some(a)) => (repr(a), arg.is_default(a)),
-                (Takes::Nothing, None) => (python_default(arg.default), true),
-            });
-        }
-        if operands.next().is_some() {
-            return None;
-        }
-        let said = schema.args.iter().zip(&texts);
-        let positional: Vec<&(String, bool)> = said.clone().filter(|(a, _)| !a.keyword_only).map(|(_, t)| t).collect();
-        let keywords = said.filter(|(a, t)| a.keyword_only && !t.1).map(|(a, t)| format!("{} = {}", a.name, t.0));
-        let (kept, target) = match self.fx.style {
-            CodeStyle::Today => {
-                let kept = positional.iter().rposition(|t| !t.1).map_or(0, |i| i + 1);
-                (kept, format!("torch.ops.{}.{}.{}", schema.namespace, schema.name, schema.overload))
-            }
-            CodeStyle::Functorch2021 => (positional.len(), format!("torch.ops.{}.{}", schema.namespace, schema.name)),
-        };
-        let mut parts: Vec<String> = positional[..kept].iter().map(|t| t.0.clone()).collect();
-        if self.fx.style == CodeStyle::Functorch2021 {
-            // An overload without this argument is the one where it is absent: `sum(sin, None)`.
-            let absent = attrs.iter().filter(|(k, a)| **a == Attr::None && schema.args.iter().all(|s| s.name != *k));
-            parts.extend(absent.map(|_| "None".to_owned()));
-        }
-        parts.extend(keywords);
-        Some(format!("{target}({})", parts.join(", ")))
-    }
-}
-
-/// A default as Python writes it.
-fn python_default(text: Option<&str>) -> String {
-    match text {
-        None => "None".to_owned(),
-        Some(t) if t.ends_with('.') => format!("{t}0"),
-        Some(t) => t.replace('"', "'"),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Text forms of a graph: typed IR text ([`ir`]) and JSON ([`json`]), which read back what they write, and the code that
 //! PyTorch prints ([`Graph::code`](crate::ir::Graph::code)), which PyTorch runs.
 
+mod apply;
 mod code;
 mod error;
-mod fx;
+pub mod fx;
 pub mod ir;
 pub mod json;
 mod layout;
@@ -20,5 +21,8 @@ mod python;
 mod readable;
 mod schema;
 
+pub use apply::{Application, Said};
 pub use code::CodeStyle;
 pub use error::{ParseError, Problem};
+pub use names::argument_name;
+pub use schema::{Schema, SchemaArg, Takes};

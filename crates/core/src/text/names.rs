@@ -87,6 +87,12 @@ pub(crate) fn snake_case(name: &str) -> String {
     out
 }
 
+/// The name of an argument of Python's function.
+pub fn argument_name(text: &str) -> String {
+    let name = identifier(text);
+    if is_reserved(&name) { format!("{name}_") } else { name }
+}
+
 /// Whether Python or `torch.fx` gives the name a meaning.
 pub(crate) fn is_reserved(name: &str) -> bool {
     RESERVED.binary_search(&name).is_ok()

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use super::code::{CodeStyle, freed, prologue, returned};
+use super::code::{CodeStyle, expression, freed, prologue, returned};
 use super::fx::{Fx, Id};
 use super::names::identifier;
 use crate::ir::{Graph, Loc};
@@ -80,7 +80,7 @@ fn class(out: &mut String, graph: &Graph, name: &str, indent: usize, colors: &Pa
             at = loc;
         }
         let freed = paint(colors.freed, &freed(&fx, &dead));
-        let _ = writeln!(out, "{inner}{} = {}{freed}", typed(s.id), s.expr);
+        let _ = writeln!(out, "{inner}{} = {}{freed}", typed(s.id), expression(&fx, s));
     }
     let line = returned(&fx);
     let value = line.strip_prefix("return").unwrap_or(&line);

@@ -4,7 +4,7 @@ use crate::ir::{Attr, Scalar};
 
 /// An operator's schema: `aten::sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=False) -> Tensor`.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Schema<'a> {
+pub struct Schema<'a> {
     /// `aten`.
     pub namespace: &'a str,
     /// `sum`.
@@ -19,18 +19,20 @@ pub(crate) struct Schema<'a> {
 
 /// An argument of a schema.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct SchemaArg<'a> {
+pub struct SchemaArg<'a> {
+    /// `dim`.
     pub name: &'a str,
     /// The type without marks of aliasing: `Tensor`, `int[1]?`.
     pub ty: String,
     /// The text of the default.
     pub default: Option<&'a str>,
+    /// Whether it stands after the `*`.
     pub keyword_only: bool,
 }
 
 /// How many operands an argument takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Takes {
+pub enum Takes {
     /// None: its value is an attribute.
     Nothing,
     /// One.
@@ -42,6 +44,7 @@ pub(crate) enum Takes {
 }
 
 impl SchemaArg<'_> {
+    /// How many operands it takes.
     pub fn takes(&self) -> Takes {
         match self.ty.as_str() {
             "Tensor" => Takes::One,

@@ -5,8 +5,10 @@ use std::fmt::Display;
 use cotangent_core::Tensor;
 use cotangent_core::error::Error;
 use cotangent_core::ir::{Aval, Graph};
+use cotangent_core::simplify::Options;
 use cotangent_jit::{Block, CallError, Compiled, Input, Output, Timed};
 use cotangent_loops::ir::LoopProgram;
+use cotangent_loops::lower::{lower_as_is, prepared_with};
 use smallvec::SmallVec;
 
 use crate::check::arguments_like;
@@ -33,6 +35,13 @@ impl Executable {
     /// *Errors*: [`Error::Compile`].
     pub fn new(graph: &Graph) -> Result<Self, Error> {
         let program = cotangent_loops::lower(graph).map_err(|e| failed(graph.name(), e))?;
+        Self::of(graph, &program)
+    }
+
+    /// As [`Executable::new`], with the simplifications of `options` alone.
+    pub fn simplified(graph: &Graph, options: Options) -> Result<Self, Error> {
+        let prepared = prepared_with(graph, options).map_err(|e| failed(graph.name(), e))?;
+        let program = lower_as_is(&prepared).map_err(|e| failed(graph.name(), e))?;
         Self::of(graph, &program)
     }
 

@@ -8,7 +8,7 @@ mod schedule;
 
 use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Graph, Loc};
-use cotangent_core::simplify::simplify;
+use cotangent_core::simplify::{Options, simplify_with};
 use cotangent_core::transform::inline::inline_all;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -52,8 +52,13 @@ pub fn lower_explained(graph: &Graph) -> Result<Explained, LowerError> {
 ///
 /// *Errors*: only those of inlining.
 pub fn prepared(graph: &Graph) -> Result<Graph, LowerError> {
+    prepared_with(graph, Options::default())
+}
+
+/// As [`prepared`], simplified as `options` say.
+pub fn prepared_with(graph: &Graph, options: Options) -> Result<Graph, LowerError> {
     let inlined = inline_all(graph).map_err(|e| LowerError::Inline(Box::new(e)))?;
-    Ok(simplify(&inlined))
+    Ok(simplify_with(&inlined, options).0)
 }
 
 /// The loops of a graph as it stands, which is not simplified first; calls in it stay calls.

@@ -100,7 +100,7 @@ fn compute(suite: &Suite, case: &Case, engine: &Engine) -> Result<Computed, Torc
     let program = Program::read(&suite.dir.join(&case.program))?;
     let find = |name: &String| -> Result<Array, TorchError> {
         let found = match name.strip_prefix("weight:") {
-            Some(w) => program.weights().get(w),
+            Some(w) => program.weights().get(w).map(AsRef::as_ref),
             None => suite.data.get(name),
         };
         found.cloned().ok_or_else(|| TorchError::Program { message: format!("tensor `{name}` is in no file") })

@@ -127,7 +127,7 @@ fn nll(c: &Call, x: &Tensor, t: &Tensor, r: Reduction) -> Read<Tensor> {
 }
 
 /// The reduction that PyTorch counts as 0, 1 or 2.
-fn reduction(c: &Call) -> Read<Reduction> {
+pub(super) fn reduction(c: &Call) -> Read<Reduction> {
     match c.int_or("reduction", 1)? {
         0 => Ok(Reduction::None),
         1 => Ok(Reduction::Mean),

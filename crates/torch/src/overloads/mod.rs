@@ -11,6 +11,7 @@ mod compare;
 mod conv;
 mod convert;
 mod creation;
+mod ctc;
 mod distance;
 mod embedding;
 mod factor;
@@ -82,6 +83,7 @@ const THEMES: &[fn(&Call) -> Answer] = &[
     fractional::call,
     gradient::call,
     loss::call,
+    ctc::call,
     matrix_norm::call,
     norm::call,
     pool::call,

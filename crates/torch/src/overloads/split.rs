@@ -2,6 +2,7 @@
 
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
+use cotangent_core::ir::Shape;
 
 use super::{Answer, list, one, parts};
 use crate::args::{Call, Read};
@@ -60,6 +61,7 @@ pub(super) fn call(c: &Call) -> Answer {
         }
         ("split_with_sizes", "default") => list(c.tensor("self")?.split_with_sizes(c.ints("split_sizes")?, dim()?)),
         ("chunk", "default") => list(c.tensor("self")?.chunk(c.size("chunks")?, dim()?)),
+        ("_chunk_cat", "default") => chunk_cat(c),
         ("tensor_split", "sections") => list(c.tensor("self")?.tensor_split(c.size("sections")?, dim()?)),
         ("tensor_split", "indices") => list(c.tensor("self")?.tensor_split_at(&c.ints("indices")?, dim()?)),
         ("hsplit" | "vsplit" | "dsplit", "int" | "array") => {
@@ -78,6 +80,25 @@ pub(super) fn call(c: &Call) -> Answer {
         ("unbind", "int") => list(c.tensor("self")?.unbind(dim()?)),
         (_, _) => Ok(None),
     }
+}
+
+/// Chunks of each tensor, filled up with zeros and in rows, one tensor's beside the other's.
+fn chunk_cat(c: &Call) -> Answer {
+    let (tensors, chunks) = (c.tensors("tensors")?, c.size("num_chunks")?.max(1));
+    let dim = c.size("dim")?;
+    if tensors.is_empty() || tensors.iter().any(|t| dim >= t.rank()) {
+        return Err(c.wrong("dim", "a dim of each tensor, of at least one"));
+    }
+    let rows = tensors.iter().map(|t| {
+        let mut amounts = vec![(0, 0); t.rank()];
+        let size = t.shape()[dim].get();
+        amounts[dim].1 = (size.next_multiple_of(chunks) - size) as i64;
+        let padded = t.pad_dims(&amounts, 0i64);
+        let row = padded.shape().dims()[dim..].iter().map(|d| d.get()).product::<usize>() / chunks;
+        let shape: Shape = t.shape().dims()[..dim].iter().copied().chain([chunks.into(), row.into()]).collect();
+        padded.view_to(&shape)
+    });
+    one(Tensor::cat_dim(&rows.collect::<Vec<_>>(), dim + 1))
 }
 
 /// The grid of `indexing="xy"`: its first two dims exchanged.

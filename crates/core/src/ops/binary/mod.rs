@@ -15,6 +15,7 @@ use super::{
     Avals, Batched, Cotangent, Domain, FromText, LinArg, LoopForm, Primitive, Sample, Samples, ScalarFn, Tangent,
     arity, no_derivative, nonlinear, one,
 };
+pub use philox::philox_arithmetic;
 pub use table::Binary;
 use table::{D, Fns, Part};
 

@@ -1,5 +1,8 @@
 //! Philox4x32-10, the counter-based generator of random bits.
 
+use super::Binary;
+use crate::tensor::Tensor;
+
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 const ROUNDS: usize = 10;
@@ -13,6 +16,23 @@ pub(crate) fn philox(key: i64, counter: i64) -> i64 {
     let [c0, c1] = words(counter);
     let [w0, w1, _, _] = block([k0, k1], [c0, c1, 0, 0]);
     (u64::from(w0) | u64::from(w1) << 32) as i64
+}
+
+/// [`Binary::Philox`](super::Binary::Philox) as 64-bit arithmetic, for systems that have no such operation: the same bits.
+pub fn philox_arithmetic(key: &Tensor, counter: &Tensor) -> Tensor {
+    let shifted = |x: &Tensor, op: Binary| x.binary(op, &x.full_like(32i64));
+    // Words are kept in 0 to 2^32 - 1, so that products wrap to the bits of the unsigned product.
+    let low = |x: &Tensor| x.bitwise_and(i64::from(u32::MAX));
+    let high = |x: &Tensor| low(&shifted(x, Binary::BitwiseRightShift));
+    let mut k = [low(key), high(key)];
+    let mut c = [low(counter), high(counter), counter.zeros_like(), counter.zeros_like()];
+    for _ in 0..ROUNDS {
+        let [p0, p1] = [&c[0] * i64::from(MULTIPLIERS[0]), &c[2] * i64::from(MULTIPLIERS[1])];
+        let mixed = |p: &Tensor, c: &Tensor, k: &Tensor| high(p).bitwise_xor(c).bitwise_xor(k);
+        c = [mixed(&p1, &c[1], &k[0]), low(&p1), mixed(&p0, &c[3], &k[1]), low(&p0)];
+        k = [low(&(&k[0] + i64::from(WEYL[0]))), low(&(&k[1] + i64::from(WEYL[1])))];
+    }
+    c[0].bitwise_or(shifted(&c[1], Binary::BitwiseLeftShift))
 }
 
 /// Low and high half.
@@ -57,6 +77,14 @@ mod tests {
         for (counter, key, answer) in cases {
             assert_eq!(block(key, counter), answer);
         }
+    }
+
+    #[test]
+    fn arithmetic_gives_the_same_bits() {
+        let (keys, counters) = (vec![0i64, -1, i64::MIN, 0x299f_31d0_a409_3822], vec![0i64, 7, i64::MAX, -0x1234_5678]);
+        let expected: Vec<i64> = keys.iter().zip(&counters).map(|(k, c)| philox(*k, *c)).collect();
+        let found = philox_arithmetic(&Tensor::from_vec(keys, [4]), &Tensor::from_vec(counters, [4]));
+        assert_eq!(found.to_vec::<i64>().expect("values"), expected);
     }
 
     #[test]
