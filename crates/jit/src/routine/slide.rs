@@ -18,6 +18,8 @@ use crate::threads;
 const SPAN: usize = 256;
 /// Lines of so many positions are computed one by one where much would be computed in vain.
 const LONG: usize = 32;
+/// The positions of a vector.
+const VECTOR: usize = 16;
 /// Pieces that threads share.
 const PIECES: usize = 16;
 
@@ -131,7 +133,9 @@ impl Phase {
 
     fn lines(s: &Sizes, dims: &[Dim], along: &[&Along], step: &[usize], strides: &[usize]) -> Vec<Lines> {
         let last = dims.len() - 1;
-        let (line, dense) = (along[last].count, is_dense(dims, along));
+        let line = along[last].count;
+        // Joined where positions between lines cost less than the rest of each line's last vector.
+        let joined = is_dense(dims, along) && dims[last].size < line.next_multiple_of(VECTOR);
         let mut at = vec![0; last];
         let mut out: Vec<Lines> = Vec::new();
         for l in 0..along[..last].iter().map(|a| a.count).product() {
@@ -143,7 +147,7 @@ impl Phase {
                 let (at, n) = (start + first, SPAN.min(line - first));
                 let to = y + first * step[last];
                 match out.last_mut() {
-                    Some(last) if dense && at + n - last.at <= SPAN => {
+                    Some(last) if joined && at + n - last.at <= SPAN => {
                         last.span = at + n - last.at;
                         last.parts.push((at - last.at, to, n));
                     }
