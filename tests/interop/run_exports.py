@@ -67,12 +67,14 @@ class Xla:
 
     def __init__(self):
         import jax
-        import jaxlib.lapack  # registers LAPACK's routines
+        import jaxlib.lapack
         from jax._src.interpreters import mlir
         from jax._src.lib import xla_client
         from jaxlib.mlir import ir
 
         jax.config.update("jax_enable_x64", True)
+        # Finds LAPACK's routines, which programs call by name.
+        jaxlib.lapack._lapack.initialize()
         self.jax, self.mlir, self.client, self.ir = jax, mlir, xla_client, ir
         self.device = jax.devices("cpu")[0]
 

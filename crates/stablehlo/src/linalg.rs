@@ -54,7 +54,7 @@ fn lapack(w: &mut Writer, routine: &str, config: &str, x: &[Val], y: &[Aval]) ->
     Ok(w.values(
         y,
         format_args!(
-            "stablehlo.custom_call @lapack_{kind}{routine}_ffi({names}) {{mhlo.backend_config = {{{config}}}, \
+            "stablehlo.custom_call @lapack_{kind}{routine}_ffi({names}) {{backend_config = {{{config}}}, \
              operand_layouts = [{}], result_layouts = [{}], api_version = 4 : i32}} : ({types}) -> ({})",
             layouts(&mut x.iter().map(|v| &v.aval)),
             layouts(&mut y.iter()),

@@ -16,7 +16,8 @@ use crate::schema;
 /// and `[n, t, 2 s + 1]`, where `s` of joined targets is their number. The steps are unrolled.
 /// *Numerics*: infinite where the labels do not fit into the steps, 0 with `zero_infinity`.
 /// *Errors*: `_ctc_loss_c1` to `_c3` operands of other shapes or dtypes.
-/// *Derivative*: by `log_probs`, as if they were made by `log_softmax`: `e^log_probs` less the occupancy of each label.
+/// *Derivative*: by `log_probs`, as if they were made by `log_softmax`: `e^log_probs` less the occupancy of each label; finite where the loss is infinite
+/// (PyTorch's is NaN there).
 /// *Source*: `torch.ops.aten._ctc_loss`; Graves et al., "Connectionist temporal classification", ICML 2006, eq. 6 to 8.
 #[track_caller]
 pub fn ctc_loss_forward(
