@@ -1,7 +1,7 @@
 //! Conversions from and to [`ndarray`] arrays, in any layout.
 
 use cotangent_core::Tensor;
-use cotangent_core::array::{Array, Element};
+use cotangent_core::array::Element;
 use cotangent_core::error::Error;
 use ndarray::{ArrayBase, ArrayD, Data, Dimension, IxDyn};
 
@@ -40,7 +40,7 @@ impl Ndarray for Tensor {
         D: Dimension,
     {
         // The iterator goes in logical order, which is row-major.
-        Tensor::from_array(Array::new(array.shape(), array.iter().copied().collect()))
+        Tensor::from_vec(array.iter().copied().collect(), array.shape())
     }
 
     #[track_caller]

@@ -79,6 +79,8 @@ pub trait Element:
     const DTYPE: DType;
     /// The elements as [`Data`].
     fn wrap(elements: Elements<Self>) -> Data;
+    /// The user's elements, which programs read many times: in huge pages where they are many.
+    fn keep(elements: Vec<Self>) -> Elements<Self>;
     /// The elements, if they are of this type.
     fn slice(data: &Data) -> Option<&[Self]>;
     /// From a scalar attribute, by the rules of [`super::Array::cast`].
@@ -107,6 +109,9 @@ macro_rules! element {
             const DTYPE: DType = DType::$D;
             fn wrap(elements: Elements<Self>) -> Data {
                 Data::$D(elements)
+            }
+            fn keep(elements: Vec<Self>) -> Elements<Self> {
+                super::pages::kept(elements)
             }
             fn slice(data: &Data) -> Option<&[Self]> {
                 if let Data::$D(v) = data { Some(v) } else { None }
@@ -145,6 +150,10 @@ impl Element for bool {
     const DTYPE: DType = DType::Bool;
     fn wrap(elements: Elements<Self>) -> Data {
         Data::Bool(elements)
+    }
+    fn keep(elements: Vec<Self>) -> Elements<Self> {
+        // Not every byte is a `bool`.
+        elements.into()
     }
     fn slice(data: &Data) -> Option<&[Self]> {
         if let Data::Bool(v) = data { Some(v) } else { None }

@@ -5,6 +5,7 @@
 mod element;
 mod elements;
 pub(crate) mod matmul;
+mod pages;
 
 pub use element::{Data, Element, dispatch, dispatch_float, f64_to_i64};
 pub use elements::{Elements, Memory};
