@@ -1,7 +1,7 @@
 //! Numbers for tests: deterministic random arrays, comparison, inner products, and graphs of one op.
 
 use cotangent_core::array::Array;
-use cotangent_core::ir::{Aval, Graph};
+use cotangent_core::ir::{Aval, DType, Graph, Value};
 use cotangent_core::ops::{Op, Sample};
 use cotangent_core::tensor::emit_all;
 use cotangent_core::transform::build;
@@ -47,6 +47,22 @@ impl Rng {
 /// Whether two arrays agree: same aval, integers equal, floats equal, both NaN or within `tol` (absolute and relative).
 pub fn close(a: &Array, b: &Array, tol: f64) -> bool {
     a.aval() == b.aval() && a.to_f64_vec().iter().zip(b.to_f64_vec()).all(|(a, b)| close_f64(*a, b, tol))
+}
+
+/// How far results of dtype `of` may be apart that two evaluators compute for `graph`, for [`close`]: by the narrowest float of the graph, because
+/// a wide result may come of narrow ones.
+pub fn tolerance(graph: &Graph, of: DType) -> f64 {
+    let own = |d: DType| match d {
+        DType::F64 => 1e-9,
+        DType::F32 => 1e-4,
+        DType::F16 => 2e-2,
+        DType::BF16 => 1e-1,
+        DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => 0.0,
+    };
+    if !of.is_float() {
+        return 0.0;
+    }
+    (0..graph.num_values()).map(|v| own(graph.aval(Value::from_index(v)).dtype)).fold(0.0, f64::max)
 }
 
 /// Whether two numbers agree.

@@ -1,7 +1,7 @@
 //! Compiled programs against the reference, on every path of the machine.
 
 use cotangent_core::array::Array;
-use cotangent_core::ir::{DType, Graph};
+use cotangent_core::ir::Graph;
 use cotangent_core::ops::Op;
 use cotangent_core::simplify::simplify;
 use cotangent_core::transform::eval::eval;
@@ -9,7 +9,7 @@ use cotangent_core::transform::inline::inline_all;
 use cotangent_jit::{Block, CompileOptions, JitError, Path, compile_with};
 use cotangent_loops::ir::LoopProgram;
 use cotangent_loops::lower_as_is;
-use cotangent_tests::numeric::{close, sample_graph};
+use cotangent_tests::numeric::{close, sample_graph, tolerance};
 use cotangent_tests::random_graph::{Config, random_args, random_graph, seeds};
 
 const PATHS: [Path; 3] = [Path::Tiles, Path::Wide256, Path::Wide512];
@@ -24,13 +24,13 @@ fn block(a: &Array) -> Block {
 /// Lowers, compiles, runs, and compares with the reference; the message says what differs.
 fn check(g: &Graph, args: &[Array]) -> Result<(), String> {
     let inlined = inline_all(g).map_err(|e| format!("{e}\n{g}"))?;
-    check_program(g, &lower_as_is(&inlined).map_err(|e| format!("{e}\n{g}"))?, args)?;
+    check_program(g, &inlined, &lower_as_is(&inlined).map_err(|e| format!("{e}\n{g}"))?, args)?;
     // Simplification is allowed to round; its own tests compare it with the graph as it was.
     let simple = simplify(&inlined);
-    check_program(&simple, &lower_as_is(&simple).map_err(|e| format!("{e}\n{g}"))?, args)
+    check_program(&simple, &inlined, &lower_as_is(&simple).map_err(|e| format!("{e}\n{g}"))?, args)
 }
 
-fn check_program(g: &Graph, program: &LoopProgram, args: &[Array]) -> Result<(), String> {
+fn check_program(g: &Graph, inlined: &Graph, program: &LoopProgram, args: &[Array]) -> Result<(), String> {
     let expected = eval(g, args);
     let blocks: Vec<Block> = args.iter().map(block).collect();
     let inputs: Vec<&[u8]> = blocks.iter().map(Block::bytes).collect();
@@ -48,13 +48,7 @@ fn check_program(g: &Graph, program: &LoopProgram, args: &[Array]) -> Result<(),
         };
         for (i, (a, b)) in got.iter().zip(expected.iter().flatten()).enumerate() {
             let a = Array::from_le_bytes(&b.aval(), a.bytes()).ok_or("a result of another length")?;
-            let tol = match b.dtype() {
-                DType::F64 => 1e-9,
-                DType::F32 => 1e-4,
-                DType::F16 => 2e-2,
-                DType::BF16 => 1e-1,
-                DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => 0.0,
-            };
+            let tol = tolerance(inlined, b.dtype());
             if !close(&a, b, tol) {
                 return Err(format!("result {i} on {path:?}: got {a:?}, expected {b:?}\n{g}\n{program:#?}"));
             }

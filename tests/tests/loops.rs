@@ -14,20 +14,20 @@ use cotangent_loops::plan::plan;
 use cotangent_loops::text::{parse, print};
 use cotangent_loops::verify::verify;
 use cotangent_loops::{lower, lower_as_is};
-use cotangent_tests::numeric::{Rng, close, sample_graph};
+use cotangent_tests::numeric::{Rng, close, sample_graph, tolerance};
 use cotangent_tests::random_graph::{Config, random_args, random_graph, seeds};
 use cotangent_tests::snapshot::snapshot;
 
 /// Lowers, verifies, interprets, and compares with the reference; the message says what differs.
 fn check(g: &Graph, args: &[Array]) -> Result<(), String> {
     let inlined = inline_all(g).map_err(|e| format!("{e}\n{g}"))?;
-    check_program(g, &lower_as_is(&inlined).map_err(|e| format!("{e}\n{g}"))?, args)?;
+    check_program(g, &inlined, &lower_as_is(&inlined).map_err(|e| format!("{e}\n{g}"))?, args)?;
     // Simplification is allowed to round; its own tests compare it with the graph as it was.
     let simple = simplify(&inlined);
-    check_program(&simple, &lower(g).map_err(|e| format!("{e}\n{g}"))?, args)
+    check_program(&simple, &inlined, &lower(g).map_err(|e| format!("{e}\n{g}"))?, args)
 }
 
-fn check_program(g: &Graph, program: &LoopProgram, args: &[Array]) -> Result<(), String> {
+fn check_program(g: &Graph, inlined: &Graph, program: &LoopProgram, args: &[Array]) -> Result<(), String> {
     verify(program).map_err(|e| format!("{e}\n{g}\n{program}"))?;
     let text = print(program);
     match parse(&text) {
@@ -48,13 +48,7 @@ fn check_program(g: &Graph, program: &LoopProgram, args: &[Array]) -> Result<(),
     };
     let got = interpret(program, args).map_err(|e| e.to_string())?;
     for (i, (a, b)) in got.iter().zip(&expected).enumerate() {
-        let tol = match b.dtype() {
-            DType::F64 => 1e-9,
-            DType::F32 => 1e-4,
-            DType::F16 => 2e-2,
-            DType::BF16 => 1e-1,
-            DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => 0.0,
-        };
+        let tol = tolerance(inlined, b.dtype());
         if !close(&a.reshaped(b.shape()), b, tol) {
             return Err(format!("result {i}: got {a:?}, expected {b:?}\n{g}\n{program}"));
         }

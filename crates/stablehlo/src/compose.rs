@@ -45,7 +45,7 @@ pub(crate) fn div_floor(a: &Tensor, b: &Tensor) -> Tensor {
     let floor = q.floor();
     let nearest = (&floor + 1i64).where_(&(&q - &floor).gt(0.5), &floor);
     // A zero has the sign of the ratio.
-    let zero = &ratio * 0i64;
+    let zero = &ratio * 0.0;
     zero.where_(&q.eq(0i64), nearest).where_(&b.ne(0i64), ratio)
 }
 
