@@ -246,11 +246,11 @@ impl Arena {
         if bytes == 0 {
             return;
         }
-        if let Some((before, size)) = self.by_place.range(..at).next_back().map(|(a, s)| (*a, *s)) {
-            if before + size == at {
-                self.forget(before, size);
-                (at, bytes) = (before, bytes + size);
-            }
+        if let Some((before, size)) = self.by_place.range(..at).next_back().map(|(a, s)| (*a, *s))
+            && before + size == at
+        {
+            self.forget(before, size);
+            (at, bytes) = (before, bytes + size);
         }
         if let Some(size) = self.by_place.get(&(at + bytes)).copied() {
             self.forget(at + bytes, size);

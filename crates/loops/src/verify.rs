@@ -134,10 +134,10 @@ impl Verifier<'_> {
         self.body(n, s, &s.body, false, defined, before);
         self.body(n, s, &s.after, true, defined, before);
         for (op, _) in &s.body.ops {
-            if let BodyOp::ReduceLanes(i, ..) = op {
-                if let Some(d) = defined.scalars.get_mut(*i as usize) {
-                    *d = true;
-                }
+            if let BodyOp::ReduceLanes(i, ..) = op
+                && let Some(d) = defined.scalars.get_mut(*i as usize)
+            {
+                *d = true;
             }
         }
     }
@@ -199,10 +199,10 @@ impl Verifier<'_> {
             if dtypes.len() < args.len() {
                 continue;
             }
-            if let Some(expected) = self.dtype(n, s, op, *dtype, &dtypes) {
-                if expected != *dtype {
-                    self.wrong("P3", format!("op {i} of a body gives {expected}, not {dtype}"));
-                }
+            if let Some(expected) = self.dtype(n, s, op, *dtype, &dtypes)
+                && expected != *dtype
+            {
+                self.wrong("P3", format!("op {i} of a body gives {expected}, not {dtype}"));
             }
             self.effects(n, s, op, after, defined, before);
         }

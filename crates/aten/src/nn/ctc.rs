@@ -15,7 +15,7 @@ use crate::schema;
 /// *Shape*: `log_probs: [t, n, c]`; `targets: [n, s]`, or those of all examples one after the other; lengths `[n]` of `i64`. Results `[n]`
 /// and `[n, t, 2 s + 1]`, where `s` of joined targets is their number. The steps are unrolled.
 /// *Numerics*: infinite where the labels do not fit into the steps, 0 with `zero_infinity`.
-/// *Errors*: `_ctc_loss_c1` to `_c3` operands of other shapes or dtypes.
+/// *Errors*: `_ctc_loss_c1`, `_ctc_loss_c2`, `_ctc_loss_c3` operands of other shapes or dtypes.
 /// *Derivative*: by `log_probs`, as if they were made by `log_softmax`: `e^log_probs` less the occupancy of each label; finite where the loss is infinite
 /// (PyTorch's is NaN there).
 /// *Source*: `torch.ops.aten._ctc_loss`; Graves et al., "Connectionist temporal classification", ICML 2006, eq. 6 to 8.
@@ -103,9 +103,11 @@ fn forward(
     };
     // Labels behind the length may be anything, also no class.
     let extended = extended.maximum(0i64).minimum(classes as i64 - 1);
+    // Without labels there is one state, which cannot move by two.
+    let two = 2.min(2 * s as i64 + 1);
     let shifted = |x: &Tensor, by: i64| x.pad_dims(&[(0, 0), (by, -by)], f64::NEG_INFINITY);
     // A blank between different labels may be left out.
-    let two_before = extended.pad_dims(&[(0, 0), (2, -2)], blank);
+    let two_before = extended.pad_dims(&[(0, 0), (two, -two)], blank);
     let skips = odd.bitwise_and(extended.ne(two_before)).bitwise_and(place.gt(1i64));
     let emitted =
         |t: usize| log_probs.slice_dim(0, t, t + 1, 1).view_to(&[n, classes].into()).gather_along(1, &extended);
@@ -115,7 +117,7 @@ fn forward(
     let mut alphas = vec![first];
     for t in 1..steps {
         let a = &alphas[t - 1];
-        let skipped = shifted(a, 2).where_(&skips, &never);
+        let skipped = shifted(a, two).where_(&skips, &never);
         alphas.push(log_sum_exp(&[a.clone(), shifted(a, 1), skipped]) + emitted(t));
     }
     let stacked: Vec<Tensor> = alphas.iter().map(|a| a.view_to(&[n, 1, 2 * s + 1].into())).collect();

@@ -20,10 +20,8 @@ impl Builder {
         let inst = Inst { op, ty };
         // Loads move over no store, and accumulators change: neither is shared.
         let pure = !op.has_effect() && !matches!(op, Op::Load(..) | Op::Acc(_));
-        if pure {
-            if let Some(id) = self.known.get(&inst) {
-                return V { id: *id, ty };
-            }
+        if pure && let Some(id) = self.known.get(&inst) {
+            return V { id: *id, ty };
         }
         let id = self.code.insts.len() as u32;
         if pure {

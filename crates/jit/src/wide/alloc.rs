@@ -135,21 +135,21 @@ impl Alloc {
     /// Frees the register of a value that the current instruction uses last; its slot stays until [`Alloc::release`], because a spill
     /// for the result must not overwrite it before it is read.
     pub fn free_register(&mut self, v: Value) {
-        if let Loc::Reg(r) = self.loc(v) {
-            if self.owns(v, r) {
-                self.held[r as usize] = None;
-                self.free |= 1 << r;
-            }
+        if let Loc::Reg(r) = self.loc(v)
+            && self.owns(v, r)
+        {
+            self.held[r as usize] = None;
+            self.free |= 1 << r;
         }
     }
 
     /// Forgets a value that is dead.
     pub fn release(&mut self, v: Value) {
-        if let Loc::Reg(r) = self.loc(v) {
-            if self.held[r as usize] == Some(v) {
-                self.held[r as usize] = None;
-                self.free |= 1 << r;
-            }
+        if let Loc::Reg(r) = self.loc(v)
+            && self.held[r as usize] == Some(v)
+        {
+            self.held[r as usize] = None;
+            self.free |= 1 << r;
         }
         self.locs[v.0][v.1 as usize] = Loc::None;
         if let Some(s) = self.slots[v.0][v.1 as usize].take() {

@@ -13,11 +13,11 @@ impl Schedule<'_> {
         if self.stored[v].is_some() {
             return;
         }
-        if let Some((step, index, _)) = self.home[v] {
-            if self.group(step).is_storable(index, &self.flow.values[v].sizes) {
-                self.escape(v);
-                return;
-            }
+        if let Some((step, index, _)) = self.home[v]
+            && self.group(step).is_storable(index, &self.flow.values[v].sizes)
+        {
+            self.escape(v);
+            return;
         }
         let step = self.place(Root::Store(v));
         self.set_stored(v, step);

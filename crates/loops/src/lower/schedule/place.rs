@@ -143,10 +143,11 @@ impl Schedule<'_> {
         if !fresh && (g.is_too_big() || (g.hits == 0 && total > SMALL)) {
             return Err(Stop::NotHere);
         }
-        if fresh && g.is_too_big() {
-            if let Some(x) = self.something_inline(source) {
-                return Err(Stop::Cut(x));
-            }
+        if fresh
+            && g.is_too_big()
+            && let Some(x) = self.something_inline(source)
+        {
+            return Err(Stop::Cut(x));
         }
         match root {
             Root::Store(v) => {
