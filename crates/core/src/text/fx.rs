@@ -1,4 +1,4 @@
-//! A graph as `torch.fx` sees it: statements with names, which [`super::code`] lays out.
+//! A graph as `torch.fx` sees it: statements with names, which `super::code` lays out.
 //!
 //! What differs from [`Graph`]: constants are attributes of the module, read anew for each use; an op of several
 //! results is one value and an item of it for each result; parameters have Python names.
