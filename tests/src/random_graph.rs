@@ -111,7 +111,12 @@ fn step(rng: &mut Rng, config: Config, pool: &[Tensor], x: &Tensor) -> Result<Ve
             let y = *rng.pick(&alike);
             let op = Op::from(*rng.pick(Binary::ALL));
             // Integers may be divided by zero: the divisor is made beside them.
-            let y = if aval.dtype.is_float() { y.clone() } else { y.ones_like() };
+            // The degree of a polynomial is cut to an integer: rounded before, a last bit does not decide it.
+            let y = match (aval.dtype.is_float(), op.name().contains("polynomial")) {
+                (true, false) => y.clone(),
+                (true, true) => y.round(),
+                (false, _) => y.ones_like(),
+            };
             if fits(&op, &[&aval, &aval]) { Ok(emit_all(op, &[x, &y])) } else { Ok(Vec::new()) }
         }
         4 => one(x.convert(*rng.pick(config.dtypes))),
