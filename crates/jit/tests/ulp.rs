@@ -80,6 +80,8 @@ fn dense() -> Vec<f32> {
     let mut xs: Vec<f32> = (0..1u64 << 19).map(|i| f32::from_bits((i * 8192) as u32)).collect();
     xs.extend((0..100_000).map(|i| (f64::from(i) * 4e-4 - 20.0) as f32));
     xs.extend((0..100_000).map(|i| (f64::from(i) * 2e-5) as f32));
+    // Next to multiples of π/2.
+    xs.extend((-20_000..20_000).map(|k| (f64::from(k) * std::f64::consts::FRAC_PI_2) as f32));
     xs.extend([f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::MAX, f32::MIN_POSITIVE, 1e-45]);
     xs
 }

@@ -117,10 +117,24 @@ impl Builder {
         let n = self.sub(q.bits(x.ty), magic);
         let [hi, mid, lo] = half_pi_parts(x.ty);
         let (hi, mid, lo) = (self.f(hi, x.ty), self.f(mid, x.ty), self.f(lo, x.ty));
+        // Next to a multiple of π/2 the first two differences cancel: what they lose is small beside them, but not beside r.
         let first = self.fnma(n, hi, x);
-        let lost = self.sub(first, r);
-        let lost = self.fnma(n, mid, lost);
-        let lost = self.fnma(n, lo, lost);
+        let second = self.fnma(n, mid, first);
+        let product = self.mul(n, mid);
+        let difference = self.sub(first, product);
+        let back = self.sub(difference, first);
+        let kept = self.sub(difference, back);
+        let lost_of_first = self.sub(first, kept);
+        let lost_of_product = self.add(product, back);
+        let lost = self.sub(lost_of_first, lost_of_product);
+        let apart = self.sub(difference, second);
+        let lost = self.add(apart, lost);
+        // The product's own rounding: product − n·mid.
+        let rounding = self.fnma(n, mid, product);
+        let lost = self.add(lost, rounding);
+        let third = self.sub(second, r);
+        let third = self.fnma(n, lo, third);
+        let lost = self.add(third, lost);
         let z = self.mul(r, r);
         let p = if x.ty == Ty::F32 {
             self.poly(
