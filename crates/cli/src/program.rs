@@ -65,9 +65,8 @@ impl From<Simplify> for Class {
 
 /// The class of simplifications for a program of PyTorch's under `transform`: exact, unless a derivative brings in zeros of its own.
 pub fn default_class(transform: &str) -> Class {
-    let words = transform.split(|c: char| !c.is_ascii_alphanumeric()).map(str::trim);
-    let derivative = |w: &str| ["grad", "jvp", "vjp", "jacrev", "jacfwd", "hessian", "linearize"].contains(&w);
-    if words.into_iter().any(derivative) { Class::default() } else { Class::Exact }
+    let mut words = transform.split(|c: char| !c.is_ascii_alphanumeric());
+    if words.any(pipeline::is_derivative) { Class::default() } else { Class::Exact }
 }
 
 fn size(text: &str) -> Result<(String, i64), String> {

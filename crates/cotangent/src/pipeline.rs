@@ -101,6 +101,11 @@ const NAMES: [(&str, Name); 9] = [
     ("vmap", Name::Vmap),
 ];
 
+/// Whether `word` is the name of a transform that differentiates.
+pub fn is_derivative(word: &str) -> bool {
+    NAMES.iter().any(|(name, what)| *name == word && matches!(what, Name::Derivative(_)))
+}
+
 struct Key {
     name: String,
     value: Value,

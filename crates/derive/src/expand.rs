@@ -108,6 +108,28 @@ fn implement(generics: &Generics, own: &TokenStream, map: &TokenStream, label: &
     } else {
         quote!(Self { #(#members: ::cotangent::tree::Tree::from_leaves(&items.get(#indices)?.1, leaves)?),* })
     };
+    // The same walk by reference and by mutable reference.
+    let visits =
+        [(quote!(visit_leaves), quote!()), (quote!(visit_leaves_mut), quote!(mut))].map(|(method, exclusive)| {
+            quote! {
+                fn #method<'cotangent>(
+                    &'cotangent #exclusive self,
+                    spec: &::cotangent::core::ir::TreeSpec,
+                    visit: &mut impl ::std::ops::FnMut(&'cotangent #exclusive ::cotangent::Tensor),
+                ) -> bool {
+                    let ::cotangent::core::ir::TreeSpec::Struct(name, items) = spec else {
+                        return false;
+                    };
+                    let _ = &visit;
+                    let mut items = items.iter();
+                    name == #label
+                        #(&& items.next().is_some_and(|(name, spec)| {
+                            name == #names && ::cotangent::tree::Tree::#method(&#exclusive self.#members, spec, visit)
+                        }))*
+                        && items.next().is_none()
+                }
+            }
+        });
     quote! {
         #[automatically_derived]
         impl #impl_generics ::cotangent::tree::Tree for #own #where_clause {
@@ -127,39 +149,7 @@ fn implement(generics: &Generics, own: &TokenStream, map: &TokenStream, label: &
                 )
             }
 
-            fn visit_leaves<'cotangent>(
-                &'cotangent self,
-                spec: &::cotangent::core::ir::TreeSpec,
-                visit: &mut impl ::std::ops::FnMut(&'cotangent ::cotangent::Tensor),
-            ) -> bool {
-                let ::cotangent::core::ir::TreeSpec::Struct(name, items) = spec else {
-                    return false;
-                };
-                let _ = &visit;
-                let mut items = items.iter();
-                name == #label
-                    #(&& items.next().is_some_and(|(name, spec)| {
-                        name == #names && ::cotangent::tree::Tree::visit_leaves(&self.#members, spec, visit)
-                    }))*
-                    && items.next().is_none()
-            }
-
-            fn visit_leaves_mut<'cotangent>(
-                &'cotangent mut self,
-                spec: &::cotangent::core::ir::TreeSpec,
-                visit: &mut impl ::std::ops::FnMut(&'cotangent mut ::cotangent::Tensor),
-            ) -> bool {
-                let ::cotangent::core::ir::TreeSpec::Struct(name, items) = spec else {
-                    return false;
-                };
-                let _ = &visit;
-                let mut items = items.iter();
-                name == #label
-                    #(&& items.next().is_some_and(|(name, spec)| {
-                        name == #names && ::cotangent::tree::Tree::visit_leaves_mut(&mut self.#members, spec, visit)
-                    }))*
-                    && items.next().is_none()
-            }
+            #(#visits)*
 
             fn from_leaves(
                 spec: &::cotangent::core::ir::TreeSpec,

@@ -225,28 +225,37 @@ pub fn compile_with(program: &LoopProgram, options: CompileOptions) -> Result<Co
 
 /// Where each buffer is, by the plan of temporaries.
 fn places(program: &LoopProgram, plan: &Plan) -> Result<Vec<Place>, JitError> {
+    let [params, results] = [&program.params, &program.results].map(|ids| first_places(program, ids));
     let places = program.buffers.iter().enumerate().map(|(i, b)| {
-        let listed = |ids: &[BufferId]| {
+        let listed = |at: &[Option<usize>]| {
             let what = || format!("buffer {i} is not in the list of its role");
-            ids.iter()
-                .position(|id| id.0 as usize == i)
-                .ok_or_else(|| JitError::Invariant { invariant: "P1", what: what() })
+            at[i].ok_or_else(|| JitError::Invariant { invariant: "P1", what: what() })
         };
         Ok(match &b.role {
-            Role::Param => Place::Param(listed(&program.params)?),
+            Role::Param => Place::Param(listed(&params)?),
             Role::Constant(a) => Place::Constant(copy(a.data().bytes())),
-            Role::Result => Place::Result(listed(&program.results)?),
+            Role::Result => Place::Result(listed(&results)?),
             Role::Temp => Place::Temp(plan.offsets[i].unwrap_or(0)),
         })
     });
     places.collect()
 }
 
+/// For each buffer, where it stands first in a list.
+fn first_places(program: &LoopProgram, ids: &[BufferId]) -> Vec<Option<usize>> {
+    let mut places = vec![None; program.buffers.len()];
+    for (k, id) in ids.iter().enumerate().rev() {
+        places[id.0 as usize] = Some(k);
+    }
+    places
+}
+
 /// Where each result comes from.
 fn handed(program: &LoopProgram, places: &[Place]) -> Vec<Handed> {
+    let first = first_places(program, &program.results);
     let results = program.results.iter().enumerate().map(|(k, r)| {
         let b = &program.buffers[r.0 as usize];
-        let again = program.results[..k].iter().position(|other| other == r);
+        let again = first[r.0 as usize].filter(|first| *first < k);
         let source = match (&places[r.0 as usize], again) {
             (_, Some(first)) => Source::Again(first),
             (Place::Result(_), None) => Source::Own,

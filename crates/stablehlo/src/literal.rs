@@ -11,16 +11,11 @@ const MAX_ELEMENTS: usize = 64;
 /// `f32`, `i64`, `ui8`, `i1`.
 pub(crate) fn element(dtype: DType) -> &'static str {
     match dtype {
-        DType::F32 => "f32",
-        DType::F64 => "f64",
-        DType::BF16 => "bf16",
-        DType::F16 => "f16",
-        DType::I64 => "i64",
-        DType::I32 => "i32",
-        DType::I16 => "i16",
-        DType::I8 => "i8",
         DType::U8 => "ui8",
         DType::Bool => "i1",
+        DType::F32 | DType::F64 | DType::BF16 | DType::F16 | DType::I64 | DType::I32 | DType::I16 | DType::I8 => {
+            dtype.name()
+        }
     }
 }
 

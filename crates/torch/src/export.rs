@@ -3,7 +3,7 @@
 //! The statements are those of [`Graph::code`]; calls that PyTorch has no operator for are inlined. Arguments of which a value is stored
 //! become the module's parameters and buffers, all others arguments of `forward`, in order and with their trees.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -270,15 +270,15 @@ impl Writer<'_> {
 
 /// Different names of Python's for the user's arguments.
 fn argument_names(user: &[(String, TreeSpec)]) -> Vec<String> {
-    let mut out: Vec<String> = Vec::with_capacity(user.len());
-    for (name, _) in user {
+    let mut taken = BTreeSet::new();
+    let different = |(name, _): &(String, TreeSpec)| {
         let mut name = argument_name(name);
-        while out.contains(&name) {
+        while !taken.insert(name.clone()) {
             name.push('_');
         }
-        out.push(name);
-    }
-    out
+        name
+    };
+    user.iter().map(different).collect()
 }
 
 fn entry(path_name: String, aval: &Aval, trained: bool) -> PayloadEntry {

@@ -99,8 +99,6 @@ pub trait Element:
     fn write_le(self, out: &mut Vec<u8>);
     /// Reads the little-endian bytes of one element.
     fn read_le(bytes: &[u8]) -> Self;
-    /// The elements as bytes in memory that may have any value, if the type has no others.
-    fn bytes_mut(elements: &mut [Self]) -> Option<&mut [u8]>;
 }
 
 macro_rules! element {
@@ -128,9 +126,6 @@ macro_rules! element {
             }
             fn read_le(bytes: &[u8]) -> Self {
                 <$t>::from_le_bytes(bytes.try_into().expect("one element's bytes"))
-            }
-            fn bytes_mut(elements: &mut [Self]) -> Option<&mut [u8]> {
-                Some(bytemuck::cast_slice_mut(elements))
             }
         }
     };
@@ -169,9 +164,6 @@ impl Element for bool {
     }
     fn read_le(bytes: &[u8]) -> Self {
         bytes[0] != 0
-    }
-    fn bytes_mut(_: &mut [Self]) -> Option<&mut [u8]> {
-        None
     }
 }
 

@@ -202,19 +202,14 @@ impl Array {
     ///
     /// *Errors*: those of `fill`.
     pub fn from_le_fill<E>(aval: &Aval, fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
-        let n = aval.shape.numel();
-        dispatch!(aval.dtype, T => {
-            let mut elements = vec![T::from_scalar(Scalar::Int(0)); n];
-            match T::bytes_mut(&mut elements).filter(|_| cfg!(target_endian = "little")) {
-                Some(bytes) => fill(bytes)?,
-                None => {
-                    let mut bytes = vec![0; n * aval.dtype.size_bytes()];
-                    fill(&mut bytes)?;
-                    elements = bytes.chunks_exact(aval.dtype.size_bytes()).map(T::read_le).collect();
-                }
-            }
-            Ok(Array::new(&aval.shape, elements))
-        })
+        let mut array = Array::full(aval, Scalar::Int(0));
+        if let Some(bytes) = array.bytes_mut().filter(|_| cfg!(target_endian = "little")) {
+            fill(bytes)?;
+            return Ok(array);
+        }
+        let mut bytes = vec![0; array.numel() * aval.dtype.size_bytes()];
+        fill(&mut bytes)?;
+        Ok(Array::from_le_bytes(aval, &bytes).expect("as many bytes as the elements have"))
     }
 }
 

@@ -17,12 +17,9 @@ impl Emit<'_> {
         if self.whole && (!long || copies == 1 || rest < self.width || rest.is_multiple_of(self.width)) {
             return self.known_blocks(copies, block);
         }
-        let mut copies_done = false;
-        for lanes in [Lanes::Full(copies), Lanes::Full(1)] {
-            if lanes == Lanes::Full(1) && (long || copies == 1) && copies_done {
-                continue;
-            }
-            copies_done = true;
+        let blocks: &[Lanes] =
+            if long || copies == 1 { &[Lanes::Full(copies)] } else { &[Lanes::Full(copies), Lanes::Full(1)] };
+        for lanes in blocks.iter().copied() {
             let step = (lanes.copies() * self.width) as i32;
             let (top, end) = (self.asm().label(), self.asm().label());
             self.asm().lea(RAX, Rm::Mem(RDX, step));

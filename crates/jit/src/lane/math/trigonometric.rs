@@ -110,6 +110,15 @@ impl Builder {
         self.call(ScalarCall::Unary(f, x.ty), x, x, Some((far, y)))
     }
 
+    /// `a − b` rounded, and exactly what the rounding lost (Knuth's two-sum).
+    fn difference(&mut self, a: V, b: V) -> (V, V) {
+        let difference = self.sub(a, b);
+        let back = self.sub(difference, a);
+        let kept = self.sub(difference, back);
+        let (of_a, of_b) = (self.sub(a, kept), self.add(b, back));
+        (difference, self.sub(of_a, of_b))
+    }
+
     pub(in crate::lane) fn tan(&mut self, x: V) -> V {
         let (q, r) = self.quadrant(x);
         // What the rounding of r lost.
@@ -121,12 +130,7 @@ impl Builder {
         let first = self.fnma(n, hi, x);
         let second = self.fnma(n, mid, first);
         let product = self.mul(n, mid);
-        let difference = self.sub(first, product);
-        let back = self.sub(difference, first);
-        let kept = self.sub(difference, back);
-        let lost_of_first = self.sub(first, kept);
-        let lost_of_product = self.add(product, back);
-        let lost = self.sub(lost_of_first, lost_of_product);
+        let (difference, lost) = self.difference(first, product);
         let apart = self.sub(difference, second);
         let lost = self.add(apart, lost);
         // The product's own rounding: product − n·mid.
