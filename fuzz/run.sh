@@ -6,6 +6,7 @@ cd "$(dirname "$0")"
 target="$1"
 seconds="${2:-600}"
 RUSTC_WRAPPER="$PWD/coverage.sh" cargo build --release --bin "$target"
+[ -d "seeds/$target" ] || python3 seeds.py
 mkdir -p "corpus/$target" "artifacts/$target"
 [ -z "$3" ] || exec "${CARGO_TARGET_DIR:-target}/release/$target" "$3"
 exec "${CARGO_TARGET_DIR:-target}/release/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=2048 \
