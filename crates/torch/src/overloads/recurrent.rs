@@ -43,7 +43,7 @@ pub(super) fn call(c: &Call) -> Answer {
                 hidden_bias: c.opt_tensor("b_hh")?,
             };
             let state = states(c, cell)?;
-            let out = step(cell, &weights, &input_part(&weights, &c.tensor("input")?), &state);
+            let out = step(c, cell, &weights, &input_part(&weights, &c.tensor("input")?), &state)?;
             if cell == Cell::Lstm { many(out) } else { one(out[0].clone()) }
         }
         "input" => network(c, cell),
@@ -68,27 +68,41 @@ fn input_part(w: &Weights, x: &Tensor) -> Tensor {
     x.linear(&w.input, w.input_bias.as_ref())
 }
 
+/// The `N` gates that lie side by side in the last dim.
+fn gates<const N: usize>(c: &Call, all: &Tensor) -> Read<[Tensor; N]> {
+    if all.error().is_some() {
+        // A tensor that stands for an error says what is wrong.
+        return Ok(std::array::from_fn(|_| all.clone()));
+    }
+    let (size, wrong) = (all.size(-1), || {
+        c.wrong("hx", &format!("a state for weights that hold {N} gates, not rows of {}", all.size(-1)))
+    });
+    if !size.is_multiple_of(N) {
+        return Err(wrong());
+    }
+    all.chunk(N, -1).try_into().map_err(|_| wrong())
+}
+
 /// The states after a step, for the input's part `x`.
-fn step(cell: Cell, w: &Weights, x: &Tensor, state: &[Tensor]) -> Vec<Tensor> {
+fn step(c: &Call, cell: Cell, w: &Weights, x: &Tensor, state: &[Tensor]) -> Read<Vec<Tensor>> {
     let h = &state[0];
     let from_state = h.linear(&w.hidden, w.hidden_bias.as_ref());
-    match cell {
+    Ok(match cell {
         Cell::Tanh => vec![(x + from_state).tanh()],
         Cell::Relu => vec![(x + from_state).relu()],
         Cell::Gru => {
-            let (i, s) = (x.chunk(3, -1), from_state.chunk(3, -1));
-            let reset = (&i[0] + &s[0]).sigmoid();
-            let update = (&i[1] + &s[1]).sigmoid();
-            let new = (&i[2] + reset * &s[2]).tanh();
+            let ([reset_x, update_x, new_x], [reset_h, update_h, new_h]) = (gates(c, x)?, gates(c, &from_state)?);
+            let reset = (reset_x + reset_h).sigmoid();
+            let update = (update_x + update_h).sigmoid();
+            let new = (new_x + reset * new_h).tanh();
             vec![(h - &new) * update + new]
         }
         Cell::Lstm => {
-            let gates = (x + from_state).chunk(4, -1);
-            let kept = gates[1].sigmoid() * &state[1];
-            let cell = kept + gates[0].sigmoid() * gates[2].tanh();
-            vec![gates[3].sigmoid() * cell.tanh(), cell]
+            let [input, forget, new, output] = gates(c, &(x + from_state))?;
+            let cell = forget.sigmoid() * &state[1] + input.sigmoid() * new.tanh();
+            vec![output.sigmoid() * cell.tanh(), cell]
         }
-    }
+    })
 }
 
 /// Layers, each in one direction or both, over a sequence: outputs of the last layer, then the last states of all.
@@ -118,7 +132,7 @@ fn network(c: &Call, cell: Cell) -> Answer {
             let w = Weights { input: p[0].clone(), hidden: p[1].clone(), input_bias: bias(2), hidden_bias: bias(3) };
             let projection = has_projection.then(|| &p[each - 1]);
             let start: Vec<Tensor> = state.iter().map(|s| s.select(0, at as i64)).collect();
-            let (y, end) = layer_over(cell, &w, projection, &x, start, direction == 1);
+            let (y, end) = layer_over(c, cell, &w, projection, &x, start, direction == 1)?;
             outputs.push(y);
             end.into_iter().zip(&mut last).for_each(|(e, l)| l.push(e));
         }
@@ -138,27 +152,57 @@ fn network(c: &Call, cell: Cell) -> Answer {
 
 /// One direction of one layer: the outputs in order of time, and the last states.
 fn layer_over(
+    c: &Call,
     cell: Cell,
     w: &Weights,
     projection: Option<&Tensor>,
     x: &Tensor,
     mut state: Vec<Tensor>,
     backwards: bool,
-) -> (Tensor, Vec<Tensor>) {
+) -> Read<(Tensor, Vec<Tensor>)> {
     let parts = input_part(w, x).unbind(0);
     let mut outputs = Vec::with_capacity(parts.len());
-    let mut advance = |part: &Tensor| {
-        state = step(cell, w, part, &state);
+    let mut advance = |part: &Tensor| -> Read<()> {
+        state = step(c, cell, w, part, &state)?;
         if let Some(p) = projection {
             state[0] = state[0].linear(p, None);
         }
         outputs.push(state[0].clone());
+        Ok(())
     };
     if backwards {
-        parts.iter().rev().for_each(&mut advance);
+        parts.iter().rev().try_for_each(&mut advance)?;
         outputs.reverse();
     } else {
-        parts.iter().for_each(&mut advance);
+        parts.iter().try_for_each(&mut advance)?;
     }
-    (stack(&outputs.iter().collect::<Vec<_>>(), 0), state)
+    Ok((stack(&outputs.iter().collect::<Vec<_>>(), 0), state))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Arg;
+
+    #[test]
+    fn weights_without_whole_gates_are_errors() {
+        for target in ["aten.lstm_cell.default", "aten.gru_cell.default"] {
+            for rows in [1, 2, 7] {
+                let tensor = |shape: [usize; 2]| Tensor::from_slice(&[0.0; 64][..shape[0] * shape[1]]).reshape(shape);
+                let state = tensor([1, 2]);
+                let hx =
+                    if target.contains("lstm") { Arg::Tensors(vec![state.clone(); 2]) } else { Arg::Tensor(state) };
+                let (w_ih, w_hh) = (tensor([rows, 3]), tensor([rows, 2]));
+                let args = [
+                    ("input", Arg::Tensor(tensor([1, 3]))),
+                    ("hx", hx),
+                    ("w_ih", Arg::Tensor(w_ih)),
+                    ("w_hh", Arg::Tensor(w_hh)),
+                ];
+                let call = Call { target, node: "cell", args: args.to_vec() };
+                let answer = super::call(&call).expect_err("there are no whole gates");
+                assert!(answer.to_string().contains("gates, not rows of"), "{answer}");
+            }
+        }
+    }
 }
