@@ -195,12 +195,10 @@ macro_rules! real {
             }
             unsafe fn pack(vectors: Vectors, mk: [usize; 2], a: Operand<Self>, to: *mut Self) {
                 // SAFETY: the caller's.
-                unsafe {
-                    by_vectors!(vectors, $V256 $V512, L => sliding::pack::<L>(mk, a, to), else => {
-                        let _ = (mk, a, to);
-                        unreachable!("portable code has no panels")
-                    })
-                }
+                by_vectors!(vectors, $V256 $V512, L => unsafe { sliding::pack::<L>(mk, a, to) }, else => {
+                    let _ = (mk, a, to);
+                    unreachable!("portable code has no panels")
+                })
             }
             unsafe fn sliding(
                 vectors: Vectors,
@@ -212,12 +210,10 @@ macro_rules! real {
                 add: bool,
             ) {
                 // SAFETY: the caller's.
-                unsafe {
-                    by_vectors!(vectors, $V256 $V512, L => sliding::sliding::<L>(mn, a, b, places, c, add), else => {
-                        let _ = (mn, a.0, b, places, c, add);
-                        unreachable!("portable code has no panels")
-                    })
-                }
+                by_vectors!(vectors, $V256 $V512, L => unsafe { sliding::sliding::<L>(mn, a, b, places, c, add) }, else => {
+                    let _ = (mn, a.0, b, places, c, add);
+                    unreachable!("portable code has no panels")
+                })
             }
             unsafe fn transpose(
                 vectors: Vectors,

@@ -61,6 +61,9 @@ struct Key {
     columns: Option<usize>,
 }
 
+/// A function of machine code. It is emitted for the System V convention, which is that of `C` wherever [`Isa::available`] can be true.
+type Entry = extern "C" fn(*mut u64);
+
 /// What a stage adds to the function of rows: lanes, steps, and the scalars of its reductions.
 type RowsKey = (Key, usize, Vec<i64>, Vec<Option<u32>>);
 
@@ -98,7 +101,7 @@ impl WideRows {
     pub unsafe fn run(&self, frame: Frame, rows: usize) {
         frame.set(ROWS, rows as u64);
         // SAFETY: `entry` is the address of a function that was emitted with this signature and convention.
-        let function: extern "sysv64" fn(*mut u64) = unsafe { std::mem::transmute(self.entry) };
+        let function: Entry = unsafe { std::mem::transmute(self.entry) };
         function(frame.as_ptr());
     }
 }
@@ -245,7 +248,7 @@ impl WideStage {
     /// The frame is complete, its pointers reach what the stage's accesses name (P2), and the code is executable.
     pub unsafe fn run(&self, frame: Frame) {
         // SAFETY: `entry` is the address of a function that was emitted with this signature and convention.
-        let function: extern "sysv64" fn(*mut u64) = unsafe { std::mem::transmute(self.entry) };
+        let function: Entry = unsafe { std::mem::transmute(self.entry) };
         function(frame.as_ptr());
         for (k, a) in self.accumulators.iter().enumerate() {
             if a.scalar.is_none() || folds(a) {

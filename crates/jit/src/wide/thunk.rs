@@ -43,7 +43,7 @@ fn write(x: &mut [u64; 8], wide: bool, lane: usize, y: u64) {
 ///
 /// # Safety
 /// The pointers are those of the running program; `lanes` is at most the lanes of a vector.
-pub unsafe extern "sysv64" fn call(call: *const Call, area: *mut Area, lanes: u64, first: u64, frame: *mut u64) {
+pub unsafe extern "C" fn call(call: *const Call, area: *mut Area, lanes: u64, first: u64, frame: *mut u64) {
     // SAFETY: machine code passes on the address with which it was called.
     let frame = unsafe { Frame::running(frame) };
     // SAFETY: the program that runs keeps the call alive, and the area is on its stack.
