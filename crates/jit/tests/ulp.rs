@@ -154,7 +154,9 @@ impl Numbers {
 
     /// Some of each sign and exponent.
     fn sparse() -> Numbers {
-        Numbers::Listed((0..1u32 << 13).map(|i| f32::from_bits(i << 19 | i.wrapping_mul(40_503) % (1 << 19))).collect())
+        Numbers::Listed(
+            (0..1u32 << 13).map(|i| f32::from_bits((i << 19) | (i.wrapping_mul(40_503) % (1 << 19)))).collect(),
+        )
     }
 
     fn pieces(&self) -> usize {
@@ -185,7 +187,7 @@ impl Numbers {
                     z ^= z >> 31;
                     let bits = [z as u32, (z >> 32) as u32];
                     // All that there are, or from ⅟₁₆ to 32 of either sign.
-                    let usual = |b: u32| (b & 0x8000_0000) | (123 << 23) + (b >> 3) % (9 << 23);
+                    let usual = |b: u32| (b & 0x8000_0000) | ((123 << 23) + (b >> 3) % (9 << 23));
                     [*x, *y] = bits.map(|b| f32::from_bits(if i % 2 == 0 { b } else { usual(b) }));
                 }
             }
