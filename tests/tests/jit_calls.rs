@@ -58,8 +58,28 @@ fn warm_calls_into_old_results_allocate_nothing() {
     assert_eq!(allocations(|| many.call_into(&args, &mut out).expect("results")), 0);
 
     // What a call makes anew are the tensors themselves, not their elements.
-    let few = allocations(|| drop(scalar.call((Tensor::from(1.0f32),)).expect("a result")));
-    assert!(few <= 4, "{few} allocations");
+    let large = (floats(100, 4),);
+    let exp = jit(|x: Tensor| x.exp());
+    let few = allocations(|| drop(exp.call(large.clone()).expect("a result")));
+    assert!(few <= 2, "{few} allocations");
+}
+
+#[test]
+fn warm_calls_with_small_results_allocate_nothing() {
+    let _alone = alone();
+    let scalar = jit(grad(|x: Tensor| x.sin() * &x));
+    let x = Tensor::from(0.5f32);
+    assert_eq!(allocations(|| drop(scalar.call((x.clone(),)).expect("a result"))), 0);
+
+    let several = jit(|x: Tensor| (&x + 1.0, x.sum(), x.gt(0.0)));
+    let x = floats(3, 0);
+    let all = allocations(|| drop(several.call((x.clone(),)).expect("results")));
+    assert!(all <= 2, "{all} allocations: truth values are made anew");
+
+    // A result that somebody has keeps its elements.
+    let double = jit(|x: Tensor| x * 2.0);
+    let held: Vec<Tensor> = (0..30).map(|i| double.call((Tensor::from(i as f32),)).expect("a result")).collect();
+    assert!(held.iter().enumerate().all(|(i, x)| values(x) == [2.0 * i as f32]));
 }
 
 #[test]

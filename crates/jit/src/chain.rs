@@ -159,6 +159,7 @@ impl Joiner<'_> {
                     serial: Vec::new(),
                     lane: 0,
                     turned: None,
+                    streams: false,
                 };
                 let outer = [*batch, *m];
                 let inner = [(*k, lhs.col * size as i64)];

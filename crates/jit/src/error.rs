@@ -24,6 +24,13 @@ pub enum JitError {
         /// The system's answer.
         reason: String,
     },
+    /// A word in the environment that names no path.
+    #[error("expected COTANGENT_PATH to be wide512, wide256 or tiles, found `{found}`")]
+    #[diagnostic(code(cotangent::jit::path_name), help("without the variable the best path of the machine is taken"))]
+    UnknownPath {
+        /// The word.
+        found: String,
+    },
     /// A path that this machine does not have.
     #[error("this machine cannot run the path {path}")]
     #[diagnostic(code(cotangent::jit::path), help("`Path::Auto` takes the best one that it has"))]

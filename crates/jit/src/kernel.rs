@@ -40,6 +40,8 @@ pub struct Place {
     pub lane: i64,
     /// How a block of rows is copied first, so that the lanes are dense.
     pub turned: Option<Turned>,
+    /// Whether whole vectors are stored past the caches.
+    pub streams: bool,
 }
 
 impl Place {
@@ -134,8 +136,13 @@ const ROW_POINTS: usize = 2048;
 /// … of which this many stay for threads.
 const MANY_ROWS: usize = 32;
 
-/// Makes a nest ready; machine code goes to `asm`, where there is one.
-pub fn prepare(program: &LoopProgram, nest: &Nest, asm: Option<&mut Assembler>) -> Result<NestKernel, JitError> {
+/// Makes a nest ready; machine code goes to `asm`, where there is one. `streamed` says which buffers are written past the caches.
+pub fn prepare(
+    program: &LoopProgram,
+    nest: &Nest,
+    streamed: &[bool],
+    asm: Option<&mut Assembler>,
+) -> Result<NestKernel, JitError> {
     let mut nest = merged(nest);
     let dtypes = |m: &Memory, nest: &Nest| match m {
         Memory::Buffer(b) => program.buffers[b.0 as usize].dtype,
@@ -188,6 +195,7 @@ pub fn prepare(program: &LoopProgram, nest: &Nest, asm: Option<&mut Assembler>) 
                 serial: bytes(&a.serial),
                 lane: a.lane * size,
                 turned: None,
+                streams: false,
             }
         };
         let mut accesses: Vec<Place> = stage.accesses.iter().map(place).collect();
@@ -199,9 +207,19 @@ pub fn prepare(program: &LoopProgram, nest: &Nest, asm: Option<&mut Assembler>) 
             a.lane = size as i64;
             scratch_bytes += pitch * block;
         }
+        let stores = crate::chain::stores(stage);
+        for i in &stores {
+            let a = &mut accesses[*i];
+            a.streams = match a.memory {
+                Memory::Buffer(b) => {
+                    streamed[b.0 as usize] && crate::stream::is_aligned(a, dtype(&a.memory).size_bytes())
+                }
+                Memory::Scratch(_) => false,
+            };
+        }
         let kernel = StageKernel {
             accesses,
-            stores: crate::chain::stores(stage),
+            stores,
             serial: stage.serial.clone(),
             lanes: stage.lanes,
             columns_in_memory: in_memory[s],

@@ -18,6 +18,7 @@ mod program;
 mod raw;
 mod routine;
 mod run;
+mod stream;
 pub mod threads;
 mod tile;
 mod turned;

@@ -33,22 +33,31 @@ pub enum Path {
 }
 
 impl Path {
-    /// What the environment says; anything else than a path's name leaves the choice to us.
-    fn configured() -> Path {
-        static PATH: OnceLock<Path> = OnceLock::new();
-        *PATH.get_or_init(|| match std::env::var("COTANGENT_PATH").as_deref() {
-            Ok("wide512") => Path::Wide512,
-            Ok("wide256") => Path::Wide256,
-            Ok("tiles") => Path::Tiles,
-            Ok(_) | Err(_) => Path::Auto,
-        })
+    /// The path of this name.
+    fn named(name: &str) -> Result<Path, JitError> {
+        match name {
+            "wide512" => Ok(Path::Wide512),
+            "wide256" => Ok(Path::Wide256),
+            "tiles" => Ok(Path::Tiles),
+            _ => Err(JitError::UnknownPath { found: name.to_owned() }),
+        }
+    }
+
+    /// What the environment says; nothing, or nothing at all, leaves the choice to us.
+    fn configured() -> Result<Path, JitError> {
+        static PATH: OnceLock<Result<Path, JitError>> = OnceLock::new();
+        let read = || match std::env::var_os("COTANGENT_PATH").filter(|name| !name.is_empty()) {
+            Some(name) => Path::named(&name.to_string_lossy()),
+            None => Ok(Path::Auto),
+        };
+        PATH.get_or_init(read).clone()
     }
 
     /// The vector instructions of the path; none for tiles.
     fn isa(self) -> Result<Option<Isa>, JitError> {
         let needed = |isa: Isa, path| if isa.available() { Ok(Some(isa)) } else { Err(JitError::NoSuchPath { path }) };
         match self {
-            Path::Auto => match Path::configured() {
+            Path::Auto => match Path::configured()? {
                 Path::Auto => Ok([Isa::Avx512, Isa::Avx2].into_iter().find(|isa| isa.available())),
                 path => path.isa(),
             },
@@ -104,6 +113,16 @@ pub enum Output<'a> {
     InPlace,
 }
 
+impl Output<'_> {
+    /// The block of a result that a call has made.
+    pub fn take_made(&mut self) -> Option<Block> {
+        match self {
+            Output::Made(block) => block.take(),
+            Output::Given(_) | Output::InPlace => None,
+        }
+    }
+}
+
 /// Where a buffer is during a call.
 #[derive(Debug)]
 enum Place {
@@ -138,6 +157,8 @@ struct Handed {
     align: usize,
     /// The donated parameter in whose memory it may stand.
     reused: Option<usize>,
+    /// Whether it is written in whole vectors, to memory aligned to [`ALIGN`].
+    streamed: bool,
 }
 
 /// What one or several steps do.
@@ -171,6 +192,8 @@ pub struct Compiled {
     actions: Vec<Action>,
     /// The steps of each action.
     steps: Vec<Range<usize>>,
+    /// Whether some result is streamed.
+    streams: bool,
     arena_bytes: usize,
     peak_bytes: usize,
     vectors: Vectors,
@@ -189,11 +212,16 @@ pub fn compile(program: &LoopProgram) -> Result<Compiled, JitError> {
 pub fn compile_with(program: &LoopProgram, options: CompileOptions) -> Result<Compiled, JitError> {
     let isa = options.path.isa()?;
     let vectors = Vectors::of(isa);
-    let mut code = isa.map(Assembler::new);
+    let mut code = isa.map(|isa| Assembler::new(isa, operations(program)));
+    // Only machine code has such stores.
+    let streamed = match &code {
+        Some(_) => crate::stream::streamed(program),
+        None => vec![false; program.buffers.len()],
+    };
     let mut actions = Vec::with_capacity(program.steps.len());
     for step in &program.steps {
         actions.push(match step {
-            Step::Nest(nest) => Action::Nest(prepare(program, nest, code.as_mut())?),
+            Step::Nest(nest) => Action::Nest(prepare(program, nest, &streamed, code.as_mut())?),
             Step::Routine(r) => Action::Routine(r.clone()),
         });
     }
@@ -214,13 +242,23 @@ pub fn compile_with(program: &LoopProgram, options: CompileOptions) -> Result<Co
     let (actions, steps, local) = join(program, actions, vectors);
     let plan = plan_joined(program, &steps, &local);
     let places = places(program, &plan)?;
-    let results = handed(program, &places);
+    let results = handed(program, &places, &streamed);
     let local = actions.iter().map(|a| match a {
         Action::Chain(chain) => chain.local_bytes,
         Action::Nest(_) | Action::Routine(_) => 0,
     });
     let (arena_bytes, peak_bytes) = (plan.arena, plan.peak_bytes() + local.max().unwrap_or(0));
-    Ok(Compiled { program: program.clone(), places, results, actions, steps, arena_bytes, peak_bytes, vectors, code })
+    let (program, streams) = (program.clone(), results.iter().any(|r| r.streamed));
+    Ok(Compiled { program, places, results, actions, steps, streams, arena_bytes, peak_bytes, vectors, code })
+}
+
+/// The operations of all bodies.
+fn operations(program: &LoopProgram) -> usize {
+    let stages = program.steps.iter().flat_map(|step| match step {
+        Step::Nest(nest) => nest.stages.as_slice(),
+        Step::Routine(_) => &[],
+    });
+    stages.map(|stage| stage.body.ops.len() + stage.after.ops.len()).sum()
 }
 
 /// Where each buffer is, by the plan of temporaries.
@@ -251,7 +289,7 @@ fn first_places(program: &LoopProgram, ids: &[BufferId]) -> Vec<Option<usize>> {
 }
 
 /// Where each result comes from.
-fn handed(program: &LoopProgram, places: &[Place]) -> Vec<Handed> {
+fn handed(program: &LoopProgram, places: &[Place], streamed: &[bool]) -> Vec<Handed> {
     let first = first_places(program, &program.results);
     let results = program.results.iter().enumerate().map(|(k, r)| {
         let b = &program.buffers[r.0 as usize];
@@ -263,7 +301,8 @@ fn handed(program: &LoopProgram, places: &[Place]) -> Vec<Handed> {
             (Place::Constant(_), None) => Source::Constant(r.0 as usize),
             (Place::Temp(at), None) => Source::Temp(*at),
         };
-        Handed { source, bytes: b.len * b.dtype.size_bytes(), align: b.dtype.size_bytes(), reused: None }
+        let (bytes, align) = (b.len * b.dtype.size_bytes(), b.dtype.size_bytes());
+        Handed { source, bytes, align, reused: None, streamed: streamed[r.0 as usize] }
     });
     results.collect()
 }
@@ -314,10 +353,7 @@ impl Compiled {
         let mut inputs: SmallVec<[Input; 8]> = inputs.iter().map(|bytes| Input::Shared(bytes)).collect();
         let mut made: SmallVec<[Output; 8]> = self.results.iter().map(|_| Output::Made(None)).collect();
         self.run(&mut inputs, &mut made, done)?;
-        outputs.extend(made.into_iter().map(|output| match output {
-            Output::Made(Some(block)) => block,
-            Output::Made(None) | Output::Given(_) | Output::InPlace => unreachable!("each result was to be made"),
-        }));
+        outputs.extend(made.iter_mut().map(|output| output.take_made().expect("each result was to be made")));
         Ok(())
     }
 
@@ -338,6 +374,7 @@ impl Compiled {
             }
         }
         let arena = (self.arena_bytes > 0).then(|| Block::new(self.arena_bytes));
+        let mut aside = if self.streams { self.aside(inputs, outputs) } else { SmallVec::new() };
         with_words(self.places.len(), |words| {
             for (word, place) in words.iter_mut().zip(&self.places) {
                 let at = match place {
@@ -346,13 +383,9 @@ impl Compiled {
                     Place::Param(i) => inputs[*i].address(),
                     Place::Constant(block) => block.as_ptr(),
                     Place::Result(k) if self.results[*k].bytes == 0 => EMPTY,
-                    Place::Result(k) => match &mut outputs[*k] {
-                        Output::Made(block) => block.as_ref().map_or(EMPTY, Block::as_ptr),
-                        Output::Given(bytes) => bytes.as_mut_ptr(),
-                        Output::InPlace => {
-                            let donated = self.results[*k].reused.expect("checked: the plan names an argument");
-                            inputs[donated].address()
-                        }
+                    Place::Result(k) => match aside.iter().find(|(aside, _)| aside == k) {
+                        Some((_, block)) => block.as_ptr(),
+                        None => self.address(*k, inputs, outputs),
                     },
                     // Without an arena all temporaries are empty.
                     Place::Temp(at) => arena.as_ref().map_or(EMPTY, |a| a.as_ptr().wrapping_add(*at)),
@@ -361,6 +394,16 @@ impl Compiled {
             }
             self.steps_at(words, &mut done)
         })?;
+        for (k, block) in aside.drain(..) {
+            match &mut outputs[k] {
+                Output::Given(bytes) => bytes.copy_from_slice(block.bytes()),
+                Output::InPlace => match &mut inputs[self.donated(k)] {
+                    Input::Donated(bytes) => bytes.copy_from_slice(block.bytes()),
+                    Input::Shared(_) => unreachable!("checked: the argument is donated"),
+                },
+                Output::Made(_) => unreachable!("blocks are aligned"),
+            }
+        }
         for k in 0..outputs.len() {
             let (before, rest) = outputs.split_at_mut(k);
             let from = match self.results[k].source {
@@ -368,10 +411,7 @@ impl Compiled {
                 Source::Again(first) => match &before[first] {
                     Output::Made(block) => block.as_ref().map_or(&[][..], Block::bytes),
                     Output::Given(bytes) => bytes,
-                    Output::InPlace => {
-                        let donated = self.results[first].reused.expect("checked: the plan names an argument");
-                        inputs[donated].bytes()
-                    }
+                    Output::InPlace => inputs[self.donated(first)].bytes(),
                 },
                 Source::Param(p) => inputs[p].bytes(),
                 Source::Constant(b) => match &self.places[b] {
@@ -387,6 +427,27 @@ impl Compiled {
             }
         }
         Ok(())
+    }
+
+    /// The argument in whose memory result `k` stands.
+    fn donated(&self, k: usize) -> usize {
+        self.results[k].reused.expect("checked: the plan names an argument")
+    }
+
+    /// Where result `k` goes.
+    fn address(&self, k: usize, inputs: &mut [Input], outputs: &mut [Output]) -> *mut u8 {
+        match &mut outputs[k] {
+            Output::Made(block) => block.as_ref().map_or(EMPTY, Block::as_ptr),
+            Output::Given(bytes) => bytes.as_mut_ptr(),
+            Output::InPlace => inputs[self.donated(k)].address(),
+        }
+    }
+
+    /// Blocks for streamed results that would go to memory which is not aligned for them; from there they are copied.
+    fn aside(&self, inputs: &mut [Input], outputs: &mut [Output]) -> SmallVec<[(usize, Block); 1]> {
+        let streamed = self.results.iter().enumerate().filter(|(_, r)| r.streamed);
+        let astray = streamed.filter(|(k, _)| !(self.address(*k, inputs, outputs) as usize).is_multiple_of(ALIGN));
+        astray.map(|(k, r)| (k, Block::new(r.bytes))).collect()
     }
 
     /// Runs all actions on buffers at these addresses.
@@ -511,4 +572,16 @@ fn copy(bytes: &[u8]) -> Block {
     let mut block = Block::new(bytes.len());
     block.bytes_mut().copy_from_slice(bytes);
     block
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_have_names_and_others_are_errors() {
+        assert_eq!(Path::named("wide256"), Ok(Path::Wide256));
+        let e = Path::named("avx2").expect_err("no path's name").to_string();
+        assert_eq!(e, "expected COTANGENT_PATH to be wide512, wide256 or tiles, found `avx2`");
+    }
 }

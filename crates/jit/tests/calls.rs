@@ -5,7 +5,7 @@ mod common;
 use common::{Pointwise, access, data, nest, stage};
 use cotangent_core::ir::DType;
 use cotangent_core::ops::Binary;
-use cotangent_jit::{Block, CallError, Compiled, Input, Output, RawStatus, compile};
+use cotangent_jit::{Block, CallError, CompileOptions, Compiled, Input, Output, RawStatus, compile, compile_with};
 use cotangent_loops::ir::*;
 
 const D: DType = DType::F32;
@@ -68,6 +68,49 @@ fn places_that_do_not_fit_are_errors() {
     assert_eq!(call(&mut [Output::Given(crooked)]), CallError::Output { result: 0, expected: 4000, found: 0 });
     // The argument is not donated in this call.
     assert_eq!(call(&mut [Output::InPlace]), CallError::Output { result: 0, expected: 4000, found: 0 });
+}
+
+/// `y[i, j] = x[i, j] − i` of so large a `y` that it is written past the caches, where rows are whole cache lines or not.
+#[test]
+fn large_results_stand_in_memory_of_any_alignment() {
+    let (rows, row) = (129i64, 32 * 1024 + 16);
+    for lanes in [row, row - 5] {
+        let n = (rows * row) as usize;
+        let v = BodyValue;
+        let index = BodyOp::Index { of: Loop::Outer(0), scale: 1, offset: 0 };
+        let ops = vec![
+            (BodyOp::Load(0), D),
+            (index, D),
+            (BodyOp::Binary(Binary::Sub, v(0), v(1)), D),
+            (BodyOp::Store(1, v(2)), D),
+        ];
+        let each = |b| access(b, 0, &[row], &[], 1);
+        let nest = nest(&[rows as usize], &[], vec![stage(lanes as usize, vec![each(0), each(1)], ops)]);
+        let program = Pointwise { inputs: vec![(D, n)], outputs: vec![(D, n)], nest }.program();
+        let x: Vec<f32> = (0..n).map(|i| (i % 4099) as f32).collect();
+        let right = |y: &[u8]| {
+            let y: &[f32] = bytemuck::cast_slice(y);
+            let rows = x.chunks(row as usize).zip(y.chunks(row as usize)).enumerate();
+            let mut points = rows.flat_map(|(i, (x, y))| x.iter().zip(y).take(lanes as usize).map(move |p| (i, p)));
+            points.all(|(i, (x, y))| *y == x - i as f32)
+        };
+        for path in common::paths() {
+            let program = compile_with(&program, CompileOptions { path }).expect("compiles").donating(|_, _| true);
+            let input = || Input::Shared(bytemuck::cast_slice(&x));
+            let mut made = [Output::Made(None)];
+            program.call_at(&mut [input()], &mut made).expect("runs");
+            assert!(right(made[0].take_made().expect("a block").bytes()), "{path:?}");
+            for off in [0, 4] {
+                let mut memory = Block::new(4 * n + off);
+                program.call_at(&mut [input()], &mut [Output::Given(&mut memory.bytes_mut()[off..])]).expect("runs");
+                assert!(right(&memory.bytes()[off..]), "{path:?} at {off}");
+                memory.bytes_mut()[off..].copy_from_slice(bytemuck::cast_slice(&x));
+                let donated = Input::Donated(&mut memory.bytes_mut()[off..]);
+                program.call_at(&mut [donated], &mut [Output::InPlace]).expect("runs");
+                assert!(right(&memory.bytes()[off..]), "{path:?} in place at {off}");
+            }
+        }
+    }
 }
 
 #[test]

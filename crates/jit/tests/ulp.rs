@@ -1,17 +1,55 @@
-//! Errors of the elementary functions in units of the last place, on dense samples of all `f32`.
+//! Errors of the elementary functions in units of the last place: on dense samples, or on all `f32`.
+//!
+//! `COTANGENT_ULPS=all`, or the name of a function such as `Atan`, asks for all 2³² numbers (and many pairs), on each path that has machine
+//! code; the tables are Markdown:
+//! `COTANGENT_ULPS=all cargo test --release -p cotangent-jit --test ulp -- --nocapture --test-threads 1`.
 
 mod common;
 
-use common::{Pointwise, access, nest, paths, run, stage};
-use cotangent_core::array::Array;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::available_parallelism;
+
+use common::{Pointwise, access, nest, paths, stage};
 use cotangent_core::ir::DType;
-use cotangent_core::ops::Unary;
+use cotangent_core::ops::{Binary, Unary};
+use cotangent_jit::{Block, CompileOptions, Compiled, Path, compile_with};
 use cotangent_loops::ir::*;
 
-/// The distance of `got` from the exact value, in spacings of `f32` there.
+/// The most that a vector function may be off.
+const LIMIT: f64 = 2.0;
+/// Numbers that are computed and compared at once.
+const PIECE: usize = 1 << 16;
+
+/// Functions that are the reference's own rows, rounded from `f64`: rare ones have no vector form.
+const SCALAR: [Unary; 21] = [
+    Unary::Erfcx,
+    Unary::Ndtri,
+    Unary::LogNdtr,
+    Unary::Lgamma,
+    Unary::Digamma,
+    Unary::I0,
+    Unary::I0e,
+    Unary::I1,
+    Unary::I1e,
+    Unary::BesselJ0,
+    Unary::BesselJ1,
+    Unary::BesselY0,
+    Unary::BesselY1,
+    Unary::ModifiedBesselI0,
+    Unary::ModifiedBesselI1,
+    Unary::ModifiedBesselK0,
+    Unary::ModifiedBesselK1,
+    Unary::ScaledModifiedBesselK0,
+    Unary::ScaledModifiedBesselK1,
+    Unary::SphericalBesselJ0,
+    Unary::AiryAi,
+];
+
+/// The distance of `got` from the exact value, in spacings of `f32` there; 0 for the nearest number.
 fn ulps(got: f32, exact: f64) -> f64 {
     let rounded = exact as f32;
-    if got.is_nan() && exact.is_nan() || got.to_bits() == rounded.to_bits() {
+    if got.is_nan() && exact.is_nan() || !differs(got, exact) {
         return 0.0;
     }
     if !got.is_finite() || !rounded.is_finite() || got.is_nan() != exact.is_nan() {
@@ -23,99 +61,275 @@ fn ulps(got: f32, exact: f64) -> f64 {
     if sign_lost { f64::INFINITY } else { (f64::from(got) - exact).abs() / spacing }
 }
 
-/// Those that are expanded into vector operations; the others are the reference's own rows, rounded from `f64`.
-const EXPANDED: [Unary; 33] = [
-    Unary::Sqrt,
-    Unary::Rsqrt,
-    Unary::Reciprocal,
-    Unary::Exp,
-    Unary::Exp2,
-    Unary::Expm1,
-    Unary::Log,
-    Unary::Log1p,
-    Unary::Log2,
-    Unary::Log10,
-    Unary::Sin,
-    Unary::Cos,
-    Unary::Tan,
-    Unary::Asin,
-    Unary::Acos,
-    Unary::Atan,
-    Unary::Sinh,
-    Unary::Asinh,
-    Unary::Acosh,
-    Unary::Atanh,
-    Unary::Cosh,
-    Unary::Tanh,
-    Unary::Sigmoid,
-    Unary::Erf,
-    Unary::Erfc,
-    Unary::Erfinv,
-    Unary::Floor,
-    Unary::Ceil,
-    Unary::Trunc,
-    Unary::Round,
-    Unary::Sign,
-    Unary::Neg,
-    Unary::Abs,
-];
-
-/// `y[i] = f(x[i])` for `n` numbers.
-fn map(f: Unary, n: usize) -> LoopProgram {
-    let d = DType::F32;
-    let ops = vec![(BodyOp::Load(0), d), (BodyOp::Unary(f, BodyValue(0)), d), (BodyOp::Store(1, BodyValue(1)), d)];
-    let accesses = vec![access(0, 0, &[], &[], 1), access(1, 0, &[], &[], 1)];
-    Pointwise { inputs: vec![(d, n)], outputs: vec![(d, n)], nest: nest(&[], &[], vec![stage(n, accesses, ops)]) }
-        .program()
+/// Whether a result is another than the nearest number.
+fn differs(got: f32, exact: f64) -> bool {
+    got.to_bits() != (exact as f32).to_bits()
 }
 
-/// The largest error of `f` among the results `ys` at `xs`, and where it is.
-fn worst(f: Unary, xs: &[f32], ys: &[f32]) -> (f64, f32) {
-    let errors = xs.iter().zip(ys).map(|(x, y)| (ulps(*y, f.eval_f64(f64::from(*x))), *x));
-    errors.fold((0.0, 0.0), |a, b| if b.0 > a.0 { b } else { a })
+/// Whether two numbers are the same to a thousandth of the last place of an `f32`.
+fn same(x: f64, y: f64) -> bool {
+    let spacing = (f64::from(f32::EPSILON) / 2.0 * y.abs()).max(f64::from(f32::from_bits(1)));
+    let equal = x == y && x.is_sign_negative() == y.is_sign_negative();
+    equal || x.is_nan() && y.is_nan() || x != y && (x - y).abs() <= 1e-3 * spacing
 }
 
-/// Every 8192nd number, such that zeros and infinities are hit, and all neighbours of the usual range.
-fn dense() -> Vec<f32> {
-    let mut xs: Vec<f32> = (0..1u64 << 19).map(|i| f32::from_bits((i * 8192) as u32)).collect();
-    xs.extend((0..100_000).map(|i| (f64::from(i) * 4e-4 - 20.0) as f32));
-    xs.extend((0..100_000).map(|i| (f64::from(i) * 2e-5) as f32));
-    // Next to multiples of π/2.
-    xs.extend((-20_000..20_000).map(|k| (f64::from(k) * std::f64::consts::FRAC_PI_2) as f32));
-    xs.extend([f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::MAX, f32::MIN_POSITIVE, 1e-45]);
-    xs
+/// A function of one or two numbers.
+#[derive(Clone, Copy, Debug)]
+enum Function {
+    One(Unary),
+    Two(Binary),
 }
 
-/// The numbers of a run, in pieces. The environment variable `COTANGENT_ULPS=all`, or a function's name, asks for all 2³² of them, which take
-/// a minute or two of a core for each function in a release build.
-fn pieces(f: Unary, asked: Option<&str>) -> Box<dyn Iterator<Item = Vec<f32>>> {
-    match asked {
-        None => Box::new(std::iter::once(dense())),
-        Some(name) if name == "all" || name == format!("{f:?}") => {
-            Box::new((0..1u32 << 12).map(|i| (0..1u32 << 20).map(|j| f32::from_bits(i << 20 | j)).collect()))
+impl Function {
+    /// As `COTANGENT_ULPS` calls it.
+    fn name(self) -> String {
+        match self {
+            Function::One(f) => format!("{f:?}"),
+            Function::Two(f) => format!("{f:?}"),
         }
-        Some(_) => Box::new(std::iter::empty()),
+    }
+
+    fn operands(self) -> usize {
+        match self {
+            Function::One(_) => 1,
+            Function::Two(_) => 2,
+        }
+    }
+
+    /// The reference.
+    fn eval(self, x: [f32; 2]) -> f64 {
+        let [a, b] = x.map(f64::from);
+        match self {
+            Function::One(f) => f.eval_f64(a),
+            Function::Two(f) => f.eval_f64(a, b),
+        }
+    }
+
+    /// `z[i] = f(x[i], …)` of `PIECE` numbers, converted from `f32` to `dtype` before.
+    fn compile(self, dtype: DType, path: Path) -> Compiled {
+        let (mut ops, mut values) = (Vec::new(), Vec::new());
+        let n = self.operands() as u32;
+        for i in 0..n {
+            ops.push((BodyOp::Load(i), DType::F32));
+            if dtype != DType::F32 {
+                ops.push((BodyOp::Convert(BodyValue(ops.len() as u32 - 1)), dtype));
+            }
+            values.push(BodyValue(ops.len() as u32 - 1));
+        }
+        let op = match self {
+            Function::One(f) => BodyOp::Unary(f, values[0]),
+            Function::Two(f) => BodyOp::Binary(f, values[0], values[1]),
+        };
+        ops.push((op, dtype));
+        ops.push((BodyOp::Store(n, BodyValue(ops.len() as u32 - 1)), dtype));
+        let accesses = (0..=n).map(|i| access(i, 0, &[], &[], 1)).collect();
+        let nest = nest(&[], &[], vec![stage(PIECE, accesses, ops)]);
+        let inputs = vec![(DType::F32, PIECE); n as usize];
+        let program = Pointwise { inputs, outputs: vec![(dtype, PIECE)], nest }.program();
+        compile_with(&program, CompileOptions { path }).expect("compiles")
     }
 }
 
+/// The operands of a run, in pieces of `PIECE`.
+enum Numbers {
+    /// These.
+    Listed(Vec<f32>),
+    /// All that there are.
+    All,
+    /// So many pieces of pairs.
+    Pairs(usize),
+}
+
+impl Numbers {
+    /// Every 8192nd number, such that zeros and infinities are hit, and all neighbours of the usual range.
+    fn dense() -> Numbers {
+        let mut xs: Vec<f32> = (0..1u64 << 19).map(|i| f32::from_bits((i * 8192) as u32)).collect();
+        xs.extend((0..100_000).map(|i| (f64::from(i) * 4e-4 - 20.0) as f32));
+        xs.extend((0..100_000).map(|i| (f64::from(i) * 2e-5) as f32));
+        // Next to multiples of π/2.
+        xs.extend((-20_000..20_000).map(|k| (f64::from(k) * std::f64::consts::FRAC_PI_2) as f32));
+        xs.extend([f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::MAX, f32::MIN_POSITIVE, 1e-45]);
+        Numbers::Listed(xs)
+    }
+
+    /// Some of each sign and exponent.
+    fn sparse() -> Numbers {
+        Numbers::Listed(
+            (0..1u32 << 13).map(|i| f32::from_bits((i << 19) | (i.wrapping_mul(40_503) % (1 << 19)))).collect(),
+        )
+    }
+
+    fn pieces(&self) -> usize {
+        match self {
+            Numbers::Listed(xs) => xs.len().div_ceil(PIECE),
+            Numbers::All => 1 << 32 >> PIECE.trailing_zeros(),
+            Numbers::Pairs(n) => *n,
+        }
+    }
+
+    /// Fills both operands with a piece; a list ends with copies of its last number.
+    fn fill(&self, piece: usize, x: &mut [f32], y: &mut [f32]) {
+        match self {
+            Numbers::Listed(all) => {
+                let rest = &all[piece * PIECE..];
+                x.iter_mut().enumerate().for_each(|(i, x)| *x = rest[i.min(rest.len() - 1)]);
+            }
+            Numbers::All => {
+                x.iter_mut().enumerate().for_each(|(i, x)| *x = f32::from_bits((piece * PIECE + i) as u32));
+            }
+            Numbers::Pairs(_) => {
+                for (i, (x, y)) in x.iter_mut().zip(y).enumerate() {
+                    // SplitMix64.
+                    let mut z = (piece * PIECE + i + 1) as u64;
+                    z = z.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                    z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+                    z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+                    z ^= z >> 31;
+                    let bits = [z as u32, (z >> 32) as u32];
+                    // All that there are, or from ⅟₁₆ to 32 of either sign.
+                    let usual = |b: u32| (b & 0x8000_0000) | ((123 << 23) + (b >> 3) % (9 << 23));
+                    [*x, *y] = bits.map(|b| f32::from_bits(if i % 2 == 0 { b } else { usual(b) }));
+                }
+            }
+        }
+    }
+}
+
+/// An error and where it is.
+#[derive(Clone, Copy, Default)]
+struct Worst {
+    ulps: f64,
+    at: [f32; 2],
+}
+
+impl Worst {
+    /// The larger one; of equal ones that whose bits come first, whatever the order of threads.
+    fn or(self, other: Worst) -> Worst {
+        let bits = |w: &Worst| w.at.map(f32::to_bits);
+        let later = other.ulps == self.ulps && bits(&other) < bits(&self);
+        if other.ulps > self.ulps || later { other } else { self }
+    }
+}
+
+/// The largest error of `f` on each path. The exact values are those of `f64` in machine code, which are themselves compared with the reference
+/// where numbers are listed.
+///
+/// *Panics*: where they differ.
+fn measure(f: Function, numbers: &Numbers, paths: &[Path]) -> Vec<Worst> {
+    let reference = f.compile(DType::F64, Path::Auto);
+    let programs: Vec<Compiled> = paths.iter().map(|path| f.compile(DType::F32, *path)).collect();
+    let (next, all) = (AtomicUsize::new(0), Mutex::new(vec![Worst::default(); paths.len()]));
+    let work = || {
+        let [mut x, mut y] = [Block::new(4 * PIECE), Block::new(4 * PIECE)];
+        let mut mine = vec![Worst::default(); paths.len()];
+        let next = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|piece| *piece < numbers.pieces());
+        while let Some(piece) = next() {
+            numbers.fill(piece, bytemuck::cast_slice_mut(x.bytes_mut()), bytemuck::cast_slice_mut(y.bytes_mut()));
+            let args = &[x.bytes(), y.bytes()][..f.operands()];
+            let call = |program: &Compiled| program.call(args).expect("runs").remove(0);
+            let exact = call(&reference);
+            let exact: &[f64] = bytemuck::cast_slice(exact.bytes());
+            let [x, y]: [&[f32]; 2] = [bytemuck::cast_slice(x.bytes()), bytemuck::cast_slice(y.bytes())];
+            let at = |i: usize| [x[i], if f.operands() == 2 { y[i] } else { 0.0 }];
+            if !matches!(numbers, Numbers::All) {
+                for (i, exact) in exact.iter().enumerate() {
+                    let wanted = f.eval(at(i));
+                    assert!(same(*exact, wanted), "{f:?} in f64 at {:?}: {exact}, expected {wanted}", at(i));
+                }
+            }
+            let mut last: Option<(Block, Worst)> = None;
+            for (program, mine) in programs.iter().zip(&mut mine) {
+                let got = call(program);
+                // Paths that agree, as nearly all do, are compared once.
+                let worst = match &last {
+                    Some((other, worst)) if other.bytes() == got.bytes() => *worst,
+                    Some(_) | None => {
+                        let got: &[f32] = bytemuck::cast_slice(got.bytes());
+                        let errors = got.iter().zip(exact).enumerate().filter(|(_, (g, e))| differs(**g, **e));
+                        errors
+                            .map(|(i, (g, e))| Worst { ulps: ulps(*g, *e), at: at(i) })
+                            .fold(Worst::default(), Worst::or)
+                    }
+                };
+                *mine = mine.or(worst);
+                last = Some((got, worst));
+            }
+        }
+        let mut all = all.lock().expect("no panic");
+        all.iter_mut().zip(mine).for_each(|(a, b)| *a = a.or(b));
+    };
+    std::thread::scope(|scope| {
+        let n = available_parallelism().map_or(1, usize::from).min(numbers.pieces());
+        let threads: Vec<_> = (0..n).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().for_each(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+    });
+    all.into_inner().expect("no panic")
+}
+
+/// Prints the heading of a table with a column for each path.
+fn heading(paths: &[Path]) {
+    let columns: Vec<String> = paths.iter().map(|p| format!("{p:?}")).collect();
+    println!("| function | numbers | {} |\n|---|---|{}", columns.join(" | "), "---|".repeat(paths.len()));
+}
+
+/// Prints a row of the table; the paths with larger errors than the limit.
+fn row(f: Function, what: &str, paths: &[Path], worst: &[Worst]) -> Vec<String> {
+    let cell = |w: &Worst| match f {
+        Function::One(_) => format!("{:.3} at {:e}", w.ulps, w.at[0]),
+        Function::Two(_) => format!("{:.3} at {:e}, {:e}", w.ulps, w.at[0], w.at[1]),
+    };
+    let cells: Vec<String> = worst.iter().map(cell).collect();
+    println!("| {} | {what} | {} |", f.name().to_lowercase(), cells.join(" | "));
+    let bad = paths.iter().zip(worst).zip(&cells).filter(|((_, w), _)| w.ulps > LIMIT);
+    bad.map(|((path, _), cell)| format!("{f:?} on {path:?}: {cell}")).collect()
+}
+
+/// The functions that a run asks for, all numbers of them if it names any.
+fn asked(f: Function, name: Option<&str>) -> bool {
+    name.is_none_or(|name| name == "all" || name == f.name())
+}
+
+/// Paths with machine code execute the same lane code as tiles do, which would take hours.
+fn paths_of(name: Option<&str>) -> Vec<Path> {
+    let all = paths();
+    let fast: Vec<Path> = all.iter().copied().filter(|p| *p != Path::Tiles).collect();
+    if name.is_some() && !fast.is_empty() { fast } else { all }
+}
+
 #[test]
-fn at_most_two_ulps() {
-    let asked = std::env::var("COTANGENT_ULPS").ok();
+fn unary() {
+    let name = std::env::var("COTANGENT_ULPS").ok();
+    let paths = paths_of(name.as_deref());
     let mut bad = Vec::new();
-    // All paths execute the same lane code: of all numbers the widest one is enough.
-    let paths = if asked.is_some() { paths().split_off(paths().len() - 1) } else { paths() };
-    for f in EXPANDED {
-        for path in paths.iter().copied() {
-            let mut all = (0.0, 0.0);
-            for xs in pieces(f, asked.as_deref()) {
-                let out = run(&map(f, xs.len()), &[Array::new([xs.len()], xs.clone())], path);
-                let one = worst(f, &xs, out[0].as_slice::<f32>().expect("f32"));
-                all = if one.0 > all.0 { one } else { all };
-            }
-            println!("| {} | {path:?} | {:.3} | {:e} |", format!("{f:?}").to_lowercase(), all.0, all.1);
-            if all.0 > 2.0 {
-                bad.push(format!("{f:?} on {path:?}: {} at {:e}", all.0, all.1));
-            }
+    heading(&paths);
+    let (dense, sparse) = (Numbers::dense(), Numbers::sparse());
+    for f in Unary::ALL.iter().filter(|f| f.domain().has(DType::F32) && !f.is_predicate()) {
+        let (scalar, f) = (SCALAR.contains(f), Function::One(*f));
+        if !asked(f, name.as_deref()) {
+            continue;
+        }
+        let (what, numbers) = if scalar { ("scalar, sparse", &sparse) } else { ("dense", &dense) };
+        let mut worst = (what, measure(f, numbers, &paths));
+        if name.is_some() && !scalar {
+            worst = ("all", measure(f, &Numbers::All, &paths));
+        }
+        bad.extend(row(f, worst.0, &paths, &worst.1));
+    }
+    assert!(bad.is_empty(), "{bad:#?}");
+}
+
+#[test]
+fn binary() {
+    let name = std::env::var("COTANGENT_ULPS").ok();
+    let paths = paths_of(name.as_deref());
+    let mut bad = Vec::new();
+    heading(&paths);
+    for f in [Binary::Pow, Binary::Atan2, Binary::Fmod, Binary::Remainder] {
+        let f = Function::Two(f);
+        if asked(f, name.as_deref()) {
+            let pieces = if name.is_some() { 1 << 12 } else { 1 << 2 };
+            let worst = measure(f, &Numbers::Pairs(pieces), &paths);
+            bad.extend(row(f, &format!("{} pairs", pieces * PIECE), &paths, &worst));
         }
     }
     assert!(bad.is_empty(), "{bad:#?}");

@@ -1,6 +1,6 @@
 //! The static buffer plan: where temporaries stand in one arena.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 use cotangent_core::ir::DType;
@@ -122,7 +122,8 @@ pub fn touched(step: &Step) -> Vec<BufferId> {
 /// parameter and a result, by their numbers, whether they are alike enough and the parameter is donated.
 ///
 /// Steps run as in [`plan_joined`]. Every read of the parameter is before the first write of the result, or the step that writes
-/// the result reads the parameter at the very points where it writes. Each parameter serves one result, of its dtype and length.
+/// the result reads the parameter at the very points where it writes. Each parameter serves one result, of its dtype and length; of dead ones the
+/// one that died first. `n log n` in the number of buffers, if `may` is true of most that are alike.
 pub fn donations(
     program: &LoopProgram,
     joined: &[Range<usize>],
@@ -137,36 +138,50 @@ pub fn donations(
             span[b.0 as usize] = Some((first, i));
         }
     }
-    let free = |p: &usize| !program.results.contains(&program.params[*p]);
-    let mut left: Vec<usize> = (0..program.params.len()).filter(free).collect();
+    let last = |p: usize| span[program.params[p].0 as usize].map(|(_, last)| last);
+    let mut kept = vec![false; n];
+    program.results.iter().for_each(|r| kept[r.0 as usize] = true);
+    // The parameters that are left, by dtype and length, those first that are dead first.
+    let mut left: BTreeMap<(DType, usize), VecDeque<usize>> = BTreeMap::new();
+    let mut number: Vec<Option<usize>> = vec![None; n];
+    for (p, id) in program.params.iter().enumerate().filter(|(_, id)| !kept[id.0 as usize]) {
+        let buffer = &program.buffers[id.0 as usize];
+        left.entry((buffer.dtype, buffer.len)).or_default().push_back(p);
+        number[id.0 as usize] = Some(p);
+    }
+    left.values_mut().for_each(|list| list.make_contiguous().sort_by_key(|p| last(*p)));
+    let mut taken = vec![false; program.params.len()];
     let mut out = vec![None; program.results.len()];
     for (k, r) in program.results.iter().enumerate() {
         let result = &program.buffers[r.0 as usize];
         let Some((written, _)) = span[r.0 as usize].filter(|_| result.role == Role::Result) else { continue };
-        if program.results[..k].contains(r) {
+        // A result that is listed again is a copy of itself.
+        if !std::mem::take(&mut kept[r.0 as usize]) {
             continue;
         }
+        let Some(list) = left.get_mut(&(result.dtype, result.len)) else { continue };
+        while list.front().is_some_and(|p| taken[*p]) {
+            list.pop_front();
+        }
         let group = &program.steps[joined[written].clone()];
+        let fits = |p: &usize| !taken[*p] && may(*p, k);
         let alike = |p: &usize| {
             let b = &program.buffers[program.params[*p].0 as usize];
-            b.dtype == result.dtype && b.len == result.len && may(*p, k)
+            (b.dtype, b.len) == (result.dtype, result.len) && fits(p)
         };
-        let updated = |p: &usize| {
-            let from = program.params[*p];
-            let mut reads = group.iter().filter(|s| touched(s).contains(&from));
-            let first = group.iter().find(|s| touched(s).contains(r));
-            let last = span[from.0 as usize].is_some_and(|(_, last)| last == written);
-            match (reads.next(), reads.next(), first) {
-                (Some(Step::Nest(nest)), None, Some(Step::Nest(writer))) if last && std::ptr::eq(nest, writer) => {
-                    in_place(nest, from, *r)
-                }
-                (_, _, Some(_) | None) => false,
+        let updated = match group.iter().find(|s| touched(s).contains(r)) {
+            Some(writer @ Step::Nest(nest)) => {
+                let reads = |b: &BufferId| group.iter().filter(|s| touched(s).contains(b)).count();
+                let here = touched(writer).into_iter().filter_map(|b| Some((number[b.0 as usize]?, b)));
+                let updated = here
+                    .filter(|(p, b)| alike(p) && last(*p) == Some(written) && reads(b) == 1 && in_place(nest, *b, *r));
+                updated.map(|(p, _)| p).min()
             }
+            Some(Step::Routine(_)) | None => None,
         };
-        let dead = |p: &usize| span[program.params[*p].0 as usize].is_none_or(|(_, last)| last < written);
-        let found = left.iter().position(|p| alike(p) && updated(p));
-        let found = found.or_else(|| left.iter().position(|p| alike(p) && dead(p)));
-        out[k] = found.map(|at| left.remove(at));
+        let mut dead = list.iter().copied().take_while(|p| last(*p).is_none_or(|last| last < written));
+        out[k] = updated.or_else(|| dead.find(fits));
+        out[k].into_iter().for_each(|p| taken[p] = true);
     }
     out
 }

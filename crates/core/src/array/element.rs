@@ -81,6 +81,8 @@ pub trait Element:
     fn wrap(elements: Elements<Self>) -> Data;
     /// The user's elements, which programs read many times: in huge pages where they are many.
     fn keep(elements: Vec<Self>) -> Elements<Self>;
+    /// So many zeros to be overwritten, in the memory that [`Element::keep`] takes.
+    fn zeros(n: usize) -> Elements<Self>;
     /// The elements, if they are of this type.
     fn slice(data: &Data) -> Option<&[Self]>;
     /// From a scalar attribute, by the rules of [`super::Array::cast`].
@@ -110,6 +112,9 @@ macro_rules! element {
             }
             fn keep(elements: Vec<Self>) -> Elements<Self> {
                 super::pages::kept(elements)
+            }
+            fn zeros(n: usize) -> Elements<Self> {
+                super::pages::zeros(n)
             }
             fn slice(data: &Data) -> Option<&[Self]> {
                 if let Data::$D(v) = data { Some(v) } else { None }
@@ -149,6 +154,9 @@ impl Element for bool {
     fn keep(elements: Vec<Self>) -> Elements<Self> {
         // Not every byte is a `bool`.
         elements.into()
+    }
+    fn zeros(n: usize) -> Elements<Self> {
+        vec![false; n].into()
     }
     fn slice(data: &Data) -> Option<&[Self]> {
         if let Data::Bool(v) = data { Some(v) } else { None }

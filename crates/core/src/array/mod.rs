@@ -202,7 +202,9 @@ impl Array {
     ///
     /// *Errors*: those of `fill`.
     pub fn from_le_fill<E>(aval: &Aval, fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
-        let mut array = Array::full(aval, Scalar::Int(0));
+        let n = aval.shape.numel();
+        let data = dispatch!(aval.dtype, T => T::wrap(T::zeros(n)));
+        let mut array = Array { shape: aval.shape.clone(), data };
         if let Some(bytes) = array.bytes_mut().filter(|_| cfg!(target_endian = "little")) {
             fill(bytes)?;
             return Ok(array);

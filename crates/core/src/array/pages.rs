@@ -36,15 +36,32 @@ where
     T: Element + Pod + std::panic::UnwindSafe + std::panic::RefUnwindSafe,
 {
     let bytes: &[u8] = bytemuck::cast_slice(&elements);
-    if bytes.len() < LARGE {
-        return elements.into();
+    let Some(mut memory) = pages(bytes.len()) else { return elements.into() };
+    memory.copy_from_slice(bytes);
+    Elements::Lent(Box::new(Pages { memory, elements: PhantomData }))
+}
+
+/// `n` zeros, in huge pages if they are many.
+pub fn zeros<T>(n: usize) -> Elements<T>
+where
+    T: Element + Pod + std::panic::UnwindSafe + std::panic::RefUnwindSafe,
+{
+    match pages(n.saturating_mul(size_of::<T>())) {
+        Some(memory) => Elements::Lent(Box::new(Pages { memory, elements: PhantomData })),
+        None => vec![T::zeroed(); n].into(),
     }
-    let Ok(mut memory) = MmapMut::map_anon(bytes.len()) else { return elements.into() };
+}
+
+/// So many zero bytes in huge pages; none if they are few, or where the system has no such memory.
+fn pages(bytes: usize) -> Option<MmapMut> {
+    if bytes < LARGE {
+        return None;
+    }
+    let memory = MmapMut::map_anon(bytes).ok()?;
     // A system that does not give them gives small pages.
     #[cfg(target_os = "linux")]
     let _ = memory.advise(memmap2::Advice::HugePage);
-    memory.copy_from_slice(bytes);
-    Elements::Lent(Box::new(Pages { memory, elements: PhantomData }))
+    Some(memory)
 }
 
 #[cfg(test)]
@@ -57,6 +74,8 @@ mod tests {
         let few = kept(data[1..].to_vec());
         assert!(matches!(few, Elements::Owned(_)));
         assert_eq!(few[..], data[1..]);
+        assert!(matches!(zeros::<f64>(LARGE / 8 - 1), Elements::Owned(x) if x.iter().all(|x| *x == 0.0)));
+        assert!(matches!(zeros::<f64>(LARGE / 8), Elements::Lent(x) if x.elements().iter().all(|x| *x == 0.0)));
         let mut many = kept(data.clone());
         assert!(matches!(many, Elements::Lent(_)));
         assert_eq!(many[..], data[..]);

@@ -1,8 +1,10 @@
 //! A graph as machine code.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use cotangent_core::Tensor;
+use cotangent_core::array::Array;
 use cotangent_core::error::Error;
 use cotangent_core::ir::{Aval, Graph};
 use cotangent_core::simplify::Options;
@@ -11,6 +13,7 @@ use cotangent_loops::ir::LoopProgram;
 use cotangent_loops::lower::{lower_as_is, prepared_with};
 use smallvec::SmallVec;
 
+use super::spare;
 use crate::check::arguments_like;
 
 /// What a call gives, which is moved several times on its way to the caller: an error is many times as large as most results.
@@ -19,6 +22,8 @@ pub(super) type Called<T> = Result<T, Box<Error>>;
 pub(super) type Inputs<'a> = SmallVec<[Input<'a>; 8]>;
 /// A place for each result.
 type Outputs<'a> = SmallVec<[Output<'a>; 4]>;
+/// For each result an earlier one that is to be overwritten.
+type Spares = SmallVec<[Option<Arc<Array>>; 4]>;
 
 /// The compiled program of a graph. Many threads may call it at once.
 #[derive(Debug)]
@@ -26,6 +31,8 @@ pub struct Executable {
     name: String,
     params: Vec<Aval>,
     results: Vec<Aval>,
+    /// Which of the results are small.
+    small: Vec<bool>,
     compiled: Compiled,
 }
 
@@ -52,6 +59,7 @@ impl Executable {
             name: graph.name().to_owned(),
             params: graph.param_avals(),
             results: graph.result_avals(),
+            small: graph.result_avals().iter().map(spare::is_small).collect(),
             compiled,
         })
     }
@@ -59,7 +67,8 @@ impl Executable {
     /// Compiles loops whose parameters are memory rather than arrays: [`Executable::call_bytes`] is how to call them.
     pub(crate) fn of_loops(name: &str, loops: &LoopProgram, results: Vec<Aval>) -> Result<Self, Error> {
         let compiled = cotangent_jit::compile(loops).map_err(|e| failed(name, e))?;
-        Ok(Executable { name: name.to_owned(), params: Vec::new(), results, compiled })
+        let small = results.iter().map(spare::is_small).collect();
+        Ok(Executable { name: name.to_owned(), params: Vec::new(), results, small, compiled })
     }
 
     /// The same program, where results may stand in the memory of donated parameters of their aval.
@@ -147,11 +156,37 @@ impl Executable {
         inputs: &mut [Input],
         take: impl FnOnce(&mut dyn Iterator<Item = Tensor>) -> T,
     ) -> Called<T> {
+        let mut spares = Spares::new();
+        if self.small.contains(&true) {
+            let spare = |(aval, small)| if small { spare::take(aval) } else { None };
+            self.results.iter().zip(self.small.iter().copied()).for_each(|result| spares.push(spare(result)));
+        } else {
+            self.results.iter().for_each(|_| spares.push(None));
+        }
         let mut outputs = Outputs::new();
-        self.results.iter().for_each(|_| outputs.push(Output::Made(None)));
+        for spare in &mut spares {
+            outputs.push(match spare.as_mut().and_then(Arc::get_mut).and_then(Array::bytes_mut) {
+                Some(bytes) => Output::Given(bytes),
+                None => Output::Made(None),
+            });
+        }
         self.compiled.call_at(inputs, &mut outputs).map_err(|e| self.called(e))?;
         // In place: a list of outputs is large to move.
-        Ok(take(&mut self.results.iter().zip(&mut outputs).map(|(aval, output)| made(aval, output))))
+        let mut blocks = SmallVec::<[Option<Block>; 4]>::new();
+        if outputs.iter().any(|output| matches!(output, Output::Made(_))) {
+            outputs.iter_mut().for_each(|output| blocks.push(output.take_made()));
+        }
+        drop(outputs);
+        Ok(take(&mut self.results.iter().enumerate().map(|(k, aval)| {
+            let array = match blocks.get_mut(k).and_then(Option::take) {
+                Some(block) => Arc::new(array(aval, block)),
+                None => spares[k].take().expect("a result that was not made is in the array that was given"),
+            };
+            if self.small[k] {
+                spare::keep(&array);
+            }
+            Tensor::from_shared(array)
+        })))
     }
 
     /// As [`Executable::run`] at tensors of the parameters' avals; the memory of a donated one becomes that of a result where no other
@@ -183,7 +218,9 @@ impl Executable {
         drop(inputs);
         let mut results = self.results.iter().zip(&mut outputs).enumerate().map(|(k, (aval, output))| match output {
             Output::InPlace => args[reused(k).expect("a result in place has a donated argument")].clone(),
-            Output::Made(_) | Output::Given(_) => made(aval, output),
+            Output::Made(_) | Output::Given(_) => {
+                tensor(aval, output.take_made().expect("a call makes what it is asked for"))
+            }
         });
         Ok(take(&mut results))
     }
@@ -200,13 +237,8 @@ impl Executable {
             });
         }
         self.compiled.call_at(inputs, &mut outputs).map_err(|e| self.called(e))?;
-        let made: SmallVec<[Option<Block>; 4]> = outputs
-            .into_iter()
-            .map(|output| match output {
-                Output::Made(block) => block,
-                Output::Given(_) | Output::InPlace => None,
-            })
-            .collect();
+        let made: SmallVec<[Option<Block>; 4]> = outputs.iter_mut().map(Output::take_made).collect();
+        drop(outputs);
         for ((aval, x), block) in self.results.iter().zip(places).zip(made) {
             if let Some(block) = block {
                 **x = tensor(aval, block);
@@ -229,17 +261,14 @@ impl Executable {
     }
 }
 
-/// The tensor of a result that was made.
-fn made(aval: &Aval, output: &mut Output) -> Tensor {
-    match output {
-        Output::Made(block) => tensor(aval, block.take().expect("a call makes what it is asked for")),
-        Output::Given(_) | Output::InPlace => unreachable!("the result was to be made"),
-    }
+/// The elements of a result.
+fn array(aval: &Aval, block: Block) -> Array {
+    cotangent_jit::array(aval, block).expect("P1: a result's block has the bytes of its aval")
 }
 
 /// The tensor of a result.
 fn tensor(aval: &Aval, block: Block) -> Tensor {
-    Tensor::from_array(cotangent_jit::array(aval, block).expect("P1: a result's block has the bytes of its aval"))
+    Tensor::from_array(array(aval, block))
 }
 
 /// The error of a function that could not be compiled or run.

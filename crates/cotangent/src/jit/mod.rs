@@ -3,6 +3,7 @@
 mod cache;
 mod executable;
 mod profile;
+mod spare;
 mod stages;
 mod trap;
 

@@ -242,6 +242,11 @@ impl Emit<'_> {
         let tail = self.lanes == Lanes::Tail;
         let dense = stride > 0 && stride as usize == size;
         let first = (c * self.width) as i32 * stride;
+        if self.kernel.accesses[a].streams && !tail {
+            // Lanes begin at multiples of a vector.
+            let at = Rm::Index(self.pointer(a), RDX, size.trailing_zeros() as u8, first);
+            return self.asm().v(op::MOVNTPS_TO, l, r, 0, at);
+        }
         if self.isa == Isa::Avx512 {
             if dense {
                 let at = Rm::Index(self.pointer(a), RDX, size.trailing_zeros() as u8, first);

@@ -345,6 +345,11 @@ impl Asm {
         self.code.extend_from_slice(&[0xC5, 0xF8, 0x77]);
     }
 
+    /// `sfence`
+    pub fn sfence(&mut self) {
+        self.code.extend_from_slice(&[0x0F, 0xAE, 0xF8]);
+    }
+
     /// `ret`
     pub fn ret(&mut self) {
         self.byte(0xC3);
@@ -453,6 +458,8 @@ mod tests {
         asm.scalar(op::BZHI, 0, RCX, RAX, Rm::Reg(RCX));
         asm.vi(op::EXTRACT256, 2, 17, 0, Rm::Reg(14), 1);
         asm.vi(op::ROUNDPD, 2, 17, 0, Rm::Reg(14), 9);
+        asm.v(op::MOVNTPS_TO, 2, 24, 0, Rm::Index(R8 + 5, RDX, 2, 64));
+        asm.sfence();
         let expected = [
             "vaddps zmm17, zmm30, zmm9",
             "vaddps zmm1, zmm2, zmm31",
@@ -482,6 +489,8 @@ mod tests {
             "bzhi ecx, ecx, eax",
             "vextracti64x4 ymm14, zmm17, 1",
             "vrndscalepd zmm17, zmm14, 9",
+            "vmovntps [r13+rdx*4+40h], zmm24",
+            "sfence",
         ];
         assert_eq!(text(asm), expected);
     }

@@ -103,7 +103,7 @@ pub fn stage(out: &mut Assembler, kernel: &StageKernel, width: usize) -> usize {
     e.stage();
     let (copies, slots) = (e.copies, e.slots);
     let slow = std::mem::take(&mut e.slow);
-    end(e.asm());
+    end(e.asm(), &[kernel]);
     slow.iter().for_each(|s| e.slow_call(s));
     set_frame_size(&mut out.asm, frame_size, slots);
     copies
@@ -146,7 +146,7 @@ pub fn rows(out: &mut Assembler, kernels: &[StageKernel]) -> Vec<usize> {
     }
     out.asm.add_imm(Emit::word(ROWS), -1);
     out.asm.jcc(Cond::NotZero, top);
-    end(&mut out.asm);
+    end(&mut out.asm, &kernels.iter().collect::<Vec<_>>());
     set_frame_size(&mut out.asm, frame_size, slots);
     places
 }
@@ -163,7 +163,11 @@ fn begin(asm: &mut Asm) -> usize {
     frame_size
 }
 
-fn end(asm: &mut Asm) {
+fn end(asm: &mut Asm, kernels: &[&StageKernel]) {
+    if kernels.iter().any(|k| k.accesses.iter().any(|a| a.streams)) {
+        // Streaming stores have no order with others: who hears that this is done sees them.
+        asm.sfence();
+    }
     asm.vzeroupper();
     asm.mov(RSP, Rm::Reg(RBP));
     for r in CALLEE_SAVED.into_iter().rev() {

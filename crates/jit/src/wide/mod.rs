@@ -46,6 +46,9 @@ pub struct Assembler {
     instructions: usize,
 }
 
+/// The bytes of code that most operations of a body need at most, all copies together.
+const OPERATION_BYTES: usize = 128;
+
 /// What a function depends on.
 #[derive(PartialEq, Eq, Hash, Debug)]
 struct Key {
@@ -54,7 +57,8 @@ struct Key {
     wide: bool,
     rows: usize,
     neutral: Vec<u64>,
-    strides: Vec<(i64, Vec<i64>)>,
+    /// Of each access the strides of lanes and serial loops, and whether it streams.
+    strides: Vec<(i64, Vec<i64>, bool)>,
     serial: Vec<usize>,
     layout: [usize; 4],
     /// The words of each column accumulator, if they are in memory.
@@ -132,7 +136,7 @@ fn key(kernel: &StageKernel) -> Option<Key> {
         wide: kernel.lane.wide,
         rows: kernel.lane.rows,
         neutral: kernel.lane.accumulators.iter().map(Accumulator::neutral).collect(),
-        strides: kernel.accesses.iter().map(|a| (a.lane, a.serial.clone())).collect(),
+        strides: kernel.accesses.iter().map(|a| (a.lane, a.serial.clone(), a.streams)).collect(),
         serial: kernel.serial.clone(),
         layout: [scalars, serial, pointers, partials],
         columns: kernel.columns_in_memory.then(|| kernel.column_words()),
@@ -140,10 +144,13 @@ fn key(kernel: &StageKernel) -> Option<Key> {
 }
 
 impl Assembler {
-    /// Makes code of these vector instructions.
-    pub fn new(isa: Isa) -> Self {
+    /// Makes code of these vector instructions, for bodies of so many operations together.
+    pub fn new(isa: Isa, operations: usize) -> Self {
+        let mut asm = asm::Asm::new(isa);
+        // Memory that is not touched costs nothing; to grow is to copy, and to touch new pages each time.
+        asm.code.reserve(OPERATION_BYTES * operations);
         Assembler {
-            asm: asm::Asm::new(isa),
+            asm,
             known: FxHashMap::default(),
             known_rows: FxHashMap::default(),
             calls: Vec::new(),

@@ -7,6 +7,8 @@ use crate::lane::{Bin, Pred, Ty};
 
 pub const MOVUPS: Vop = Vop(1, 0, 0, 0x10);
 pub const MOVUPS_TO: Vop = Vop(1, 0, 0, 0x11);
+/// Past the caches, to a multiple of the vector's size.
+pub const MOVNTPS_TO: Vop = Vop(1, 0, 0, 0x2B);
 pub const MOVAPS: Vop = Vop(1, 0, 0, 0x28);
 pub const MASKLOAD32: Vop = Vop(2, 1, 0, 0x2C);
 pub const MASKLOAD64: Vop = Vop(2, 1, 0, 0x2D);

@@ -2,6 +2,10 @@
 
 use super::super::{Bin, Builder, Op, Ty, V};
 
+/// `(asinh(a) / a − 1) / a²` in `a²` up to ¼, within 1.3e-9; fitted as the arc tangent's.
+const ASINH_F32: [f64; 5] =
+    [-1.324_810_646_47e-2, 2.817_556_262_02e-2, -4.438_586_905_6e-2, 7.498_663_663_86e-2, -1.666_664_332_15e-1];
+
 impl Builder {
     pub(in crate::lane) fn tanh(&mut self, x: V) -> V {
         let a = self.fabs(x);
@@ -133,7 +137,16 @@ impl Builder {
         let near = self.log1p(t);
         let (far, huge) = (self.log_twice(a), self.huge(x.ty));
         let is_far = self.lt(huge, a);
-        let y = self.select(is_far, far, near);
+        let mut y = self.select(is_far, far, near);
+        if x.ty == Ty::F32 {
+            // Where the sum in the logarithm is rounded far above the result's own last place.
+            let p = self.poly(square, &ASINH_F32);
+            let cube = self.mul(square, a);
+            let small = self.fma(p, cube, a);
+            let half = self.f(0.5, x.ty);
+            let is_small = self.lt(a, half);
+            y = self.select(is_small, small, y);
+        }
         self.with_sign(y, x)
     }
 

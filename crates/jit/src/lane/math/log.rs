@@ -3,15 +3,27 @@
 use super::super::{Bin, Builder, OpSet, Part, Pred, Shift, Ty, V};
 use super::format;
 
+/// What `log x` is made of where `x = 2^e m` with `m` in `[√½, √2)`. Nothing is computed that is not used.
+struct Parts {
+    /// `log m`
+    log: V,
+    /// `m − 1`, exactly.
+    r: V,
+    /// `log m − r`
+    rest: V,
+    /// Integral.
+    e: V,
+}
+
 impl Builder {
-    /// `log m` and the integral `e` with `x = 2^e m`, `m` in `[√½, √2)`; for `x` positive and finite.
-    pub(super) fn log_parts(&mut self, x: V) -> (V, V) {
+    /// The logarithm of a positive finite `x` in its parts.
+    fn log_parts(&mut self, x: V) -> Parts {
         let single = x.ty == Ty::F32;
         let (m, e) = if self.ops == OpSet::Extended { self.parts(x) } else { self.parts_by_bits(x) };
         let one = self.f(1.0, x.ty);
         let r = self.sub(m, one);
         let half = self.f(0.5, x.ty);
-        let log = if single {
+        let (log, rest) = if single {
             let p = self.poly(
                 r,
                 &[
@@ -29,7 +41,7 @@ impl Builder {
             let square = self.mul(r, r);
             let p = self.mul(p, r);
             let p = self.sub(p, half);
-            self.fma(p, square, r)
+            (self.fma(p, square, r), self.mul(p, square))
         } else {
             let two = self.f(2.0, x.ty);
             let d = self.add(r, two);
@@ -53,9 +65,9 @@ impl Builder {
             let p = self.add(p, h);
             let p = self.mul(p, s);
             let p = self.sub(p, h);
-            self.add(r, p)
+            (self.add(r, p), p)
         };
-        (log, e)
+        Parts { log, r, rest, e }
     }
 
     /// The parts of `x` with the mantissa in `[√½, √2)`.
@@ -117,7 +129,7 @@ impl Builder {
     }
 
     pub(super) fn log_finite(&mut self, x: V) -> V {
-        let (log, e) = self.log_parts(x);
+        let Parts { log, e, .. } = self.log_parts(x);
         let (hi, lo) = if x.ty == Ty::F32 {
             (0.693_359_375, -2.121_944_4e-4)
         } else {
@@ -153,14 +165,17 @@ impl Builder {
     }
 
     pub(in crate::lane) fn log2(&mut self, x: V) -> V {
-        let (log, e) = self.log_parts(x);
+        let Parts { r, rest, e, .. } = self.log_parts(x);
+        // The rounding of log m would be rounded again.
         let scale = self.f(std::f64::consts::LOG2_E, x.ty);
-        let y = self.fma(log, scale, e);
+        let y = self.mul(rest, scale);
+        let y = self.fma(r, scale, y);
+        let y = self.add(y, e);
         self.log_specials(x, y)
     }
 
     pub(in crate::lane) fn log10(&mut self, x: V) -> V {
-        let (log, e) = self.log_parts(x);
+        let Parts { r, rest, e, .. } = self.log_parts(x);
         let (scale, hi, lo) = if x.ty == Ty::F32 {
             (std::f64::consts::LOG10_E, 0.301_029_980_182_647_7, 1.548_133_388_586_2e-8)
         } else {
@@ -168,7 +183,8 @@ impl Builder {
         };
         let (scale, hi, lo) = (self.f(scale, x.ty), self.f(hi, x.ty), self.f(lo, x.ty));
         let low = self.mul(e, lo);
-        let y = self.fma(log, scale, low);
+        let y = self.fma(rest, scale, low);
+        let y = self.fma(r, scale, y);
         let y = self.fma(e, hi, y);
         self.log_specials(x, y)
     }

@@ -4,6 +4,7 @@
 //! *Source*: reductions and coefficients of Cephes (Moshier) for `F32` and of FreeBSD's msun for `F64`; erf from N. Juffa's `erff`; its complement and
 //! inverse are least-squares fits of our own.
 
+mod arc;
 mod error;
 mod exp;
 mod hyperbolic;
