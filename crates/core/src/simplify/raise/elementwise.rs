@@ -170,8 +170,7 @@ fn broadcast(e: &Editor, id: NodeId) -> Option<Found> {
     for i in 0..args.len() {
         let whole = args[i];
         args[i] = smaller(e, whole);
-        let shapes = args.iter().map(|v| e.shape(*v));
-        let shape = shapes.fold(Some(Shape::default()), |s: Option<Shape>, t| broadcast_shapes(&s?, t));
+        let shape = args.iter().try_fold(Shape::default(), |s, v| broadcast_shapes(&s, e.shape(*v)));
         match shape.as_ref() == Some(out) {
             true => fewer |= whole != args[i],
             false => args[i] = whole,
