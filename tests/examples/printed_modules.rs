@@ -7,6 +7,7 @@ use std::path::Path;
 use cotangent_core::array::Array;
 use cotangent_core::ir::{DType, Graph};
 use cotangent_core::ops::Op;
+use cotangent_core::simplify::simplify;
 use cotangent_core::text::CodeStyle;
 use cotangent_core::transform::eval::eval;
 use cotangent_core::transform::grad::vjp;
@@ -40,7 +41,9 @@ fn cases(name: &str, g: &Graph, args: &[Array], path: &Path, out: &mut Vec<Value
         "name": name,
         "today": g.python_module_in(CodeStyle::Today),
         "functorch2021": g.python_module_in(CodeStyle::Functorch2021),
+        "raised": g.raised().python_module(),
         "pt2": exported(&g, path),
+        "raised_pt2": exported(&simplify(&g).raised(), path),
         "stablehlo": cotangent_stablehlo::module(&g).ok(),
         "args": args.iter().map(array).collect::<Vec<_>>(),
         "results": results.iter().map(array).collect::<Vec<_>>(),

@@ -131,8 +131,8 @@ def samples(path, wanted, only):
         def code(spelling):
             compare(run_code(case[spelling], args), expected, case[spelling], name, TOLERANCE)
 
-        def pt2():
-            compare(run_pt2(bytes.fromhex(case["pt2"]), args), expected, case["today"], name, TOLERANCE)
+        def pt2(key):
+            compare(run_pt2(bytes.fromhex(case[key]), args), expected, case["today"], name, TOLERANCE)
 
         def stablehlo():
             if case["stablehlo"] is None:
@@ -142,7 +142,9 @@ def samples(path, wanted, only):
         forms = {
             "today": lambda: code("today"),
             "functorch2021": lambda: code("functorch2021"),
-            "pt2": pt2,
+            "raised": lambda: code("raised"),
+            "pt2": lambda: pt2("pt2"),
+            "raised_pt2": lambda: pt2("raised_pt2"),
             "stablehlo": stablehlo,
         }
         for form, f in forms.items():
@@ -271,7 +273,7 @@ def arguments(call, source, graph, scratch):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", help="one form: today, functorch2021, torch, pt2 or stablehlo")
+    parser.add_argument("--only", help="one form: today, functorch2021, raised, torch, pt2, raised_pt2 or stablehlo")
     parser.add_argument("--filter", default="", help="only cases whose name holds this text")
     sub = parser.add_subparsers(dest="what", required=True)
     sub.add_parser("samples").add_argument("modules")

@@ -1,5 +1,6 @@
 //! What the tests of cotangent share.
 
+pub mod archive;
 pub mod filetest;
 pub mod numeric;
 pub mod oracle;

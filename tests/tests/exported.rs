@@ -1,7 +1,6 @@
 //! Exported programs that are written: they read back as the same function.
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,10 +11,10 @@ use cotangent_core::simplify::simplify;
 use cotangent_core::transform::build;
 use cotangent_core::transform::eval::eval;
 use cotangent_core::transform::grad::vjp;
+use cotangent_tests::archive::archive;
 use cotangent_tests::numeric::{Rng, sample_graph};
 use cotangent_tests::random_graph::{Config, random_args, random_graph};
 use cotangent_torch::{InputKind, Program, Stored, TorchError, write_program};
-use zip::write::{SimpleFileOptions, ZipWriter};
 
 /// A file that goes with the test.
 struct Scratch(PathBuf);
@@ -113,21 +112,17 @@ fn files_that_cannot_be_written_are_errors() {
     assert!(matches!(error, TorchError::Write { .. }), "{error}");
 }
 
-/// A zip archive of entries as they are.
-fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    for (name, bytes) in entries {
-        zip.start_file(*name, stored).expect("a new entry");
-        zip.write_all(bytes).expect("room");
-    }
-    zip.finish().expect("an archive").into_inner()
-}
-
 /// `{"w": tensor([[1, 2], [3, 4]]).t()}` as protocol 2 of `torch.save` writes it.
 const PICKLE: &[u8] = b"\x80\x02}q\x00X\x01\x00\x00\x00wq\x01ctorch._utils\n_rebuild_tensor_v2\nq\x02((X\x07\x00\x00\x00storageq\x03\
 ctorch\nFloatStorage\nq\x04X\x01\x00\x00\x000q\x05X\x03\x00\x00\x00cpuq\x06K\x04tq\x07QK\x00K\x02K\x02\x86q\x08K\x01K\x02\x86q\t\x89\
 ccollections\nOrderedDict\nq\n)Rq\x0btq\x0cRq\rs.";
+
+/// The same as a parameter, as it stands in the files of torch 2.6 and 2.7.
+///
+/// *Source*: `torch._export.serde.serialize.serialize`, of which `torch.export.load` still reads the parts as those versions arranged them.
+const PARAMETER: &[u8] = b"\x80\x02}q\x00X\x01\x00\x00\x00wq\x01ctorch._utils\n_rebuild_parameter\nq\x02ctorch._utils\n_rebuild_tensor_v2\nq\x03\
+((X\x07\x00\x00\x00storageq\x04ctorch\nFloatStorage\nq\x05X\x01\x00\x00\x000q\x06X\x03\x00\x00\x00cpuq\x07K\x04tq\x08QK\x00K\x02K\x02\x86q\tK\x01K\x02\x86q\n\x89\
+ccollections\nOrderedDict\nq\x0b)Rq\x0ctq\rRq\x0e\x88h\x0b)Rq\x0f\x87q\x10Rq\x11s.";
 
 /// The program that adds its parameter `w` to its input, in the layout of torch 2.6 and 2.7: one program, weights as `torch.save` writes them.
 fn flat_archive(pickle: &[u8], storage: &[u8]) -> Vec<u8> {
@@ -165,9 +160,11 @@ fn flat_archive(pickle: &[u8], storage: &[u8]) -> Vec<u8> {
 #[test]
 fn flat_archives_of_torch_2_6_are_read() {
     let storage: Vec<u8> = [1f32, 2.0, 3.0, 4.0].iter().flat_map(|x| x.to_le_bytes()).collect();
-    let program = Program::parse(Path::new("flat.pt2"), &flat_archive(PICKLE, &storage)).expect("a program");
+    let read = |pickle| Program::parse(Path::new("flat.pt2"), &flat_archive(pickle, &storage)).expect("a program");
+    let program = read(PICKLE);
     let w = program.weights()["w"].clone();
     assert_eq!(w.to_f64_vec(), [1.0, 3.0, 2.0, 4.0], "a transposed view");
+    assert_eq!(bits(&[read(PARAMETER).weights()["w"].as_ref().clone()]), bits(&[w.as_ref().clone()]));
     let graph = program.graph(&program.avals(&BTreeMap::new()).expect("shapes")).expect("a graph");
     let sum = eval(&graph, &[w.as_ref().clone(), Array::new([2, 2], vec![10f32, 20.0, 30.0, 40.0])]).expect("values");
     assert_eq!(sum[0].to_f64_vec(), [11.0, 23.0, 32.0, 44.0]);

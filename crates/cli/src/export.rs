@@ -36,7 +36,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     let loaded = program::load(&args.program)?;
     match args.to {
         Target::Torch => torch(&loaded, &args.out),
-        Target::Pt2 => write_program(&args.out, &loaded.graph, &loaded.stored).map_err(Report::new),
+        Target::Pt2 => write_program(&args.out, &loaded.raised(), &loaded.stored).map_err(Report::new),
         Target::Stablehlo => {
             let text = cotangent_stablehlo::module(&loaded.graph).map_err(Report::new)?;
             weights_beside(&loaded, &args.out)?;
@@ -77,7 +77,7 @@ fn torch(loaded: &Loaded, out: &Path) -> Result<()> {
     weights_beside(loaded, out)?;
     // JSON's strings are Python's.
     let names = serde_json::to_string(&loaded.graph.signature().leaf_names()).into_diagnostic()?;
-    write(out, &format!("{}\n\nARGUMENTS = {names}\n{COMMAND}", loaded.graph.python_module()))
+    write(out, &format!("{}\n\nARGUMENTS = {names}\n{COMMAND}", loaded.raised().python_module()))
 }
 
 /// Writes parameters and buffers beside `out`, as safetensors of the same name.

@@ -2,11 +2,11 @@
 
 use std::io::{IsTerminal, Write, stdout};
 
-use cotangent::ir::Graph;
 use cotangent::text::CodeStyle;
 use miette::{IntoDiagnostic, Result};
 
-use crate::{Form, PrintArgs, program};
+use crate::program::{self, Loaded};
+use crate::{Form, PrintArgs};
 
 /// Reads, transforms, simplifies and prints a program.
 pub fn run(args: &PrintArgs) -> Result<()> {
@@ -16,21 +16,22 @@ pub fn run(args: &PrintArgs) -> Result<()> {
     }
     let mut out = stdout().lock();
     // A closed pipe is the reader's choice, not a failure.
-    match out.write_all(form(&loaded.graph, args.form).as_bytes()) {
+    match out.write_all(form(&loaded, args.form).as_bytes()) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.into_diagnostic(),
     }
 }
 
-fn form(graph: &Graph, form: Form) -> String {
+fn form(loaded: &Loaded, form: Form) -> String {
+    let graph = &loaded.graph;
     let mut text = match form {
-        Form::Code => graph.code(),
+        Form::Code => loaded.raised().code(),
         Form::Code2021 => graph.code_in(CodeStyle::Functorch2021),
-        Form::Python => graph.python_module(),
+        Form::Python => loaded.raised().python_module(),
         Form::Ir => graph.to_string(),
         Form::Json => cotangent::text::json::to_json(graph),
-        Form::Readable if stdout().is_terminal() => graph.readable_colored(),
-        Form::Readable => graph.readable(),
+        Form::Readable if stdout().is_terminal() => loaded.raised().readable_colored(),
+        Form::Readable => loaded.raised().readable(),
         Form::Dot => graph.dot(),
         Form::Svg => graph.svg(),
     };

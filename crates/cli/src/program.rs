@@ -1,5 +1,6 @@
 //! Programs from files, with the arguments that the files hold.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use cotangent::Tensor;
 use cotangent::array::Array;
 use cotangent::ir::Graph;
 use cotangent::pipeline;
-use cotangent::simplify::{Class, Options, simplify_with};
+use cotangent::simplify::{Class, Options, raise, simplify_with};
 use cotangent_torch::{Program, Stored, read_safetensors};
 use miette::{Report, Result, miette};
 
@@ -82,6 +83,8 @@ pub struct Loaded {
     pub stored: BTreeMap<String, Stored>,
     /// The simplifications that are allowed.
     pub options: Options,
+    /// Whether the graph is as the transforms left it.
+    raw: bool,
     /// Which simplifications were made.
     pub explanation: String,
 }
@@ -112,10 +115,15 @@ pub fn load(args: &ProgramArgs) -> Result<Loaded> {
         explanation = report.explain();
         graph = simplified;
     }
-    Ok(Loaded { graph, stored, options, explanation })
+    Ok(Loaded { graph, stored, options, raw: args.raw, explanation })
 }
 
 impl Loaded {
+    /// The graph as code for PyTorch: in PyTorch's compound operators, unless it was asked for as it is.
+    pub fn raised(&self) -> Cow<'_, Graph> {
+        if self.raw { Cow::Borrowed(&self.graph) } else { Cow::Owned(raise(&self.graph, self.options.class)) }
+    }
+
     /// The arguments: those of the safetensors file `inputs` by name, then the program's own parameters and buffers.
     ///
     /// *Errors*: an argument that neither has, or that has another dtype or shape.

@@ -1,0 +1,71 @@
+//! Indices that count from the end, and rotations.
+
+use std::sync::Arc;
+
+use super::super::Class;
+use super::super::edit::{Editor, NodeId};
+use super::{Found, Raising, number, sizes};
+use crate::array::Array;
+use crate::ir::{Attr, Value};
+use crate::ops::{Binary, IndexAdd, IndexSelect, Op};
+
+pub(super) static RULES: &[Raising] = &[
+    Raising { class: Class::Exact, find: roll },
+    Raising { class: Class::Exact, find: index },
+    Raising { class: Class::Rounding, find: index_put },
+];
+
+/// `where(i < 0, i + n, i)`: the index `i`, which PyTorch wraps itself.
+fn unwrapped(e: &Editor, v: Value, n: usize) -> Option<Value> {
+    let (p, moved, i) = e.as_where(v)?;
+    let (j, zero) = e.as_binary(p, Binary::Lt)?;
+    let (k, size) = e.as_binary(moved, Binary::Add)?;
+    (i == j && i == k && e.is_full(zero, 0.0) && e.is_full(size, n as f64)).then_some(i)
+}
+
+/// One index at `dim`, none before it.
+fn at(dim: usize) -> Attr {
+    Attr::List(std::iter::repeat_n(Attr::None, dim).chain([number(true)]).collect())
+}
+
+fn index(e: &Editor, id: NodeId) -> Option<Found> {
+    let Op::IndexSelect(IndexSelect { dim }) = e.op(id) else { return None };
+    let x = e.arg(id, 0);
+    let i = unwrapped(e, e.arg(id, 1), e.shape(x)[*dim].get())?;
+    Found::new("aten::index.Tensor(Tensor self, Tensor?[] indices) -> Tensor", [("indices", at(*dim))], [x, i])
+}
+
+fn index_put(e: &Editor, id: NodeId) -> Option<Found> {
+    let Op::IndexAdd(IndexAdd { dim }) = e.op(id) else { return None };
+    let (x, source) = (e.arg(id, 0), e.arg(id, 2));
+    let i = unwrapped(e, e.arg(id, 1), e.shape(x)[*dim].get())?;
+    Found::new(
+        "aten::index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor",
+        [("indices", at(*dim)), ("accumulate", number(true))],
+        [x, i, source],
+    )
+}
+
+/// The most elements of an index that is computed to see what it does.
+const MAX_INDEX: usize = 4096;
+
+/// The value of `v`, if few nodes compute it from nothing.
+fn known(e: &Editor, v: Value, nodes: usize) -> Option<Arc<Array>> {
+    let id = e.def(v).filter(|_| nodes > 0 && e.shape(v).numel() <= MAX_INDEX)?;
+    let args = e.args(id).iter().map(|a| known(e, *a, nodes / 2)).collect::<Option<Vec<_>>>()?;
+    let refs: Vec<&Array> = args.iter().map(Arc::as_ref).collect();
+    e.op(id).prim().eval(&refs).ok()?.into_iter().next().map(Arc::new)
+}
+
+/// A selection of all places, each moved by the same number.
+fn roll(e: &Editor, id: NodeId) -> Option<Found> {
+    let Op::IndexSelect(IndexSelect { dim }) = e.op(id) else { return None };
+    let (x, n) = (e.arg(id, 0), e.shape(e.arg(id, 0))[*dim].get());
+    let places: Vec<usize> = known(e, e.arg(id, 1), 16)?.to_i64_vec().into_iter().map(|i| i as usize).collect();
+    let first = *places.first()?;
+    let moved = places.len() == n && places.iter().enumerate().all(|(j, i)| *i == (j + first) % n);
+    moved.then(|| {
+        let params = [("shifts", sizes(&[(n - first) % n])), ("dims", sizes(&[*dim]))];
+        Found::new("aten::roll(Tensor self, SymInt[1] shifts, int[1] dims=[]) -> Tensor", params, [x])
+    })?
+}

@@ -1,0 +1,153 @@
+//! Raising: what simplification and derivatives have taken apart is put together to the operators that PyTorch has for
+//! it, so that a graph prints as a person would have written it in PyTorch.
+//!
+//! The inverse of inlining. A rule looks at a node and at what its operands are computed from; where PyTorch has one
+//! operator for that, a *call* under the operator's schema stands for it, whose body is what stood there, node by
+//! node. So nothing changes for transforms, evaluation and compilation, which look at bodies; printed code and exported
+//! programs name the operator. Nodes are visited from the results on, largest patterns first: what only a raised node
+//! needed is gone before its own turn.
+//!
+//! - **R1** the number of nodes never grows: a call takes the place of one node at least.
+//! - **R2** PyTorch's operator gives the values of the body, as far as the rule's class says.
+//! - **R3** time is linear in the size of the graph: a rule looks at a bounded number of nodes, and a body holds no
+//!   more than [`MAX_BODY`].
+
+mod activation;
+mod elementwise;
+mod index;
+mod matrix;
+mod norm;
+mod reduce;
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::Class;
+use super::edit::{Editor, NodeId};
+use crate::ir::{Attr, Builder, Graph, Scalar, Value, Values};
+use crate::ops::{Call, Op, Rule as CallRule};
+
+/// The most nodes that a call may stand for.
+const MAX_BODY: usize = 32;
+
+/// A way to raise: where it matches at a node, the operator that stands for it.
+struct Raising {
+    /// How far the operator's values may differ.
+    class: Class,
+    find: fn(&Editor, NodeId) -> Option<Found>,
+}
+
+/// An operator of PyTorch's in a graph.
+struct Found {
+    schema: &'static str,
+    params: Vec<(&'static str, Attr)>,
+    args: Values,
+}
+
+impl Found {
+    fn new(
+        schema: &'static str,
+        params: impl IntoIterator<Item = (&'static str, Attr)>,
+        args: impl IntoIterator<Item = Value>,
+    ) -> Option<Self> {
+        Some(Found { schema, params: params.into_iter().collect(), args: args.into_iter().collect() })
+    }
+}
+
+/// The rules, larger patterns first.
+static RULES: [&[Raising]; 6] =
+    [norm::RULES, activation::RULES, index::RULES, reduce::RULES, matrix::RULES, elementwise::RULES];
+
+/// The graph with PyTorch's compound operators as calls; rules up to `class` apply.
+///
+/// Values are those of `graph` to the last bit wherever this project computes them, and within `class` where PyTorch
+/// runs the printed code.
+pub fn raise(graph: &Graph, class: Class) -> Graph {
+    let ops: Vec<Op> = graph.nodes().iter().map(|n| n.op.clone()).collect();
+    let mut e = Editor::new(graph, &ops);
+    for id in (0..e.num_nodes()).rev() {
+        // A node that only raised ones needed.
+        e.sweep(id);
+        if !e.is_alive(id) || e.results(id).len() != 1 {
+            continue;
+        }
+        let found = RULES.iter().copied().flatten().filter(|r| r.class <= class).find_map(|r| (r.find)(&e, id));
+        let Some((found, body)) = found.and_then(|f| body(&e, id, &f.args).map(|b| (f, b))) else { continue };
+        let pair = |(k, a): (&str, Attr)| Attr::List(vec![Attr::Str(k.to_owned()), a]);
+        let call = Call {
+            target: found.schema.to_owned(),
+            params: found.params.into_iter().map(pair).collect(),
+            body: Arc::new(body),
+            rule: CallRule::Inline,
+        };
+        e.begin(id);
+        match e.emit(call, &found.args) {
+            Some(new) => {
+                e.commit(new, 0);
+            }
+            None => e.rollback(),
+        }
+    }
+    e.finish(graph)
+}
+
+impl Graph {
+    /// The graph with PyTorch's compound operators as calls, for printing: `g.raised().code()` says
+    /// `aten.mul.Scalar(x, 2.0)`, `aten.tanh_backward(g, y)`, `aten._softmax(x, 1, False)` where primitives stand in
+    /// `g.code()`.
+    ///
+    /// *Numerics*: as [`Class::Rounding`] where PyTorch runs the code.
+    pub fn raised(&self) -> Graph {
+        raise(self, Class::default())
+    }
+}
+
+/// What computes the result of `root` from `args`: `None` if it needs anything else, or if it is long.
+fn body(e: &Editor, root: NodeId, args: &[Value]) -> Option<Graph> {
+    let mut b = Builder::new();
+    let mut env: FxHashMap<Value, Value> = FxHashMap::default();
+    for v in args {
+        let param = b.param(e.aval(*v).clone());
+        env.entry(*v).or_insert(param);
+    }
+    let mut stack = vec![root];
+    let mut made = 0;
+    while let Some(&id) = stack.last() {
+        if env.contains_key(&e.results(id)[0]) {
+            stack.pop();
+            continue;
+        }
+        let before = stack.len();
+        for v in e.args(id).iter().filter(|v| !env.contains_key(v)) {
+            stack.push(e.def(*v)?);
+        }
+        if stack.len() > before {
+            if stack.len() > 2 * MAX_BODY {
+                return None;
+            }
+            continue;
+        }
+        stack.pop();
+        made += 1;
+        if made > MAX_BODY {
+            return None;
+        }
+        let args: Values = e.args(id).iter().map(|v| env[v]).collect();
+        let avals = e.results(id).iter().map(|v| e.aval(*v).clone());
+        let results = b.node(e.op(id).clone(), args, avals, e.loc(id));
+        env.extend(e.results(id).iter().copied().zip(results));
+    }
+    let result = env[&e.results(root)[0]];
+    Some(b.finish("", vec![result]))
+}
+
+/// A number as an attribute.
+fn number(x: impl Into<Scalar>) -> Attr {
+    Attr::Scalar(x.into())
+}
+
+/// Dims or sizes as an attribute.
+fn sizes(v: &[usize]) -> Attr {
+    Attr::List(v.iter().map(|n| number(*n as i64)).collect())
+}

@@ -1,0 +1,137 @@
+//! Reductions: means, reduced dims that stay with size 1, norms, traces.
+
+use super::super::Class;
+use super::super::edit::{Editor, NodeId};
+use super::super::pattern::aligned;
+use super::{Found, Raising, number, sizes};
+use crate::ir::{Attr, Shape, Value};
+use crate::ops::{Amax, Amin, Binary, Diagonal, Op, Unary};
+
+pub(super) static RULES: &[Raising] = &[
+    Raising { class: Class::Rounding, find: mean },
+    Raising { class: Class::Rounding, find: vector_norm },
+    Raising { class: Class::Rounding, find: trace },
+    Raising { class: Class::Exact, find: kept },
+];
+
+/// `shape` with size 1 at `dims`.
+pub(super) fn kept_shape(shape: &Shape, dims: &[usize]) -> Shape {
+    let kept = |(i, n): (usize, &crate::ir::Dim)| if dims.contains(&i) { crate::ir::Dim::new(1) } else { *n };
+    shape.dims().iter().enumerate().map(kept).collect()
+}
+
+/// The node in which `v` was reduced over `dims` of `x`, and whether these stay with size 1 in `v`.
+pub(super) fn keeping(e: &Editor, v: Value, x: Value, dims: &[usize]) -> Option<bool> {
+    let (shape, x) = (e.shape(v), e.shape(x));
+    if *shape == kept_shape(x, dims) {
+        return Some(x.rank() == shape.rank() && !dims.is_empty());
+    }
+    (shape.rank() + dims.len() == x.rank()).then_some(false)
+}
+
+/// `v = expand(r)`, where `r` is reduced over dims that the expansion repeats: what `reduction` makes of `r`, if that is
+/// over those dims.
+pub(super) fn repeated<T>(
+    e: &Editor,
+    v: Value,
+    reduction: impl Fn(&Editor, Value) -> Option<(Vec<usize>, Value, T)>,
+) -> Option<(Vec<usize>, Value, T)> {
+    let inner = e.as_expand(v).unwrap_or(v);
+    let mut r = e.as_view(inner).unwrap_or(inner);
+    while let Some(x) = e.as_unary(r, Unary::Detach) {
+        r = e.as_view(x).unwrap_or(x);
+    }
+    let found = reduction(e, r)?;
+    let kept = kept_shape(e.shape(found.1), &found.0);
+    (e.shape(v) == e.shape(found.1) && aligned(e.shape(inner), e.shape(v)) == kept).then_some(found)
+}
+
+/// Without a view that only adds or removes dims of size 1.
+pub(super) fn unkept(e: &Editor, v: Value) -> Value {
+    let squeezed = |v: Value| e.shape(v).dims().iter().copied().filter(|n| *n != 1).collect::<Shape>();
+    match e.as_view(v) {
+        Some(x) if squeezed(x) == squeezed(v) => x,
+        _ => v,
+    }
+}
+
+/// The dims and the operand of a mean: a sum divided by the number of its terms.
+pub(super) fn as_mean(e: &Editor, v: Value) -> Option<(Vec<usize>, Value)> {
+    let (sum, c) = match (e.as_binary(v, Binary::Div), e.as_scaled(v)) {
+        (Some((s, n)), _) => (s, e.as_full(n)?.to_f64()),
+        (None, Some((s, c))) => (s, c.to_f64().recip()),
+        (None, None) => return None,
+    };
+    let (dims, x) = e.as_sum(unkept(e, sum))?;
+    let n: f64 = dims.iter().map(|d| e.shape(x)[*d].get() as f64).product();
+    (n > 0.0 && !dims.is_empty() && (c - n).abs() <= n * f64::EPSILON).then_some((dims, x))
+}
+
+fn mean(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let (dims, x) = as_mean(e, unkept(e, v)).or_else(|| as_mean(e, v))?;
+    let keep = keeping(e, v, x, &dims)?;
+    if dims.len() == e.shape(x).rank() && !keep {
+        return Found::new("aten::mean(Tensor self, *, ScalarType? dtype=None) -> Tensor", [], [x]);
+    }
+    Found::new(
+        "aten::mean.dim(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+        [("dim", sizes(&dims)), ("keepdim", number(keep))],
+        [x],
+    )
+}
+
+/// The dims and the operand of a Euclidean norm.
+fn as_norm(e: &Editor, v: Value) -> Option<(Vec<usize>, Value)> {
+    let squares = match (e.as_unary(v, Unary::Sqrt), e.as_binary(v, Binary::Pow)) {
+        (Some(s), _) => s,
+        (None, Some((s, half))) if e.is_full(half, 0.5) => s,
+        (None, Some(_) | None) => return None,
+    };
+    let (dims, product) = e.as_sum(unkept(e, squares))?;
+    let (x, y) = e.as_binary(product, Binary::Mul)?;
+    (x == y).then_some((dims, x))
+}
+
+fn vector_norm(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let (dims, x) = as_norm(e, unkept(e, v)).or_else(|| as_norm(e, v))?;
+    let keep = keeping(e, v, x, &dims)?;
+    let all = dims.len() == e.shape(x).rank();
+    Found::new(
+        "aten::linalg_vector_norm(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+        [("ord", number(2i64)), ("dim", if all { Attr::None } else { sizes(&dims) }), ("keepdim", number(keep))],
+        [x],
+    )
+}
+
+fn trace(e: &Editor, id: NodeId) -> Option<Found> {
+    let (_, d) = e.as_sum(e.results(id)[0])?;
+    let (Op::Diagonal(Diagonal { offset: 0, .. }), at) = e.def_op(d)? else { return None };
+    let x = e.arg(at, 0);
+    if e.shape(x).rank() != 2 || e.shape(e.results(id)[0]).rank() != 0 || e.shape(x)[0] != e.shape(x)[1] {
+        return None;
+    }
+    Found::new("aten::trace(Tensor self) -> Tensor", [], [x])
+}
+
+/// A reduction whose dims stay with size 1.
+fn kept(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let r = e.as_view(v)?;
+    let (schema, dims, x) = match e.def_op(r)? {
+        (Op::Sum(_), at) => {
+            let schema = "aten::sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor";
+            (schema, e.as_sum(r)?.0, e.arg(at, 0))
+        }
+        (Op::Amax(Amax { dim }), at) => {
+            ("aten::amax(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor", dim.clone(), e.arg(at, 0))
+        }
+        (Op::Amin(Amin { dim }), at) => {
+            ("aten::amin(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor", dim.clone(), e.arg(at, 0))
+        }
+        _ => return None,
+    };
+    let keep = !dims.is_empty() && *e.shape(v) == kept_shape(e.shape(x), &dims);
+    keep.then(|| Found::new(schema, [("dim", sizes(&dims)), ("keepdim", number(true))], [x]))?
+}

@@ -1,0 +1,137 @@
+//! Operators of exported programs that the corpus does not hold: graphs inside graphs, chunks, numbers that stay NaN.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use cotangent_core::array::Array;
+use cotangent_core::ir::Graph;
+use cotangent_core::simplify::{Options, simplify, simplify_with};
+use cotangent_core::transform::eval::eval;
+use cotangent_core::transform::grad::vjp;
+use cotangent_tests::archive::archive;
+use cotangent_torch::{Program, TorchError};
+use serde_json::{Value, json};
+
+fn tensor(name: &str) -> Value {
+    json!({"as_tensor": {"name": name}})
+}
+
+fn node(target: &str, inputs: &[(&str, Value)], output: &str) -> Value {
+    let inputs: Vec<Value> = inputs.iter().map(|(name, arg)| json!({"name": name, "arg": arg})).collect();
+    json!({"target": format!("torch.ops.{target}"), "inputs": inputs, "outputs": [tensor(output)], "metadata": {}})
+}
+
+/// A program of `f32` arguments whose last node is its result.
+fn program(inputs: &[(&str, &[usize])], nodes: &[Value]) -> Result<Program, TorchError> {
+    let meta = |shape: &[usize]| {
+        let ints = |v: Vec<usize>| v.into_iter().map(|n| json!({"as_int": n})).collect::<Vec<_>>();
+        let strides = (0..shape.len()).map(|d| shape[d + 1..].iter().product()).collect();
+        json!({"dtype": 7, "sizes": ints(shape.to_vec()), "requires_grad": false, "device": {"type": "cpu", "index": null},
+            "strides": ints(strides), "storage_offset": {"as_int": 0}, "layout": 7})
+    };
+    let output = nodes.last().expect("a node")["outputs"][0].clone();
+    let names: Vec<Value> = inputs.iter().map(|(n, _)| tensor(n)).collect();
+    let values: BTreeMap<&str, Value> = inputs.iter().map(|(n, shape)| (*n, meta(shape))).collect();
+    let specs: Vec<Value> = names.iter().map(|n| json!({"user_input": {"arg": n}})).collect();
+    let model = json!({
+        "graph_module": {
+            "graph": {"inputs": names, "outputs": [output], "nodes": nodes, "tensor_values": values},
+            "signature": {"input_specs": specs, "output_specs": [{"user_output": {"arg": output}}]},
+            "module_call_graph": [],
+        },
+        "opset_version": {"aten": 10}, "range_constraints": {}, "schema_version": {"major": 8, "minor": 8},
+    });
+    let entries = [("version", &b"8.8"[..]), ("serialized_exported_program.json", &model.to_string().into_bytes())];
+    Program::parse(Path::new("calls.pt2"), &archive(&entries))
+}
+
+fn graph(program: &Program) -> Result<Graph, TorchError> {
+    program.graph(&program.avals(&BTreeMap::new())?)
+}
+
+fn values(g: &Graph, args: &[Array]) -> Vec<f64> {
+    eval(g, args).expect("values")[0].to_f64_vec()
+}
+
+fn array(shape: &[usize], values: &[f32]) -> Array {
+    Array::new(shape, values.to_vec())
+}
+
+#[test]
+fn nan_times_zero_stays_nan() {
+    let zero = json!({"as_float": 0.0});
+    let nodes = [
+        node("aten.mul.Tensor", &[("self", tensor("x")), ("other", zero)], "mul"),
+        node("aten.sub.Tensor", &[("self", tensor("mul")), ("other", tensor("mul"))], "sub"),
+    ];
+    let g = graph(&program(&[("x", &[3])], &nodes).unwrap()).unwrap();
+    let x = [array(&[3], &[f32::NAN, f32::INFINITY, 1.0])];
+    let exact = values(&simplify_with(&g, Options::exact()).0, &x);
+    assert!(exact[0].is_nan() && exact[1].is_nan() && exact[2] == 0.0, "{exact:?}");
+    // The other classes may take it for the zero that it is of finite numbers.
+    assert_eq!(values(&simplify(&g), &x), [0.0; 3]);
+}
+
+/// Values of `torch.ops.aten._chunk_cat`, PyTorch 2.15.
+#[test]
+fn chunks_stand_side_by_side() {
+    let call = |dim: i64| {
+        let tensors = json!({"as_tensors": [{"name": "x"}, {"name": "y"}]});
+        let inputs = [("tensors", tensors), ("dim", json!({"as_int": dim})), ("num_chunks", json!({"as_int": 2}))];
+        node("aten._chunk_cat.default", &inputs, "cat")
+    };
+    let g = graph(&program(&[("x", &[3]), ("y", &[5])], &[call(0)]).unwrap()).unwrap();
+    let args = [array(&[3], &[1.0, 2.0, 3.0]), array(&[5], &[10.0, 11.0, 12.0, 13.0, 14.0])];
+    assert_eq!(g.result_avals()[0].shape.sizes().as_slice(), [2, 5]);
+    assert_eq!(values(&g, &args), [1.0, 2.0, 10.0, 11.0, 12.0, 3.0, 0.0, 13.0, 14.0, 0.0]);
+
+    let g = graph(&program(&[("x", &[2, 3]), ("y", &[2, 1])], &[call(1)]).unwrap()).unwrap();
+    let args = [array(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), array(&[2, 1], &[10.0, 11.0])];
+    assert_eq!(g.result_avals()[0].shape.sizes().as_slice(), [2, 2, 3]);
+    assert_eq!(values(&g, &args), [1.0, 2.0, 10.0, 3.0, 0.0, 0.0, 4.0, 5.0, 11.0, 6.0, 0.0, 0.0]);
+
+    let error = graph(&program(&[("x", &[3]), ("y", &[5])], &[call(1)]).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("dim"), "{error}");
+}
+
+/// `y = wrapped(x * x) + x` under a higher-order operator with these options before its graph.
+fn wrapped(target: &str, options: &[(&str, Value)]) -> Result<Graph, TorchError> {
+    let inner = json!({"inputs": [tensor("a")], "outputs": [tensor("square")], "tensor_values": {},
+        "nodes": [node("aten.mul.Tensor", &[("self", tensor("a")), ("other", tensor("a"))], "square")]});
+    let mut inputs = options.to_vec();
+    inputs.push(("graph", json!({"as_graph": {"name": "inner", "graph": inner}})));
+    inputs.push(("operand", tensor("x")));
+    let nodes = [
+        node(&format!("higher_order.{target}"), &inputs, "w"),
+        node("aten.add.Tensor", &[("self", tensor("w")), ("other", tensor("x"))], "y"),
+    ];
+    graph(&program(&[("x", &[2])], &nodes)?)
+}
+
+#[test]
+fn higher_order_wrappers_are_their_graphs() {
+    let bool = |b: bool| json!({"as_bool": b});
+    let x = array(&[2], &[3.0, -1.0]);
+    let autocast = |enabled: bool| {
+        [("device_type", json!({"as_string": "cpu"})), ("dtype", json!({"as_none": true})), ("enabled", bool(enabled))]
+    };
+    let cases = [
+        ("invoke_subgraph", vec![], [7.0, -1.0]),
+        ("tag_activation_checkpoint", vec![], [7.0, -1.0]),
+        ("wrap_with_autocast", autocast(false).to_vec(), [7.0, -1.0]),
+        ("wrap_with_set_grad_enabled", vec![("enabled", bool(true))], [7.0, -1.0]),
+        // No derivative passes where gradients are switched off.
+        ("wrap_with_set_grad_enabled", vec![("enabled", bool(false))], [1.0, 1.0]),
+    ];
+    for (target, options, slope) in cases {
+        let g = wrapped(target, &options).unwrap_or_else(|e| panic!("{target}: {e}"));
+        assert_eq!(values(&g, std::slice::from_ref(&x)), [12.0, 0.0], "{target}");
+        let pullback = vjp(&g, &[0]).unwrap();
+        let derivative = eval(&pullback, &[x.clone(), array(&[2], &[1.0, 1.0])]).unwrap()[1].to_f64_vec();
+        assert_eq!(derivative, slope, "{target}");
+    }
+    let error = wrapped("wrap_with_autocast", &autocast(true)).unwrap_err().to_string();
+    assert!(error.contains("run_decompositions"), "{error}");
+    let error = wrapped("cond", &[("pred", bool(true))]).unwrap_err().to_string();
+    assert!(error.contains("cond"), "{error}");
+}

@@ -1,0 +1,172 @@
+//! PyTorch's compound operators in graphs: which are found, and that they mean what stood there.
+
+use cotangent_core::array::Array;
+use cotangent_core::ir::Graph;
+use cotangent_core::simplify::{Class, raise, simplify};
+use cotangent_core::text::ir::parse;
+use cotangent_core::transform::eval::eval;
+use cotangent_tests::random_graph::{Config, random_args, random_graph};
+
+fn graph(text: &str) -> Graph {
+    parse("raise.cot", text).unwrap_or_else(|e| panic!("{:?}\n{text}", e.problems))
+}
+
+/// The targets of the printed code, without namespace.
+fn targets(g: &Graph) -> Vec<String> {
+    let code = g.code();
+    let calls = code.lines().filter_map(|l| l.split("torch.ops.").nth(1)?.split('(').next());
+    calls.map(|t| t.trim_start_matches("aten.").to_owned()).collect()
+}
+
+/// A body with its parameters, and the operators that it is.
+const PATTERNS: &[(&str, &str, &[&str])] = &[
+    ("%0: f64[3]", "%1: f64[3] = full(size=[3], fill_value=2.0, dtype=f64) %2: f64[3] = mul(%1, %0)", &["mul.Scalar"]),
+    ("%0: f64[3]", "%1: f64[3] = full(size=[3], fill_value=2.0, dtype=f64) %2: f64[3] = sub(%1, %0)", &["rsub.Scalar"]),
+    ("%0: f64[3]", "%1: f64[3] = full(size=[3], fill_value=2.0, dtype=f64) %2: bool[3] = lt(%1, %0)", &["gt.Scalar"]),
+    // No operator divides a number by a tensor.
+    (
+        "%0: f64[3]",
+        "%1: f64[3] = full(size=[3], fill_value=2.0, dtype=f64) %2: f64[3] = div(%1, %0)",
+        &["full.default", "div.Tensor"],
+    ),
+    // PyTorch's power with 0.5 is a root, of which -inf has none.
+    (
+        "%0: f64[3]",
+        "%1: f64[3] = full(size=[3], fill_value=0.5, dtype=f64) %2: f64[3] = pow(%0, %1)",
+        &["full.default", "pow.Tensor_Tensor"],
+    ),
+    ("%0: f64[3], %1: f64[2,3]", "%2: f64[2,3] = expand(%0, size=[2, 3]) %3: f64[2,3] = mul(%1, %2)", &["mul.Tensor"]),
+    // Nothing else has the rows of the result.
+    (
+        "%0: f64[3], %1: f64[3]",
+        "%2: f64[2,3] = expand(%0, size=[2, 3]) %3: f64[2,3] = expand(%1, size=[2, 3]) %4: f64[2,3] = mul(%2, %3)",
+        &["expand.default", "mul.Tensor"],
+    ),
+    (
+        "%0: f64[2,3]",
+        "%1: f64[2] = sum(%0, dim=[1]) %2: f64[2] = full(size=[2], fill_value=3.0, dtype=f64) %3: f64[2] = div(%1, %2) \
+         %4: f64[2,1] = reshape(%3, shape=[2, 1])",
+        &["mean.dim"],
+    ),
+    // Divided by another number.
+    (
+        "%0: f64[2,3]",
+        "%1: f64[2] = sum(%0, dim=[1]) %2: f64[2] = full(size=[2], fill_value=4.0, dtype=f64) %3: f64[2] = div(%1, %2)",
+        &["sum.dim_IntList", "div.Scalar"],
+    ),
+    (
+        "%0: f64[3], %1: f64[3]",
+        "%2: f64[3] = tanh(%0) %3: f64[3] = full(size=[3], fill_value=1.0, dtype=f64) %4: f64[3] = mul(%2, %2) \
+         %5: f64[3] = sub(%3, %4) %6: f64[3] = mul(%1, %5)",
+        &["tanh.default", "tanh_backward.default"],
+    ),
+    (
+        "%0: f64[3], %1: f64[3]",
+        "%2: f64[3] = sigmoid(%0) %3: f64[3] = full(size=[3], fill_value=1.0, dtype=f64) %4: f64[3] = sub(%3, %2) \
+         %5: f64[3] = mul(%4, %2) %6: f64[3] = mul(%1, %5)",
+        &["sigmoid.default", "sigmoid_backward.default"],
+    ),
+    (
+        "%0: f64[3], %1: f64[3]",
+        "%2: f64[3] = full(size=[3], fill_value=0.0, dtype=f64) %3: bool[3] = le(%0, %2) %4: f64[3] = where(%3, %2, %1)",
+        &["threshold_backward.default"],
+    ),
+    (
+        "%0: f64[3]",
+        "%1: f64[3] = full(size=[3], fill_value=0.0, dtype=f64) %2: bool[3] = le(%0, %1) %3: f64[3] = where(%2, %1, %0)",
+        &["relu.default"],
+    ),
+    (
+        "%0: f64[2,3]",
+        "%1: f64[2] = amax(%0, dim=[1]) %2: f64[2,1] = reshape(%1, shape=[2, 1]) %3: f64[2,3] = expand(%2, size=[2, 3]) \
+         %4: f64[2,3] = sub(%0, %3) %5: f64[2,3] = exp(%4) %6: f64[2] = sum(%5, dim=[1]) \
+         %7: f64[2,1] = reshape(%6, shape=[2, 1]) %8: f64[2,3] = expand(%7, size=[2, 3]) %9: f64[2,3] = div(%5, %8)",
+        &["_softmax.default"],
+    ),
+    // The maximum of columns, the sum of rows.
+    (
+        "%0: f64[3,3]",
+        "%1: f64[3] = amax(%0, dim=[0]) %3: f64[3,3] = expand(%1, size=[3, 3]) %4: f64[3,3] = sub(%0, %3) \
+         %5: f64[3,3] = exp(%4) %6: f64[3] = sum(%5, dim=[1]) %7: f64[3,1] = reshape(%6, shape=[3, 1]) \
+         %8: f64[3,3] = expand(%7, size=[3, 3]) %9: f64[3,3] = div(%5, %8)",
+        &["amax.default", "sub.Tensor", "exp.default", "sum.dim_IntList", "div.Tensor"],
+    ),
+    (
+        "%0: f64[5,2], %1: i64[3]",
+        "%2: i64[3] = full(size=[3], fill_value=0, dtype=i64) %3: i64[3] = full(size=[3], fill_value=5, dtype=i64) \
+         %4: bool[3] = lt(%1, %2) %5: i64[3] = add(%1, %3) %6: i64[3] = where(%4, %5, %1) \
+         %7: f64[3,2] = index_select(%0, %6, dim=0)",
+        &["index.Tensor"],
+    ),
+    (
+        "%0: f64[5]",
+        "%1: i64[5] = arange(end=5, dtype=i64) %2: i64[5] = full(size=[5], fill_value=3, dtype=i64) \
+         %3: i64[5] = add(%1, %2) %4: i64[5] = full(size=[5], fill_value=5, dtype=i64) %5: i64[5] = fmod(%3, %4) \
+         %6: f64[5] = index_select(%0, %5, dim=0)",
+        &["roll.default"],
+    ),
+    (
+        "%0: f64[2,3], %1: f64[3]",
+        "%2: f64[3,1] = reshape(%1, shape=[3, 1]) %3: f64[2,1] = mm(%0, %2) %4: f64[2] = reshape(%3, shape=[2])",
+        &["mv.default"],
+    ),
+    (
+        "",
+        "%1: i64[3] = arange(end=3, dtype=i64) %2: i64[3,1] = reshape(%1, shape=[3, 1]) \
+         %3: i64[3,3] = expand(%2, size=[3, 3]) %4: i64[3,3] = expand(%1, size=[3, 3]) %5: bool[3,3] = eq(%3, %4) \
+         %6: f64[3,3] = convert_element_type(%5, dtype=f64)",
+        &["eye.m"],
+    ),
+];
+
+/// The body as a graph: its last value is the result.
+fn pattern(params: &str, body: &str) -> Graph {
+    let mut lines: Vec<String> = Vec::new();
+    for word in body.split_inclusive(' ') {
+        if word.starts_with('%') && word.trim_end().ends_with(':') {
+            lines.push("  ".to_owned());
+        }
+        lines.last_mut().unwrap().push_str(word);
+    }
+    let last = lines.last().unwrap().trim().split(':').next().unwrap().to_owned();
+    graph(&format!("graph f({params}) {{\n{}\n  return {last}\n}}\n", lines.join("\n")))
+}
+
+fn same_bits(a: &[Array], b: &[Array]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.aval() == b.aval() && a.to_le_bytes() == b.to_le_bytes())
+}
+
+#[test]
+fn compound_operators_are_found() {
+    for (params, body, expected) in PATTERNS {
+        let g = pattern(params, body);
+        let raised = g.raised();
+        assert_eq!(targets(&raised), *expected, "{g}");
+        let args = random_args(1, &g);
+        assert!(same_bits(&eval(&g, &args).unwrap(), &eval(&raised, &args).unwrap()), "{g}");
+        let read = graph(&raised.to_string());
+        assert_eq!(read.to_string(), raised.to_string());
+    }
+}
+
+/// Sums in another order are no operator where every bit is kept.
+#[test]
+fn rules_keep_to_their_class() {
+    let (params, body, _) = PATTERNS.iter().find(|p| p.2 == ["_softmax.default"]).unwrap();
+    let exact = targets(&raise(&pattern(params, body), Class::Exact));
+    assert!(exact.iter().any(|t| t == "exp.default"), "{exact:?}");
+}
+
+#[test]
+fn raised_graphs_have_the_values_of_graphs() {
+    for seed in 0..300 {
+        let g = random_graph(seed, Config::ALL);
+        let args = random_args(seed, &g);
+        for g in [g.clone(), simplify(&g)] {
+            let Ok(expected) = eval(&g, &args) else { continue };
+            let raised = g.raised();
+            assert!(raised.len() <= g.len(), "{seed}: {} nodes, {} before", raised.len(), g.len());
+            assert!(same_bits(&expected, &eval(&raised, &args).unwrap()), "{seed}: {g}\n{raised}");
+        }
+    }
+}
