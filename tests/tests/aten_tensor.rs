@@ -2,7 +2,7 @@
 
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
-use cotangent_tests::oracle::{Except, check, row, row_except};
+use cotangent_tests::oracle::{check, row};
 
 fn pair((a, b): (Tensor, Tensor)) -> Vec<Tensor> {
     vec![a, b]
@@ -100,8 +100,8 @@ fn spread_and_norms() {
         &[
             row("var", |a| vec![a[0].var(-1, 1)]),
             row("var_all", |a| vec![a[0].var((), 0)]),
-            // The value is infinite; PyTorch's gradient divides by the negative number of degrees of freedom.
-            row_except("var_large_correction", Except::Gradients, |a| vec![a[0].var(0, 3)]),
+            // The value is infinite; the gradient divides by the negative number of degrees of freedom.
+            row("var_large_correction", |a| vec![a[0].var(0, 3)]),
             row("std", |a| vec![a[0].std(-1, 1)]),
             row("var_mean", |a| pair(a[0].var_mean(keepdim([0, 1]), 1))),
             row("std_mean", |a| pair(a[0].std_mean(0, 0))),
@@ -154,4 +154,13 @@ fn products() {
             row("einsum ij,k->ik", |a| vec![einsum("ij,k->ik", &[&a[0], &a[1]])]),
         ],
     );
+}
+
+/// The variance of nothing is NaN; its tangent is 0, as PyTorch's.
+#[test]
+fn the_variance_of_nothing_has_a_tangent() {
+    let nothing = || Tensor::from_vec(Vec::<f64>::new(), [0]);
+    let (y, y_dot) = cotangent::prelude::jvp(|x: Tensor| x.var((), 1), (nothing(),), (nothing(),)).unwrap();
+    assert!(y.item::<f64>().unwrap().is_nan());
+    assert_eq!(y_dot.item::<f64>().unwrap(), 0.0);
 }

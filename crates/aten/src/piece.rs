@@ -348,17 +348,18 @@ pub trait Parts: AsTensor {
     /// *Errors*: `trapezoid_c1` no such dim; `trapezoid_c2` places of another number or shape.
     #[track_caller]
     fn trapezoid_at(&self, at: &Tensor, dim: i64) -> Tensor {
-        let x = self.tensor();
-        attempt!(live(&[at]));
-        let d = attempt!(real_dim(at!("trapezoid", 1), x, dim));
-        let places = if at.rank() == 1 && x.rank() > 0 && at.shape()[0] == x.shape()[d] {
-            at.view_to(&(0..x.rank()).map(|i| if i == d { at.numel() } else { 1 }).collect())
-        } else if at.shape() == x.shape() {
-            at.clone()
-        } else {
-            return bad_pair(at!("trapezoid", 2), x, at, "a place for each element along the dim");
-        };
-        strips(x, d, &places.diff(1, dim)).sum_over(&[d])
+        let d = attempt!(real_dim(at!("trapezoid", 1), self.tensor(), dim));
+        attempt!(strips_at(self.tensor(), d, at)).sum_over(&[d])
+    }
+
+    /// The integrals up to each element but the first along `dim` by the trapezoidal rule at the places `at`, a vector
+    /// or like this tensor.
+    ///
+    /// *Errors*: as [`Parts::trapezoid_at`].
+    #[track_caller]
+    fn cumulative_trapezoid_at(&self, at: &Tensor, dim: i64) -> Tensor {
+        let d = attempt!(real_dim(at!("trapezoid", 1), self.tensor(), dim));
+        attempt!(strips_at(self.tensor(), d, at)).cumsum_along(d)
     }
 }
 
@@ -477,4 +478,18 @@ fn strips(x: &Tensor, d: usize, dx: &Tensor) -> Tensor {
         return x;
     }
     (x.slice_dim(d, 0, n - 1, 1) + x.slice_dim(d, 1, n, 1)) * 0.5 * dx
+}
+
+/// The areas between neighbours along `d` at places, a vector or like `x`.
+#[track_caller]
+fn strips_at(x: &Tensor, d: usize, places: &Tensor) -> Result<Tensor, Tensor> {
+    live(&[x, places])?;
+    let places = if places.rank() == 1 && x.rank() > 0 && places.shape()[0] == x.shape()[d] {
+        places.view_to(&(0..x.rank()).map(|i| if i == d { places.numel() } else { 1 }).collect())
+    } else if places.shape() == x.shape() {
+        places.clone()
+    } else {
+        return Err(bad_pair(at!("trapezoid", 2), x, places, "a place for each element along the dim"));
+    };
+    Ok(strips(x, d, &places.diff(1, d as i64)))
 }

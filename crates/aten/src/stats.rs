@@ -153,8 +153,15 @@ pub(crate) fn variance(x: &Tensor, axes: &Axes, correction: i64) -> (Tensor, Ten
     let wide = widen(x);
     let mean = mean_over(&wide, axes);
     let centered = &wide - axes.keep_all(&wide, &mean);
-    let n = (axes.count(x) as f64 - correction as f64).max(0.0);
-    let var = (&centered * &centered).sum_over(&axes.dims) / n;
+    let n = axes.count(x) as f64 - correction as f64;
+    let squares = (&centered * &centered).sum_over(&axes.dims);
+    let var = if n >= 0.0 {
+        squares / n
+    } else {
+        // Infinite or NaN, with PyTorch's derivative, which divides by the negative number.
+        let slope = &squares / n;
+        (squares / 0.0).detach() + (&slope - slope.detach())
+    };
     (var.convert(x.dtype()), mean.convert(x.dtype()))
 }
 

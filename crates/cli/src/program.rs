@@ -65,7 +65,7 @@ impl From<Simplify> for Class {
 }
 
 /// The class of simplifications for a program of PyTorch's under `transform`: exact, unless a derivative brings in zeros of its own.
-pub fn default_class(transform: &str) -> Class {
+fn default_class(transform: &str) -> Class {
     let mut words = transform.split(|c: char| !c.is_ascii_alphanumeric());
     if words.any(pipeline::is_derivative) { Class::default() } else { Class::Exact }
 }

@@ -193,3 +193,13 @@ fn programs_are_exported_in_every_form() {
     let refused = error(&["export", &program, "--to", "torch", "--out", &scratch.file("g.safetensors")], "");
     assert!(refused.contains("--out"), "{refused}");
 }
+
+/// A zero that the program multiplies by is the program's own: the result is NaN, under derivatives too.
+#[test]
+fn cases_of_a_corpus_keep_every_bit() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus");
+    for engine in ["eval", "jit"] {
+        let lines = out(&["check", corpus, "--json", "--engine", engine], "");
+        assert_eq!(lines.matches("\"status\":\"pass\"").count(), 3, "{lines}");
+    }
+}

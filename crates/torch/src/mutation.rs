@@ -11,7 +11,15 @@ use crate::schema::{Argument, NodeJson};
 pub(crate) fn functional(target: &str) -> Option<String> {
     let rest = target.strip_prefix("aten.")?;
     let (name, overload) = rest.split_once('.')?;
-    let name = name.strip_suffix('_').filter(|n| !n.is_empty() && !n.ends_with('_'))?;
+    let of_python = match name {
+        "__iand__" => Some("bitwise_and"),
+        "__ior__" => Some("bitwise_or"),
+        "__ixor__" => Some("bitwise_xor"),
+        "__ilshift__" => Some("bitwise_left_shift"),
+        "__irshift__" => Some("bitwise_right_shift"),
+        _ => None,
+    };
+    let name = of_python.or_else(|| name.strip_suffix('_').filter(|n| !n.is_empty() && !n.ends_with('_')))?;
     let name = match name {
         "normal" => "normal_functional",
         "_index_put_impl" => "index_put",
@@ -91,5 +99,6 @@ mod tests {
         assert_eq!(functional("aten.normal_.default").as_deref(), Some("aten.normal_functional.default"));
         assert_eq!(functional("aten.add.Tensor"), None);
         assert_eq!(functional("aten.__and__.Tensor"), None);
+        assert_eq!(functional("aten.__ior__.Scalar").as_deref(), Some("aten.bitwise_or.Scalar"));
     }
 }

@@ -153,6 +153,8 @@ pub struct Sample {
     pub no_derivative: &'static [usize],
     /// Whether the op has the derivative that differences show: not at kinks, ties and poles.
     smooth: bool,
+    /// Whether forward and reverse mode follow conventions of their own here, as PyTorch's do.
+    modes_differ: bool,
 }
 
 impl Sample {
@@ -165,6 +167,7 @@ impl Sample {
             symmetric: false,
             no_derivative: &[],
             smooth: true,
+            modes_differ: false,
         }
     }
 
@@ -181,6 +184,16 @@ impl Sample {
     /// The same sample with operands in which the op has no derivative.
     pub fn without_derivative(self, operands: &'static [usize]) -> Self {
         Sample { no_derivative: operands, ..self }
+    }
+
+    /// The same sample, at which each mode has a convention of its own.
+    pub fn one_mode_each(self) -> Self {
+        Sample { modes_differ: true, ..self }
+    }
+
+    /// Whether forward and reverse mode are one another's adjoints.
+    pub fn modes_agree(&self) -> bool {
+        !self.modes_differ
     }
 
     /// Whether differences show the derivative.

@@ -2,7 +2,7 @@
 
 use crate::array::{Array, dispatch};
 use crate::error::{EvalError, InferError};
-use crate::ir::{Attrs, Aval, DType, Dim, Scalar, attr_struct};
+use crate::ir::{Attrs, Aval, DType, Dim, attr_struct};
 use crate::tensor::Tensor;
 
 use super::gather::sample_operands;
@@ -19,8 +19,8 @@ attr_struct! {
     /// *Numerics*: of several writes to one place the last in row-major order stays.
     /// *Errors*: `scatter_c1` `dim`; `scatter_c2` index; `scatter_c3` sizes; `scatter_c4` source; an index below zero
     /// or beyond the dim when evaluated.
-    /// *Derivative*: that of the operand is zero at written places; every source element gets the whole cotangent of
-    /// the place it was written to, also where another one overwrote it.
+    /// *Derivative*: tangents are written like elements. The cotangent of the operand is zero at written places; every
+    /// source element gets the whole cotangent of the place it was written to, also where another one overwrote it.
     /// *Source*: `torch.scatter`.
     pub struct Scatter {
         /// The indexed dim.
@@ -62,20 +62,33 @@ impl Primitive for Scatter {
         })])
     }
 
-    /// As a sum of what is kept and what is written. Where places repeat, this is PyTorch's reverse mode, with which
-    /// its own forward mode disagrees.
+    /// Tangents are written like their elements.
     fn jvp(&self, x: &[Tensor], _: &[Tensor], x_dot: &[Tangent]) -> Vec<Tangent> {
-        let (x, index) = (&x[0], &x[1]);
-        let kept = x_dot[0].map(|t| {
-            let yes = index.full_of(&index.aval().with_dtype(DType::Bool), Scalar::Bool(true));
-            let no = index.full_of(&x.aval().with_dtype(DType::Bool), Scalar::Bool(false));
-            t.zeros_like().where_exact(&no.scatter_along(self.dim, index, &yes), t)
-        });
-        vec![super::gather::add_tangents(&kept, &x_dot[2], x, |s, t| s.scatter_add_along(self.dim, index, t))]
+        let (x, index, src) = (&x[0], &x[1], &x[2]);
+        let zeros = |t: &Tensor, beside: &Tensor| Tensor::zeros_of(&t.aval(), Some(beside));
+        vec![match (&x_dot[0], &x_dot[2]) {
+            (Tangent::Zero, Tangent::Zero) => Tangent::Zero,
+            (Tangent::Is(t), Tangent::Zero) => Tangent::Is(t.scatter_along(self.dim, index, &zeros(src, t))),
+            (Tangent::Zero, Tangent::Is(s)) => Tangent::Is(zeros(x, s).scatter_along(self.dim, index, s)),
+            (Tangent::Is(t), Tangent::Is(s)) => Tangent::Is(t.scatter_along(self.dim, index, s)),
+        }]
     }
 
-    fn transpose(&self, _: &[Cotangent], _: &[LinArg]) -> Vec<Cotangent> {
-        nonlinear("scatter")
+    /// Where places repeat, this is PyTorch's reverse mode, with which its own forward mode disagrees.
+    fn transpose(&self, y_bar: &[Cotangent], args: &[LinArg]) -> Vec<Cotangent> {
+        let LinArg::Residual(index) = &args[1] else { return nonlinear("scatter") };
+        let x_bar = match &args[0] {
+            LinArg::Residual(_) => Cotangent::Zero,
+            LinArg::Linear(_) => y_bar[0].map(|t| {
+                let zeros = Tensor::zeros_of(&index.aval().with_dtype(t.dtype()), Some(t));
+                t.scatter_along(self.dim, index, &zeros)
+            }),
+        };
+        let src_bar = match &args[2] {
+            LinArg::Residual(_) => Cotangent::Zero,
+            LinArg::Linear(_) => y_bar[0].map(|t| t.gather_along(self.dim, index)),
+        };
+        vec![x_bar, Cotangent::Zero, src_bar]
     }
 
     fn batch(&self, args: &[Batched], size: Dim) -> Vec<Batched> {
@@ -103,7 +116,7 @@ impl Samples for Scatter {
             smooth(of("one", &[1], 0, &[1], vec![0])),
             smooth(of("empty index", &[2, 3], 1, &[2, 0], vec![])),
             smooth(of("empty operand", &[2, 0], 1, &[2, 0], vec![])),
-            Sample::kink(repeated.0, repeated.1, repeated.2),
+            Sample::kink(repeated.0, repeated.1, repeated.2).one_mode_each(),
             Sample::new("bool", Scatter { dim: 0 }, [x.cast(DType::Bool), index.clone(), src.cast(DType::Bool)]),
             Sample::new("f32", Scatter { dim: 0 }, [x.cast(DType::F32), index, src.cast(DType::F32)]),
         ]

@@ -10,7 +10,6 @@ use crate::args::{Call, Read};
 
 /// Names of ATen that mean the same as another one.
 const ALIASES: &[(&str, &str)] = &[
-    ("__iand__", "bitwise_and"),
     ("__and__", "bitwise_and"),
     ("__or__", "bitwise_or"),
     ("__xor__", "bitwise_xor"),

@@ -4,10 +4,11 @@ use cotangent_aten::nn::distance::multilabel_margin_loss_forward;
 use cotangent_aten::nn::loss::nll_loss_forward;
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
+use cotangent_core::ir::DType;
 
 use super::gradient::masked_pullback;
 use super::{Answer, many, one};
-use crate::args::{Call, Read};
+use crate::args::{Call, Read, Value};
 
 /// A loss of `self` and `target` under a reduction.
 type OfTarget = fn(&Call, &Tensor, &Tensor, Reduction) -> Read<Tensor>;
@@ -49,6 +50,13 @@ const OF_TARGET: &[(&str, OfTarget)] = &[
 
 /// The overloads of this theme.
 pub(super) fn call(c: &Call) -> Answer {
+    if let Some(name) = c.target.strip_prefix("torch_nn._linear_cross_entropy_batch_chunked") {
+        return match name {
+            ".default" => many(linear_cross_entropy(c)?),
+            "_no_reduction.default" => one(projected_cross_entropy(c, Reduction::None)?),
+            _ => Ok(None),
+        };
+    }
     let Some(name) = c.target.strip_prefix("aten.").and_then(|t| t.strip_suffix(".default")) else { return Ok(None) };
     let find = |name: &str| OF_TARGET.iter().find(|(n, _)| *n == name).map(|(_, f)| f);
     if let Some(f) = find(name) {
@@ -122,6 +130,73 @@ pub(super) fn call(c: &Call) -> Answer {
     }
 }
 
+/// The cross entropy of a projection, and its cotangents for a cotangent of one: those of input, weight and bias that
+/// are asked for, and nothing for the others.
+fn linear_cross_entropy(c: &Call) -> Read<[Tensor; 4]> {
+    let reduction = match c.str_or("reduction", "mean")? {
+        "mean" => Reduction::Mean,
+        "sum" => Reduction::Sum,
+        _ => return Err(c.wrong("reduction", "\"mean\" or \"sum\"")),
+    };
+    let loss = projected_cross_entropy(c, reduction)?;
+    let [input, weight, bias] = ["compute_input_grad", "compute_linear_weight_grad", "compute_linear_bias_grad"];
+    let mask = [c.bool_or(input, false)?, c.bool_or(weight, false)?, c.bool_or(bias, false)?];
+    let (x, operands) = projection(c)?;
+    let mut failed = None;
+    let bars = masked_pullback(&x, operands, &mask, &loss.ones_like(), |x, operands| {
+        cross_entropy_of(c, x, operands, reduction).unwrap_or_else(|e| {
+            failed = Some(e);
+            x.clone()
+        })
+    })?;
+    if let Some(e) = failed {
+        return Err(e);
+    }
+    let none = |rank: usize| x.full_of(&x.aval().with_shape(vec![0; rank]), 0.0);
+    let mut outs = [loss, none(2), none(2), none(1)];
+    for (out, bar) in outs[1..].iter_mut().zip(bars) {
+        if let Value::Tensor(bar) = bar {
+            *out = bar.detach();
+        }
+    }
+    Ok(outs)
+}
+
+fn projected_cross_entropy(c: &Call, reduction: Reduction) -> Read<Tensor> {
+    let (x, operands) = projection(c)?;
+    cross_entropy_of(c, &x, operands, reduction)
+}
+
+/// What is projected; the weight and the bias of the projection, the target, and the weights of the classes.
+fn projection(c: &Call) -> Read<(Tensor, [Option<Tensor>; 4])> {
+    let (w, b) = (c.tensor("linear_weight")?, c.opt_tensor("linear_bias")?);
+    Ok((c.tensor("input")?, [Some(w), b, Some(c.tensor("target")?), c.opt_tensor("weight")?]))
+}
+
+/// The cross entropy of the logits `x wᵀ + b`, in the dtype of accumulation.
+fn cross_entropy_of(
+    c: &Call,
+    x: &Tensor,
+    [w, b, target, weight]: [Option<Tensor>; 4],
+    reduction: Reduction,
+) -> Read<Tensor> {
+    let wide = c.dtype("acc_dtype")?.unwrap_or(x.dtype());
+    let [w, target] =
+        [(w, "linear_weight"), (target, "target")].map(|(t, name)| t.ok_or_else(|| c.wrong(name, "a tensor")));
+    let logits = x.convert(wide).linear(&w?.convert(wide), b.map(|b| b.convert(wide)).as_ref());
+    let target = target?;
+    let target = if target.dtype().is_float() { target.convert(wide) } else { target };
+    let weight = weight.map(|w| w.convert(wide));
+    let options = CrossEntropy {
+        weight: weight.as_ref(),
+        ignore_index: c.int_or("ignore_index", -100)?,
+        reduction,
+        label_smoothing: c.float_or("label_smoothing", 0.0)?,
+    };
+    let loss = logits.cross_entropy_with(&target, options);
+    Ok(if x.dtype() == DType::F16 { loss } else { loss.convert(x.dtype()) })
+}
+
 fn nll(c: &Call, x: &Tensor, t: &Tensor, r: Reduction) -> Read<Tensor> {
     Ok(x.nll_loss(t, c.opt_tensor("weight")?.as_ref(), c.int_or("ignore_index", -100)?, r))
 }
@@ -142,4 +217,74 @@ fn stirling(t: &Tensor) -> Tensor {
     let safe = t.where_(&large, 1i64);
     let approximation = &safe * safe.log() - &safe + (&safe * std::f64::consts::TAU).log() * 0.5;
     approximation.where_(&large, 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use cotangent_core::ir::Aval;
+    use cotangent_core::ir::verify::verify;
+    use cotangent_core::transform::build;
+
+    use super::*;
+    use crate::args::Arg;
+
+    /// PyTorch's values.
+    #[test]
+    fn the_cross_entropy_of_a_projection_comes_with_its_cotangents() {
+        let args = |more: &[(&'static str, Arg)]| {
+            let mut args = vec![
+                ("input", Arg::Tensor(Tensor::from_vec(vec![1.0, -1.0, 0.5, 2.0, 0.0, 1.0], [3, 2]))),
+                ("linear_weight", Arg::Tensor(Tensor::from_vec(vec![1.0, 0.0, 0.0, 1.0, 1.0, 1.0], [3, 2]))),
+                ("target", Arg::Tensor(Tensor::from([0i64, 2, -100]))),
+                ("linear_bias", Arg::Tensor(Tensor::from([0.1, 0.2, 0.3]))),
+                ("acc_dtype", Arg::DType(DType::F64)),
+            ];
+            args.extend(more.iter().cloned());
+            args
+        };
+        let values = |target: &str, args| -> Vec<Vec<f64>> {
+            let outs = call(&Call { target, node: "n", args }).expect("it is known").expect("it is a loss");
+            outs.iter()
+                .map(|v| match v {
+                    Value::Tensor(t) => t.to_vec().expect("floats"),
+                    Value::Tensors(_) | Value::Int(_) | Value::None | Value::Check { .. } => Vec::new(),
+                })
+                .collect()
+        };
+        let close = |got: &[f64], expected: &[f64]| {
+            let near = got.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12);
+            assert!(got.len() == expected.len() && near, "{got:?}, expected {expected:?}");
+        };
+        let each = values("torch_nn._linear_cross_entropy_batch_chunked_no_reduction.default", args(&[]));
+        close(&each[0], &[0.4693143813563827, 0.5065855239080163, 0.0]);
+        let wanted = [("compute_input_grad", Arg::Bool(true)), ("compute_linear_bias_grad", Arg::Bool(true))];
+        let got = values("torch_nn._linear_cross_entropy_batch_chunked.default", args(&wanted));
+        close(&got[0], &[0.4879499526321995]);
+        let input = [-0.04677242019160746, 0.1872845357889808, -0.16534307778143204, -0.033382191678590634, 0.0, 0.0];
+        close(&got[1], &input);
+        close(&got[2], &[]);
+        close(&got[3], &[-0.15390234411039022, 0.21211549797303947, -0.058213153862649275]);
+    }
+
+    /// The target belongs to the program that is traced: the pullback must not reach outside of its own graph for it.
+    #[test]
+    fn the_cross_entropy_of_a_projection_is_traced() {
+        let avals = [Aval::new(DType::F64, [3, 2]), Aval::new(DType::F64, [4, 2]), Aval::new(DType::I64, [3])];
+        let graph = build("loss", |t| {
+            let [x, w, target] = avals.each_ref().map(|a| Arg::Tensor(t.param(a)));
+            let args = vec![
+                ("input", x),
+                ("linear_weight", w),
+                ("target", target),
+                ("compute_linear_weight_grad", Arg::Bool(true)),
+            ];
+            let target = "torch_nn._linear_cross_entropy_batch_chunked.default";
+            let outs = call(&Call { target, node: "n", args }).expect("it is known").expect("it is a loss");
+            let tensors = outs.into_iter().filter_map(|v| if let Value::Tensor(t) = v { Some(t) } else { None });
+            Ok(tensors.collect())
+        });
+        let graph = graph.expect("it can be traced");
+        verify(&graph).expect("it is closed");
+        assert_eq!(graph.result_avals()[2], avals[1]);
+    }
 }

@@ -12,6 +12,7 @@ mod conv;
 mod convert;
 mod creation;
 mod ctc;
+mod difference;
 mod distance;
 mod embedding;
 mod factor;
@@ -77,6 +78,7 @@ const THEMES: &[fn(&Call) -> Answer] = &[
     activation::call,
     attention::call,
     conv::call,
+    difference::call,
     distance::call,
     embedding::call,
     factor::call,

@@ -120,7 +120,8 @@ fn batch_norm(c: &Call) -> Answer {
     let normalized = if training {
         let [y, save_mean, save_rstd] = results(native_batch_norm(&x, w.as_ref(), b.as_ref(), momentum, eps))?;
         let kept = mean.as_ref().map_or(save_mean.dtype(), Tensor::dtype);
-        [y, save_mean.convert(kept), save_rstd.convert(kept)]
+        // What is kept for a backward pass has no derivative.
+        [y, save_mean.convert(kept).detach(), save_rstd.convert(kept).detach()]
     } else {
         let (mean, var) = (c.tensor("running_mean")?, c.tensor("running_var")?);
         let none = x.full_of(&x.aval().with_shape([0]), 0.0);

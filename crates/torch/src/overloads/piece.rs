@@ -13,7 +13,6 @@ const ALIASES: &[(&str, &str)] = &[
     ("narrow_copy", "narrow"),
     ("select_copy", "select"),
     ("slice_copy", "slice"),
-    ("trapz", "trapezoid"),
     ("unfold_copy", "unfold"),
 ];
 
@@ -84,18 +83,6 @@ pub(super) fn call(c: &Call) -> Answer {
                 0 => x.view_to(&[1].into()).narrow(0, 0, size),
                 1.. => x.unfold(c.int("dimension")?, size, step(c)?),
             }
-        }
-        ("diff", "default") => {
-            let (x, dim) = (x()?, c.int_or("dim", -1)?);
-            let (before, after) = (c.opt_tensor("prepend")?, c.opt_tensor("append")?);
-            let parts: Vec<&Tensor> = [before.as_ref(), Some(&x), after.as_ref()].into_iter().flatten().collect();
-            let whole = if parts.len() == 1 { x.clone() } else { cat(&parts, dim) };
-            whole.diff(c.int_or("n", 1)?.max(0) as usize, dim)
-        }
-        ("trapezoid", "dx") => c.tensor("y")?.trapezoid(c.float_or("dx", 1.0)?, c.int_or("dim", -1)?),
-        ("trapezoid", "x") => c.tensor("y")?.trapezoid_at(&c.tensor("x")?, c.int_or("dim", -1)?),
-        ("cumulative_trapezoid", "dx") => {
-            c.tensor("y")?.cumulative_trapezoid(c.float_or("dx", 1.0)?, c.int_or("dim", -1)?)
         }
         (_, _) => return Ok(None),
     })
