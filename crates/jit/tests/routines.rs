@@ -5,7 +5,7 @@ mod common;
 use common::{check, paths, routine, run};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Graph, Shape};
-use cotangent_core::ops::{Convolution, Op};
+use cotangent_core::ops::{Convolution, Gather, IndexSelect, Op};
 use cotangent_core::text::ir::parse;
 use cotangent_core::transform::eval::eval;
 use cotangent_loops::interp::interpret;
@@ -79,6 +79,24 @@ fn convolutions() {
                 continue;
             }
             check(&format!("{op:?} of {x:?} and {w:?}"), &routine(op.clone().into(), &args), &small(&args), 0.0);
+        }
+    }
+}
+
+#[test]
+fn reads_of_single_elements() {
+    let index = |count: usize, n: usize| Array::new([count], (0..count).map(|i| (i * 13 % n) as i64).collect());
+    for dtype in [DType::F32, DType::F64, DType::BF16, DType::Bool, DType::I64] {
+        for (outer, n, count, inner) in [(1, 7, 300, 1), (9, 5, 3, 1), (100, 33, 70, 1), (6, 4, 5, 3), (3, 2, 0, 1)] {
+            let x = Aval::new(dtype, [outer, n, inner]);
+            let k = Aval::new(DType::I64, [count]);
+            let own = Aval::new(DType::I64, [outer, count, inner]);
+            let what = format!("{dtype} {outer} {n} {count} {inner}");
+            let values = small(std::slice::from_ref(&x)).remove(0);
+            let select = routine(Op::IndexSelect(IndexSelect { dim: 1 }), &[x.clone(), k]);
+            check(&format!("index_select {what}"), &select, &[values.clone(), index(count, n)], 0.0);
+            let gather = routine(Op::Gather(Gather { dim: 1 }), &[x, own]);
+            check(&format!("gather {what}"), &gather, &[values, index(outer * count * inner, n)], 0.0);
         }
     }
 }

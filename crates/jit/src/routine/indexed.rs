@@ -37,6 +37,55 @@ pub unsafe fn select(
 ) -> Result<(), EvalError> {
     in_bounds(index, dim, axis.n)?;
     let bytes = axis.inner * size;
+    let lines = (axis.outer, axis.n, index.len());
+    // SAFETY: the caller's; the index is in bounds, and elements are aligned to their size.
+    unsafe {
+        match size {
+            1 if axis.inner == 1 => pick::<u8>(lines, x, |_| index, y),
+            2 if axis.inner == 1 => pick::<u16>(lines, x.cast(), |_| index, y.cast()),
+            4 if axis.inner == 1 => pick::<u32>(lines, x.cast(), |_| index, y.cast()),
+            8 if axis.inner == 1 => pick::<u64>(lines, x.cast(), |_| index, y.cast()),
+            _ => copies(axis, x, index, y, bytes),
+        }
+    }
+    Ok(())
+}
+
+/// `y[o, j] = x[o, index(o)[j]]` for `(outer, n, count)` lines, their elements, and places in an index. Threads share the result.
+///
+/// # Safety
+/// `x` has `outer · n` elements, `y` has `outer · count`; indices are below `n`.
+unsafe fn pick<'a, T: Copy + Send>(
+    (outer, n, count): (usize, usize, usize),
+    x: *const T,
+    index: impl Fn(usize) -> &'a [i64] + Sync,
+    y: *mut T,
+) {
+    let total = outer * count;
+    let pieces = total.min(64);
+    let (x, y) = (Shared(x.cast_mut()), Shared(y));
+    threads::for_each(pieces, total as u64, &|piece| {
+        let (mut at, end) = (piece * total / pieces, (piece + 1) * total / pieces);
+        while at < end {
+            let (o, j) = (at / count, at % count);
+            let len = (count - j).min(end - at);
+            // SAFETY: the caller's; pieces write places of their own.
+            unsafe {
+                let (line, to) = (x.get().add(o * n), std::slice::from_raw_parts_mut(y.get().add(at), len));
+                for (y, k) in to.iter_mut().zip(&index(o)[j..j + len]) {
+                    *y = *line.add(*k as usize);
+                }
+            }
+            at += len;
+        }
+    });
+}
+
+/// As [`select`], of rows of `bytes`.
+///
+/// # Safety
+/// As [`select`]; indices are in bounds.
+unsafe fn copies(axis: Axis, x: *const u8, index: &[i64], y: *mut u8, bytes: usize) {
     let rows = axis.outer * index.len();
     let (x, y) = (Shared(x.cast_mut()), Shared(y));
     let pieces = rows.min(64);
@@ -48,7 +97,6 @@ pub unsafe fn select(
             unsafe { std::ptr::copy_nonoverlapping(x.get().add(from), y.get().add(row * bytes), bytes) };
         }
     });
-    Ok(())
 }
 
 /// How a source element is combined with what stands at its place: in a type `S` that holds intermediate results, rounded once.
@@ -235,6 +283,11 @@ pub unsafe fn gather<T: Copy + Send>(
     }
     in_bounds(index, dim, shape[dim].get())?;
     let (Axis { outer, n, inner }, count) = (Axis::of(shape, dim), own[dim].get());
+    if inner == 1 {
+        // SAFETY: the caller's; the index is in bounds.
+        unsafe { pick((outer, n, count), x, |o| &index[o * count..][..count], y) };
+        return Ok(());
+    }
     let (x, y) = (Shared(x.cast_mut()), Shared(y));
     let lines = outer * count;
     let pieces = lines.min(64);
