@@ -1,11 +1,14 @@
 //! PyTorch's compound operators in graphs: which are found, and that they mean what stood there.
 
+use std::collections::BTreeMap;
+
 use cotangent_core::array::Array;
 use cotangent_core::ir::Graph;
 use cotangent_core::simplify::{Class, raise, simplify};
 use cotangent_core::text::ir::parse;
 use cotangent_core::transform::eval::eval;
 use cotangent_tests::random_graph::{Config, random_args, random_graph};
+use cotangent_torch::{Program, write_program};
 
 fn graph(text: &str) -> Graph {
     parse("raise.cot", text).unwrap_or_else(|e| panic!("{:?}\n{text}", e.problems))
@@ -147,6 +150,26 @@ fn compound_operators_are_found() {
         let read = graph(&raised.to_string());
         assert_eq!(read.to_string(), raised.to_string());
     }
+}
+
+/// Exported programs that name the operators are read by this project with the same values.
+#[test]
+fn compound_operators_read_back() {
+    let path = std::env::temp_dir().join(format!("cotangent-{}-raised.pt2", std::process::id()));
+    for (params, body, _) in PATTERNS {
+        let g = pattern(params, body);
+        write_program(&path, &g.raised(), &BTreeMap::new()).unwrap();
+        let program = Program::read(&path).unwrap();
+        let avals = program.avals(&BTreeMap::new()).unwrap();
+        let again = program.graph(&avals).unwrap_or_else(|e| panic!("{e}: {}", g.raised().code()));
+        let args = random_args(1, &g);
+        let (a, b) = (eval(&g, &args).unwrap(), eval(&again, &args).unwrap());
+        assert_eq!(a[0].aval(), b[0].aval());
+        for (x, y) in a[0].to_f64_vec().into_iter().zip(b[0].to_f64_vec()) {
+            assert!((x - y).abs() <= 1e-12 * x.abs().max(1.0) || (x.is_nan() && y.is_nan()), "{x}, {y}: {g}");
+        }
+    }
+    std::fs::remove_file(&path).unwrap();
 }
 
 /// Sums in another order are no operator where every bit is kept.

@@ -85,6 +85,9 @@ pub(crate) fn emit(w: &mut Writer, op: &Op, x: &[Val], y: &[Aval]) -> Vals {
         Op::Convolution(c) => convolution(w, c, &x[0], &x[1], &y[0]),
         Op::Cholesky(c) => linalg::cholesky(w, c, &x[0]),
         Op::SolveTriangular(s) => one(linalg::solve_triangular(w, s, &x[0], &x[1])),
+        Op::LuFactor(_) | Op::Qr(_) | Op::Eigh(_) | Op::Svd(_) if x[0].aval.shape.numel() == 0 => {
+            linalg::of_nothing(w, op, &x[0])
+        }
         Op::LuFactor(f) => linalg::lu_factor(w, f, &x[0], y),
         Op::LuUnpack(u) => w.compose(x, |x| compose::lu_unpack(u, &x[0], &x[1])),
         Op::Qr(q) => linalg::qr(w, q, &x[0], y),

@@ -1,7 +1,8 @@
 //! Factorizations: those that StableHLO has, and the LAPACK calls that XLA registers on CPUs.
 
-use cotangent_core::ir::{Aval, DType, Shape};
-use cotangent_core::ops::{Cholesky, Eigh, LuFactor, Qr, QrMode, SolveTriangular, Svd, Triangle};
+use cotangent_core::array::Array;
+use cotangent_core::ir::{Aval, DType, Scalar, Shape};
+use cotangent_core::ops::{Cholesky, Eigh, LuFactor, Op, Qr, QrMode, SolveTriangular, Svd, Triangle};
 
 use crate::error::Refusal;
 use crate::literal::ty;
@@ -61,6 +62,14 @@ fn lapack(w: &mut Writer, routine: &str, config: &str, x: &[Val], y: &[Aval]) ->
             results.join(", ")
         ),
     ))
+}
+
+/// The factors of a matrix without elements, which depend on no value: XLA's calls of LAPACK divide by its size.
+pub(crate) fn of_nothing(w: &mut Writer, op: &Op, x: &Val) -> Vals {
+    let nothing = Array::full(&x.aval, Scalar::Float(0.0));
+    let refused = |_| Refusal::Reason("this matrix without elements has no factors");
+    let factors = op.prim().eval(&[&nothing]).map_err(refused)?;
+    Ok(factors.iter().map(|a| w.constant(a)).collect())
 }
 
 /// The order of dims, the fastest first, where the matrices after `batch` dims lie in columns.
