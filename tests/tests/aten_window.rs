@@ -182,3 +182,16 @@ fn distances() {
         ],
     );
 }
+
+/// PyTorch's values: with aligned corners the step is another one, while centres stay half a place after their start.
+#[test]
+fn antialiased_resizing_with_aligned_corners() {
+    let x = Tensor::from_vec(vec![1.0, 4.0, 9.0, 16.0, 25.0, 2.0, 3.0, 5.0, 7.0, 11.0], [1, 1, 2, 5]);
+    let bilinear = [24.0 / 7.0, 13.0, 22.75, 20.0 / 7.0, 6.25, 10.0];
+    let bicubic = [2.497907949790795, 13.309963099630995, 24.578125, 2.5271966527196654, 6.346863468634686, 10.703125];
+    for (kernel, expected) in [(Kernel::Triangle, bilinear), (Kernel::Cubic, bicubic)] {
+        let mode = Interpolation::Antialiased { kernel, align_corners: true };
+        let y = x.interpolate(&Resize::Size(vec![2, 3]), mode).to_vec::<f64>().unwrap();
+        assert!(y.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{y:?}, expected {expected:?}");
+    }
+}

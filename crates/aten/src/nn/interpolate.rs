@@ -197,15 +197,17 @@ fn taps(mode: Interpolation, l: usize, o: usize, scale: Option<f64>) -> Taps {
                 (true, _) => (l - 1) as f64 / (o - 1) as f64,
                 (false, _) => ratio,
             };
-            antialiased(kernel, l, o, step, if align_corners { 0.0 } else { 0.5 })
+            antialiased(kernel, l, o, step)
         }
         // The mean over an area is a pooling.
         Interpolation::Area => Taps { places: vec![each(&|i| (i * l / o) as i64)], weights: None },
     }
 }
 
-/// Taps that cover `step` input places around each output's centre; `shift` is where in a place its centre is.
-fn antialiased(kernel: Kernel, l: usize, o: usize, step: f64, shift: f64) -> Taps {
+/// Taps that cover `step` input places around each output's centre, which is half a place after its start, whether or
+/// not corners are aligned.
+fn antialiased(kernel: Kernel, l: usize, o: usize, step: f64) -> Taps {
+    let shift = 0.5;
     let support = kernel.radius() * step.max(1.0);
     let narrow = if step >= 1.0 { 1.0 / step } else { 1.0 };
     let rows: Vec<(i64, Vec<f64>)> = (0..o)
