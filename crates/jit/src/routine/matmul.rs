@@ -189,17 +189,26 @@ impl Product {
         let cost = (self.batch * self.m) as u64 * (self.n * self.k) as u64;
         threads::for_each(self.batch * self.m, cost, &|row| {
             let (b, i) = (row / self.m, row % self.m);
-            for j in 0..self.n {
-                let mut s = zero;
-                for q in 0..self.k {
-                    let x = l.offset + b as i64 * l.batch + i as i64 * l.row + q as i64 * l.col;
-                    let y = r.offset + b as i64 * r.batch + q as i64 * r.row + j as i64 * r.col;
-                    // SAFETY: the places lie inside the matrices.
-                    s = unsafe { add(s, *p.lhs::<T>().offset(x as isize), *p.rhs::<T>().offset(y as isize)) };
+            // A row of sums at a time: neighbours in a row of the right operand are mostly neighbours in memory.
+            let mut sums = vec![zero; self.n];
+            for q in 0..self.k {
+                let x = l.offset + b as i64 * l.batch + i as i64 * l.row + q as i64 * l.col;
+                let y = r.offset + b as i64 * r.batch + q as i64 * r.row;
+                // SAFETY: the places lie inside the matrices.
+                unsafe {
+                    let (x, y) = (*p.lhs::<T>().offset(x as isize), p.rhs::<T>().offset(y as isize));
+                    if r.col == 1 {
+                        let row = std::slice::from_raw_parts(y, self.n);
+                        sums.iter_mut().zip(row).for_each(|(s, y)| *s = add(*s, x, *y));
+                    } else {
+                        let places = (0i64..).map(|j| y.offset((j * r.col) as isize));
+                        sums.iter_mut().zip(places).for_each(|(s, y)| *s = add(*s, x, *y));
+                    }
                 }
-                // SAFETY: each row of the result belongs to one piece.
-                unsafe { p.out::<T>().add(row * self.n + j).write(end(s)) };
             }
+            // SAFETY: each row of the result belongs to one piece.
+            let out = unsafe { std::slice::from_raw_parts_mut(p.out::<T>().add(row * self.n), self.n) };
+            out.iter_mut().zip(&sums).for_each(|(y, s)| *y = end(*s));
         });
     }
 }

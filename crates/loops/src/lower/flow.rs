@@ -1,14 +1,21 @@
 //! The graph as lowering sees it: values by loop form, with reductions, products and pieces in a normal form.
 
+mod chosen;
+mod single;
+
 use std::sync::Arc;
 
 use cotangent_core::array::Array;
 use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Aval, DType, Graph, Loc, Scalar, Shape};
-use cotangent_core::ops::{Binary, Generate, LoopForm, Monoid, Op, Piecewise, ScalarFn, Unary, ViewForm};
+use cotangent_core::ops::{
+    Access, Binary, Generate, Indexing, LoopForm, Monoid, Op, Piecewise, ScalarFn, Unary, ViewForm,
+};
+use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
 
 use crate::affine::Affine;
+use chosen::chosen;
 
 /// A value of the flow.
 pub(crate) type Id = usize;
@@ -119,8 +126,14 @@ pub(crate) fn flow(graph: &Graph) -> Result<Flow, EvalError> {
         env[p.index()] = Some(id);
         f.params.push(id);
     }
-    let live = live(graph);
+    let chosen = chosen(graph);
+    let live = live(graph, &chosen);
     for (i, n) in graph.nodes().iter().enumerate().filter(|(i, _)| live[*i]) {
+        if let Some(extreme) = chosen.get(&i) {
+            let x = env[n.args[0].index()].expect("I1: defined before use");
+            env[n.results[0].index()] = Some(f.extreme(x, *extreme, graph.aval(n.results[0]), i));
+            continue;
+        }
         let args: SmallVec<[Id; 2]> = n.args.iter().map(|v| env[v.index()].expect("I1: defined before use")).collect();
         let avals: Vec<&Aval> = n.args.iter().map(|v| graph.aval(*v)).collect();
         let results: Vec<Aval> = n.results.iter().map(|v| graph.aval(*v).clone()).collect();
@@ -145,8 +158,8 @@ fn wide(dtype: DType) -> DType {
     }
 }
 
-/// The nodes on which a result depends.
-fn live(graph: &Graph) -> Vec<bool> {
+/// The nodes on which a result depends; extremes do not on their positions.
+fn live(graph: &Graph, chosen: &FxHashMap<usize, (usize, Monoid)>) -> Vec<bool> {
     let mut used = vec![false; graph.num_values()];
     for v in graph.results() {
         used[v.index()] = true;
@@ -155,7 +168,8 @@ fn live(graph: &Graph) -> Vec<bool> {
     for (i, n) in graph.nodes().iter().enumerate().rev() {
         live[i] = n.results.iter().any(|v| used[v.index()]);
         if live[i] {
-            for v in &n.args {
+            let args = if chosen.contains_key(&i) { &n.args[..1] } else { &n.args[..] };
+            for v in args {
                 used[v.index()] = true;
             }
         }
@@ -204,12 +218,15 @@ impl Flow {
                 return Ok(self.window_add(args[0], [dim, size, step], y, i));
             }
             LoopForm::Contract { batch_dims } => return Ok(Some(self.product(batch_dims, args, y, i))),
+            LoopForm::Access(Access::Scatter { dim, index: Indexing::Elementwise, combine }) => {
+                return Ok(self.single(dim, combine, args, y, i));
+            }
             LoopForm::Convolution(_) if wide(y.dtype) != y.dtype => return Ok(Some(self.wide_call(op, args, y, i))),
             LoopForm::Pointwise(ScalarFn::Polygamma(_))
             | LoopForm::ArgReduce { .. }
             | LoopForm::Scan { .. }
             | LoopForm::Convolution(_)
-            | LoopForm::Access(_)
+            | LoopForm::Access(Access::Gather { .. } | Access::Scatter { index: Indexing::Vector, .. })
             | LoopForm::Kernel(_)
             | LoopForm::Inline => return Ok(None),
         };

@@ -276,6 +276,12 @@ impl Group {
         self.buffers.len() > MAX_BUFFERS
     }
 
+    /// The number of places that an index names.
+    pub fn covered(&self, index: IndexId) -> usize {
+        let moves = |v: &usize| self.indices[index as usize].iter().any(|a| a.coef(*v) != 0);
+        (0..self.extents.len()).filter(moves).map(|v| self.extents[v]).product()
+    }
+
     /// Whether each element of an array of `sizes` stands at exactly one point of all variables or of the kept ones, so
     /// that storing there writes the whole array once.
     pub fn is_storable(&self, index: IndexId, sizes: &[usize]) -> bool {

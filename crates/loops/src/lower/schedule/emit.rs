@@ -53,6 +53,7 @@ impl Schedule<'_> {
                     let place = flatten(&at(g), &value.sizes);
                     return Ok(g.expr(ExprOp::Load(v, place), value.dtype));
                 }
+                self.computed_again(g, v, index)?;
                 let mut args: SmallVec<[Expr; 3]> = SmallVec::new();
                 for a in &value.args {
                     args.push(self.emit(g, *a, index, escapes)?);
@@ -90,6 +91,7 @@ impl Schedule<'_> {
                     let place = flatten(&at(g), &value.sizes);
                     return Ok(g.expr(ExprOp::Load(v, place), value.dtype));
                 }
+                self.computed_again(g, v, index)?;
                 self.unrolled(g, v, dims, *monoid, index, escapes)?
             }
             Kind::Param | Kind::Stored(_) | Kind::Pieces(_) | Kind::Product | Kind::Output(_) => {
@@ -107,6 +109,19 @@ impl Schedule<'_> {
         let repeated = self.flow.values[v].numel() * 4 <= g.total();
         let dear = self.cost[v] >= if repeated { REPEATED } else { DEAR };
         dear && home < g.step && self.group(home).is_storable(there, sizes)
+    }
+
+    /// A dear value of which an earlier nest computes most elements, and this one too, is stored first, if that nest cannot store it: it has
+    /// the others not, or has them at other places.
+    fn computed_again(&self, g: &Group, v: Id, index: IndexId) -> Result<(), Stop> {
+        let Some((home, there, _)) = self.home[v] else { return Ok(()) };
+        if self.cost[v] < DEAR || home >= g.step {
+            return Ok(());
+        }
+        let (n, earlier) = (self.flow.values[v].numel(), self.group(home));
+        let most = |covered: usize| covered * 2 > n;
+        let again = most(g.covered(index)) && most(earlier.covered(there));
+        if again && !earlier.is_storable(there, &self.flow.values[v].sizes) { Err(Stop::Cut(v)) } else { Ok(()) }
     }
 
     /// A dear operand of a view that repeats its elements is stored first, unless the nest computes it once for each row

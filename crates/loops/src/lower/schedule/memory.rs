@@ -19,6 +19,10 @@ impl Schedule<'_> {
             self.escape(v);
             return;
         }
+        if matches!(self.flow.values[v].kind, Kind::Point(_) | Kind::Unrolled(..)) {
+            // A nest is made that computes all of it.
+            self.home[v] = None;
+        }
         let step = self.place(Root::Store(v));
         self.set_stored(v, step);
     }

@@ -77,7 +77,9 @@ impl Schedule<'_> {
             g.roll_back(mark);
         } else {
             for (v, index) in g.since(mark).to_vec() {
-                if self.home[v].is_none() && matches!(self.flow.values[v].kind, Kind::Point(_) | Kind::Unrolled(..)) {
+                if matches!(self.flow.values[v].kind, Kind::Point(_) | Kind::Unrolled(..))
+                    && self.is_better_home(&g, v, index)
+                {
                     let e = g.known(v, index).expect("just remembered");
                     self.home[v] = Some((step, index, e));
                 }
@@ -94,6 +96,18 @@ impl Schedule<'_> {
             escapes.into_iter().for_each(|v| self.escape(v));
         }
         result.map(|_| ())
+    }
+
+    /// Whether `g` computes `v` and no nest before it does, or computes more of it than one that could not store it.
+    fn is_better_home(&self, g: &Group, v: Id, index: IndexId) -> bool {
+        match self.home[v] {
+            None => true,
+            Some((home, ..)) if home >= g.step => false,
+            Some((home, there, _)) => {
+                let earlier = self.group(home);
+                !earlier.is_storable(there, &self.flow.values[v].sizes) && earlier.covered(there) < g.covered(index)
+            }
+        }
     }
 
     pub(super) fn try_root(
