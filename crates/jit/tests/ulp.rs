@@ -149,6 +149,8 @@ impl Numbers {
         // Next to multiples of π/2.
         xs.extend((-20_000..20_000).map(|k| (f64::from(k) * std::f64::consts::FRAC_PI_2) as f32));
         xs.extend([f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::MAX, f32::MIN_POSITIVE, 1e-45]);
+        // Where runs over all numbers found errors above the limit: of tan, and of atan.
+        xs.extend([252.898_21, 5_971.382_3, 17_545.01, 0.431_146_95]);
         Numbers::Listed(xs)
     }
 

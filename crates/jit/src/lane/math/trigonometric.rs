@@ -167,13 +167,24 @@ impl Builder {
             self.div(p, q)
         };
         let cube = self.mul(z, r);
-        let t = self.fma(p, cube, lost);
-        let t = self.add(t, r);
+        // What is lost counts as many times as the tangent is steep: twice at π/4.
+        let near = self.fma(p, cube, r);
+        let one = self.f(1.0, x.ty);
+        let slope = self.fma(near, near, one);
+        let lost = self.mul(lost, slope);
+        let curved = self.fma(p, cube, lost);
+        let t = self.add(r, curved);
+        // −1/t, with what the sum and the quotient lost.
+        let kept = self.sub(t, r);
+        let lost = self.sub(curved, kept);
         let minus = self.f(-1.0, x.ty);
         let inverse = self.div(minus, t);
-        let one = self.i(1, format(x.ty).int);
-        let odd = self.and(q, one);
-        let odd = self.cmp(Pred::Eq, odd, one);
+        let error = self.fma(inverse, t, one);
+        let error = self.fma(inverse, lost, error);
+        let inverse = self.fma(inverse, error, inverse);
+        let bit = self.i(1, format(x.ty).int);
+        let odd = self.and(q, bit);
+        let odd = self.cmp(Pred::Eq, odd, bit);
         let y = self.select(odd, inverse, t);
         let zero = self.f(0.0, x.ty);
         let is_zero = self.cmp(Pred::Eq, x, zero);
