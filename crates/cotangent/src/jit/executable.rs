@@ -157,11 +157,8 @@ impl Executable {
         take: impl FnOnce(&mut dyn Iterator<Item = Tensor>) -> T,
     ) -> Called<T> {
         let mut spares = Spares::new();
-        if self.small.contains(&true) {
-            let spare = |(aval, small)| if small { spare::take(aval) } else { None };
-            self.results.iter().zip(self.small.iter().copied()).for_each(|result| spares.push(spare(result)));
-        } else {
-            self.results.iter().for_each(|_| spares.push(None));
+        for (aval, small) in self.results.iter().zip(&self.small) {
+            spares.push(if *small { spare::take(aval) } else { None });
         }
         let mut outputs = Outputs::new();
         for spare in &mut spares {
