@@ -86,6 +86,11 @@ fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/conformance")
 }
 
+/// Programs that hold graphs of their own, from `fixtures/make_control_fixtures.py`.
+fn control() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/control")
+}
+
 /// The whole corpus, if it is here.
 fn corpus() -> Option<PathBuf> {
     let given = std::env::var_os("COTANGENT_CONFORMANCE").map(PathBuf::from);
@@ -100,6 +105,16 @@ fn fixture_with_the_evaluator() {
 #[test]
 fn fixture_with_compiled_code() {
     check(&fixture(), "jit", compiled);
+}
+
+#[test]
+fn control_flow_with_the_evaluator() {
+    check(&control(), "eval", evaluated);
+}
+
+#[test]
+fn control_flow_with_compiled_code() {
+    check(&control(), "jit", compiled);
 }
 
 #[test]

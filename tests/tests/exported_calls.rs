@@ -132,6 +132,84 @@ fn higher_order_wrappers_are_their_graphs() {
     }
     let error = wrapped("wrap_with_autocast", &autocast(true)).unwrap_err().to_string();
     assert!(error.contains("run_decompositions"), "{error}");
-    let error = wrapped("cond", &[("pred", bool(true))]).unwrap_err().to_string();
-    assert!(error.contains("cond"), "{error}");
+    let error = wrapped("invoke_subgraph", &[("more", tensor("x"))]).unwrap_err().to_string();
+    assert!(error.contains("1 inputs stands beside 2 operands"), "{error}");
+}
+
+/// A graph of these inputs and one node.
+fn body(inputs: &[&str], target: &str, args: &[(&str, Value)]) -> Value {
+    let inputs: Vec<Value> = inputs.iter().map(|n| tensor(n)).collect();
+    let graph =
+        json!({"inputs": inputs, "outputs": [tensor("r")], "tensor_values": {}, "nodes": [node(target, args, "r")]});
+    json!({"as_graph": {"name": "body", "graph": graph}})
+}
+
+/// What `operator` with these arguments comes to on one tensor `x` of this shape.
+fn higher_order(operator: &str, shape: &[usize], args: &[Value]) -> Result<Graph, TorchError> {
+    let args: Vec<(&str, Value)> = args.iter().map(|a| ("", a.clone())).collect();
+    graph(&program(&[("x", shape)], &[node(&format!("higher_order.{operator}"), &args, "y")])?)
+}
+
+fn tensors(names: &[&str]) -> Value {
+    let names: Vec<Value> = names.iter().map(|n| json!({"name": n})).collect();
+    json!({"as_tensors": names})
+}
+
+#[test]
+fn a_check_inside_a_branch_counts_where_the_branch_is_taken() {
+    let positive =
+        [("self", tensor("a")), ("assert_msg", json!({"as_string": "a is positive"})), ("dep_token", tensor("a"))];
+    let checked = body(&["a"], "aten._functional_assert_async.msg", &positive);
+    let plain = body(&["a"], "aten.neg.default", &[("self", tensor("a"))]);
+    let g = higher_order("cond", &[], &[tensor("x"), checked, plain, tensors(&["x"])]).unwrap();
+    for (x, expected) in [(2.0, 2.0), (0.0, 0.0), (-1.0, -1.0)] {
+        assert_eq!(values(&g, &[array(&[], &[x])]), [expected], "{x}");
+    }
+    let assertion = [("self", tensor("a")), ("assert_msg", json!({"as_string": "a is not zero"}))];
+    let mut failing = body(&["a"], "aten._assert_async.msg", &assertion);
+    failing["as_graph"]["graph"]["outputs"] = json!([tensor("a")]);
+    let same = body(&["a"], "aten.neg.default", &[("self", tensor("a"))]);
+    let taken = |first: bool| {
+        let (a, b) = if first { (failing.clone(), same.clone()) } else { (same.clone(), failing.clone()) };
+        higher_order("cond", &[], &[tensor("x"), a, b, tensors(&["x"])]).unwrap()
+    };
+    let zero = array(&[], &[0.0]);
+    assert_eq!(values(&taken(true), std::slice::from_ref(&zero)), [0.0], "the failing branch is not taken");
+    let error = eval(&taken(false), &[zero]).unwrap_err().to_string();
+    assert!(error.contains("a is not zero"), "{error}");
+}
+
+#[test]
+fn loops_whose_length_is_not_known_are_refused() {
+    let positive = body(&["a"], "aten.gt.Scalar", &[("self", tensor("a")), ("other", json!({"as_int": 0}))]);
+    let halved = body(&["a"], "aten.div.Scalar", &[("self", tensor("a")), ("other", json!({"as_int": 2}))]);
+    let error = higher_order("while_loop", &[], &[positive, halved, tensors(&["x"]), tensors(&[])]).unwrap_err();
+    assert!(error.to_string().contains("the number of its steps depends on data"), "{error}");
+    let sum = body(&["a", "b"], "aten.add.Tensor", &[("self", tensor("a")), ("other", tensor("b"))]);
+    let error = higher_order("associative_scan", &[65537], &[sum, tensors(&["x"])]).unwrap_err().to_string();
+    assert!(error.contains("at most 65536 steps of loops, found 65537"), "{error}");
+}
+
+#[test]
+fn inconsistent_control_flow_is_an_error() {
+    let neg = || body(&["a"], "aten.neg.default", &[("self", tensor("a"))]);
+    let two = || body(&["a", "b"], "aten.add.Tensor", &[("self", tensor("a")), ("other", tensor("b"))]);
+    let cases = [
+        ("cond", vec![tensor("x"), neg(), tensors(&["x"])], "expected 2 graphs"),
+        ("cond", vec![json!({"as_none": true}), neg(), neg(), tensors(&["x"])], "no truth value"),
+        ("map_impl", vec![neg(), tensors(&[]), tensors(&["x"])], "one leading dim"),
+        ("scan", vec![two(), tensors(&["x"]), tensors(&["x"]), tensors(&[]), tensors(&["x"])], "expected 3 lists"),
+        ("scan", vec![two(), tensors(&["x", "x"]), tensors(&["x"])], "2 inputs stands beside 3"),
+        ("associative_scan", vec![neg(), tensors(&["x"])], "1 inputs stands beside 2"),
+    ];
+    for (operator, args, expected) in cases {
+        let error = higher_order(operator, &[3], &args).unwrap_err().to_string();
+        assert!(error.contains(expected), "{operator}: expected `{expected}`, found `{error}`");
+    }
+    // A batch of examples that does not end.
+    let begin = json!({"target": "torch._functorch.predispatch._vmap_increment_nesting",
+        "inputs": [{"name": "", "arg": {"as_int": 3}}], "outputs": [{"as_none": true}], "metadata": {}});
+    let last = node("aten.neg.default", &[("self", tensor("x"))], "y");
+    let error = graph(&program(&[("x", &[3])], &[begin, last]).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("does not end"), "{error}");
 }

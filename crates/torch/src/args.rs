@@ -24,6 +24,8 @@ pub enum Value {
         condition: Tensor,
         /// What it means if it does not hold.
         message: String,
+        /// What stands for the check in the program, if it has a value there.
+        token: Option<Tensor>,
     },
 }
 

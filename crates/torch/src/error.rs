@@ -106,3 +106,8 @@ impl From<FileError> for TorchError {
         }
     }
 }
+
+/// The error of a program that contradicts itself or its inputs.
+pub(crate) fn malformed(message: impl Into<String>) -> TorchError {
+    TorchError::Program { message: message.into() }
+}

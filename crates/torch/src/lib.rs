@@ -7,7 +7,10 @@
 
 mod archive;
 pub mod args;
+mod batched;
+mod control;
 pub mod corpus;
+mod env;
 mod error;
 mod export;
 mod mutation;
@@ -16,6 +19,7 @@ mod pickle;
 mod program;
 mod schema;
 mod strided;
+mod weights;
 
 pub use cotangent_safetensors::{FileError, parse_safetensors, read_safetensors, write_safetensors};
 pub use error::TorchError;

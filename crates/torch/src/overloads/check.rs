@@ -33,7 +33,8 @@ pub(super) fn call(c: &Call) -> Answer {
         }
         "aten._functional_assert_async.msg" => {
             let (condition, token) = (c.tensor("self")?, c.tensor("dep_token")?);
-            one(token.assert_that(&truth(&condition), c.str_or("assert_msg", "expected a tensor that is true")?))
+            let message = c.str_or("assert_msg", "expected a tensor that is true")?.to_owned();
+            Ok(Some(vec![Value::Check { condition: truth(&condition), message, token: Some(token) }]))
         }
         "aten._is_all_true.default" => one(all(&c.tensor("self")?)),
         "aten._is_any_true.default" => one(all(&c.tensor("self")?.logical_not()).logical_not()),
@@ -68,7 +69,7 @@ fn nothing() -> Answer {
 
 /// A condition on which the program's results depend.
 fn checked(condition: Tensor, message: &str) -> Answer {
-    Ok(Some(vec![Value::Check { condition, message: message.to_owned() }]))
+    Ok(Some(vec![Value::Check { condition, message: message.to_owned(), token: None }]))
 }
 
 /// Whether all elements are true.

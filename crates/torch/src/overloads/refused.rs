@@ -6,8 +6,6 @@ use crate::args::Call;
 const DATA: &str = "the number of elements of its result depends on data, and sizes are part of the graph";
 const HOST: &str = "it takes a number out of a tensor, so that the program would depend on data";
 const STRIDES: &str = "tensors have no strides and no storage here; export the program with contiguous tensors";
-const CONTROL: &str =
-    "what is computed depends on data, and graphs have no branches or loops; use where, or a fixed number of steps";
 const COMPLEX: &str = "complex numbers are not supported; use their real and imaginary parts";
 
 /// Operators and why they are refused.
@@ -41,14 +39,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("_fft_r2c", COMPLEX),
 ];
 
-/// Operators that hold graphs of their own and choose among them.
-const CONTROL_FLOW: [&str; 6] = ["cond", "while_loop", "map_impl", "scan", "associative_scan", "switch"];
-
 /// The overloads of this theme.
 pub(super) fn call(c: &Call) -> Answer {
-    if c.target.strip_prefix("higher_order.").is_some_and(|name| CONTROL_FLOW.contains(&name)) {
-        return Err(c.refused(CONTROL));
-    }
     let Some((name, _)) = parts(c) else { return Ok(None) };
     match REFUSED.iter().find(|(refused, _)| *refused == name) {
         Some((_, reason)) => Err(c.refused(&helped(name, reason))),
