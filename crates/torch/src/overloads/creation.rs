@@ -8,6 +8,9 @@ use cotangent_core::ir::{Aval, DType, Scalar, Shape};
 use super::{Answer, one, parts};
 use crate::args::{Call, Read};
 
+/// The most elements whose values are listed in the program, not computed by it.
+const MAX_LISTED: i64 = 1 << 26;
+
 /// The overloads of this theme.
 pub(super) fn call(c: &Call) -> Answer {
     let Some((name, overload)) = parts(c) else { return Ok(None) };
@@ -79,7 +82,10 @@ fn spaced(c: &Call, base: Option<f64>) -> Read<Tensor> {
             Ok(None) | Err(_) => Ok(Some(c.float(name)?)),
         }
     };
-    let (Some(start), Some(stop)) = (end("start")?, end("end")?) else { return spaced_tensors(c, base, steps, dtype) };
+    let ends = (end("start")?, end("end")?);
+    let (Some(start), Some(stop), true) = (ends.0, ends.1, steps as i64 <= MAX_LISTED) else {
+        return spaced_tensors(c, base, steps, dtype);
+    };
     let step = if steps > 1 { (stop - start) / (steps - 1) as f64 } else { 0.0 };
     let place = |i: usize| {
         if steps == 1 || i < steps / 2 { start + step * i as f64 } else { stop - step * (steps - 1 - i) as f64 }
@@ -90,7 +96,7 @@ fn spaced(c: &Call, base: Option<f64>) -> Read<Tensor> {
     Ok(Tensor::from_array(array).convert(dtype))
 }
 
-/// As [`spaced`] between ends of which at least one is a tensor.
+/// As [`spaced`] between ends of which one may be a tensor, computed by the program.
 fn spaced_tensors(c: &Call, base: Option<f64>, steps: usize, dtype: DType) -> Read<Tensor> {
     let compute = if dtype.is_float() { dtype } else { DType::F64 };
     let end = |name: &str| -> Read<Tensor> {
@@ -115,12 +121,12 @@ fn spaced_tensors(c: &Call, base: Option<f64>, steps: usize, dtype: DType) -> Re
 /// Rows and columns of the elements of a matrix that are `inside`.
 fn triangle(c: &Call, inside: fn(i64, i64, i64) -> bool) -> Read<Tensor> {
     let (rows, cols, offset) = (c.size("row")? as i64, c.size("col")? as i64, c.int_or("offset", 0)?);
-    if rows.checked_mul(cols).is_none_or(|n| n > 1 << 32) {
-        return Err(c.wrong("row", "a matrix whose elements fit in memory"));
+    if rows.checked_mul(cols).is_none_or(|n| n > MAX_LISTED) {
+        return Err(c.wrong("row", &format!("a matrix of at most {MAX_LISTED} elements")));
     }
-    let places: Vec<(i64, i64)> =
-        (0..rows).flat_map(|r| (0..cols).map(move |k| (r, k))).filter(|(r, k)| inside(*r, *k, offset)).collect();
-    let indices: Vec<i64> = places.iter().map(|p| p.0).chain(places.iter().map(|p| p.1)).collect();
-    let shape = Shape::from([2, places.len()]);
-    Ok(Tensor::from_vec(indices, shape).convert(c.dtype("dtype")?.unwrap_or(DType::I64)))
+    let of_row = |r: i64| (0..cols).filter(move |k| inside(r, *k, offset));
+    let mut indices: Vec<i64> = (0..rows).flat_map(|r| of_row(r).map(move |_| r)).collect();
+    let n = indices.len();
+    indices.extend((0..rows).flat_map(of_row));
+    Ok(Tensor::from_vec(indices, Shape::from([2, n])).convert(c.dtype("dtype")?.unwrap_or(DType::I64)))
 }

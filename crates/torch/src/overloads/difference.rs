@@ -124,22 +124,11 @@ fn gradient_at(x: &Tensor, d: usize, places: &Tensor, second: bool) -> Tensor {
 
 #[cfg(test)]
 mod tests {
+    use super::super::values;
     use super::*;
-    use crate::args::Value;
 
     fn samples() -> Arg {
         Arg::Tensor(Tensor::from_vec(vec![1.0, 4.0, 9.0, 16.0, 2.0, 3.0, 5.0, 7.0], [2, 4]))
-    }
-
-    /// The results of `target`, one after the other.
-    fn values(target: &str, args: Vec<(&str, Arg)>) -> Vec<f64> {
-        let outs = call(&Call { target, node: "n", args }).expect("it is known").expect("it is of this theme");
-        let tensors = outs.into_iter().flat_map(|v| match v {
-            Value::Tensor(t) => vec![t],
-            Value::Tensors(v) => v,
-            Value::Int(_) | Value::None | Value::Check { .. } => Vec::new(),
-        });
-        tensors.flat_map(|t| t.to_vec::<f64>().expect("floats")).collect()
     }
 
     fn close(got: &[f64], expected: &[f64]) {

@@ -34,6 +34,7 @@ mod refused;
 mod resample;
 mod scan;
 mod scatter;
+mod signal;
 mod size;
 mod solve;
 mod special;
@@ -92,6 +93,7 @@ const THEMES: &[fn(&Call) -> Answer] = &[
     random::call,
     recurrent::call,
     resample::call,
+    signal::call,
     solve::call,
     check::call,
     refused::call,
@@ -177,6 +179,18 @@ fn both(c: &Call, first: &str, second: &str) -> Result<(Tensor, Operand), TorchE
         (Operand::Scalar(s), Operand::Tensor(y)) => Ok((beside(s, &y), Operand::Tensor(y))),
         (Operand::Scalar(_), Operand::Scalar(_)) => Err(c.wrong(second, "a tensor beside a number")),
     }
+}
+
+/// The results of `target`, one after the other.
+#[cfg(test)]
+fn values(target: &str, args: Vec<(&str, crate::args::Arg)>) -> Vec<f64> {
+    let outs = call(&Call { target, node: "n", args }).expect("it is known");
+    let tensors = outs.into_iter().flat_map(|v| match v {
+        Value::Tensor(t) => vec![t],
+        Value::Tensors(v) => v,
+        Value::Int(_) | Value::None | Value::Check { .. } => Vec::new(),
+    });
+    tensors.flat_map(|t| t.to_vec::<f64>().expect("floats")).collect()
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ pub(super) fn call(c: &Call) -> Answer {
                 kind => combined(&x, dim, &index, &src, combination(c, kind)?, Old::Counts),
             }
         }
+        ("fill_diagonal", "default") => diagonal_filled(c)?,
         ("scatter_add", "default") => {
             let (x, dim, index) = at()?;
             adding(&x, &c.tensor("src")?, |x, src| x.scatter_add(dim, &index, src))
@@ -95,6 +96,21 @@ pub(super) fn call(c: &Call) -> Answer {
         ("segment_reduce", "default") => segments(c)?,
         (_, _) => return Ok(None),
     })
+}
+
+/// `self` with one number on its diagonal, which begins anew below in a tall matrix that wraps.
+fn diagonal_filled(c: &Call) -> Read<Tensor> {
+    let x = c.tensor("self")?;
+    let sizes = x.shape().sizes();
+    if sizes.len() < 2 || (sizes.len() > 2 && sizes.iter().any(|n| *n != sizes[0])) {
+        return Err(c.wrong("self", "a matrix, or a tensor of equal sizes"));
+    }
+    let step: usize = (0..sizes.len()).map(|d| sizes[d + 1..].iter().product::<usize>()).sum();
+    let wraps = c.bool_or("wrap", false)?;
+    let end = if wraps { x.numel() } else { sizes.iter().min().map_or(0, |n| n * step) };
+    let at = x.arange_like(x.numel().into(), DType::I64);
+    let on = at.remainder(step.max(1) as i64).eq(0i64).bitwise_and(at.lt(end as i64));
+    Ok(x.full_like(c.scalar("fill_value")?.cast(x.dtype())).where_(&on.view_to(x.shape()), &x))
 }
 
 /// Whether the old element of a place takes part where new ones come to it.
@@ -242,4 +258,26 @@ fn segments(c: &Call) -> Read<Tensor> {
         Some(_) => y.where_(&empty, mean),
         None => mean.full_like(f64::NAN).where_(&empty, &mean),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::values;
+    use super::*;
+    use crate::args::Arg;
+
+    /// PyTorch's values.
+    #[test]
+    fn diagonals_are_filled() {
+        let of = |sizes: &[usize], wrap: bool| {
+            let x = Tensor::zeros_of(&Aval::new(DType::F64, sizes), None);
+            let args = vec![("self", Arg::Tensor(x)), ("fill_value", Arg::Int(1)), ("wrap", Arg::Bool(wrap))];
+            let places = values("aten.fill_diagonal.default", args).into_iter().enumerate();
+            places.filter(|(_, v)| *v == 1.0).map(|(i, _)| i).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[5, 2], false), [0, 3]);
+        assert_eq!(of(&[5, 2], true), [0, 3, 6, 9]);
+        assert_eq!(of(&[2, 3], true), [0, 4]);
+        assert_eq!(of(&[2, 2, 2], false), [0, 7]);
+    }
 }

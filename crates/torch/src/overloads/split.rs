@@ -45,6 +45,7 @@ pub(super) fn call(c: &Call) -> Answer {
         ("column_stack", "default") => one(joined(column_stack)?),
         ("block_diag", "default") => one(joined(block_diag)?),
         ("cartesian_prod", "default") => one(joined(cartesian_prod)?),
+        ("combinations", "default") => one(combinations(c)?),
         ("meshgrid", "default" | "indexing") => {
             let tensors = c.tensors("tensors")?;
             let grid = meshgrid(&tensors.iter().collect::<Vec<_>>());
@@ -108,4 +109,69 @@ fn swapped_grid(tensors: &[Tensor]) -> Vec<Tensor> {
     let mut grid: Vec<Tensor> = meshgrid(&order);
     grid.swap(0, 1);
     grid
+}
+
+/// The most elements of all combinations, whose places are listed.
+const MAX_LISTED: usize = 1 << 26;
+
+/// Every choice of `r` elements of a vector in their order, one a row.
+fn combinations(c: &Call) -> Read<Tensor> {
+    let (x, r) = (c.tensor("self")?, c.size("r").or_else(|e| if c.get("r").is_none() { Ok(2) } else { Err(e) })?);
+    let again = c.bool_or("with_replacement", false)?;
+    let [n] = x.shape().sizes()[..] else { return Err(c.wrong("self", "a vector")) };
+    if r == 0 {
+        return Ok(x.narrow(0, 0, 0));
+    }
+    let mut places: Vec<i64> = Vec::new();
+    let mut chosen: Vec<usize> = (0..r).map(|i| if again { 0 } else { i }).collect();
+    let last = |i: usize| if again { n.checked_sub(1) } else { (n + i).checked_sub(r) };
+    let fits = |chosen: &[usize]| chosen.iter().enumerate().all(|(i, k)| last(i).is_some_and(|end| *k <= end));
+    while fits(&chosen) {
+        if places.len() + r > MAX_LISTED {
+            return Err(c.wrong("r", &format!("at most {MAX_LISTED} elements in all combinations")));
+        }
+        places.extend(chosen.iter().map(|k| *k as i64));
+        // The last place that can still move does, and those after it follow.
+        let Some(i) = (0..r).rev().find(|i| last(*i).is_some_and(|end| chosen[*i] < end)) else { break };
+        chosen[i] += 1;
+        for k in i + 1..r {
+            chosen[k] = if again { chosen[i] } else { chosen[k - 1] + 1 };
+        }
+    }
+    let rows = places.len() / r;
+    Ok(x.index_select(0, &Tensor::from_vec(places, [rows * r])).view_to(&[rows, r].into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::values;
+    use super::*;
+    use crate::args::Arg;
+
+    /// PyTorch's values and shapes.
+    #[test]
+    fn combinations_are_in_order() {
+        let of = |n: usize, r: i64, again: bool| {
+            let x = Tensor::from([1.0, 2.0, 3.0, 4.0]).narrow(0, 0, n);
+            vec![("self", Arg::Tensor(x)), ("r", Arg::Int(r)), ("with_replacement", Arg::Bool(again))]
+        };
+        let all = |n, r, again| values("aten.combinations.default", of(n, r, again));
+        assert_eq!(all(4, 3, false), [1.0, 2.0, 3.0, 1.0, 2.0, 4.0, 1.0, 3.0, 4.0, 2.0, 3.0, 4.0]);
+        assert_eq!(all(3, 2, true), [1.0, 1.0, 1.0, 2.0, 1.0, 3.0, 2.0, 2.0, 2.0, 3.0, 3.0, 3.0]);
+        let shape = |n, r, again| {
+            let args = of(n, r, again);
+            combinations(&Call { target: "aten.combinations.default", node: "n", args })
+                .expect("a tensor")
+                .shape()
+                .sizes()
+                .to_vec()
+        };
+        assert_eq!(shape(4, 5, false), [0, 5]);
+        assert_eq!(shape(4, 0, false), [0]);
+        assert_eq!(shape(0, 2, false), [0, 2]);
+        assert_eq!(shape(0, 1, true), [0, 1]);
+        let many = vec![("self", Arg::Tensor(Tensor::from_vec(vec![0.0; 1000], [1000]))), ("r", Arg::Int(5))];
+        let error = combinations(&Call { target: "aten.combinations.default", node: "n", args: many }).unwrap_err();
+        assert!(error.to_string().contains("at most"), "{error}");
+    }
 }

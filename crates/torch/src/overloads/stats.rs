@@ -5,7 +5,7 @@ use cotangent_core::Tensor;
 use cotangent_core::ir::{Aval, DType, Shape};
 
 use super::{Answer, list, one, parts, two};
-use crate::args::{Call, Read};
+use crate::args::{Call, Read, Value};
 
 /// The overloads of this theme.
 pub(super) fn call(c: &Call) -> Answer {
@@ -22,6 +22,10 @@ pub(super) fn call(c: &Call) -> Answer {
         ("corrcoef", "default") => one(c.tensor("self")?.corrcoef()),
         ("histc", "default") => one(histc(c)?),
         ("histogram", "bin_ct" | "bins_tensor") => two(histogram(c)?),
+        ("histogramdd", "default" | "int_bins" | "TensorList_bins") => {
+            let edges = if overload == "TensorList_bins" { c.tensors("bins")? } else { edges_by_dim(c)? };
+            Ok(Some(vec![Value::Tensor(histogram_of_points(c, &edges)?), Value::Tensors(edges)]))
+        }
         ("_histogramdd_bin_edges", "default") => list(edges_by_dim(c)?),
         ("_histogramdd_from_bin_cts", "default") => one(histogram_of_points(c, &edges_by_dim(c)?)?),
         ("_histogramdd_from_bin_tensors", "default") => one(histogram_of_points(c, &c.tensors("bins")?)?),
@@ -162,11 +166,20 @@ fn points(c: &Call) -> Read<Tensor> {
     }
 }
 
+/// The most dims of a histogram.
+const MAX_DIMS: usize = 64;
+
 /// The edges of the bins of each dim of a histogram of several dims.
 fn edges_by_dim(c: &Call) -> Read<Vec<Tensor>> {
-    let (x, bins) = (points(c)?, c.sizes("bins")?);
+    let x = points(c)?;
+    let dims = x.shape()[1].get();
+    if dims > MAX_DIMS {
+        return Err(c.wrong("self", &format!("points of at most {MAX_DIMS} dims")));
+    }
+    // One number stands for all dims.
+    let bins = if c.target.ends_with(".int_bins") { vec![c.size("bins")?; dims] } else { c.sizes("bins")? };
     let range = c.opt_floats("range")?;
-    if bins.len() != x.shape()[1].get() || range.as_ref().is_some_and(|r| r.len() != 2 * bins.len()) {
+    if bins.len() != dims || range.as_ref().is_some_and(|r| r.len() != 2 * bins.len()) {
         return Err(c.wrong("bins", "a number of bins, and two ends, for each dim of the points"));
     }
     let one = |(d, n): (usize, &usize)| {
@@ -198,4 +211,28 @@ fn histogram_of_points(c: &Call, edges: &[Tensor]) -> Read<Tensor> {
         let along: Shape = (0..sizes.len()).map(|i| if i == d { sizes[d] } else { 1 }).collect();
         counts / edges.diff(1, 0).view_to(&along)
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::values;
+    use super::*;
+    use crate::args::Arg;
+
+    /// PyTorch's values: counts, then edges.
+    #[test]
+    fn histograms_of_points() {
+        let points = || Arg::Tensor(Tensor::from_vec(vec![0.0, 1.0, 1.0, 2.0, 2.0, 2.0, 0.5, 1.5], [4, 2]));
+        let got = values("aten.histogramdd.int_bins", vec![("self", points()), ("bins", Arg::Int(2))]);
+        assert_eq!(got, [1.0, 1.0, 0.0, 2.0, 0.0, 1.0, 2.0, 1.0, 1.5, 2.0]);
+        let range = Arg::Floats(vec![0.0, 1.0, 1.0, 2.0]);
+        let args =
+            vec![("self", points()), ("bins", Arg::Ints(vec![2, 1])), ("range", range), ("density", Arg::Bool(true))];
+        let got = values("aten.histogramdd.default", args);
+        let expected = [2.0 / 3.0, 4.0 / 3.0, 0.0, 0.5, 1.0, 1.0, 2.0];
+        assert!(got.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-15), "{got:?}");
+        let edges = Arg::Tensors(vec![Tensor::from([0.0, 0.75, 3.0]), Tensor::from([0.0, 2.0])]);
+        let got = values("aten.histogramdd.TensorList_bins", vec![("self", points()), ("bins", edges)]);
+        assert_eq!(got[..2], [2.0, 2.0]);
+    }
 }
