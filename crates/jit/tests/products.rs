@@ -67,7 +67,9 @@ fn sizes_around_tiles() {
 #[test]
 fn layouts() {
     for d in [DType::F32, DType::F64] {
-        for [m, k, n] in [[6, 8, 16], [7, 9, 17], [20, 33, 40], [98, 260, 70], [130, 20, 1100], [3, 300, 530]] {
+        for [m, k, n] in
+            [[6, 8, 16], [7, 9, 17], [20, 33, 40], [98, 260, 70], [130, 20, 1100], [3, 300, 530], [64, 1100, 60]]
+        {
             for (left, right) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
                 let of = |t: usize, r: usize, c: usize| if t == 0 { rows(r, c) } else { transposed(r, c) };
                 let p = product(d, 1, [m, k, n], of(left, m, k), of(right, k, n));
@@ -118,7 +120,8 @@ fn batches() {
 fn the_number_of_threads_changes_no_bit() {
     let few_rows = product(DType::F32, 1, [64, 784, 512], rows(64, 784), transposed(784, 512));
     let large = product(DType::F32, 1, [600, 500, 520], rows(600, 500), rows(500, 520));
-    for p in [product(DType::F32, 2, [200, 700, 300], rows(200, 700), transposed(700, 300)), few_rows, large] {
+    let long = product(DType::F32, 1, [64, 4096, 64], transposed(64, 4096), rows(4096, 64));
+    for p in [product(DType::F32, 2, [200, 700, 300], rows(200, 700), transposed(700, 300)), few_rows, large, long] {
         let of = |(i, b): (usize, &BufferId)| {
             let aval = Aval::new(DType::F32, [p.buffers[b.0 as usize].len]);
             Array::from_f64_fn(&aval, |j| ((j * 7919 + i) % 1009) as f64 / 504.5 - 1.0)

@@ -4,6 +4,7 @@ use cotangent_core::array::{Element, dispatch};
 use cotangent_core::ir::DType;
 use cotangent_loops::ir::{Matrix, RoutineKind};
 
+use super::panel::WIDTH_BYTES;
 use super::{FAR_ROWS, Operand, Real, Target, Vectors, product};
 use crate::threads;
 
@@ -110,17 +111,25 @@ impl Product {
         let threads = if vectors == Vectors::Portable { 2 } else { threads::num_threads() };
         // Batches are divided anyway.
         let wanted = (each * threads).div_ceil(self.batch.max(1)).min(work / CUT);
-        // Rows that are far apart are packed, by each block again, and few columns do not repay that.
-        let packs_rows = self.lhs.row.unsigned_abs() as usize * size >= FAR_ROWS;
+        // Rows that are far apart, or whose elements are, are packed, by each block again, and few columns do not repay that.
+        let bytes = |stride: i64| stride.unsigned_abs() as usize * size;
+        let packs_rows = bytes(self.lhs.row) >= FAR_ROWS || (self.lhs.col != 1 && bytes(self.lhs.col) >= 64);
         let (mut rows, mut cols) = (1, 1);
         while rows * cols < wanted {
             let (h, w) = (self.m / rows, self.n / cols);
             // At least 64 columns; of few rows so many columns that they may be the rows of the transposed product.
             let wide = w >= 128 && (h > 96 || w >= 4 * h);
-            if wide && (w >= 1024 || !packs_rows || h < 192) {
+            // Columns beyond those that are packed at once have their rows packed again anyway.
+            if wide && (w * size > WIDTH_BYTES || !packs_rows || h < 192) {
                 cols *= 2;
             } else if h >= 96 {
                 rows *= 2;
+            } else if rows * cols * self.batch >= threads {
+                break;
+            } else if h >= 24 {
+                rows *= 2; // A small result of a long inner dim: better small blocks than idle threads.
+            } else if w >= 64 {
+                cols *= 2;
             } else {
                 break;
             }
@@ -138,8 +147,8 @@ impl Product {
             for i in piece * group..((piece + 1) * group).min(self.batch * blocks) {
                 let (b, block) = (i / blocks, i % blocks);
                 let cut = |size: usize, parts: usize, at: usize, step: usize| {
-                    let each = size.div_ceil(parts).next_multiple_of(step);
-                    (each * at).min(size)..(each * (at + 1)).min(size)
+                    let end = |i: usize| (size.div_ceil(step) * i / parts * step).min(size);
+                    end(at)..end(at + 1)
                 };
                 let of = [cut(self.m, rows, block / cols, 12), cut(self.n, cols, block % cols, 32)];
                 // SAFETY: the caller's; blocks are disjoint.

@@ -16,7 +16,7 @@ pub fn parts_of_width(n: usize, most: usize, width: usize) -> impl Iterator<Item
     parts(n.div_ceil(width), most / width).map(move |r| r.start * width..n.min(r.end * width))
 }
 
-/// Columns `0..n` of `b` as panels of two vectors, `k` rows each, padded with zeros.
+/// Columns `0..n` of `b` as panels of two vectors, `k` rows each, padded with zeros to whole vectors.
 ///
 /// # Safety
 /// The CPU has the vectors; `b` has the elements of `[k, n]`, and `to` has room for the padded panels.
@@ -44,20 +44,17 @@ pub unsafe fn pack_columns<L: Lanes>(k: usize, n: usize, b: Operand<L::T>, to: *
                 }
                 continue;
             }
-            let mut p = 0;
-            if count == width && b.row == 1 {
-                while p + L::SQUARE <= k {
-                    for j in (0..width).step_by(L::SQUARE) {
-                        L::transpose(from.from(p, j).at, b.col, to.add(p * width + j), width);
-                    }
-                    p += L::SQUARE;
+            // Whole squares are transposed; the last columns and rows one element at a time.
+            let squares = if b.row == 1 { [k, count].map(|n| n / L::SQUARE * L::SQUARE) } else { [0, 0] };
+            for p in (0..squares[0]).step_by(L::SQUARE) {
+                for j in (0..squares[1]).step_by(L::SQUARE) {
+                    L::transpose(from.from(p, j).at, b.col, to.add(p * width + j), width);
                 }
             }
-            while p < k {
-                for j in 0..width {
+            for p in 0..k {
+                for j in if p < squares[0] { squares[1] } else { 0 }..count.next_multiple_of(lanes) {
                     *to.add(p * width + j) = if j < count { *from.from(p, j).at } else { L::T::default() };
                 }
-                p += 1;
             }
         }
     }
@@ -69,6 +66,23 @@ pub unsafe fn pack_columns<L: Lanes>(k: usize, n: usize, b: Operand<L::T>, to: *
 /// The CPU has the vectors; `a` has the elements of `[m, k]`, and `to` has room for as many.
 #[inline(always)]
 pub unsafe fn pack_rows<L: Lanes>(m: usize, k: usize, a: Operand<L::T>, to: *mut L::T) {
+    if a.row == 1 {
+        // A few columns, as they lie in memory, to all panels before the next ones.
+        for ps in parts(k, 16) {
+            for rows in parts(m, L::ROWS) {
+                let (first, count) = (rows.start, rows.len());
+                for p in ps.clone() {
+                    let (from, to) = (a.from(first, p).at, to.wrapping_add(first * k + p * count));
+                    for i in (0..count).step_by(L::LANES) {
+                        let rest = L::LANES.min(count - i);
+                        // SAFETY: `to` has room for all panels; what is read is inside `a`.
+                        unsafe { L::load_first(from.add(i), rest).store_first(to.add(i), rest) };
+                    }
+                }
+            }
+        }
+        return;
+    }
     for rows in parts(m, L::ROWS) {
         let (from, to, count) = (a.from(rows.start, 0), to.wrapping_add(rows.start * k), rows.len());
         // SAFETY: `to` has room for all panels; what is read is inside `a`.

@@ -18,7 +18,7 @@ const DEPTH: usize = 256;
 /// Rows that are packed at once: their panels stay in the second-level cache.
 const HEIGHT: usize = 192;
 /// Bytes of a row of columns that are packed at once.
-const WIDTH_BYTES: usize = 2048;
+pub const WIDTH_BYTES: usize = 2048;
 /// Bytes of an operand that stay in the first-level cache.
 const NEAR: usize = 24 << 10;
 
