@@ -16,6 +16,9 @@ const SPIN: Duration = Duration::from_micros(150);
 pub const WORTH: u64 = 6_000;
 /// Estimated work, in ns, from which a parked helper is worth waking.
 const WORTH_WAKING: u64 = 60_000;
+/// Estimated work, in ns, of smaller jobs that were left to their callers, after which another one wakes a helper: they are a series, and the
+/// next ones find it awake.
+const WORTH_WAITING: u64 = 4 * WORTH_WAKING;
 
 type Job<'a> = dyn Fn(usize) + Sync + 'a;
 
@@ -35,6 +38,8 @@ struct Pool {
     /// The caller's `&Job`, behind one more reference so that the pointer is thin.
     job: AtomicPtr<()>,
     parked: AtomicUsize,
+    /// The work of jobs that were left to their callers while helpers were parked.
+    left: AtomicU64,
     panicked: AtomicBool,
     limit: AtomicUsize,
 }
@@ -49,6 +54,7 @@ static POOL: Pool = Pool {
     total: AtomicUsize::new(0),
     job: AtomicPtr::new(std::ptr::null_mut()),
     parked: AtomicUsize::new(0),
+    left: AtomicU64::new(0),
     panicked: AtomicBool::new(false),
     limit: AtomicUsize::new(0),
 };
@@ -152,21 +158,23 @@ fn work(job: &Job) {
 pub fn for_each(pieces: usize, cost: u64, job: &Job) {
     let alone = pieces < 2 || cost < WORTH || num_threads() < 2 || NESTED.get();
     let asleep = |helpers: &[Thread]| POOL.parked.load(Ordering::SeqCst) >= helpers.len().min(num_threads() - 1);
+    let wakes = || cost >= WORTH_WAKING || POOL.left.fetch_add(cost, Ordering::Relaxed) + cost >= WORTH_WAITING;
     if alone
         || helpers(num_threads()).is_empty()
-        || (cost < WORTH_WAKING && asleep(helpers(0)))
+        || (asleep(helpers(0)) && !wakes())
         || POOL.busy.swap(true, Ordering::Acquire)
     {
         (0..pieces).for_each(job);
         return;
     }
+    let waking = cost >= WORTH_WAKING || POOL.left.swap(0, Ordering::Relaxed) >= WORTH_WAITING;
     POOL.panicked.store(false, Ordering::SeqCst);
     POOL.next.store(0, Ordering::SeqCst);
     POOL.total.store(pieces, Ordering::SeqCst);
     POOL.job.store(std::ptr::from_ref(&job).cast_mut().cast(), Ordering::SeqCst);
     POOL.open.store(true, Ordering::SeqCst);
     POOL.epoch.fetch_add(1, Ordering::SeqCst);
-    if cost >= WORTH_WAKING && POOL.parked.load(Ordering::SeqCst) > 0 {
+    if waking && POOL.parked.load(Ordering::SeqCst) > 0 {
         helpers(0).iter().take(num_threads() - 1).for_each(Thread::unpark);
     }
     NESTED.set(true);
@@ -210,6 +218,22 @@ mod tests {
                 });
             }
         });
+    }
+
+    #[test]
+    fn a_series_of_small_jobs_wakes_a_helper() {
+        set_num_threads(4);
+        let here = std::thread::current().id();
+        let helped = AtomicBool::new(false);
+        let since = Instant::now();
+        // As many as it takes: a busy machine runs helpers when it will.
+        while !helped.load(Ordering::Relaxed) && since.elapsed() < Duration::from_secs(60) {
+            for_each(4, WORTH, &|_| {
+                helped.fetch_or(std::thread::current().id() != here, Ordering::Relaxed);
+                (0..1000).for_each(|_| std::hint::spin_loop());
+            });
+        }
+        assert!(helped.load(Ordering::Relaxed), "no helper took part");
     }
 
     #[test]
