@@ -142,9 +142,7 @@ impl Builder {
     /// `F64`.
     pub(in crate::lane) fn erf_f64(&mut self, x: V) -> V {
         let a = self.fabs(x);
-        let z = self.mul(a, a);
-        let p = self.poly(z, &ERF_NEAR);
-        let near = self.fma(p, a, a);
+        let near = self.erf_near(a);
         // 1 − erfc, which is less than half a last place from 6 on.
         let (one, limit) = (self.f(1.0, Ty::F64), self.f(6.0, Ty::F64));
         let t = self.bin(Bin::Min, limit, a);
@@ -155,6 +153,13 @@ impl Builder {
         let is_near = self.lt(a, one);
         let y = self.select(is_near, near, far);
         self.with_sign(y, x)
+    }
+
+    /// `erf(x)` up to 1.
+    fn erf_near(&mut self, x: V) -> V {
+        let z = self.mul(x, x);
+        let p = self.poly(z, &ERF_NEAR);
+        self.fma(p, x, x)
     }
 
     /// `F64`.
@@ -180,7 +185,12 @@ impl Builder {
         let y = self.scale(y, n);
         let other = self.sub(two, y);
         let negative = self.lt(x, zero);
-        self.select(negative, other, y)
+        let y = self.select(negative, other, y);
+        // Next to 1 the sum of so many terms loses more than a difference does.
+        let near = self.erf_near(x);
+        let (near, half) = (self.sub(one, near), self.f(0.5, Ty::F64));
+        let is_near = self.lt(a, half);
+        self.select(is_near, near, y)
     }
 
     /// `F64`; infinite at ±1, NaN outside.
