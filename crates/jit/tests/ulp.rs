@@ -352,7 +352,8 @@ fn of_f64() {
     for f in Unary::ALL.iter().filter(measured).copied() {
         let limit = if matches!(f, Unary::Erfc | Unary::Erfinv) { 5 } else { 2 };
         for path in paths() {
-            let out = elementwise(f, xs.len(), path).call(&[bytemuck::cast_slice(&xs)]).expect("runs").remove(0);
+            let program = of_doubles(1, xs.len(), path, BodyOp::Unary(f, BodyValue(0)));
+            let out = program.call(&[bytemuck::cast_slice(&xs)]).expect("runs").remove(0);
             let got: &[f64] = bytemuck::cast_slice(out.bytes());
             let worst = xs.iter().zip(got).map(|(x, got)| (places(*got, f.eval_f64(*x)), *x)).max_by_key(|w| w.0);
             let (places, x) = worst.expect("some numbers");
@@ -361,13 +362,48 @@ fn of_f64() {
     }
 }
 
-/// `y[i] = f(x[i])` of `n` numbers of `f64`.
-fn elementwise(f: Unary, n: usize, path: Path) -> Compiled {
+/// Powers of `f64` stay next to the reference's, for bases and exponents of all sizes, and such that results are of all sizes.
+#[test]
+fn powers_of_f64() {
+    let spread = |i: u64| i.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ i.wrapping_mul(0xD1B5_4A32_D192_ED03).rotate_left(31);
+    let unit = |i: u64| (spread(i) >> 11) as f64 / (1u64 << 53) as f64;
+    let (mut x, mut y) = (Vec::new(), Vec::new());
+    for i in 0..60_000 {
+        let base = f64::from_bits(spread(2 * i)).abs();
+        // Up to what a result can be, and with bases next to 1 where exponents are large.
+        let near = 1.0 + (unit(2 * i) - 0.5) * 0.5f64.powi((i % 50) as i32);
+        for base in [base, near, 10.0 * unit(3 * i)] {
+            x.push(base);
+            y.push((unit(5 * i) - 0.5) * 1480.0 / base.ln());
+        }
+        x.push(-10.0 * unit(7 * i));
+        y.push((i % 40) as f64 - 20.0);
+    }
+    let special = doubles().into_iter().rev().take(400).chain([0.5, 2.0, 3.0, -2.0, -0.5, 1e300, -1e-300]);
+    let special: Vec<f64> = special.collect();
+    for base in &special {
+        x.extend(special.iter().map(|_| *base));
+        y.extend(&special);
+    }
+    for path in paths() {
+        let program = of_doubles(2, x.len(), path, BodyOp::Binary(Binary::Pow, BodyValue(0), BodyValue(1)));
+        let out = program.call(&[bytemuck::cast_slice(&x), bytemuck::cast_slice(&y)]);
+        let out = out.expect("runs").remove(0);
+        let got: &[f64] = bytemuck::cast_slice(out.bytes());
+        let off = |i: usize| places(got[i], Binary::Pow.eval_f64(x[i], y[i]));
+        let worst = (0..x.len()).max_by_key(|i| off(*i)).expect("some numbers");
+        assert!(off(worst) <= 1, "{path:?}: {:e} to the {:e} is {} places off", x[worst], y[worst], off(worst));
+    }
+}
+
+/// An operation on so many operands of `n` numbers of `f64`.
+fn of_doubles(operands: u32, n: usize, path: Path, op: BodyOp) -> Compiled {
     let d = DType::F64;
-    let ops = vec![(BodyOp::Load(0), d), (BodyOp::Unary(f, BodyValue(0)), d), (BodyOp::Store(1, BodyValue(1)), d)];
-    let accesses = (0..2).map(|i| access(i, 0, &[], &[], 1)).collect();
+    let mut ops: Vec<(BodyOp, DType)> = (0..operands).map(|i| (BodyOp::Load(i), d)).collect();
+    ops.extend([(op, d), (BodyOp::Store(operands, BodyValue(operands)), d)]);
+    let accesses = (0..=operands).map(|i| access(i, 0, &[], &[], 1)).collect();
     let nest = nest(&[], &[], vec![stage(n, accesses, ops)]);
-    let program = Pointwise { inputs: vec![(d, n)], outputs: vec![(d, n)], nest }.program();
+    let program = Pointwise { inputs: vec![(d, n); operands as usize], outputs: vec![(d, n)], nest }.program();
     compile_with(&program, CompileOptions { path }).expect("compiles")
 }
 

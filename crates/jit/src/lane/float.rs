@@ -95,7 +95,7 @@ impl Builder {
             Binary::DivTrunc => self.div_trunc(a, b),
             Binary::DivFloor => self.div_floor(a, b, dtype),
             Binary::Atan2 => self.atan2(a, b, dtype),
-            Binary::Pow if a.ty == Ty::F32 => self.pow(a, b, dtype),
+            Binary::Pow => self.pow(a, b, dtype),
             _ => self.call(ScalarCall::Binary(f, dtype), a, b, None),
         };
         self.narrow(y, dtype)

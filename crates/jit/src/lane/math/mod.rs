@@ -10,6 +10,7 @@ mod error_f64;
 mod exp;
 mod hyperbolic;
 mod log;
+mod power;
 mod trigonometric;
 mod two;
 
