@@ -22,12 +22,10 @@ const LIMIT: f64 = 2.0;
 const PIECE: usize = 1 << 16;
 
 /// Functions that are the reference's own rows, rounded from `f64`: rare ones have no vector form.
-const SCALAR: [Unary; 21] = [
+const SCALAR: [Unary; 19] = [
     Unary::Erfcx,
     Unary::Ndtri,
     Unary::LogNdtr,
-    Unary::Lgamma,
-    Unary::Digamma,
     Unary::I0,
     Unary::I0e,
     Unary::I1,
@@ -340,8 +338,8 @@ fn doubles() -> Vec<f64> {
     xs
 }
 
-/// Functions of `f64` that are vector code stay next to the reference's rows, which are off by a few places themselves: rarely by more than one, but for
-/// `erfinv` by three.
+/// Functions of `f64` that are vector code stay next to the reference's rows, which are off by a few places themselves: rarely by more than one, but
+/// `erfinv` by three and `digamma` by twenty.
 #[test]
 fn of_f64() {
     // Here the reference's rows, which are the standard library's or a plain formula, overflow or cancel at some of the numbers.
@@ -350,13 +348,19 @@ fn of_f64() {
         |f: &&Unary| f.domain().has(DType::F64) && !f.is_predicate() && !SCALAR.contains(f) && !poor.contains(f);
     let xs = doubles();
     for f in Unary::ALL.iter().filter(measured).copied() {
-        let limit = if matches!(f, Unary::Erfc | Unary::Erfinv) { 5 } else { 2 };
+        let limit = match f {
+            // The reference is a sum of up to eleven terms that cancel.
+            Unary::Digamma => 24,
+            Unary::Erfc | Unary::Erfinv | Unary::Lgamma => 5,
+            _ => 2,
+        };
         for path in paths() {
             let program = of_doubles(1, xs.len(), path, BodyOp::Unary(f, BodyValue(0)));
             let out = program.call(&[bytemuck::cast_slice(&xs)]).expect("runs").remove(0);
             let got: &[f64] = bytemuck::cast_slice(out.bytes());
             let worst = xs.iter().zip(got).map(|(x, got)| (places(*got, f.eval_f64(*x)), *x)).max_by_key(|w| w.0);
             let (places, x) = worst.expect("some numbers");
+
             assert!(places <= limit, "{f:?} of f64 on {path:?}: {places} places off at {x:e}");
         }
     }

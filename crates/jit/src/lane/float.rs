@@ -76,6 +76,7 @@ impl Builder {
                     self.erfinv_f64(x)
                 }
             }
+            Unary::Lgamma | Unary::Digamma => self.gamma_function(f, x),
             // Rare functions go through the reference's scalar row.
             _ => self.call(ScalarCall::Unary(f, x.ty), x, x, None),
         };

@@ -8,6 +8,7 @@ mod arc;
 mod error;
 mod error_f64;
 mod exp;
+mod gamma;
 mod hyperbolic;
 mod log;
 mod power;
