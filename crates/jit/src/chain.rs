@@ -18,7 +18,8 @@ use cotangent_loops::ir::{BodyOp, LoopProgram, Memory, Role, Routine, RoutineKin
 use crate::error::CallError;
 use crate::frame::with_words;
 use crate::kernel::{NestKernel, Place};
-use crate::memory::{ALIGN, Block};
+use crate::memory::Block;
+use crate::pages::ALIGN;
 use crate::program::Action;
 use crate::routine::{Product, Vectors};
 use crate::run::Buffers;

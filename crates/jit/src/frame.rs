@@ -43,6 +43,18 @@ impl Frame {
         Frame(at)
     }
 
+    /// Frame `r` of those that follow this one `words` apart, with a copy of these words.
+    ///
+    /// # Safety
+    /// They exist, and nobody else uses them.
+    pub(crate) unsafe fn copy(self, r: usize, words: usize) -> Frame {
+        let other = Frame(self.0.wrapping_add(r * words));
+        for i in 0..words {
+            other.set(i, self.get(i));
+        }
+        other
+    }
+
     /// The address, for machine code.
     pub fn as_ptr(self) -> *mut u64 {
         self.0

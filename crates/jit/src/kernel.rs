@@ -87,13 +87,19 @@ pub struct NestKernel {
     pub rows: usize,
     /// The offset of each scratch row.
     pub scratch: Vec<usize>,
-    /// The bytes of all scratch rows.
+    /// The bytes of all scratch rows of one row.
+    pub row_scratch: usize,
+    /// The bytes of scratch memory of a piece: scratch rows of all rows that run together, then blocks of turned accesses.
     pub scratch_bytes: usize,
     /// The stages.
     pub stages: Vec<StageKernel>,
-    /// Machine code that runs all stages row by row, where there is some; the stages have none of their own then.
+    /// Machine code that runs all stages, a few rows at a time, where there is some; the stages have none of their own then.
     pub walk: Option<WideRows>,
-    /// The words of a frame.
+    /// The rows that machine code takes through a stage before the next one, each with a frame of its own.
+    pub together: usize,
+    /// The words of a frame without partial reductions, which is how far frames are apart.
+    pub frame: usize,
+    /// The words of all frames and of the partial reductions behind them.
     pub words: usize,
     /// The rows of a block, where accesses are turned.
     pub block: usize,
@@ -107,6 +113,22 @@ pub struct NestKernel {
 const FAR: i64 = 1024;
 /// … are read whole, if all accumulators of a row take at most so many words.
 const COLUMN_WORDS: usize = 4096;
+
+/// The most rows that run together …
+const MOST_TOGETHER: usize = 8;
+/// … and the bytes that they may touch in a stage, which the next one finds in the first-level cache.
+const TOGETHER_BYTES: usize = 8192;
+
+/// How many rows go through a stage of machine code before the next stage: a stage waits for the one before, at the end of its reduction above
+/// all, and short rows have nothing else to do meanwhile.
+fn together(nest: &Nest, size: &dyn Fn(&Memory) -> usize) -> usize {
+    let touched = |s: &Stage| -> usize {
+        let points = s.serial.iter().product::<usize>().saturating_mul(s.lanes);
+        s.accesses.iter().map(|a| points.saturating_mul(size(&a.memory))).fold(0, usize::saturating_add)
+    };
+    let most = nest.stages.iter().map(touched).max().unwrap_or(0);
+    if nest.stages.len() < 2 { 1 } else { (TOGETHER_BYTES / most.max(1)).clamp(1, MOST_TOGETHER) }
+}
 
 impl StageKernel {
     /// The words of one column accumulator in memory: whole vectors of any path, also in the masked rest.
@@ -161,11 +183,13 @@ pub fn prepare(
     let block = crate::turned::rows(turned.iter().map(pitch).sum());
     let dtype = |m: &Memory| dtypes(m, nest);
     let mut scratch = Vec::with_capacity(nest.scratch.len());
-    let mut scratch_bytes = 0;
+    let mut row_scratch = 0;
     for (d, n) in &nest.scratch {
-        scratch.push(scratch_bytes);
-        scratch_bytes += (n * d.size_bytes()).next_multiple_of(64);
+        scratch.push(row_scratch);
+        row_scratch += (n * d.size_bytes()).next_multiple_of(64);
     }
+    let mut together = if asm.is_some() { together(nest, &|m| dtype(m).size_bytes()) } else { 1 };
+    let mut scratch_bytes = row_scratch * together;
     let scalars = HEADER + nest.outer.len();
     let serial = scalars + nest.scalars.len();
     let first_pointer = serial + nest.stages.iter().map(|s| s.serial.len()).max().unwrap_or(0);
@@ -236,8 +260,9 @@ pub fn prepare(
     let cost = stages.iter().map(|s| s.cost).sum();
     let mut walk = None;
     if let Some(asm) = asm {
-        walk = if crate::run::divides(rows, cost) { None } else { asm.rows(&stages) };
+        walk = if crate::run::divides(rows, cost) { None } else { asm.rows(&stages, together, partials) };
         if walk.is_none() {
+            together = 1;
             stages.iter_mut().for_each(|s| s.wide = asm.stage(s));
         }
     }
@@ -245,11 +270,14 @@ pub fn prepare(
         rows,
         outer: nest.outer.clone(),
         scratch,
+        row_scratch,
         scratch_bytes,
         cost,
         stages,
         walk,
-        words,
+        together,
+        frame: partials,
+        words: partials * (together - 1) + words,
         block: if turned.is_empty() { usize::MAX } else { block },
         loc: nest.locs.first().cloned().unwrap_or_default(),
     })

@@ -14,6 +14,7 @@ mod frame;
 mod kernel;
 mod lane;
 mod memory;
+mod pages;
 mod program;
 mod raw;
 mod routine;

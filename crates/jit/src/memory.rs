@@ -4,16 +4,13 @@
 //! class and comes back at the next call. The lists are sharded by size class, so that threads rarely meet at a lock; each thread keeps a
 //! few small blocks for itself, which costs neither lock nor atomic operation.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::RefCell;
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The alignment of every block: a cache line, and the widest vector.
-pub const ALIGN: usize = 64;
-/// From this size on, blocks ask for huge pages: they are kept, so that the cost of the first touch is paid once.
-const HUGE: usize = 4 << 20;
+use crate::pages::{ALIGN, obtain, release};
+
 /// Memory that the free lists keep at most, in bytes.
 const KEEP: usize = 1 << 30;
 /// Four classes for each power of two.
@@ -72,8 +69,8 @@ fn share(class: usize, block: Free) {
         FREE[class].lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(block);
     } else {
         KEPT.fetch_sub(bytes, Ordering::Relaxed);
-        // SAFETY: the block was allocated with this layout (a class has one capacity) and is not used any more.
-        unsafe { dealloc(block.0.as_ptr(), layout(bytes)) };
+        // SAFETY: the block was obtained with this capacity (a class has one) and is not used any more.
+        unsafe { release(block.0, bytes) };
     }
 }
 
@@ -103,11 +100,6 @@ fn class(len: usize) -> (usize, usize) {
     (4 * (quarter - 5) + (steps - 5).min(3), steps << quarter)
 }
 
-fn layout(capacity: usize) -> Layout {
-    let align = if capacity >= HUGE { 2 << 20 } else { ALIGN };
-    Layout::from_size_align(capacity, align).expect("the sizes of buffers are checked when the graph is built")
-}
-
 impl Block {
     /// A block of `len` bytes whose contents are unspecified but initialised (zeros, or what a former owner left).
     ///
@@ -123,19 +115,7 @@ impl Block {
             KEPT.fetch_sub(capacity, Ordering::Relaxed);
             return Block { ptr, len, class };
         }
-        let layout = layout(capacity);
-        // SAFETY: the capacity is not zero.
-        let raw = unsafe { alloc(layout) };
-        let Some(ptr) = NonNull::new(raw) else { handle_alloc_error(layout) };
-        #[cfg(target_os = "linux")]
-        if capacity >= HUGE {
-            // SAFETY: the range is ours and starts at a page; the advice changes no contents.
-            unsafe { libc::madvise(ptr.as_ptr().cast(), capacity, libc::MADV_HUGEPAGE) };
-        }
-        // First touch by this one thread; it also makes every byte initialised.
-        // SAFETY: `capacity` bytes from `ptr` are ours.
-        unsafe { ptr.write_bytes(0, capacity) };
-        Block { ptr, len, class }
+        Block { ptr: obtain(capacity), len, class }
     }
 
     /// The address of the first byte.
@@ -200,7 +180,7 @@ pub fn trim() {
         for Free(ptr) in blocks {
             KEPT.fetch_sub(capacity, Ordering::Relaxed);
             // SAFETY: every block of a class has its capacity, and a free block has no user.
-            unsafe { dealloc(ptr.as_ptr(), layout(capacity)) };
+            unsafe { release(ptr, capacity) };
         }
     }
 }

@@ -97,7 +97,7 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, d
         let Some(first) = kernel.stages.first() else { return };
         let frame = Frame::new(words, &first.layout);
         frame.set(2, 0);
-        let partials = words[first.layout.partials..].as_mut_ptr();
+        let partials = words[kernel.frame * kernel.together..].as_mut_ptr();
         frame.set(4, partials as u64);
         let mut row = from;
         while row < to {
@@ -130,7 +130,11 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, d
             }
             if let Some(walk) = &kernel.walk {
                 frame.set(1, 0);
-                // SAFETY: the caller's; the pointers are those of the first row.
+                for r in 1..kernel.together.min(end - row) {
+                    // SAFETY: the words are those of so many frames.
+                    place_row(kernel, unsafe { frame.copy(r, kernel.frame) }, r);
+                }
+                // SAFETY: the caller's; the pointers are those of the first rows.
                 unsafe { walk.run(frame, end - row) };
                 row = end;
                 continue;
@@ -169,6 +173,23 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, d
             }
         }
     });
+}
+
+/// Moves a frame by `r` rows of the innermost outer loop, to scratch rows of its own.
+fn place_row(kernel: &NestKernel, frame: Frame, r: usize) {
+    if let Some(last) = kernel.outer.len().checked_sub(1) {
+        frame.set(HEADER + last, frame.outer(last as u32) + r as u64);
+    }
+    for stage in &kernel.stages {
+        for (i, a) in stage.accesses.iter().enumerate() {
+            let own = match a.memory {
+                Memory::Buffer(_) => 0,
+                Memory::Scratch(_) => kernel.row_scratch * r,
+            };
+            let p = frame.pointer(stage, i);
+            frame.set_pointer(stage, i, p.wrapping_offset(a.step() as isize * r as isize).wrapping_add(own));
+        }
+    }
 }
 
 /// One stage at the places of the frame.

@@ -298,3 +298,40 @@ fn machine_code_decodes() {
     }
     assert_eq!(longest, paths().contains(&Path::Wide512));
 }
+
+/// Quotients and remainders of integers of all sizes, by divisors that vary and by constants, also where only the low bits fit.
+#[test]
+fn whole_divisions() {
+    for d in [DType::I64, DType::I32, DType::I16, DType::I8, DType::U8] {
+        // Every size of either sign, next to powers of two.
+        let mut sizes: Vec<i64> =
+            vec![1, 2, 3, 5, 7, 10, 49, 100, 641, 65_537, 1_000_003, (1 << 36) + 1, (1 << 50) - 1];
+        // `x` times the rounded `1 / x` is below 1 for some of these.
+        sizes.extend([98, 103, 107, 161, 187, 196, 197, 206, 237, 239, 249]);
+        sizes.extend((1..63).flat_map(|k| [(1i64 << k) - 1, 1 << k, (1 << k) + 1]));
+        sizes.extend([i64::MAX, i64::MAX - 1, i64::MAX / 3, i64::MAX / 3 * 3 - 1]);
+        let mut numbers: Vec<i64> = sizes.iter().flat_map(|x| [*x, -x]).chain([i64::MIN, i64::MIN + 1]).collect();
+        numbers.retain(|x| Scalar::from(*x).cast(d).to_i64() == *x);
+        let dividends = [&numbers[..], &[0]].concat();
+        let array = |xs: &[i64]| {
+            let xs: Vec<Scalar> = xs.iter().map(|x| (*x).into()).collect();
+            Array::from_scalars(&Aval::new(d, [xs.len()]), &xs)
+        };
+        for f in [Binary::DivFloor, Binary::DivTrunc, Binary::Remainder, Binary::Fmod] {
+            let pairs = dividends.iter().flat_map(|a| numbers.iter().map(move |b| (*a, *b)));
+            let (a, b): (Vec<i64>, Vec<i64>) = pairs.unzip();
+            let mut ops = Ops::new();
+            let [x, y] = [0, 1].map(|i| push(&mut ops, BodyOp::Load(i), d));
+            push(&mut ops, BodyOp::Binary(f, x, y), d);
+            check(&format!("{f:?} {d}"), &pointwise(&[d, d], d, a.len(), ops), &[array(&a), array(&b)], 0.0);
+            for divisor in numbers.iter().step_by(7) {
+                let mut ops = Ops::new();
+                let x = push(&mut ops, BodyOp::Load(0), d);
+                let y = push(&mut ops, BodyOp::Const((*divisor).into()), d);
+                push(&mut ops, BodyOp::Binary(f, x, y), d);
+                let p = pointwise(&[d], d, dividends.len(), ops);
+                check(&format!("{f:?} {d} by {divisor}"), &p, &[array(&dividends)], 0.0);
+            }
+        }
+    }
+}

@@ -91,7 +91,7 @@ impl Builder {
     }
 
     /// Towards zero; `i64::MIN` where it does not fit.
-    fn f64_to_i64(&mut self, x: V) -> V {
+    pub(super) fn f64_to_i64(&mut self, x: V) -> V {
         if self.ops == OpSet::Extended {
             return self.conv(Conv::F64ToI64, x);
         }

@@ -55,10 +55,29 @@ impl Builder {
             Unary::Asinh => self.asinh(x),
             Unary::Acosh => self.acosh(x),
             Unary::Atanh => self.atanh(x),
-            Unary::Erf if single => self.erf(x),
-            Unary::Erfc if single => self.erfc(x),
-            Unary::Erfinv if single => self.erfinv(x),
-            // Rare functions, and the rarer ones in `f64`, go through the reference's scalar row.
+            Unary::Erf => {
+                if single {
+                    self.erf(x)
+                } else {
+                    self.erf_f64(x)
+                }
+            }
+            Unary::Erfc => {
+                if single {
+                    self.erfc(x)
+                } else {
+                    self.erfc_f64(x)
+                }
+            }
+            Unary::Erfinv => {
+                if single {
+                    self.erfinv(x)
+                } else {
+                    self.erfinv_f64(x)
+                }
+            }
+            Unary::Lgamma | Unary::Digamma => self.gamma_function(f, x),
+            // Rare functions go through the reference's scalar row.
             _ => self.call(ScalarCall::Unary(f, x.ty), x, x, None),
         };
         self.narrow(y, dtype)
@@ -77,7 +96,7 @@ impl Builder {
             Binary::DivTrunc => self.div_trunc(a, b),
             Binary::DivFloor => self.div_floor(a, b, dtype),
             Binary::Atan2 => self.atan2(a, b, dtype),
-            Binary::Pow if a.ty == Ty::F32 => self.pow(a, b, dtype),
+            Binary::Pow => self.pow(a, b, dtype),
             _ => self.call(ScalarCall::Binary(f, dtype), a, b, None),
         };
         self.narrow(y, dtype)

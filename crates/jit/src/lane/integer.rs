@@ -91,6 +91,9 @@ impl Builder {
                 let y = self.bin(Bin::ShrBy, y, b);
                 self.xor(y, sign)
             }
+            Binary::DivFloor | Binary::DivTrunc | Binary::Remainder | Binary::Fmod => {
+                self.whole_division(f, a, b, dtype)
+            }
             _ => self.call(ScalarCall::Binary(f, dtype), a, b, None),
         };
         self.wrap(y, dtype)

@@ -6,6 +6,7 @@
 
 mod builder;
 mod convert;
+mod division;
 mod expand;
 mod float;
 mod integer;

@@ -46,6 +46,10 @@ impl Emit<'_> {
 
     /// `rax` = the place of this block's first lane of a strided access.
     pub(super) fn strided(&mut self, a: usize, stride: i32) {
+        if stride == 0 {
+            let base = self.pointer(a);
+            return self.asm().mov(RAX, Rm::Reg(base));
+        }
         self.asm().imul(RAX, Rm::Reg(RDX), stride);
         let base = if a < 8 { Rm::Reg(R8 + a as u8) } else { Emit::word(self.kernel.layout.pointers + a) };
         self.asm().add(RAX, base);
@@ -246,6 +250,12 @@ impl Emit<'_> {
             // Lanes begin at multiples of a vector.
             let at = Rm::Index(self.pointer(a), RDX, size.trailing_zeros() as u8, first);
             return self.asm().v(op::MOVNTPS_TO, l, r, 0, at);
+        }
+        if let (true, Some(1), Mem::B32 | Mem::B64) = (tail, self.rest, mem) {
+            // The only lane of a row, or the last one.
+            let what = if wide { op::MOVQ_TO } else { op::MOVD_TO };
+            self.strided(a, stride);
+            return self.asm().v(what, 0, r, 0, Rm::Mem(RAX, 0));
         }
         if self.isa == Isa::Avx512 {
             if dense {

@@ -31,7 +31,11 @@ pub(super) const COUNT: i32 = 384;
 pub(super) const SAVED_GPR: i32 = 392;
 pub(super) const SAVED_MASKS: i32 = 448;
 pub(super) const SAVED: i32 = 512;
-pub(super) const SLOTS: i32 = SAVED + 32 * 64;
+/// The frame of the first row that runs together with others, their number, and where their frames end.
+const HOME: i32 = SAVED + 32 * 64;
+const TOGETHER: i32 = HOME + 8;
+const END: i32 = TOGETHER + 8;
+pub(super) const SLOTS: i32 = HOME + 64;
 
 /// Which lanes a block has.
 #[derive(Clone, Copy, PartialEq)]
@@ -100,6 +104,7 @@ pub fn stage(out: &mut Assembler, kernel: &StageKernel, width: usize) -> usize {
     let frame_size = begin(&mut out.asm);
     let mut e = emit(out, kernel, width, false);
     e.asm().mov(RSI, Emit::word(0));
+    e.load_constants();
     e.stage();
     let (copies, slots) = (e.copies, e.slots);
     let slow = std::mem::take(&mut e.slow);
@@ -111,16 +116,34 @@ pub fn stage(out: &mut Assembler, kernel: &StageKernel, width: usize) -> usize {
 
 /// Emits a function that runs all stages for as many rows as the frame says, one step of the innermost outer loop apart; the
 /// places of the stages.
-pub fn rows(out: &mut Assembler, kernels: &[StageKernel]) -> Vec<usize> {
+///
+/// `together` rows go through a stage before the next stage, each on a frame of its own; frames are `frame` words apart.
+pub fn rows(out: &mut Assembler, kernels: &[StageKernel], together: usize, frame: usize) -> Vec<usize> {
     let frame_size = begin(&mut out.asm);
     let top = out.asm.label();
+    let (home, count, behind) = (Rm::Mem(RSP, HOME), Rm::Mem(RSP, TOGETHER), Rm::Mem(RSP, END));
+    out.asm.mov_to(home, RDI, 8);
     out.asm.bind(top);
+    let all = out.asm.label();
+    out.asm.mov(RAX, Emit::word(ROWS));
+    out.asm.cmp_imm(Rm::Reg(RAX), together as i32);
+    out.asm.jcc(Cond::BelowEqual, all);
+    out.asm.mov_imm(RAX, together as u64);
+    out.asm.bind(all);
+    out.asm.mov_to(count, RAX, 8);
+    out.asm.imul(RAX, Rm::Reg(RAX), 8 * frame as i32);
+    out.asm.add(RAX, Rm::Reg(RDI));
+    out.asm.mov_to(behind, RAX, 8);
     let mut slots = 0;
     let mut places = Vec::with_capacity(kernels.len());
-    for kernel in kernels {
+    for (k, kernel) in kernels.iter().enumerate() {
         places.push(out.asm.code.len());
         let width = out.width(kernel);
         let mut e = emit(out, kernel, width, true);
+        let row = e.asm().label();
+        e.load_constants();
+        e.asm().align(16);
+        e.asm().bind(row);
         e.asm().mov_imm(RSI, kernel.lanes as u64);
         e.stage();
         slots = slots.max(e.slots);
@@ -131,20 +154,26 @@ pub fn rows(out: &mut Assembler, kernels: &[StageKernel]) -> Vec<usize> {
             slow.iter().for_each(|s| e.slow_call(s));
             e.asm().bind(next);
         }
-    }
-    for kernel in kernels {
         for (i, a) in kernel.accesses.iter().enumerate() {
-            let step = a.step();
+            let step = a.step() * together as i64;
             if step != 0 {
                 out.asm.add_imm(Emit::word(kernel.layout.pointers + i), step as i32);
             }
         }
+        // The last outer index stands before the row scalars.
+        if k + 1 == kernels.len() && kernel.layout.scalars > HEADER {
+            out.asm.add_imm(Emit::word(kernel.layout.scalars - 1), together as i32);
+        }
+        if together > 1 {
+            out.asm.add_imm(Rm::Reg(RDI), 8 * frame as i32);
+            out.asm.cmp(RDI, behind);
+            out.asm.jcc(Cond::Below, row);
+            out.asm.mov(RDI, home);
+        }
     }
-    // The last outer index stands before the row scalars.
-    if let Some(kernel) = kernels.first().filter(|k| k.layout.scalars > HEADER) {
-        out.asm.add_imm(Emit::word(kernel.layout.scalars - 1), 1);
-    }
-    out.asm.add_imm(Emit::word(ROWS), -1);
+    out.asm.mov(RAX, Emit::word(ROWS));
+    out.asm.sub(RAX, count);
+    out.asm.mov_to(Emit::word(ROWS), RAX, 8);
     out.asm.jcc(Cond::NotZero, top);
     end(&mut out.asm, &kernels.iter().collect::<Vec<_>>());
     set_frame_size(&mut out.asm, frame_size, slots);
@@ -250,14 +279,14 @@ impl Emit<'_> {
         ty.is_wide() || (ty == Ty::Mask && self.kernel.lane.wide)
     }
 
-    /// The serial loops and lanes of the stage.
+    /// The serial loops and lanes of the stage, where constants are in their registers.
     fn stage(&mut self) {
         let pointers = self.kernel.accesses.len().min(8);
         for i in 0..pointers {
             let at = self.kernel.layout.pointers + i;
             self.asm().mov(R8 + i as u8, Emit::word(at));
         }
-        self.load_kept();
+        self.load_scalars();
         for k in 0..self.kernel.lane.rows {
             for c in 0..self.copies {
                 self.neutral(k, c);

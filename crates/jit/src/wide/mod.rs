@@ -37,7 +37,7 @@ use memory::CodeMemory;
 pub struct Assembler {
     asm: asm::Asm,
     known: FxHashMap<Key, WideStage>,
-    known_rows: FxHashMap<Vec<RowsKey>, WideRows>,
+    known_rows: FxHashMap<(usize, Vec<RowsKey>), WideRows>,
     /// What thunks are told; addresses are in the code.
     calls: Vec<Arc<thunk::Call>>,
     constants: FxHashMap<Vec<u8>, u32>,
@@ -101,7 +101,8 @@ impl WideRows {
     /// Runs `rows` rows, whose innermost outer indices follow one another, from the place of the frame; its pointers are moved behind them.
     ///
     /// # Safety
-    /// As [`WideStage::run`], for all stages and rows; there is at least one row.
+    /// As [`WideStage::run`], for all stages and rows; there is at least one row. The frames of the first rows that run together
+    /// follow one another.
     pub unsafe fn run(&self, frame: Frame, rows: usize) {
         frame.set(ROWS, rows as u64);
         // SAFETY: `entry` is the address of a function that was emitted with this signature and convention.
@@ -189,24 +190,26 @@ impl Assembler {
         Some(stage)
     }
 
-    /// Code for all rows of a nest, or `None` where a stage has none, may fail, or has a reduction that machine code does not finish.
-    pub fn rows(&mut self, stages: &[StageKernel]) -> Option<WideRows> {
+    /// Code for all rows of a nest, so many of them `together`, with frames that are `frame` words apart; or `None` where a stage has
+    /// none, may fail, or has a reduction that machine code does not finish.
+    pub fn rows(&mut self, stages: &[StageKernel], together: usize, frame: usize) -> Option<WideRows> {
         let finished = |a: &Accumulator| a.scalar.is_none() || folds(a);
         let part = |k: &StageKernel| -> Option<RowsKey> {
             let steps: Vec<i64> = k.accesses.iter().map(crate::kernel::Place::step).collect();
-            let fits = i32::try_from(k.lanes).is_ok() && steps.iter().all(|s| i32::try_from(*s).is_ok());
+            let step = |s: &i64| i32::try_from(*s as i128 * together as i128).is_ok();
+            let fits = i32::try_from(k.lanes).is_ok() && steps.iter().all(step);
             if !fits || k.fallible.is_some() || !k.lane.accumulators.iter().all(finished) {
                 return None;
             }
             Some((key(k)?, k.lanes, steps, k.lane.accumulators.iter().map(|a| a.scalar).collect()))
         };
-        let key: Vec<RowsKey> = stages.iter().map(part).collect::<Option<_>>()?;
+        let key: (usize, Vec<RowsKey>) = (together, stages.iter().map(part).collect::<Option<_>>()?);
         if let Some(known) = self.known_rows.get(&key) {
             return Some(known.clone());
         }
         self.asm.align(32);
         let offset = self.asm.code.len();
-        let rows = WideRows { offset, stages: emit::rows(self, stages), entry: 0 };
+        let rows = WideRows { offset, stages: emit::rows(self, stages, together, frame), entry: 0 };
         self.known_rows.insert(key, rows.clone());
         Some(rows)
     }

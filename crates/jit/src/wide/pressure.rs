@@ -116,27 +116,40 @@ pub(super) fn copies(kernel: &StageKernel, isa: Isa, most: usize) -> usize {
     if calls { 1 } else { [4, 3, 2].into_iter().find(fits).unwrap_or(1) }
 }
 
+/// The integer of 32 or 64 bits.
+fn integer(wide: bool) -> Ty {
+    if wide { Ty::I64 } else { Ty::I32 }
+}
+
 impl Emit<'_> {
     /// The register in which the value of an instruction is kept.
     pub(super) fn kept(&self, inst: &Inst) -> Option<u8> {
         key(inst).and_then(|key| self.kept.get(&key).copied())
     }
 
-    /// Loads what is kept, before the loops of a stage.
-    pub(super) fn load_kept(&mut self) {
+    /// What is kept, by register.
+    fn by_register(&self) -> Vec<(u8, Same)> {
         let mut kept: Vec<(u8, Same)> = self.kept.iter().map(|(key, r)| (*r, *key)).collect();
         kept.sort_unstable();
-        let int = |wide| if wide { Ty::I64 } else { Ty::I32 };
-        for (r, key) in kept {
-            match key {
-                Same::Const(bits, wide) => {
-                    let value = self.constant(bits, int(wide));
-                    self.copy(r, value, int(wide));
-                }
-                Same::Scalar(k, wide) => {
-                    let at = Emit::word(self.kernel.layout.scalars + k as usize);
-                    self.spread(r, at, int(wide));
-                }
+        kept
+    }
+
+    /// Loads the constants that are kept; they stay where the stage runs for several rows.
+    pub(super) fn load_constants(&mut self) {
+        for (r, key) in self.by_register() {
+            if let Same::Const(bits, wide) = key {
+                let value = self.constant(bits, integer(wide));
+                self.copy(r, value, integer(wide));
+            }
+        }
+    }
+
+    /// Loads the row scalars that are kept, before the loops of a stage.
+    pub(super) fn load_scalars(&mut self) {
+        for (r, key) in self.by_register() {
+            if let Same::Scalar(k, wide) = key {
+                let at = Emit::word(self.kernel.layout.scalars + k as usize);
+                self.spread(r, at, integer(wide));
             }
         }
     }

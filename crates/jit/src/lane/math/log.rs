@@ -19,7 +19,7 @@ impl Builder {
     /// The logarithm of a positive finite `x` in its parts.
     fn log_parts(&mut self, x: V) -> Parts {
         let single = x.ty == Ty::F32;
-        let (m, e) = if self.ops == OpSet::Extended { self.parts(x) } else { self.parts_by_bits(x) };
+        let (m, e) = self.mantissa_and_exponent(x);
         let one = self.f(1.0, x.ty);
         let r = self.sub(m, one);
         let half = self.f(0.5, x.ty);
@@ -70,7 +70,12 @@ impl Builder {
         Parts { log, r, rest, e }
     }
 
-    /// The parts of `x` with the mantissa in `[√½, √2)`.
+    /// `m` in `[√½, √2)` and an integral `e` with `x = 2^e m`, for a positive finite `x`.
+    pub(super) fn mantissa_and_exponent(&mut self, x: V) -> (V, V) {
+        if self.ops == OpSet::Extended { self.parts(x) } else { self.parts_by_bits(x) }
+    }
+
+    /// The same from instructions for both.
     fn parts(&mut self, x: V) -> (V, V) {
         let (m, e) = (self.part(Part::Mantissa, x), self.part(Part::Exponent, x));
         let root = self.constant(if x.ty == Ty::F32 { 0x3fb5_04f3 } else { 0x3ff6_a09e_0000_0000 }, x.ty);
@@ -80,7 +85,7 @@ impl Builder {
         (self.select(high, less, m), self.select(high, more, e))
     }
 
-    /// As [`Builder::parts`], from the bits.
+    /// The same from the bits.
     fn parts_by_bits(&mut self, x: V) -> (V, V) {
         let f = format(x.ty);
         let single = x.ty == Ty::F32;

@@ -1,14 +1,17 @@
 //! Elementary functions in lane code, for `F32` and, where noted, `F64`.
 //!
 //! *Numerics*: `F32` at most 2 ULP on dense samples of all inputs; signs of zeros, denormals, infinities and NaN as IEEE 754 has them.
-//! *Source*: reductions and coefficients of Cephes (Moshier) for `F32` and of FreeBSD's msun for `F64`; erf from N. Juffa's `erff`; its complement and
-//! inverse are least-squares fits of our own.
+//! *Source*: reductions and coefficients of Cephes (Moshier) for `F32` and of FreeBSD's msun for `F64`; erf of `F32` from N. Juffa's
+//! `erff`; that of `F64`, complements and inverses are fits of our own.
 
 mod arc;
 mod error;
+mod error_f64;
 mod exp;
+mod gamma;
 mod hyperbolic;
 mod log;
+mod power;
 mod trigonometric;
 mod two;
 

@@ -1,9 +1,9 @@
-//! Functions of two floats: remainders and rounded quotients, powers, angles.
+//! Functions of two floats: remainders and rounded quotients, angles.
 
 use cotangent_core::ir::DType;
 use cotangent_core::ops::Binary;
 
-use super::super::{Bin, Builder, Conv, Pred, RoundTo, ScalarCall, Ty, V};
+use super::super::{Bin, Builder, Pred, RoundTo, ScalarCall, Ty, V};
 use super::trigonometric::half_pi;
 
 impl Builder {
@@ -72,34 +72,6 @@ impl Builder {
         let is_zero = self.cmp(Pred::Eq, q, zero);
         let y = self.select(is_zero, signed, y);
         self.call(ScalarCall::Binary(Binary::DivFloor, dtype), a, b, Some((far, y)))
-    }
-
-    /// `F32`, by way of `F64`, where `e^(b log a)` keeps all digits.
-    pub(in crate::lane) fn pow(&mut self, a: V, b: V, dtype: DType) -> V {
-        let (x, y) = (self.conv(Conv::F32ToF64, a), self.conv(Conv::F32ToF64, b));
-        let size = self.fabs(x);
-        let log = self.log_finite(size);
-        let exponent = self.mul(y, log);
-        let power = self.exp(exponent);
-        // A negative base has a power where the exponent is whole, and keeps its sign where that is odd.
-        let (zero, half) = (self.f(0.0, Ty::F64), self.f(0.5, Ty::F64));
-        let (rounded, halved) = (self.round(RoundTo::Zero, y), self.mul(y, half));
-        let even = self.round(RoundTo::Zero, halved);
-        let (is_whole, is_odd) = (self.cmp(Pred::Eq, rounded, y), self.cmp(Pred::Ne, even, halved));
-        let minus = self.with_sign(power, x);
-        let signed = self.select(is_odd, minus, power);
-        let nan = self.f(f64::NAN, Ty::F64);
-        let signed = self.select(is_whole, signed, nan);
-        let negative = self.lt(x, zero);
-        let power = self.select(negative, signed, power);
-        let fast = self.conv(Conv::F64ToF32, power);
-        // Zeros, infinities and NaN have rules of their own.
-        let (inf, far) = (self.f(f64::INFINITY, Ty::F64), self.fabs(y));
-        let (usual, bounded, finite) = (self.lt(zero, size), self.lt(size, inf), self.lt(far, inf));
-        let usual = self.and(usual, bounded);
-        let usual = self.and(usual, finite);
-        let special = self.not(usual);
-        self.call(ScalarCall::Binary(Binary::Pow, dtype), a, b, Some((special, fast)))
     }
 
     /// The angle of the point `(x, y)`.
