@@ -359,6 +359,8 @@ struct Env<'g> {
     sizes: HashMap<String, i64>,
     /// Conditions that have to hold, with what it means if they do not.
     checks: Vec<(Tensor, String)>,
+    /// The nodes of several outputs, by these.
+    makers: HashMap<&'g str, &'g NodeJson>,
     /// Names for shared memory, in order.
     views: Vec<View<'g>>,
 }
@@ -446,15 +448,36 @@ impl<'g> Env<'g> {
             let outs = at(location(n), || self.node(n, depth))?;
             let outs = outs.into_iter().map(|v| match v {
                 Value::Check { condition, message } => {
-                    self.checks.push((condition, message));
+                    self.check(n, condition, message);
                     Value::None
                 }
                 v @ (Value::Tensor(_) | Value::Tensors(_) | Value::Int(_) | Value::None) => v,
             });
             let outs = outs.collect();
             self.define(n, outs)?;
+            if n.outputs.len() > 1 {
+                self.makers.extend(n.outputs.iter().filter_map(named).map(|name| (name, n)));
+            }
         }
         Ok(())
+    }
+
+    /// Lets what a condition of node `n` is about depend on it: the factors or solutions beside the `info` that is checked,
+    /// else all results of the program.
+    fn check(&mut self, n: &NodeJson, condition: Tensor, message: String) {
+        let beside = n.inputs.iter().filter_map(|a| self.makers.get(named(&a.arg)?));
+        let mut found = false;
+        for name in beside.flat_map(|m| &m.outputs).filter_map(named) {
+            if let Some(Value::Tensor(t)) = self.values.get_mut(name)
+                && t.dtype().is_float()
+            {
+                *t = t.assert_that(&condition, &message);
+                found = true;
+            }
+        }
+        if !found {
+            self.checks.push((condition, message));
+        }
     }
 
     fn node(&mut self, n: &'g NodeJson, depth: usize) -> Result<Vec<Value>, TorchError> {
@@ -642,6 +665,11 @@ impl<'g> Env<'g> {
         }
         Ok(())
     }
+}
+
+/// The name of a tensor.
+fn named(a: &Argument) -> Option<&str> {
+    if let Argument::Tensor(name) = a { Some(name) } else { None }
 }
 
 /// The first truth value among the arguments: whether a wrapper switches something on.

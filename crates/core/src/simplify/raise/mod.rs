@@ -18,6 +18,7 @@ mod index;
 mod matrix;
 mod norm;
 mod reduce;
+mod solve;
 
 use std::sync::Arc;
 
@@ -56,8 +57,8 @@ impl Found {
 }
 
 /// The rules, larger patterns first.
-static RULES: [&[Raising]; 6] =
-    [norm::RULES, activation::RULES, index::RULES, reduce::RULES, matrix::RULES, elementwise::RULES];
+static RULES: [&[Raising]; 7] =
+    [solve::RULES, norm::RULES, activation::RULES, index::RULES, reduce::RULES, matrix::RULES, elementwise::RULES];
 
 /// The graph with PyTorch's compound operators as calls; rules up to `class` apply.
 ///
