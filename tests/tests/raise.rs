@@ -129,7 +129,7 @@ fn checked_systems_are_found() {
     let checked = |system: &str, result: &str, info: &str| {
         of(&format!(
             "  {system}\n  %7: i32[2] = full(size=[2], fill_value=0, dtype=i32)\n  %8: bool[2] = ne({info}, %7)\n  \
-             %9: i64[2] = convert_element_type(%8, dtype=i64)\n  %10: i64[] = sum(%9, dim=[])\n  \
+             %9: i64[2] = convert_element_type(%8, dtype=i64)\n  %10: i64[] = sum(%9, dim=none)\n  \
              %11: i64[] = full(size=[], fill_value=0, dtype=i64)\n  %12: bool[] = eq(%10, %11)\n  \
              %13: f64[2,3,3] = _functional_assert_async(%12, {result}, assert_msg=\"singular\")\n  return %13\n"
         ))
