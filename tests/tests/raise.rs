@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use cotangent_aten::prelude::*;
 use cotangent_core::array::Array;
-use cotangent_core::ir::Graph;
+use cotangent_core::ir::{Aval, DType, Graph};
 use cotangent_core::simplify::{Class, raise, simplify};
 use cotangent_core::text::ir::parse;
+use cotangent_core::transform::build;
 use cotangent_core::transform::eval::eval;
+use cotangent_core::transform::grad::vjp;
+use cotangent_core::transform::vmap::vmap;
+use cotangent_tests::numeric::close;
 use cotangent_tests::random_graph::{Config, random_args, random_graph};
 use cotangent_torch::{Program, write_program};
 
@@ -121,6 +126,24 @@ const PATTERNS: &[(&str, &str, &[&str])] = &[
         &["eye.m"],
     ),
 ];
+
+/// A batch of a composite is an operator again, and so is its derivative by the result.
+#[test]
+fn batches_of_composites_are_operators() {
+    let x = Aval::new(DType::F64, [2, 3]);
+    let softmax = build("f", |t| Ok(vec![t.param(&x).softmax(-1)])).unwrap();
+    let mapped = vmap(&softmax, &[Some(1)], &[1], 4.into()).unwrap();
+    for (g, expected) in
+        [(mapped.clone(), "_softmax.default"), (vjp(&mapped, &[0]).unwrap(), "_softmax_backward_data.default")]
+    {
+        let raised = simplify(&g).raised();
+        assert!(targets(&raised).contains(&expected.to_owned()), "{}", raised.code());
+        let args = random_args(1, &g);
+        for (a, b) in eval(&g, &args).unwrap().iter().zip(eval(&raised, &args).unwrap()) {
+            assert!(close(a, &b, 1e-12), "{g}\n{raised}");
+        }
+    }
+}
 
 /// An inverse or a solution that has to exist.
 #[test]

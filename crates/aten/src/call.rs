@@ -2,7 +2,7 @@
 
 use cotangent_core::Tensor;
 use cotangent_core::ir::{Attr, DType, Scalar};
-use cotangent_core::tensor::{composite, composite_one};
+use cotangent_core::tensor::{composite, composite_by_result, composite_one};
 
 /// A number or truth value.
 pub(crate) fn num(x: impl Into<Scalar>) -> Attr {
@@ -65,6 +65,22 @@ pub(crate) fn many<const N: usize>(
         return std::array::from_fn(|_| (*poison).clone());
     }
     let results = composite(schema, params, args, |args| body(args).to_vec());
+    results.try_into().expect("a composite has the results of its body")
+}
+
+/// As [`many`] for a function whose derivative `rule(x, y, x_dot)` takes the results `y`.
+#[track_caller]
+pub(crate) fn by_result<const N: usize>(
+    schema: &str,
+    params: &[(&str, Attr)],
+    args: &[&Tensor],
+    body: impl FnOnce(&[Tensor]) -> [Tensor; N],
+    rule: impl FnOnce(&[Tensor], &[Tensor], &[Tensor]) -> Vec<Tensor>,
+) -> [Tensor; N] {
+    if let Some(poison) = args.iter().find(|a| a.error().is_some()) {
+        return std::array::from_fn(|_| (*poison).clone());
+    }
+    let results = composite_by_result(schema, params, args, |args| body(args).to_vec(), rule);
     results.try_into().expect("a composite has the results of its body")
 }
 
