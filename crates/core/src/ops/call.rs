@@ -20,7 +20,7 @@ pub enum Rule {
     /// By a user's forward rule: `(x…, x_dot…) → y_dot…`.
     Jvp(Arc<Graph>),
     /// By a composite's forward rule that takes the results too: `(x…, y…, x_dot…) → y_dot…`, with a tangent for each
-    /// result of floats. Linear in `x_dot`.
+    /// result of floats. Linear in `x_dot`. The body has the same derivative, and is what `vmap` looks at.
     ByResult(Arc<Graph>),
     /// By a user's reverse rule.
     Vjp {
@@ -126,6 +126,11 @@ impl Call {
     /// Whether transforms look at the body in place of the call.
     pub fn is_inline(&self) -> bool {
         matches!(self.rule, Rule::Inline)
+    }
+
+    /// Whether its body says everything about it, the derivative included: a rule by the result is but a shorter way.
+    pub fn is_transparent(&self) -> bool {
+        matches!(self.rule, Rule::Inline | Rule::ByResult(_))
     }
 
     /// Whether it can be evaluated: all calls but the tangents of functions that have only a reverse rule.

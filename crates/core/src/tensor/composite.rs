@@ -41,7 +41,7 @@ pub fn composite_one(
 /// As [`composite`] for a function whose derivative is `rule(x, y, x_dot)`, which takes the results `y` and gives a
 /// tangent for each result of floats: what was computed forward is not computed again.
 ///
-/// `rule` is linear in `x_dot`. Body and rule use no tensors but their operands.
+/// The body has the same derivative: under `vmap`, the body alone is seen. `rule` is linear in `x_dot`; of results without floats it is not asked. Body and rule use no tensors but their operands.
 #[track_caller]
 pub fn composite_by_result(
     schema: &str,
@@ -52,6 +52,10 @@ pub fn composite_by_result(
 ) -> Vec<Tensor> {
     recorded(schema, params, args, body, |body| {
         let (x, y) = (body.param_avals(), body.result_avals());
+        // Integers have no derivative.
+        if !y.iter().any(|a| a.dtype.is_float()) {
+            return Ok(Rule::Inline);
+        }
         let graph = build("tangent", |t| {
             let param = |avals: &[Aval]| avals.iter().map(|a| t.param(a)).collect::<Vec<Tensor>>();
             let (primals, results, tangents) = (param(&x), param(&y), param(&x));

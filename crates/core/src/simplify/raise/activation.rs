@@ -105,10 +105,24 @@ fn relu(e: &Editor, id: NodeId) -> Option<Found> {
     (x == y && c == 0.0 && e.is_full(zero, 0.0)).then(|| Found::new("aten::relu(Tensor self) -> Tensor", [], [x]))?
 }
 
-/// `min(max(x, a), b)`.
+/// `min(max(x, a), b)`, or as it has its derivative: `where((x > a) & (x < b), x, min(max(detach(x), a), b))`.
 fn clamp(e: &Editor, id: NodeId) -> Option<Found> {
-    let (inner, high) = e.as_binary(e.results(id)[0], Binary::Minimum)?;
+    let v = e.results(id)[0];
+    let (v, inside) = match e.as_where(v) {
+        Some((p, x, value)) => (value, Some((p, x))),
+        None => (v, None),
+    };
+    let (inner, high) = e.as_binary(v, Binary::Minimum)?;
     let (x, low) = e.as_binary(inner, Binary::Maximum)?;
+    let x = match inside {
+        None => x,
+        Some((p, y)) => {
+            let (above, below) = e.as_binary(p, Binary::BitwiseAnd)?;
+            let within =
+                e.as_binary(above, Binary::Gt) == Some((y, low)) && e.as_binary(below, Binary::Lt) == Some((y, high));
+            (within && e.as_unary(x, Unary::Detach).unwrap_or(x) == y).then_some(y)?
+        }
+    };
     let (low, high) = (e.as_full(low)?, e.as_full(high)?);
     let usual = |s: Scalar| !s.to_f64().is_nan();
     if !usual(low) || !usual(high) {

@@ -7,8 +7,7 @@
 //! programs name the operator. Nodes are visited from the results on, largest patterns first: what only a raised node
 //! needed is gone before its own turn.
 //!
-//! - **R1** the number of nodes never grows: a call takes the place of one node at least (composites that only `vmap` named
-//!   are opened first).
+//! - **R1** the number of nodes never grows: a call takes the place of one node at least.
 //! - **R2** PyTorch's operator gives the values of the body, as far as the rule's class says.
 //! - **R3** time is linear in the size of the graph: a rule looks at a bounded number of nodes, and a body holds no
 //!   more than [`MAX_BODY`].
@@ -25,11 +24,10 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::Class;
 use super::edit::{Editor, NodeId};
-use super::{Class, Options, simplify_with};
 use crate::ir::{Attr, Builder, Graph, Scalar, Value, Values};
 use crate::ops::{Call, Op, Rule as CallRule};
-use crate::transform::inline::inline;
 
 /// The most nodes that a call may stand for.
 const MAX_BODY: usize = 32;
@@ -67,7 +65,6 @@ static RULES: [&[Raising]; 7] =
 /// Values are those of `graph` to the last bit wherever this project computes them, and within `class` where PyTorch
 /// runs the printed code.
 pub fn raise(graph: &Graph, class: Class) -> Graph {
-    let graph = &with_batches_open(graph, class);
     let ops: Vec<Op> = graph.nodes().iter().map(|n| n.op.clone()).collect();
     let mut e = Editor::new(graph, &ops);
     for id in (0..e.num_nodes()).rev() {
@@ -94,19 +91,6 @@ pub fn raise(graph: &Graph, class: Class) -> Graph {
         }
     }
     e.finish(graph)
-}
-
-/// The graph in which composites under `vmap` are what their bodies compute, for the name under which they were called is
-/// that of one example's function: the batch may be an operator of the same name again.
-fn with_batches_open(graph: &Graph, class: Class) -> Graph {
-    fn is_batch(call: &Call) -> bool {
-        matches!(call.rule, CallRule::ByResult(_)) && call.target.starts_with("cotangent::")
-    }
-    if !graph.nodes().iter().any(|n| matches!(&n.op, Op::Call(c) if is_batch(c))) {
-        return graph.clone();
-    }
-    let open = inline(graph, is_batch).expect("I3: bodies fit their calls");
-    simplify_with(&open, Options { class, trace: false }).0
 }
 
 impl Graph {

@@ -133,9 +133,31 @@ fn variance(e: &Editor, id: NodeId) -> Option<Found> {
     of_variance(e, id, schema, |v| as_variance(e, v))
 }
 
+/// The arguments of a variance that is a call already.
+fn called_variance(e: &Editor, v: Value) -> Option<(Vec<(&'static str, Attr)>, Value)> {
+    let (Op::Call(call), at) = e.def_op(v)? else { return None };
+    if !call.target.starts_with("aten::var.correction(") {
+        return None;
+    }
+    let param = |p: &Attr| match p {
+        Attr::List(pair) => match pair.as_slice() {
+            [Attr::Str(name), value] => {
+                let name = ["dim", "correction", "keepdim"].into_iter().find(|n| n == name)?;
+                Some((name, value.clone()))
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    Some((call.params.iter().map(param).collect::<Option<_>>()?, e.arg(at, 0)))
+}
+
 fn standard_deviation(e: &Editor, id: NodeId) -> Option<Found> {
     let schema =
         "aten::std.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> Tensor";
+    if let Some((params, x)) = e.as_unary(e.results(id)[0], Unary::Sqrt).and_then(|v| called_variance(e, v)) {
+        return Found::new(schema, params, [x]);
+    }
     of_variance(e, id, schema, |v| as_variance(e, unkept(e, e.as_unary(v, Unary::Sqrt)?)))
 }
 
