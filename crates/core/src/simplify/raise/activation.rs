@@ -13,6 +13,7 @@ pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: gelu_backward },
     Raising { class: Class::Rounding, find: sigmoid_backward },
     Raising { class: Class::Rounding, find: tanh_backward },
+    Raising { class: Class::Exact, find: leaky_relu },
     Raising { class: Class::Rounding, find: leaky_relu_backward },
     Raising { class: Class::Rounding, find: elu_backward },
     Raising { class: Class::Exact, find: threshold_backward },
@@ -20,7 +21,6 @@ pub(super) static RULES: &[Raising] = &[
     // Of a zero of either sign.
     Raising { class: Class::Finite, find: relu },
     Raising { class: Class::Rounding, find: elu },
-    Raising { class: Class::Exact, find: leaky_relu },
     Raising { class: Class::Rounding, find: silu },
 ];
 
