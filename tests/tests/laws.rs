@@ -123,8 +123,12 @@ fn jvp_is_the_limit_of_differences() {
         let expected: Vec<Array> = hi
             .iter()
             .zip(&lo)
-            .filter(|(a, _)| a.dtype().is_float())
-            .map(|(hi, lo)| {
+            .enumerate()
+            .filter(|(_, (a, _))| a.dtype().is_float())
+            .map(|(k, (hi, lo))| {
+                if s.constant_results.contains(&k) {
+                    return Array::full(&lo.aval(), 0.0.into());
+                }
                 let (hi, lo2) = (hi.to_f64_vec(), lo.to_f64_vec());
                 Array::from_f64_fn(&lo.aval(), |i| (hi[i] - lo2[i]) / (2.0 * h))
             })

@@ -3,10 +3,12 @@
 use cotangent_aten::prelude::*;
 use cotangent_core::array::Array;
 use cotangent_core::error::EvalError;
-use cotangent_core::ir::{Aval, DType};
+use cotangent_core::ir::{Aval, DType, Graph};
 use cotangent_core::ops::{QrMode, SolveTriangular, Triangle};
+use cotangent_core::simplify::simplify;
 use cotangent_core::transform::eval::eval;
 use cotangent_core::transform::grad::vjp;
+use cotangent_core::transform::inline::inline_all;
 use cotangent_core::transform::jvp::jvp;
 use cotangent_core::{Error, Tensor};
 use cotangent_tests::numeric::{Rng, axpy, close};
@@ -394,5 +396,33 @@ fn composites_are_calls_of_atens_names() {
     let text = g.to_string();
     for name in ["aten::linalg_det(", "aten::_linalg_slogdet(", "aten::linalg_svdvals("] {
         assert!(text.contains(name), "{name}\n{text}");
+    }
+}
+
+fn count(g: &Graph, name: &str) -> usize {
+    g.nodes().iter().filter(|n| n.op.name() == name).count()
+}
+
+/// Systems of a matrix, of its transpose and of its broadcasts share one factorization where they are computed.
+#[test]
+fn a_matrix_is_factored_once() {
+    let vector: Function = |a| vec![a[0].solve(&a[1]).square().sum_over(&[0])];
+    let wide: Function = |a| vec![a[0].solve(&a[1]).square().sum_over(&[0, 1, 2])];
+    let mixed: Function = |a| {
+        let [x, ..] = a[0].mt().solve_ex(&a[1].row().expand_to(a[0].shape()), Side::Right);
+        vec![a[0].inv() + x]
+    };
+    let matrix = regular(3, 3).to_array().expect("values");
+    let numbers = |shape: &[usize]| Array::from_f64_fn(&Aval::new(DType::F64, shape), |i| (i as f64).sin());
+    for (f, b) in [(vector, numbers(&[3])), (wide, numbers(&[4, 3, 2])), (mixed, numbers(&[3]))] {
+        let args = [matrix.clone(), b];
+        let g = vjp(&traced(f, &args).expect("a graph"), &[0, 1]).expect("reverse");
+        let whole = simplify(&inline_all(&g).expect("no calls"));
+        assert_eq!((count(&whole, "linalg_lu_factor_ex"), count(&whole, "_linalg_solve_ex")), (1, 0), "{g}\n{whole}");
+        let bars = g.param_avals()[2..].iter().map(|a| Array::full(a, 1.0.into())).collect::<Vec<_>>();
+        let args = [args.to_vec(), bars].concat();
+        for (x, y) in eval(&g, &args).expect("values").iter().zip(&eval(&whole, &args).expect("values")) {
+            assert!(close(x, y, 1e-9), "{x:?} {y:?}");
+        }
     }
 }

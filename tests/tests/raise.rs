@@ -2,11 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use cotangent_aten::prelude::*;
+use cotangent_core::Tensor;
 use cotangent_core::array::Array;
-use cotangent_core::ir::Graph;
+use cotangent_core::ir::{Aval, DType, Graph};
 use cotangent_core::simplify::{Class, raise, simplify};
 use cotangent_core::text::ir::parse;
+use cotangent_core::transform::build;
 use cotangent_core::transform::eval::eval;
+use cotangent_core::transform::grad::vjp;
+use cotangent_core::transform::inline::inline_composites;
+use cotangent_core::transform::vmap::vmap;
+use cotangent_tests::numeric::close;
 use cotangent_tests::random_graph::{Config, random_args, random_graph};
 use cotangent_torch::{Program, write_program};
 
@@ -121,6 +128,153 @@ const PATTERNS: &[(&str, &str, &[&str])] = &[
         &["eye.m"],
     ),
 ];
+
+/// Functions that an operator is the whole of, and functions that are almost so.
+#[test]
+fn operators_and_their_neighbours() {
+    type F = fn(&Tensor, &Tensor) -> Tensor;
+    fn log_sum(x: &Tensor, shift: &Tensor) -> Tensor {
+        let shifted = x - shift;
+        &shifted - shifted.exp().sum_over(&[1]).log().view_to(&[2, 1].into())
+    }
+    fn largest(x: &Tensor, dim: usize) -> Tensor {
+        x.amax_over(&[dim]).view_to(&if dim == 1 { [2, 1] } else { [1, 2] }.into()).detach()
+    }
+    fn spread(x: &Tensor, about: f64, n: f64) -> Tensor {
+        let centred = x - (x.sum_over(&[1]) / about).view_to(&[2, 1].into());
+        (&centred * &centred).sum_over(&[1]) / n
+    }
+    fn normal(x: &Tensor, w: &Tensor, eps: f64, square: f64) -> Tensor {
+        let centred = x - (x.sum_over(&[1]) / 2.0).view_to(&[2, 1].into());
+        let variance = (&centred * &centred).sum_over(&[1]) / square;
+        centred * (variance + eps).rsqrt().view_to(&[2, 1].into()) * w
+    }
+    let table: &[(&str, F, F)] = &[
+        (
+            "gelu",
+            |x, _| x * 0.5 * ((x * 0.5f64.sqrt()).erf() + 1.0),
+            |x, y| y * 0.5 * ((x * 0.5f64.sqrt()).erf() + 1.0),
+        ),
+        (
+            "gelu_backward",
+            |x, g| {
+                let cumulative = ((x * 0.5f64.sqrt()).erf() + 1.0) * 0.5;
+                g * (cumulative + x * (x * x * -0.5).exp() * 0.398_942_280_401_432_7)
+            },
+            |x, g| {
+                let cumulative = ((x * 0.5f64.sqrt()).erf() + 1.0) * 0.5;
+                g * (cumulative + x * (x * x * -0.25).exp() * 0.398_942_280_401_432_7)
+            },
+        ),
+        ("elu", |x, _| (x.expm1() * 1.5).where_(&x.le(0.0), x), |x, _| (x.expm1() * 1.5).where_(&x.le(0.5), x)),
+        (
+            "elu_backward",
+            |x, g| g * (x.exp() * 1.5).where_(&x.le(0.0), x.ones_like()),
+            |x, g| g * (x.exp() * 1.5).where_(&x.le(0.0), x.full_like(2.0)),
+        ),
+        ("leaky_relu", |x, _| x.where_(&x.gt(0.0), x * 0.1), |x, y| x.where_(&x.gt(0.0), y * 0.1)),
+        (
+            "leaky_relu_backward",
+            |x, g| g * x.ones_like().where_(&x.gt(0.0), x.full_like(0.1)),
+            |x, g| g * x.ones_like().where_(&x.ge(0.0), x.full_like(0.1)),
+        ),
+        ("clamp", |x, _| x.maximum(-0.5).minimum(0.5), |x, y| x.maximum(-0.5).minimum(y)),
+        ("_log_softmax", |x, _| log_sum(x, &largest(x, 1)), |x, _| log_sum(x, &largest(x, 0))),
+        (
+            "_log_softmax_backward_data",
+            |y, g| g - g.sum_over(&[1]).view_to(&[2, 1].into()) * y.exp(),
+            |y, g| g - y.sum_over(&[1]).view_to(&[2, 1].into()) * y.exp(),
+        ),
+        (
+            "_softmax_backward_data",
+            |y, g| (g - (g * y).sum_over(&[1]).view_to(&[2, 1].into())) * y,
+            |y, g| (g - (g * g).sum_over(&[1]).view_to(&[2, 1].into())) * y,
+        ),
+        ("var", |x, _| spread(x, 2.0, 2.0), |x, _| spread(x, 3.0, 2.0)),
+        ("std", |x, _| spread(x, 2.0, 2.0).sqrt(), |x, _| spread(x, 3.0, 2.0).sqrt()),
+        ("layer_norm", |x, y| normal(x, &y.sum_over(&[0]), 1e-3, 2.0), |x, y| normal(x, &y.sum_over(&[0]), 1e-3, 3.0)),
+        ("linalg_vector_norm", |x, _| (x * x).sum_over(&[1]).sqrt(), |x, y| (x * y).sum_over(&[1]).sqrt()),
+        ("trace", |x, _| x.main_diagonal().sum_over(&[0]), |x, _| x.diagonal_of(1, 0, 1).sum_over(&[0])),
+        (
+            "outer",
+            |x, y| x.sum_over(&[0]).view_to(&[2, 1].into()).mm(&y.sum_over(&[0]).view_to(&[1, 2].into())),
+            |x, y| x.mm(y),
+        ),
+        (
+            "dot",
+            |x, y| (x.sum_over(&[0]) * y.sum_over(&[0])).sum_over(&[0]),
+            |x, y| (x.sum_over(&[0]) / y.sum_over(&[0])).sum_over(&[0]),
+        ),
+        ("mv", |x, y| (x * y.sum_over(&[0]).expand_to(x.shape())).sum_over(&[1]), |x, y| (x * y).sum_over(&[1])),
+        ("matmul", |x, y| y.sum_over(&[0]).view_to(&[1, 2].into()).mm(x).view_to(&[2].into()), |x, y| y.mm(x)),
+    ];
+    let aval = Aval::new(DType::F64, [2, 2]);
+    for (name, operator, neighbour) in table {
+        for (f, expected) in [(operator, true), (neighbour, false)] {
+            let g = build("f", |t| Ok(vec![f(&t.param(&aval), &t.param(&aval)).ok()?])).unwrap();
+            let g = simplify(&inline_composites(&g).unwrap());
+            let raised = g.raised();
+            let found = targets(&raised).iter().any(|t| t.split('.').next() == Some(name));
+            assert_eq!(found, expected, "{name}: {}", raised.code());
+            let args = random_args(1, &g);
+            assert!(same_bits(&eval(&g, &args).unwrap(), &eval(&raised, &args).unwrap()), "{name}: {g}");
+        }
+    }
+}
+
+/// A batch of a derivative by the result is the operator again.
+#[test]
+fn derivatives_by_the_result_are_operators() {
+    let x = Aval::new(DType::F64, [2, 3]);
+    let composite = |f: fn(Tensor) -> Tensor| build("f", |t| Ok(vec![f(t.param(&x))])).unwrap();
+    let softmax = composite(|x| x.softmax(-1));
+    let log_softmax = composite(|x| x.log_softmax(0));
+    for (g, expected) in [
+        (vjp(&softmax, &[0]).unwrap(), ["_softmax.default", "_softmax_backward_data.default"]),
+        (vjp(&log_softmax, &[0]).unwrap(), ["_log_softmax.default", "_log_softmax_backward_data.default"]),
+    ] {
+        let wide = vmap(&g, &[Some(1), Some(0)], &[0, 2], 4.into()).unwrap();
+        for g in [&g, &wide] {
+            let raised = simplify(g).raised();
+            let found = targets(&raised);
+            assert!(expected.iter().all(|e| found.contains(&(*e).to_owned())), "{}", raised.code());
+            let args = random_args(1, g);
+            for (a, b) in eval(g, &args).unwrap().iter().zip(eval(&raised, &args).unwrap()) {
+                assert!(close(a, &b, 1e-12), "{g}\n{raised}");
+            }
+        }
+    }
+}
+
+/// An inverse or a solution that has to exist.
+#[test]
+fn checked_systems_are_found() {
+    let of = |body: &str| graph(&format!("graph f(%0: f64[2,3,3], %1: f64[2,3]) {{\n{body}}}\n"));
+    let checked = |system: &str, result: &str, info: &str| {
+        of(&format!(
+            "  {system}\n  %7: i32[2] = full(size=[2], fill_value=0, dtype=i32)\n  %8: bool[2] = ne({info}, %7)\n  \
+             %9: i64[2] = convert_element_type(%8, dtype=i64)\n  %10: i64[] = sum(%9, dim=none)\n  \
+             %11: i64[] = full(size=[], fill_value=0, dtype=i64)\n  %12: bool[] = eq(%10, %11)\n  \
+             %13: f64[2,3,3] = _functional_assert_async(%12, {result}, assert_msg=\"singular\")\n  return %13\n"
+        ))
+    };
+    let inverse = "%2: f64[2,3,3], %3: i32[2] = linalg_inv_ex(%0, check_errors=false)";
+    assert_eq!(targets(&checked(inverse, "%2", "%3").raised()), ["linalg_inv.default"]);
+    let solve = "%2: f64[2,3,3], %3: f64[2,3,3], %4: i32[2,3], %5: i32[2] = _linalg_solve_ex(%0, %0, left=false, check_errors=false)";
+    let raised = checked(solve, "%2", "%5").raised();
+    assert_eq!(targets(&raised), ["linalg_solve.default"]);
+    assert!(raised.code().contains("left = False"), "{}", raised.code());
+    // Something else is checked, or something else depends on it.
+    let factors = checked(solve, "%3", "%5").raised();
+    assert!(targets(&factors).contains(&"_functional_assert_async.msg".to_owned()), "{factors}");
+    let other = checked(
+        &format!("{inverse}\n  %5: f64[2,3,3], %6: i32[2] = linalg_inv_ex(%5, check_errors=false)")
+            .replace("(%5", "(%2"),
+        "%2",
+        "%6",
+    );
+    assert!(targets(&other.raised()).contains(&"_functional_assert_async.msg".to_owned()), "{other}");
+}
 
 /// The body as a graph: its last value is the result.
 fn pattern(params: &str, body: &str) -> Graph {

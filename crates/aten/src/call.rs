@@ -2,7 +2,7 @@
 
 use cotangent_core::Tensor;
 use cotangent_core::ir::{Attr, DType, Scalar};
-use cotangent_core::tensor::{composite, composite_one};
+use cotangent_core::tensor::{composite, composite_by_result, composite_one};
 
 /// A number or truth value.
 pub(crate) fn num(x: impl Into<Scalar>) -> Attr {
@@ -68,6 +68,29 @@ pub(crate) fn many<const N: usize>(
     results.try_into().expect("a composite has the results of its body")
 }
 
+/// As [`many`] for a function whose derivative `rule(x, y, x_dot)` takes the results `y`.
+#[track_caller]
+pub(crate) fn by_result<const N: usize>(
+    schema: &str,
+    params: &[(&str, Attr)],
+    args: &[&Tensor],
+    body: impl FnOnce(&[Tensor]) -> [Tensor; N],
+    rule: impl FnOnce(&[Tensor], &[Tensor], &[Tensor]) -> Vec<Tensor>,
+) -> [Tensor; N] {
+    if let Some(poison) = args.iter().find(|a| a.error().is_some()) {
+        return std::array::from_fn(|_| (*poison).clone());
+    }
+    let results = composite_by_result(schema, params, args, |args| body(args).to_vec(), rule);
+    results.try_into().expect("a composite has the results of its body")
+}
+
+/// As [`one`] for a linear function, which is its own derivative.
+#[track_caller]
+pub(crate) fn linear(schema: &str, params: &[(&str, Attr)], x: &Tensor, body: impl Fn(&Tensor) -> Tensor) -> Tensor {
+    let [y] = by_result(schema, params, &[x], |a| [body(&a[0])], |_, _, x_dot| vec![body(&x_dot[0])]);
+    y
+}
+
 /// A composite with operands that may be absent, by name; the body sees them in the same places.
 #[track_caller]
 pub(crate) fn optional<const N: usize, const M: usize>(
@@ -76,14 +99,43 @@ pub(crate) fn optional<const N: usize, const M: usize>(
     args: [(&'static str, Option<&Tensor>); N],
     body: impl FnOnce([Option<&Tensor>; N]) -> [Tensor; M],
 ) -> [Tensor; M] {
+    let (params, present) = arguments(schema, params, &args);
+    many(schema, &params, &present, |given| body(in_places(&args, given)))
+}
+
+/// As [`optional`] for a function whose derivative `rule(x, y, x_dot)` takes the results `y`.
+#[track_caller]
+pub(crate) fn optional_by_result<const N: usize, const M: usize>(
+    schema: &str,
+    params: &[(&str, Attr)],
+    args: [(&'static str, Option<&Tensor>); N],
+    body: impl FnOnce([Option<&Tensor>; N]) -> [Tensor; M],
+    rule: impl FnOnce([Option<&Tensor>; N], &[Tensor], [Option<&Tensor>; N]) -> Vec<Tensor>,
+) -> [Tensor; M] {
+    let (params, present) = arguments(schema, params, &args);
+    let value = |given: &[Tensor]| body(in_places(&args, given));
+    by_result(schema, &params, &present, value, |x, y, x_dot| rule(in_places(&args, x), y, in_places(&args, x_dot)))
+}
+
+/// The attributes with those for absent operands, in the schema's order, and the operands that are there.
+fn arguments<'a>(
+    schema: &str,
+    params: &[(&'a str, Attr)],
+    args: &[(&'static str, Option<&'a Tensor>)],
+) -> (Vec<(&'a str, Attr)>, Vec<&'a Tensor>) {
     let mut params = params.to_vec();
     params.extend(args.iter().filter(|(_, t)| t.is_none()).map(|(name, _)| (*name, Attr::None)));
     params.sort_by_key(|(name, _)| position(schema, name));
-    let present: Vec<&Tensor> = args.iter().filter_map(|(_, t)| *t).collect();
-    many(schema, &params, &present, |given| {
-        let mut given = given.iter();
-        body(args.map(|(_, t)| t.and_then(|_| given.next())))
-    })
+    (params, args.iter().filter_map(|(_, t)| *t).collect())
+}
+
+/// The tensors `given` for the operands that are there, in the places of all.
+fn in_places<'a, const N: usize>(
+    args: &[(&'static str, Option<&Tensor>); N],
+    given: &'a [Tensor],
+) -> [Option<&'a Tensor>; N] {
+    let mut given = given.iter();
+    args.map(|(_, t)| t.and_then(|_| given.next()))
 }
 
 /// Where the argument `name` stands in `schema`.

@@ -5,7 +5,7 @@ use cotangent_core::ir::{Attr, DType, Scalar};
 use cotangent_core::tensor::{IntoOperand, Operand, result_type};
 
 use crate::arg::{AsTensor, at, attempt, live};
-use crate::call::{num, one};
+use crate::call::{by_result, num, one};
 use crate::pointwise::pair;
 use crate::schema;
 
@@ -162,7 +162,12 @@ fn clamped(x: &Tensor, min: Option<Operand>, max: Option<Operand>, schemas: [&st
     if let (Ok(min), Ok(max)) = (number(&min), number(&max)) {
         let bounds = [("min", min), ("max", max)];
         let params: Vec<(&str, Attr)> = bounds.iter().filter_map(|(name, s)| s.map(|s| (*name, num(s)))).collect();
-        return one(schemas[0], &params, &[x], |a| clamp_numbers(&a[0], min, max));
+        let value = |a: &[Tensor]| [clamp_numbers(&a[0], min, max)];
+        let [y] = by_result(schemas[0], &params, &[x], value, |x, y, x_dot| {
+            let t = x_dot[0].convert(y[0].dtype());
+            vec![within(&x[0], min, max).map_or(t.clone(), |inside| t.where_(&inside, t.zeros_like()))]
+        });
+        return y;
     }
     let mut args = vec![x.clone()];
     let (low, high) = (min.is_some(), max.is_some());
@@ -181,18 +186,17 @@ fn clamp_numbers(x: &Tensor, min: Option<Scalar>, max: Option<Scalar>) -> Tensor
     let mut operands = vec![Operand::Tensor(x.clone())];
     operands.extend([min, max].into_iter().flatten().map(Operand::Scalar));
     let x = x.convert(result_type(&operands.iter().collect::<Vec<_>>()));
-    let (mut value, mut inside) = (x.detach(), None::<Tensor>);
-    if let Some(s) = min {
-        value = value.maximum(s);
-        inside = Some(x.gt(s));
-    }
-    if let Some(s) = max {
-        value = value.minimum(s);
-        let below = x.lt(s);
-        inside = Some(inside.map_or(below.clone(), |i| i.bitwise_and(below)));
-    }
-    match inside {
-        Some(inside) => x.where_(&inside, value),
-        None => x,
+    let above = min.map_or(x.detach(), |s| x.detach().maximum(s));
+    let value = max.map_or(above.clone(), |s| above.minimum(s));
+    within(&x, min, max).map_or(x.clone(), |inside| x.where_(&inside, value))
+}
+
+/// Where `x` lies between the bounds, if there are any: there alone the clamped value moves with it.
+#[track_caller]
+fn within(x: &Tensor, min: Option<Scalar>, max: Option<Scalar>) -> Option<Tensor> {
+    let (above, below) = (min.map(|s| x.gt(s)), max.map(|s| x.lt(s)));
+    match (above, below) {
+        (Some(a), Some(b)) => Some(a.bitwise_and(b)),
+        (a, b) => a.or(b),
     }
 }

@@ -5,7 +5,7 @@ use cotangent_core::ir::{Attr, DType};
 use cotangent_core::tensor::float_of;
 
 use crate::arg::{AsTensor, At, Axes, Over, at, attempt, attempt_pair, axes, bad, bad_operand, dim, float, live};
-use crate::call::{dtype, ints, list, many, num, one};
+use crate::call::{by_result, dtype, ints, linear, list, num, one};
 use crate::compare::truth;
 use crate::schema;
 
@@ -52,7 +52,7 @@ pub trait Reductions: AsTensor {
     fn mean(&self) -> Tensor {
         let x = self.tensor();
         attempt!(float(at!("mean", 2), x));
-        one(schema::MEAN, &[("dtype", dtype(None))], &[x], |a| mean_over(&a[0], &all(&a[0])))
+        linear(schema::MEAN, &[("dtype", dtype(None))], x, |x| mean_over(x, &all(x)))
     }
 
     /// The mean over dims; NaN of no elements.
@@ -64,7 +64,7 @@ pub trait Reductions: AsTensor {
         let axes = attempt!(axes(at!("mean", 1), x, &over));
         attempt!(float(at!("mean", 2), x));
         let params = [("dim", over_attr(&over)), ("keepdim", num(over.keepdim)), ("dtype", dtype(None))];
-        one(schema::MEAN_DIM, &params, &[x], |a| axes.finish(&a[0], &mean_over(&a[0], &axes)))
+        linear(schema::MEAN_DIM, &params, x, |x| axes.finish(x, &mean_over(x, &axes)))
     }
 
     /// The mean over dims of the elements that are not NaN.
@@ -154,7 +154,9 @@ pub trait Reductions: AsTensor {
         let (a, d) = attempt_pair!(single(at!("max", 1), x, &over));
         attempt_pair!(some(at!("max", 2), x, &a));
         let params = [("dim", num(d)), ("keepdim", num(over.keepdim))];
-        let [values, indices] = many(schema::MAX_DIM, &params, &[x], |t| chosen(&t[0], &a, |x, d| x.argmax_along(d)));
+        let value = |t: &[Tensor]| chosen(&t[0], &a, |x, d| x.argmax_along(d));
+        let rule = |x: &[Tensor], y: &[Tensor], t: &[Tensor]| at_chosen(&x[0], &a, &y[1], &t[0]);
+        let [values, indices] = by_result(schema::MAX_DIM, &params, &[x], value, rule);
         (values, indices)
     }
 
@@ -167,7 +169,9 @@ pub trait Reductions: AsTensor {
         let (a, d) = attempt_pair!(single(at!("min", 1), x, &over));
         attempt_pair!(some(at!("min", 2), x, &a));
         let params = [("dim", num(d)), ("keepdim", num(over.keepdim))];
-        let [values, indices] = many(schema::MIN_DIM, &params, &[x], |t| chosen(&t[0], &a, |x, d| x.argmin_along(d)));
+        let value = |t: &[Tensor]| chosen(&t[0], &a, |x, d| x.argmin_along(d));
+        let rule = |x: &[Tensor], y: &[Tensor], t: &[Tensor]| at_chosen(&x[0], &a, &y[1], &t[0]);
+        let [values, indices] = by_result(schema::MIN_DIM, &params, &[x], value, rule);
         (values, indices)
     }
 
@@ -361,6 +365,16 @@ fn chosen(x: &Tensor, axes: &Axes, choose: impl FnOnce(&Tensor, usize) -> Tensor
     let at = choose(x, *d);
     let values = x.gather_along(*d, &axes.keep_all(x, &at)).view_to(at.shape());
     [axes.finish(x, &values), axes.finish(x, &at)]
+}
+
+/// The tangent of the elements at `positions` of `x`.
+#[track_caller]
+fn at_chosen(x: &Tensor, axes: &Axes, positions: &Tensor, x_dot: &Tensor) -> Vec<Tensor> {
+    let t = match axes.dims.as_slice() {
+        [d] => x_dot.gather_along(*d, &axes.keep_all(x, positions)).view_to(positions.shape()),
+        _ => x_dot.clone(),
+    };
+    vec![t]
 }
 
 #[track_caller]

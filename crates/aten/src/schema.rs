@@ -186,8 +186,6 @@ pub(crate) const LINALG_EIGVALSH: &str = "aten::linalg_eigvalsh(Tensor self, str
 pub(crate) const LINALG_SVD: &str =
     "aten::linalg_svd(Tensor A, bool full_matrices=True, *, str? driver=None) -> (Tensor U, Tensor S, Tensor Vh)";
 pub(crate) const LINALG_SVDVALS: &str = "aten::linalg_svdvals(Tensor A, *, str? driver=None) -> Tensor";
-pub(crate) const LINALG_INV_EX: &str =
-    "aten::linalg_inv_ex(Tensor A, *, bool check_errors=False) -> (Tensor inverse, Tensor info)";
 pub(crate) const _LINALG_SOLVE_EX: &str = "aten::_linalg_solve_ex(Tensor A, Tensor B, *, bool left=True, bool check_errors=False) -> (Tensor result, Tensor LU, Tensor pivots, Tensor info)";
 pub(crate) const LINALG_LU_SOLVE: &str =
     "aten::linalg_lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=True, bool adjoint=False) -> Tensor";

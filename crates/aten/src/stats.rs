@@ -4,7 +4,7 @@ use cotangent_core::Tensor;
 use cotangent_core::ir::Attr;
 
 use crate::arg::{AsTensor, Axes, Over, at, attempt, attempt_pair, axes, bad_operand, float, live, widen};
-use crate::call::{dtype, many, num, one};
+use crate::call::{by_result, dtype, many, num};
 use crate::pointwise::sqrt_flat_at_zero;
 use crate::reduce::{mean_over, over_attr};
 use crate::schema;
@@ -20,9 +20,11 @@ pub trait Statistics: AsTensor {
         let (x, over) = (self.tensor(), over.into());
         let axes = attempt!(axes(at!("var", 1), x, &over));
         attempt!(float(at!("var", 2), x));
-        one(schema::VAR_CORRECTION, &spread(&over, correction), &[x], |a| {
-            axes.finish(x, &variance(&a[0], &axes, correction).0)
-        })
+        let value = |a: &[Tensor]| [axes.finish(x, &variance(&a[0], &axes, correction).0)];
+        let [y] = by_result(schema::VAR_CORRECTION, &spread(&over, correction), &[x], value, |x, _, x_dot| {
+            vec![axes.finish(&x[0], &variance_tangent(&x[0], &axes, correction, &x_dot[0]))]
+        });
+        y
     }
 
     /// The standard deviation over dims; derivative 0 where it is 0.
@@ -33,9 +35,12 @@ pub trait Statistics: AsTensor {
         let (x, over) = (self.tensor(), over.into());
         let axes = attempt!(axes(at!("std", 1), x, &over));
         attempt!(float(at!("std", 2), x));
-        one(schema::STD_CORRECTION, &spread(&over, correction), &[x], |a| {
-            axes.finish(x, &sqrt_flat_at_zero(&variance(&a[0], &axes, correction).0))
-        })
+        let value = |a: &[Tensor]| [axes.finish(x, &sqrt_flat_at_zero(&variance(&a[0], &axes, correction).0))];
+        let [y] = by_result(schema::STD_CORRECTION, &spread(&over, correction), &[x], value, |x, y, x_dot| {
+            let var_dot = axes.finish(&x[0], &variance_tangent(&x[0], &axes, correction, &x_dot[0]));
+            vec![root_tangent(&y[0], &var_dot)]
+        });
+        y
     }
 
     /// Variance and mean over dims.
@@ -46,9 +51,16 @@ pub trait Statistics: AsTensor {
         let (x, over) = (self.tensor(), over.into());
         let axes = attempt_pair!(axes(at!("var_mean", 1), x, &over));
         attempt_pair!(float(at!("var_mean", 2), x));
-        let [var, mean] = many(schema::VAR_MEAN_CORRECTION, &spread(&over, correction), &[x], |a| {
+        let value = |a: &[Tensor]| {
             let (var, mean) = variance(&a[0], &axes, correction);
             [axes.finish(x, &var), axes.finish(x, &mean)]
+        };
+        let params = spread(&over, correction);
+        let [var, mean] = by_result(schema::VAR_MEAN_CORRECTION, &params, &[x], value, |x, _, x_dot| {
+            let (x, x_dot) = (&x[0], &x_dot[0]);
+            let mean_dot = mean_over(&widen(x_dot), &axes).convert(x.dtype());
+            let var_dot = variance_tangent(x, &axes, correction, x_dot);
+            vec![axes.finish(x, &var_dot), axes.finish(x, &mean_dot)]
         });
         (var, mean)
     }
@@ -61,9 +73,16 @@ pub trait Statistics: AsTensor {
         let (x, over) = (self.tensor(), over.into());
         let axes = attempt_pair!(axes(at!("std_mean", 1), x, &over));
         attempt_pair!(float(at!("std_mean", 2), x));
-        let [std, mean] = many(schema::STD_MEAN_CORRECTION, &spread(&over, correction), &[x], |a| {
+        let value = |a: &[Tensor]| {
             let (var, mean) = variance(&a[0], &axes, correction);
             [axes.finish(x, &sqrt_flat_at_zero(&var)), axes.finish(x, &mean)]
+        };
+        let params = spread(&over, correction);
+        let [std, mean] = by_result(schema::STD_MEAN_CORRECTION, &params, &[x], value, |x, y, x_dot| {
+            let (x, x_dot) = (&x[0], &x_dot[0]);
+            let mean_dot = mean_over(&widen(x_dot), &axes).convert(x.dtype());
+            let var_dot = axes.finish(x, &variance_tangent(x, &axes, correction, x_dot));
+            vec![root_tangent(&y[0], &var_dot), axes.finish(x, &mean_dot)]
         });
         (std, mean)
     }
@@ -91,10 +110,22 @@ pub trait Statistics: AsTensor {
         }
         let params =
             [("ord", num(ord)), ("dim", over_attr(&over)), ("keepdim", num(over.keepdim)), ("dtype", dtype(None))];
-        one(schema::LINALG_VECTOR_NORM, &params, &[x], |a| {
+        let value = |a: &[Tensor]| {
             let wide = widen(&a[0]);
-            axes.finish(x, &norm_over(&wide, ord, &axes).convert(x.dtype()))
-        })
+            [axes.finish(x, &norm_over(&wide, ord, &axes).convert(x.dtype()))]
+        };
+        if ord != 2.0 {
+            let [y] = many(schema::LINALG_VECTOR_NORM, &params, &[x], value);
+            return y;
+        }
+        let [y] = by_result(schema::LINALG_VECTOR_NORM, &params, &[x], value, |x, y, x_dot| {
+            let (x, norm) = (widen(&x[0]), axes.keep_all(&x[0], &widen(&y[0])));
+            let direction = &x / &norm;
+            let direction = direction.zeros_like().where_(&norm.eq(0.0), &direction);
+            let dot = (direction * widen(&x_dot[0])).sum_over(&axes.dims);
+            vec![axes.finish(&x, &dot).convert(y[0].dtype())]
+        });
+        y
     }
 
     /// The `p`-norm of the difference.
@@ -163,6 +194,22 @@ pub(crate) fn variance(x: &Tensor, axes: &Axes, correction: i64) -> (Tensor, Ten
         (squares / 0.0).detach() + (&slope - slope.detach())
     };
     (var.convert(x.dtype()), mean.convert(x.dtype()))
+}
+
+/// The tangent of the variance: the mean of `2 (x - mean) x_dot`, corrected as it is.
+#[track_caller]
+fn variance_tangent(x: &Tensor, axes: &Axes, correction: i64, x_dot: &Tensor) -> Tensor {
+    let wide = widen(x);
+    let centered = &wide - axes.keep_all(&wide, &mean_over(&wide, axes));
+    let n = axes.count(x) as f64 - correction as f64;
+    (widen(x_dot) * (2.0 / n) * centered).sum_over(&axes.dims).convert(x.dtype())
+}
+
+/// The tangent of the root `y` of a value with the tangent `t`: 0 at 0.
+#[track_caller]
+fn root_tangent(y: &Tensor, t: &Tensor) -> Tensor {
+    let slope = (y * 2.0).reciprocal();
+    t * slope.zeros_like().where_(&y.eq(0.0), &slope)
 }
 
 /// The norm over dims, which disappear.

@@ -3,6 +3,7 @@
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Scalar};
 use cotangent_core::ops::{Cat, Convert, Expand, Op, Pad, Polygamma, Slice, SliceScatter};
+use cotangent_core::transform::systems::solve_by_factors;
 
 use crate::convolution::convolution;
 use crate::elementwise::{binary, unary};
@@ -89,6 +90,7 @@ pub(crate) fn emit(w: &mut Writer, op: &Op, x: &[Val], y: &[Aval]) -> Vals {
             linalg::of_nothing(w, op, &x[0])
         }
         Op::LuFactor(f) => linalg::lu_factor(w, f, &x[0], y),
+        Op::Solve(_) | Op::Inverse(_) => w.compose(x, |x| solve_by_factors(op, x)),
         Op::LuUnpack(u) => w.compose(x, |x| compose::lu_unpack(u, &x[0], &x[1])),
         Op::Qr(q) => linalg::qr(w, q, &x[0], y),
         Op::Eigh(e) => linalg::eigh(w, e, &x[0], y),

@@ -25,6 +25,8 @@ pub(crate) struct Env<'g> {
     sizes: HashMap<String, i64>,
     /// Conditions that have to hold, with what it means if they do not.
     pub(super) checks: Vec<Check>,
+    /// The nodes of several outputs, by these.
+    makers: HashMap<&'g str, &'g NodeJson>,
     /// Names for shared memory, in order.
     views: Vec<View<'g>>,
     /// How many times bodies of loops were applied.
@@ -197,13 +199,35 @@ impl<'g> Env<'g> {
         let outs = at(location(n), || self.node(n, depth))?;
         let outs = outs.into_iter().map(|v| match v {
             Value::Check { condition, message, token } => {
-                self.checks.push((condition, message));
+                self.check(n, condition, message, depth);
                 token.map_or(Value::None, Value::Tensor)
             }
             v @ (Value::Tensor(_) | Value::Tensors(_) | Value::Int(_) | Value::None) => v,
         });
         let outs = outs.collect();
-        self.define(n, outs)
+        self.define(n, outs)?;
+        if n.outputs.len() > 1 {
+            self.makers.extend(n.outputs.iter().filter_map(named).map(|name| (name, n)));
+        }
+        Ok(())
+    }
+
+    /// Lets what a condition of node `n` is about depend on it: the factors or solutions beside the `info` that is checked,
+    /// else all results of the program. Inside a sub-graph it is for the operator around it to say when the condition counts.
+    fn check(&mut self, n: &NodeJson, condition: Tensor, message: String, depth: usize) {
+        let beside = n.inputs.iter().filter(|_| depth == 0).filter_map(|a| self.makers.get(named(&a.arg)?));
+        let mut found = false;
+        for name in beside.flat_map(|m| &m.outputs).filter_map(named) {
+            if let Some(Value::Tensor(t)) = self.values.get_mut(name)
+                && t.dtype().is_float()
+            {
+                *t = t.assert_that(&condition, &message);
+                found = true;
+            }
+        }
+        if !found {
+            self.checks.push((condition, message));
+        }
     }
 
     fn node(&mut self, n: &'g NodeJson, depth: usize) -> Result<Vec<Value>, TorchError> {
@@ -330,6 +354,11 @@ impl<'g> Env<'g> {
         }
         Ok(())
     }
+}
+
+/// The name of a tensor.
+fn named(a: &Argument) -> Option<&str> {
+    if let Argument::Tensor(name) = a { Some(name) } else { None }
 }
 
 /// The innermost frame of PyTorch's stack trace.

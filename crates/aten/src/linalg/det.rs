@@ -4,7 +4,6 @@ use cotangent_core::Tensor;
 use cotangent_core::ir::DType;
 
 use super::factor::attempt_all;
-use super::solve::{Side, solve_factored};
 use super::{eye_like, square, with_jvp};
 use crate::arg::{AsTensor, attempt};
 use crate::call::{many, one};
@@ -122,9 +121,8 @@ fn cofactors(a: &Tensor) -> Tensor {
     let singular = singular.column().column().expand_to(a.shape());
 
     let regular = eye_like(a).where_exact(&singular, a);
-    let [lu, pivots, _] = regular.lu_factor_exact();
-    let inverse_t = solve_factored(&lu, &pivots, &eye_like(a), Side::Left, true);
-    let of_regular = plain_det(&regular).column().column() * inverse_t;
+    let [inverse, _] = regular.inverse_exact();
+    let of_regular = plain_det(&regular).column().column() * inverse.mt();
 
     // Singular values 1, 2, … are distinct, so that the decomposition is smooth.
     let distinct = (a.arange_like(n, a.dtype()) + 1.0).expand_to(&a.shape().removed(a.rank() - 1));

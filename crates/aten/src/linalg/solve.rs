@@ -4,7 +4,7 @@ use cotangent_core::Tensor;
 use cotangent_core::ops::SolveTriangular;
 
 use super::factor::attempt_all;
-use super::{checked, eye_like, matrices, square, under_one_batch};
+use super::{checked, matrices, square, under_one_batch};
 use crate::arg::{AsTensor, At, at, attempt, bad_pair, live};
 use crate::call::{many, num, one};
 use crate::schema;
@@ -24,15 +24,13 @@ const SINGULAR: &str = "torch.linalg.solve: the solver failed because the input 
 pub trait Systems: AsTensor {
     /// The inverse and the place (from 1) of the first zero pivot, or 0; at singular matrices infinite or NaN.
     ///
+    /// *Derivative*: `-X A_dot X` by the inverse `X`.
     /// *Errors*: `linalg_c1`–`linalg_c3`.
     #[track_caller]
     fn inv_ex(&self) -> [Tensor; 2] {
         let x = self.tensor();
         attempt_all!(square("linalg_inv", x));
-        many(schema::LINALG_INV_EX, &[("check_errors", num(false))], &[x], |a| {
-            let [lu, pivots, info] = a[0].lu_factor_exact();
-            [solve_factored(&lu, &pivots, &eye_like(&a[0]), Side::Left, false), info]
-        })
+        x.inverse_exact()
     }
 
     /// The inverse.
@@ -48,6 +46,7 @@ pub trait Systems: AsTensor {
 
     /// The solution of `A X = B`, with the factors of `A` (which have no derivative here, as in PyTorch) and the place (from 1) of the first zero pivot, or 0.
     ///
+    /// *Derivative*: by the same system: `A X_dot = B_dot - A_dot X`.
     /// *Shape*: `B` is a batch of vectors if it has one dim, or one less than `A` and `A`'s shape without the last.
     /// *Errors*: `linalg_c1`–`linalg_c3`; `linalg_solve_c1` sizes, dtypes or batches that do not fit; `linalg_solve_c2`
     /// vectors on the left of the matrix.
@@ -63,16 +62,16 @@ pub trait Systems: AsTensor {
         }
         let matrix = if vector { b.column() } else { b.clone() };
         let (wide, matrix) = attempt_all!(fitting(at!("linalg_solve", 1), a, &matrix, side));
-        let params = [("left", num(side == Side::Left)), ("check_errors", num(false))];
         let b = if vector { matrix.view_to(&matrix.shape().removed(matrix.rank() - 1)) } else { matrix };
+        let left = side == Side::Left;
+        if wide.shape() == a.shape() {
+            return a.solve_exact(left, &b);
+        }
+        // The factors are those of the matrices that are given.
+        let params = [("left", num(left)), ("check_errors", num(false))];
         many(schema::_LINALG_SOLVE_EX, &params, &[a, &b], |t| {
+            let [x, ..] = t[0].expand_to(wide.shape()).solve_exact(left, &t[1]);
             let [lu, pivots, info] = t[0].lu_factor_exact();
-            let b = if vector { t[1].column() } else { t[1].clone() };
-            let lead = super::batch(&wide);
-            let factors = lu.expand_to(wide.shape());
-            let rows = pivots.expand_to(&lead.inserted(lead.rank(), pivots.shape()[pivots.rank() - 1]));
-            let x = solve_factored(&factors, &rows, &b, side, false);
-            let x = if vector { x.view_to(&x.shape().removed(x.rank() - 1)) } else { x };
             [x, lu.detach(), pivots, info]
         })
     }
@@ -126,7 +125,7 @@ pub trait Systems: AsTensor {
         let transposed = adjoint == Adjoint::Yes;
         let params = [("left", num(side == Side::Left)), ("adjoint", num(transposed))];
         one(schema::LINALG_LU_SOLVE, &params, &[&lu, &pivots, &b], |t| {
-            solve_factored(&t[0], &t[1], &t[2], side, transposed)
+            t[0].solve_factored(&t[1], &t[2], side == Side::Left, transposed)
         })
     }
 }
@@ -158,22 +157,4 @@ fn fitting(at: At, a: &Tensor, b: &Tensor, side: Side) -> Result<(Tensor, Tensor
         return Err(bad_pair(at, a, b, expected));
     }
     under_one_batch(at, a, b)
-}
-
-/// The solution of a system of one batch, given the factors of its matrix.
-#[track_caller]
-pub(super) fn solve_factored(lu: &Tensor, pivots: &Tensor, b: &Tensor, side: Side, adjoint: bool) -> Tensor {
-    if side == Side::Right {
-        // X A = B is Aᵀ Xᵀ = Bᵀ.
-        return solve_factored(lu, pivots, &b.mt(), Side::Left, !adjoint).mt();
-    }
-    let [p, l, u] = lu.lu_unpack_exact(pivots);
-    let op = |upper, unitriangular| SolveTriangular { upper, left: true, unitriangular };
-    if adjoint {
-        let y = u.mt().solve_triangular_exact(op(false, false), b);
-        p.matmul_exact(&l.mt().solve_triangular_exact(op(true, true), &y))
-    } else {
-        let y = l.solve_triangular_exact(op(false, true), &p.mt().matmul_exact(b));
-        u.solve_triangular_exact(op(true, false), &y)
-    }
 }

@@ -6,7 +6,7 @@ use cotangent_core::Tensor;
 use cotangent_core::ir::{Attr, Scalar};
 
 use crate::arg::{AsTensor, At, at, attempt, bad_pair, float, live, widen};
-use crate::call::{many, num, one, text};
+use crate::call::{by_result, many, num, one, text};
 use crate::schema;
 
 /// A composite of one float operand, computed in the machine's dtype.
@@ -14,6 +14,24 @@ use crate::schema;
 fn of_float(at: At, schema: &str, params: &[(&str, Attr)], x: &Tensor, f: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
     attempt!(float(at, x));
     one(schema, params, &[x], |a| f(&widen(&a[0])).convert(a[0].dtype()))
+}
+
+/// As [`of_float`] for an elementwise function with the derivative `slope`.
+#[track_caller]
+fn sloped(
+    at: At,
+    schema: &str,
+    params: &[(&str, Attr)],
+    x: &Tensor,
+    f: impl FnOnce(&Tensor) -> Tensor,
+    slope: impl FnOnce(&Tensor) -> Tensor,
+) -> Tensor {
+    attempt!(float(at, x));
+    let value = |a: &[Tensor]| [f(&widen(&a[0])).convert(a[0].dtype())];
+    let [y] = by_result(schema, params, &[x], value, |x, _, x_dot| {
+        vec![(widen(&x_dot[0]) * slope(&widen(&x[0]))).convert(x[0].dtype())]
+    });
+    y
 }
 
 /// Activations under PyTorch's names.
@@ -51,8 +69,9 @@ pub trait Activations: AsTensor {
     #[track_caller]
     fn leaky_relu(&self, negative_slope: f64) -> Tensor {
         let params = [("negative_slope", num(negative_slope))];
-        of_float(at!("leaky_relu", 1), schema::LEAKY_RELU, &params, self.tensor(), |x| {
-            x.where_(&x.gt(0.0), x * negative_slope)
+        let value = |x: &Tensor| x.where_(&x.gt(0.0), x * negative_slope);
+        sloped(at!("leaky_relu", 1), schema::LEAKY_RELU, &params, self.tensor(), value, |x| {
+            x.ones_like().where_(&x.gt(0.0), x.full_like(negative_slope))
         })
     }
 
@@ -107,8 +126,11 @@ pub trait Activations: AsTensor {
     /// `x Φ(x)` with the distribution function Φ of the standard normal distribution.
     #[track_caller]
     fn gelu(&self) -> Tensor {
-        of_float(at!("gelu", 1), schema::GELU, &[("approximate", text("none"))], self.tensor(), |x| {
-            x * 0.5 * ((x * FRAC_1_SQRT_2).erf() + 1.0)
+        let cumulative = |x: &Tensor| (x * FRAC_1_SQRT_2).erf() + 1.0;
+        let value = |x: &Tensor| x * 0.5 * cumulative(x);
+        sloped(at!("gelu", 1), schema::GELU, &[("approximate", text("none"))], self.tensor(), value, |x| {
+            let density = (x * x * -0.5).exp() * (0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2);
+            cumulative(x) * 0.5 + x * density
         })
     }
 
@@ -233,9 +255,12 @@ fn below(x: &Tensor, f: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
 fn exponential(x: &Tensor, at: At, alpha: f64, scale: f64, input_scale: f64) -> Tensor {
     let inner = if input_scale == 1.0 { num(1i64) } else { num(input_scale) };
     let params = [("alpha", num(alpha)), ("scale", num(scale)), ("input_scale", inner)];
-    of_float(at, schema::ELU, &params, x, |x| {
-        let y = below(x, |x| if input_scale == 1.0 { x.expm1() } else { (x * input_scale).expm1() } * alpha);
-        if scale == 1.0 { y } else { y * scale }
+    let scaled = |y: Tensor, c: f64| if c == 1.0 { y } else { y * c };
+    let value = |x: &Tensor| scaled(below(x, |x| scaled(x.clone(), input_scale).expm1() * alpha), scale);
+    sloped(at, schema::ELU, &params, x, value, |x| {
+        let negative = x.le(0.0);
+        let inside = scaled(x.where_(&negative, x.zeros_like()), input_scale);
+        scaled(inside.exp(), alpha * scale * input_scale).where_(&negative, x.full_like(scale))
     })
 }
 

@@ -5,7 +5,7 @@ use cotangent_core::ir::{DType, Dim};
 
 use super::pool::{as_two_dims, chosen, table};
 use crate::arg::{AsTensor, At, at, attempt, attempt_pair, bad_operand, float};
-use crate::call::{ints, many, one};
+use crate::call::{ints, linear, many};
 use crate::schema;
 
 /// Adaptive pooling under PyTorch's names, over the last dims of `[n, c, …]` or `[c, …]`. Range `i` of `o` over `l`
@@ -85,8 +85,8 @@ fn adaptive_avg(x: &Tensor, out: &[usize]) -> Tensor {
 #[track_caller]
 fn adaptive_avg_of(x: &Tensor, out: &[usize], lead: usize) -> Tensor {
     let schema = if out.len() == 2 { schema::_ADAPTIVE_AVG_POOL2D } else { schema::_ADAPTIVE_AVG_POOL3D };
-    one(schema, &[("output_size", ints(out))], &[x], |a| {
-        out.iter().enumerate().fold(a[0].clone(), |y, (i, o)| means(&y, lead + i, *o))
+    linear(schema, &[("output_size", ints(out))], x, |x| {
+        out.iter().enumerate().fold(x.clone(), |y, (i, o)| means(&y, lead + i, *o))
     })
 }
 

@@ -6,7 +6,7 @@ use cotangent_core::ir::{DType, Shape};
 use crate::arg::{
     AsTensor, At, Axes, Over, Sizes, at, attempt, bad, bad_operand, bad_pair, float, keepdim, live, sizes, widen,
 };
-use crate::call::{int, ints, num, optional};
+use crate::call::{int, ints, num, optional, optional_by_result};
 use crate::compare::Comparisons;
 use crate::reduce::mean_over;
 use crate::schema;
@@ -249,12 +249,15 @@ pub fn native_layer_norm(
     of_shape(at!("layer_norm", 2), x, bias, normalized_shape)?;
     let params = [("normalized_shape", ints(normalized_shape)), ("eps", num(eps))];
     let args = [("input", Some(x)), ("weight", weight), ("bias", bias)];
-    Ok(optional(schema::NATIVE_LAYER_NORM, &params, args, |[x, w, b]| {
+    let shape = Shape::from(normalized_shape);
+    let value = |[x, w, b]: [Option<&Tensor>; 3]| {
         let x = x.expect("always there");
         let (y, mean, rstd) = normalized(&widen(x), &axes, eps);
-        let shape = Shape::from(normalized_shape);
         let keep = kept(x, w);
         [affine(&y, w, b, &shape).convert(x.dtype()), mean.convert(keep), rstd.convert(keep)]
+    };
+    Ok(optional_by_result(schema::NATIVE_LAYER_NORM, &params, args, value, |x, y, x_dot| {
+        normalized_tangents(x, [&y[1], &y[2]], x_dot, &axes, &shape, |t| t.clone())
     }))
 }
 
@@ -319,14 +322,18 @@ pub fn native_group_norm(
     let rest = x.shape().slice(2, x.rank()).numel();
     let params = [("N", int(n)), ("C", int(c)), ("HxW", int(rest)), ("group", int(num_groups)), ("eps", num(eps))];
     let args = [("input", Some(x)), ("weight", weight), ("bias", bias)];
-    Ok(optional(schema::NATIVE_GROUP_NORM, &params, args, |[x, w, b]| {
+    let grouped = |x: &Tensor| x.view_to(&[n, num_groups, c / num_groups * rest].into());
+    let axes = Axes { dims: vec![2], keep: true };
+    let shape = channels(x);
+    let value = |[x, w, b]: [Option<&Tensor>; 3]| {
         let x = x.expect("always there");
-        let grouped = widen(x).view_to(&[n, num_groups, c / num_groups * rest].into());
-        let axes = Axes { dims: vec![2], keep: true };
-        let (y, mean, rstd) = normalized(&grouped, &axes, eps);
-        let y = affine(&y.view_to(x.shape()), w, b, &channels(x));
+        let (y, mean, rstd) = normalized(&grouped(&widen(x)), &axes, eps);
+        let y = affine(&y.view_to(x.shape()), w, b, &shape);
         let flat = |t: &Tensor| t.view_to(&[n, num_groups].into()).convert(kept(x, w));
         [y.convert(x.dtype()), flat(&mean), flat(&rstd)]
+    };
+    Ok(optional_by_result(schema::NATIVE_GROUP_NORM, &params, args, value, |x, y, x_dot| {
+        normalized_tangents(x, [&y[1], &y[2]], x_dot, &axes, &shape, grouped)
     }))
 }
 
@@ -343,6 +350,36 @@ fn normalized(x: &Tensor, axes: &Axes, eps: f64) -> (Tensor, Tensor, Tensor) {
     let var = axes.keep_all(x, &mean_over(&(&centered * &centered), axes));
     let rstd = (var + eps).rsqrt();
     (centered * &rstd, mean, rstd)
+}
+
+/// The tangents of a normalisation of operand, weight and bias, by its mean and reciprocal deviation.
+///
+/// `grouped` shows the operand with the dims `axes` that are normalised; weight and bias stand under `shape`.
+#[track_caller]
+fn normalized_tangents(
+    [x, w, _]: [Option<&Tensor>; 3],
+    [mean, rstd]: [&Tensor; 2],
+    [x_dot, w_dot, b_dot]: [Option<&Tensor>; 3],
+    axes: &Axes,
+    shape: &Shape,
+    grouped: impl Fn(&Tensor) -> Tensor,
+) -> Vec<Tensor> {
+    let (x, x_dot) = (x.expect("always there"), x_dot.expect("always there"));
+    let (wide, t) = (grouped(&widen(x)), grouped(&widen(x_dot)));
+    let of = |s: &Tensor| axes.keep_all(&wide, &s.convert(wide.dtype()));
+    let (m, r) = (of(mean), of(rstd));
+    let y = (&wide - m) * &r;
+    let along = axes.keep_all(&y, &mean_over(&(&y * &t), axes));
+    let mean_dot = axes.keep_all(&t, &mean_over(&t, axes));
+    let y_dot = ((&t - &mean_dot - &y * &along) * &r).view_to(x.shape());
+    let rstd_dot = -(&r * &r * along);
+
+    let at = |p: &Tensor| p.convert(wide.dtype()).view_to(shape);
+    let scaled = w.map_or(y_dot.clone(), |w| y_dot * at(w));
+    let moved = w_dot.map_or(scaled.clone(), |w_dot| scaled + y.view_to(x.shape()) * at(w_dot));
+    let result = b_dot.map_or(moved.clone(), |b_dot| moved + at(b_dot));
+    let like = |t: Tensor, y: &Tensor| t.view_to(y.shape()).convert(y.dtype());
+    vec![result.convert(x.dtype()), like(mean_dot, mean), like(rstd_dot, rstd)]
 }
 
 /// `y · weight + bias`, both under `shape`.
@@ -405,11 +442,15 @@ pub fn native_batch_norm(
     let axes = Axes { dims: (0..x.rank()).filter(|d| *d != 1).collect(), keep: true };
     let params = [("training", num(true)), ("momentum", num(momentum)), ("eps", num(eps))];
     let args = [("input", Some(x)), ("weight", weight), ("bias", bias)];
-    Ok(optional(schema::_NATIVE_BATCH_NORM_LEGIT_NO_STATS, &params, args, |[x, w, b]| {
+    let shape = channels(x);
+    let value = |[x, w, b]: [Option<&Tensor>; 3]| {
         let x = x.expect("always there");
         let (y, mean, rstd) = normalized(&widen(x), &axes, eps);
         let flat = |t: &Tensor| t.view_to(&[c].into());
-        [affine(&y, w, b, &channels(x)).convert(x.dtype()), flat(&mean), flat(&rstd)]
+        [affine(&y, w, b, &shape).convert(x.dtype()), flat(&mean), flat(&rstd)]
+    };
+    Ok(optional_by_result(schema::_NATIVE_BATCH_NORM_LEGIT_NO_STATS, &params, args, value, |x, y, x_dot| {
+        normalized_tangents(x, [&y[1], &y[2]], x_dot, &axes, &shape, |t| t.clone())
     }))
 }
 

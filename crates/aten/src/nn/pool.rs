@@ -6,7 +6,7 @@ use cotangent_core::ir::{Attr, Aval, DType, Scalar};
 
 use super::conv::PerDim;
 use crate::arg::{AsTensor, at, attempt, attempt_pair, bad, bad_operand, live};
-use crate::call::{ints, many, num, one, opt};
+use crate::call::{by_result, ints, linear, num, opt};
 use crate::pointwise::sqrt_flat_at_zero;
 use crate::schema;
 use crate::special::{Rounding, Specials};
@@ -151,9 +151,29 @@ impl Windows {
         let corners = table(&self.out, corner);
         let steps = table(&self.kernel, within).view_to(&[self.size()].into());
         chosen(&flat, |at| {
+            // What is around the input is chosen only at the start of a window without any number above it.
+            let first = self.padding.iter().any(|p| *p > 0).then(|| table(&self.out, |o| self.first_inside(o)));
+            let at = first.map_or(at.clone(), |f| at.maximum(f));
             let offset = steps.index_select_along(0, &at.view_to(&[at.numel()].into())).view_to(at.shape());
             offset + &corners
         })
+    }
+
+    /// The number of the first element of window `o` that lies in the input.
+    fn first_inside(&self, o: &[usize]) -> i64 {
+        let along = |i: usize| self.padding[i].saturating_sub(o[i] * self.stride[i]).div_ceil(self.dilation[i]);
+        (0..self.n()).fold(0, |n, i| n * self.kernel[i] + along(i)) as i64
+    }
+
+    /// The elements of `x` at the places that [`Windows::max`] gives.
+    #[track_caller]
+    fn at(&self, x: &Tensor, places: &Tensor) -> Tensor {
+        let lead = x.rank() - self.n();
+        let merged = |t: &Tensor| {
+            let inner = t.shape().slice(lead, t.rank()).numel();
+            t.view_to(&t.shape().slice(0, lead).concat(&[inner].into()))
+        };
+        merged(x).gather_along(lead, &merged(places)).view_to(places.shape())
     }
 
     /// What the mean of each window divides by.
@@ -336,7 +356,9 @@ fn max_pool(x: &Tensor, kernel: &PerDim, options: &Pool, n: usize) -> (Tensor, T
 #[track_caller]
 fn max_pool_of(x: &Tensor, w: &Windows, options: &Pool) -> (Tensor, Tensor) {
     let schema = if w.n() == 2 { schema::MAX_POOL2D_WITH_INDICES } else { schema::MAX_POOL3D_WITH_INDICES };
-    let [values, indices] = many(schema, &w.attrs(options), &[x], |a| w.max(&a[0]));
+    let value = |a: &[Tensor]| w.max(&a[0]);
+    let [values, indices] =
+        by_result(schema, &w.attrs(options), &[x], value, |_, y, x_dot| vec![w.at(&x_dot[0], &y[1])]);
     (values, indices)
 }
 
@@ -356,8 +378,8 @@ fn avg_pool_of(x: &Tensor, w: &Windows, options: &Pool) -> Tensor {
     params.retain(|(name, _)| *name != "dilation");
     params.push(("count_include_pad", num(options.count_include_pad)));
     params.push(("divisor_override", opt(options.divisor_override)));
-    one(schema, &params, &[x], |a| {
-        let sum = w.flat(&a[0], 0.0).sum_over(&[a[0].rank()]);
+    linear(schema, &params, x, |x| {
+        let sum = w.flat(x, 0.0).sum_over(&[x.rank()]);
         let divisors = match options.divisor_override {
             Some(d) => sum.full_of(&Aval::new(sum.dtype(), ()), d),
             None => w.divisors(options).convert(sum.dtype()),

@@ -4,7 +4,7 @@ use cotangent_core::Tensor;
 use cotangent_core::tensor::float_of;
 
 use crate::arg::{AsTensor, Axes, at, attempt, dim, widen};
-use crate::call::{num, one};
+use crate::call::{by_result, num, one};
 use crate::schema;
 
 /// Softmax and its relatives under PyTorch's names.
@@ -17,11 +17,18 @@ pub trait Softmaxes: AsTensor {
         let x = self.tensor();
         let d = attempt!(crate::arg::dim(at!("softmax", 1), x, dim));
         let x = x.convert(float_of(x.dtype()));
-        one(schema::_SOFTMAX, &[("dim", num(dim)), ("half_to_float", num(false))], &[&x], |a| {
-            let Some((shifted, axes)) = shifted(&a[0], d) else { return a[0].clone() };
+        let params = [("dim", num(dim)), ("half_to_float", num(false))];
+        let value = |a: &[Tensor]| {
+            let Some((shifted, axes)) = shifted(&a[0], d) else { return [a[0].clone()] };
             let e = shifted.exp();
-            (&e / axes.keep_all(&e, &e.sum_over(&axes.dims))).convert(a[0].dtype())
-        })
+            [(&e / axes.keep_all(&e, &e.sum_over(&axes.dims))).convert(a[0].dtype())]
+        };
+        let [y] = by_result(schema::_SOFTMAX, &params, &[&x], value, |_, y, x_dot| {
+            let (axes, p, t) = (row(&y[0], d), widen(&y[0]), widen(&x_dot[0]));
+            let mean = axes.keep_all(&p, &(&p * &t).sum_over(&axes.dims));
+            vec![(&p * t - p * mean).convert(y[0].dtype())]
+        });
+        y
     }
 
     /// The logarithm of [`Softmaxes::softmax`], exact where that is small.
@@ -32,11 +39,18 @@ pub trait Softmaxes: AsTensor {
         let x = self.tensor();
         let d = attempt!(crate::arg::dim(at!("log_softmax", 1), x, dim));
         let x = x.convert(float_of(x.dtype()));
-        one(schema::_LOG_SOFTMAX, &[("dim", num(dim)), ("half_to_float", num(false))], &[&x], |a| {
-            let Some((shifted, axes)) = shifted(&a[0], d) else { return a[0].clone() };
+        let params = [("dim", num(dim)), ("half_to_float", num(false))];
+        let value = |a: &[Tensor]| {
+            let Some((shifted, axes)) = shifted(&a[0], d) else { return [a[0].clone()] };
             let sum = axes.keep_all(&shifted, &shifted.exp().sum_over(&axes.dims));
-            (&shifted - sum.log()).convert(a[0].dtype())
-        })
+            [(&shifted - sum.log()).convert(a[0].dtype())]
+        };
+        let [y] = by_result(schema::_LOG_SOFTMAX, &params, &[&x], value, |_, y, x_dot| {
+            let (axes, p, t) = (row(&y[0], d), widen(&y[0]).exp(), widen(&x_dot[0]));
+            let mean = axes.keep_all(&p, &(&p * &t).sum_over(&axes.dims));
+            vec![(t - mean).convert(y[0].dtype())]
+        });
+        y
     }
 
     /// As [`Softmaxes::softmax`], but 0 where all are -inf: what attention needs where every place is forbidden.
@@ -50,7 +64,7 @@ pub trait Softmaxes: AsTensor {
             return scores.clone();
         }
         let x = widen(scores);
-        let axes = Axes { dims: if x.rank() == 0 { Vec::new() } else { vec![d] }, keep: true };
+        let axes = row(&x, d);
         let largest = axes.keep_all(&x, &x.amax_over(&axes.dims)).detach();
         let shift = largest.zeros_like().where_(&largest.eq(f64::NEG_INFINITY), &largest);
         let e = (&x - shift).exp();
@@ -100,8 +114,12 @@ fn shifted(x: &Tensor, d: usize) -> Option<(Tensor, Axes)> {
     if x.numel() == 0 {
         return None;
     }
-    let axes = Axes { dims: if x.rank() == 0 { Vec::new() } else { vec![d] }, keep: true };
-    let wide = widen(x);
+    let (axes, wide) = (row(x, d), widen(x));
     let largest = axes.keep_all(&wide, &wide.amax_over(&axes.dims)).detach();
     Some((&wide - largest, axes))
+}
+
+/// The dim of a softmax: none of a number.
+fn row(x: &Tensor, d: usize) -> Axes {
+    Axes { dims: if x.rank() == 0 { Vec::new() } else { vec![d] }, keep: true }
 }

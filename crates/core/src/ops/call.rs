@@ -19,6 +19,9 @@ pub enum Rule {
     Checkpoint,
     /// By a user's forward rule: `(x…, x_dot…) → y_dot…`.
     Jvp(Arc<Graph>),
+    /// By a composite's forward rule that takes the results too: `(x…, y…, x_dot…) → y_dot…`, with a tangent for each
+    /// result of floats. Linear in `x_dot`. The body has the same derivative, and is what `vmap` looks at.
+    ByResult(Arc<Graph>),
     /// By a user's reverse rule.
     Vjp {
         /// `x… → (y…, residual…)`.
@@ -42,6 +45,7 @@ impl Rule {
             Rule::Inline => "inline",
             Rule::Checkpoint => "checkpoint",
             Rule::Jvp(_) => "jvp",
+            Rule::ByResult(_) => "by_result",
             Rule::Vjp { .. } => "vjp",
             Rule::VjpTangent { .. } => "vjp_tangent",
         }
@@ -55,7 +59,7 @@ impl AttrField for Rule {
         let mut items = vec![Attr::Str(self.name().to_owned())];
         match self {
             Rule::Inline | Rule::Checkpoint => {}
-            Rule::Jvp(g) => items.push(Attr::Graph(g.clone())),
+            Rule::Jvp(g) | Rule::ByResult(g) => items.push(Attr::Graph(g.clone())),
             Rule::Vjp { fwd, bwd } => items.extend([Attr::Graph(fwd.clone()), Attr::Graph(bwd.clone())]),
             Rule::VjpTangent { bwd, residuals } => {
                 items.extend([Attr::Graph(bwd.clone()), residuals.to_attr()]);
@@ -70,6 +74,7 @@ impl AttrField for Rule {
             [Attr::Str(s)] if s == "inline" => Some(Rule::Inline),
             [Attr::Str(s)] if s == "checkpoint" => Some(Rule::Checkpoint),
             [Attr::Str(s), Attr::Graph(g)] if s == "jvp" => Some(Rule::Jvp(g.clone())),
+            [Attr::Str(s), Attr::Graph(g)] if s == "by_result" => Some(Rule::ByResult(g.clone())),
             [Attr::Str(s), Attr::Graph(fwd), Attr::Graph(bwd)] if s == "vjp" => {
                 Some(Rule::Vjp { fwd: fwd.clone(), bwd: bwd.clone() })
             }
@@ -123,6 +128,11 @@ impl Call {
         matches!(self.rule, Rule::Inline)
     }
 
+    /// Whether its body says everything about it, the derivative included: a rule by the result is but a shorter way.
+    pub fn is_transparent(&self) -> bool {
+        matches!(self.rule, Rule::Inline | Rule::ByResult(_))
+    }
+
     /// Whether it can be evaluated: all calls but the tangents of functions that have only a reverse rule.
     pub fn has_forward(&self) -> bool {
         !matches!(self.rule, Rule::VjpTangent { .. })
@@ -133,7 +143,7 @@ impl Call {
         let mut out = vec![self.body.as_ref()];
         match &self.rule {
             Rule::Inline | Rule::Checkpoint => {}
-            Rule::Jvp(g) => out.push(g),
+            Rule::Jvp(g) | Rule::ByResult(g) => out.push(g),
             Rule::Vjp { fwd, bwd } => out.extend([fwd.as_ref(), bwd.as_ref()]),
             Rule::VjpTangent { bwd, .. } => out.push(bwd),
         }
@@ -146,6 +156,10 @@ impl Call {
         let fits = match &self.rule {
             Rule::Inline | Rule::Checkpoint => true,
             Rule::Jvp(g) => g.param_avals() == [x.clone(), x].concat() && alike(&g.result_avals(), &y),
+            Rule::ByResult(g) => {
+                let floats: Vec<Aval> = y.iter().filter(|a| a.dtype.is_float()).cloned().collect();
+                g.param_avals() == [x.clone(), y, x].concat() && g.result_avals() == floats
+            }
             Rule::Vjp { fwd, bwd } => {
                 let results = fwd.result_avals();
                 fwd.param_avals() == x
@@ -180,6 +194,7 @@ impl Call {
             Rule::Inline => Rule::Inline,
             Rule::Checkpoint => Rule::Checkpoint,
             Rule::Jvp(g) => Rule::Jvp(all(g)),
+            Rule::ByResult(g) => Rule::ByResult(all(g)),
             Rule::Vjp { fwd, bwd } => Rule::Vjp { fwd: all(fwd), bwd: all(bwd) },
             Rule::VjpTangent { bwd, residuals } => Rule::VjpTangent { bwd: all(bwd), residuals: *residuals },
         };
@@ -222,7 +237,7 @@ impl Primitive for Call {
     fn eval(&self, args: &[&Array]) -> Result<Vec<Array>, EvalError> {
         match &self.rule {
             Rule::VjpTangent { .. } => Err(EvalError::NoForward { name: self.function().to_owned() }),
-            Rule::Inline | Rule::Checkpoint | Rule::Jvp(_) | Rule::Vjp { .. } => {
+            Rule::Inline | Rule::Checkpoint | Rule::Jvp(_) | Rule::ByResult(_) | Rule::Vjp { .. } => {
                 transform::eval::eval_arrays(&self.body, args)
             }
         }
@@ -236,6 +251,7 @@ impl Primitive for Call {
                 let args: Vec<Tensor> = x.iter().cloned().chain(dots()).collect();
                 replay(rule, &args).into_iter().map(Tangent::Is).collect()
             }
+            Rule::ByResult(rule) => by_result(rule, x, y, x_dot),
             Rule::Vjp { fwd, bwd } => {
                 let mut residuals = replay(fwd, x).split_off(y.len());
                 let n = residuals.len();
@@ -275,7 +291,7 @@ impl Primitive for Call {
                 let x_bar = replay(bwd, &inputs).into_iter().map(Cotangent::Is);
                 std::iter::repeat_n(Cotangent::Zero, *residuals).chain(x_bar).collect()
             }
-            Rule::Inline | Rule::Checkpoint | Rule::Jvp(_) | Rule::Vjp { .. } => {
+            Rule::Inline | Rule::Checkpoint | Rule::Jvp(_) | Rule::ByResult(_) | Rule::Vjp { .. } => {
                 transform::transpose::transpose_body(&self.body, y_bar, args)
             }
         }
@@ -290,6 +306,19 @@ impl Primitive for Call {
     fn loop_form(&self, _: &[&Aval], _: &[Aval]) -> LoopForm {
         LoopForm::Inline
     }
+}
+
+/// The tangents of the results `y` by a rule that takes them.
+///
+/// The rule is linear in its last operands, so that its derivative in them is its value: taken so, no symbolic zero
+/// becomes a tensor.
+fn by_result(rule: &Graph, x: &[Tensor], y: &[Tensor], x_dot: &[Tangent]) -> Vec<Tangent> {
+    let anywhere = x.iter().map(Tensor::zeros_like);
+    let args: Vec<Tensor> = x.iter().chain(y).cloned().chain(anywhere).collect();
+    let constant = vec![Tangent::Zero; x.len() + y.len()];
+    let mut tangents = push_forward(rule, &args, &[constant.as_slice(), x_dot].concat()).1.into_iter();
+    let each = |y: &Tensor| if y.dtype().is_float() { tangents.next() } else { None };
+    y.iter().map(each).map(|t| t.unwrap_or(Tangent::Zero)).collect()
 }
 
 /// The node that stands for the tangent of a call with a reverse rule.
@@ -326,9 +355,16 @@ impl Samples for Call {
                 rule,
             };
             let n: usize = shape.iter().product();
-            Sample::new(note, call, [Array::new(shape, (0..n).map(|i| i as f64).collect())])
+            Sample::new(note, call, [Array::new(shape, (0..n).map(|i| i as f64 + 0.5).collect())])
         };
+        // d sin(x) / dx by the result, as sin(2 x) / sin(x).
+        let by_result = transform::build("tangent", |t| {
+            let [x, y, x_dot] = std::array::from_fn(|_| t.param(&Aval::new(crate::ir::DType::F64, [3])));
+            Ok(vec![x_dot * (x * 2.0).sin() / y * 2.0])
+        });
+        let by_result = Rule::ByResult(Arc::new(by_result.expect("a well-formed rule")));
         vec![
+            of("by the result", &[3], by_result),
             of("usual", &[2, 2], Rule::Inline),
             of("checkpoint", &[3], Rule::Checkpoint),
             of("scalar", &[], Rule::Inline),

@@ -56,7 +56,9 @@ pub use extreme::{Amax, Amin, Argmax, Argmin, Extreme};
 pub use flip::Flip;
 pub use gather::{Gather, ScatterAdd};
 pub use index_select::{IndexAdd, IndexSelect};
-pub use linalg::{Cholesky, Eigh, LdlFactor, LdlSolve, LuFactor, LuUnpack, Qr, QrMode, SolveTriangular, Svd, Triangle};
+pub use linalg::{
+    Cholesky, Eigh, Inverse, LdlFactor, LdlSolve, LuFactor, LuUnpack, Qr, QrMode, Solve, SolveTriangular, Svd, Triangle,
+};
 pub use loop_form::{
     Access, Generate, Indexing, Kernel, LoopForm, Monoid, Piecewise, ScalarFn, View as ViewForm, Windows,
 };
@@ -138,7 +140,7 @@ define_ops! {
     Gather, Scatter, ScatterAdd, ScatterReduce, IndexSelect, IndexAdd,
     Diagonal, DiagEmbed, Unfold, UnfoldBackward,
     Convolution,
-    Cholesky, SolveTriangular, LuFactor, LuUnpack, LdlFactor, LdlSolve, Qr, Eigh, Svd, AssertAsync,
+    Cholesky, Solve, Inverse, SolveTriangular, LuFactor, LuUnpack, LdlFactor, LdlSolve, Qr, Eigh, Svd, AssertAsync,
     Call,
 }
 

@@ -151,6 +151,8 @@ pub struct Sample {
     pub symmetric: bool,
     /// The operands in which the op has no derivative: a tangent there is a typed error.
     pub no_derivative: &'static [usize],
+    /// The float results that count as constants, as in PyTorch.
+    pub constant_results: &'static [usize],
     /// Whether the op has the derivative that differences show: not at kinks, ties and poles.
     smooth: bool,
     /// Whether forward and reverse mode follow conventions of their own here, as PyTorch's do.
@@ -166,6 +168,7 @@ impl Sample {
             note,
             symmetric: false,
             no_derivative: &[],
+            constant_results: &[],
             smooth: true,
             modes_differ: false,
         }
@@ -184,6 +187,11 @@ impl Sample {
     /// The same sample with operands in which the op has no derivative.
     pub fn without_derivative(self, operands: &'static [usize]) -> Self {
         Sample { no_derivative: operands, ..self }
+    }
+
+    /// The same sample with results that count as constants.
+    pub fn with_constants(self, results: &'static [usize]) -> Self {
+        Sample { constant_results: results, ..self }
     }
 
     /// The same sample, at which each mode has a convention of its own.

@@ -3,7 +3,7 @@
 use super::edit::{Editor, NodeId};
 use super::{Apply, Class, Rule};
 use crate::ir::{DType, Value};
-use crate::ops::Op;
+use crate::ops::{Binary, Op, Unary};
 
 pub(super) static RULES: &[Rule] = &[
     Rule {
@@ -17,6 +17,12 @@ pub(super) static RULES: &[Rule] = &[
         class: Class::Exact,
         law: "convert(convert(x, wide), d) -> convert(x, d), if `wide` holds every value of x",
         apply: Apply::Node(convert_convert),
+    },
+    Rule {
+        name: "convert-truth",
+        class: Class::Exact,
+        law: "convert(p) != 0 -> p, convert(p) == 0 -> not p, for truth values p",
+        apply: Apply::Node(convert_truth),
     },
 ];
 
@@ -52,4 +58,12 @@ fn convert_convert(e: &mut Editor, id: NodeId) -> Option<Value> {
         return None;
     }
     e.convert(x, to)
+}
+
+fn convert_truth(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let Op::Binary(op @ (Binary::Eq | Binary::Ne)) = *e.op(id) else { return None };
+    let (a, b) = (e.arg(id, 0), e.arg(id, 1));
+    let number = if e.is_zero(b) { a } else { e.is_zero(a).then_some(b)? };
+    let p = e.as_convert(number).filter(|p| e.dtype(*p) == DType::Bool)?;
+    if op == Binary::Ne { Some(p) } else { e.unary(Unary::BitwiseNot, p) }
 }

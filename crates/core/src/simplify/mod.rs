@@ -243,6 +243,7 @@ impl Run {
             CallRule::Inline => CallRule::Inline,
             CallRule::Checkpoint => CallRule::Checkpoint,
             CallRule::Jvp(g) => CallRule::Jvp(all(g)),
+            CallRule::ByResult(g) => CallRule::ByResult(all(g)),
             CallRule::Vjp { fwd, bwd } => CallRule::Vjp { fwd: all(fwd), bwd: all(bwd) },
             CallRule::VjpTangent { bwd, residuals } => CallRule::VjpTangent { bwd: all(bwd), residuals: *residuals },
         };

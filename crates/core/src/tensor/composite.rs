@@ -3,9 +3,10 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::trace::{Level, Trace, at_site};
+use super::trace::{Level, Trace, at_site, build};
 use super::{Tensor, emit_all};
-use crate::ir::Attr;
+use crate::error::Error;
+use crate::ir::{Attr, Aval, Graph};
 use crate::ops::{Call, Rule};
 
 /// Applies the composite with PyTorch's `schema` to the tensors `args`.
@@ -23,27 +24,7 @@ pub fn composite(
     args: &[&Tensor],
     body: impl FnOnce(&[Tensor]) -> Vec<Tensor>,
 ) -> Vec<Tensor> {
-    let site = Location::caller();
-    at_site(site, || {
-        let owned: Vec<Tensor> = args.iter().map(|a| (*a).clone()).collect();
-        if !args.iter().any(|a| a.is_traced()) || args.iter().any(|a| a.error().is_some()) {
-            return body(&owned);
-        }
-        let mut call = Call::named(schema);
-        let trace = Trace::new(call.function(), Level::Composite);
-        let inner: Vec<Tensor> = args.iter().map(|a| trace.param_for(&a.aval(), a)).collect();
-        let results = trace.enter(|| body(&inner));
-        let traced = match trace.finish(call.function(), &results) {
-            Ok(traced) => traced,
-            Err(e) => return results.iter().map(|r| Tensor::poison_recorded(e.clone(), args, r.aval())).collect(),
-        };
-        // What the body uses of enclosing traces beside its operands becomes further operands.
-        let operands: Vec<&Tensor> = args.iter().copied().chain(&traced.captures).collect();
-        call.params = params.iter().map(|(k, v)| Attr::List(vec![Attr::Str((*k).to_owned()), v.clone()])).collect();
-        call.body = Arc::new(traced.graph);
-        call.rule = Rule::Inline;
-        emit_all(call.into(), &operands)
-    })
+    recorded(schema, params, args, body, |_| Ok(Rule::Inline))
 }
 
 /// As [`composite`] for a function of one result.
@@ -55,4 +36,64 @@ pub fn composite_one(
     body: impl FnOnce(&[Tensor]) -> Tensor,
 ) -> Tensor {
     composite(schema, params, args, |args| vec![body(args)]).swap_remove(0)
+}
+
+/// As [`composite`] for a function whose derivative is `rule(x, y, x_dot)`, which takes the results `y` and gives a
+/// tangent for each result of floats: what was computed forward is not computed again.
+///
+/// The body has the same derivative: under `vmap`, the body alone is seen. `rule` is linear in `x_dot`; of results without floats it is not asked. Body and rule use no tensors but their operands.
+#[track_caller]
+pub fn composite_by_result(
+    schema: &str,
+    params: &[(&str, Attr)],
+    args: &[&Tensor],
+    body: impl FnOnce(&[Tensor]) -> Vec<Tensor>,
+    rule: impl FnOnce(&[Tensor], &[Tensor], &[Tensor]) -> Vec<Tensor>,
+) -> Vec<Tensor> {
+    recorded(schema, params, args, body, |body| {
+        let (x, y) = (body.param_avals(), body.result_avals());
+        // Integers have no derivative.
+        if !y.iter().any(|a| a.dtype.is_float()) {
+            return Ok(Rule::Inline);
+        }
+        let graph = build("tangent", |t| {
+            let param = |avals: &[Aval]| avals.iter().map(|a| t.param(a)).collect::<Vec<Tensor>>();
+            let (primals, results, tangents) = (param(&x), param(&y), param(&x));
+            rule(&primals, &results, &tangents).into_iter().map(Tensor::ok).collect()
+        })?;
+        Ok(Rule::ByResult(Arc::new(graph)))
+    })
+}
+
+/// A composite whose rule is made from its body.
+#[track_caller]
+fn recorded(
+    schema: &str,
+    params: &[(&str, Attr)],
+    args: &[&Tensor],
+    body: impl FnOnce(&[Tensor]) -> Vec<Tensor>,
+    rule: impl FnOnce(&Graph) -> Result<Rule, Error>,
+) -> Vec<Tensor> {
+    let site = Location::caller();
+    at_site(site, || {
+        let owned: Vec<Tensor> = args.iter().map(|a| (*a).clone()).collect();
+        if !args.iter().any(|a| a.is_traced()) || args.iter().any(|a| a.error().is_some()) {
+            return body(&owned);
+        }
+        let mut call = Call::named(schema);
+        let trace = Trace::new(call.function(), Level::Composite);
+        let inner: Vec<Tensor> = args.iter().map(|a| trace.param_for(&a.aval(), a)).collect();
+        let results = trace.enter(|| body(&inner));
+        let traced = trace.finish(call.function(), &results).and_then(|t| Ok((rule(&t.graph)?, t)));
+        let (rule, traced) = match traced {
+            Ok(traced) => traced,
+            Err(e) => return results.iter().map(|r| Tensor::poison_recorded(e.clone(), args, r.aval())).collect(),
+        };
+        // What the body uses of enclosing traces beside its operands becomes further operands.
+        let operands: Vec<&Tensor> = args.iter().copied().chain(&traced.captures).collect();
+        call.params = params.iter().map(|(k, v)| Attr::List(vec![Attr::Str((*k).to_owned()), v.clone()])).collect();
+        call.body = Arc::new(traced.graph);
+        call.rule = rule;
+        emit_all(call.into(), &operands)
+    })
 }

@@ -4,8 +4,8 @@
 use super::{Tensor, emit, emit_all};
 use crate::ir::{DType, Dim, Shape};
 use crate::ops::{
-    AssertAsync, Binary, Cholesky, Eigh, LdlFactor, LdlSolve, LuFactor, LuUnpack, Qr, QrMode, SolveTriangular, Svd,
-    Triangle,
+    AssertAsync, Binary, Cholesky, Eigh, Inverse, LdlFactor, LdlSolve, LuFactor, LuUnpack, Qr, QrMode, Solve,
+    SolveTriangular, Svd, Triangle,
 };
 
 /// The results of an op that has `N` of them.
@@ -21,7 +21,20 @@ impl Tensor {
         emit(op, &[self])
     }
 
-    /// The solution `x` of `self · x = b` (or `x · self = b`) for a triangular matrix.
+    /// The solution `x` of `self · x = b` (or `x · self = b` unless `left`), the packed `LU` of the matrix, the exchanged
+    /// rows and the place of a zero pivot.
+    #[track_caller]
+    pub fn solve_exact(&self, left: bool, b: &Tensor) -> [Tensor; 4] {
+        emit_array(Solve { left, check_errors: false }, &[self, b])
+    }
+
+    /// The inverse and the place of a zero pivot.
+    #[track_caller]
+    pub fn inverse_exact(&self) -> [Tensor; 2] {
+        emit_array(Inverse { check_errors: false }, &[self])
+    }
+
+    /// The solution `x` of `self · x = b` (or `x · self = b` unless `left`) for a triangular matrix.
     #[track_caller]
     pub fn solve_triangular_exact(&self, op: SolveTriangular, b: &Tensor) -> Tensor {
         emit(op, &[self, b])
@@ -37,6 +50,22 @@ impl Tensor {
     #[track_caller]
     pub fn lu_unpack_exact(&self, pivots: &Tensor) -> [Tensor; 3] {
         emit_array(LuUnpack { unpack_data: true, unpack_pivots: true }, &[self, pivots])
+    }
+
+    /// The solution of `A x = b` (or `x A = b` unless `left`), given the packed factors `self` and `pivots` of `A`, or of
+    /// the system of the transposed matrix if `adjoint`.
+    #[track_caller]
+    pub fn solve_factored(&self, pivots: &Tensor, b: &Tensor, left: bool, adjoint: bool) -> Tensor {
+        if !left {
+            // x A = b is Aᵀ xᵀ = bᵀ.
+            return self.solve_factored(pivots, &b.mt(), true, !adjoint).mt();
+        }
+        let [p, l, u] = self.lu_unpack_exact(pivots);
+        if adjoint {
+            p.matmul_exact(&b.solve_lower(&u.mt()).solve_unit_upper(&l.mt()))
+        } else {
+            p.mt().matmul_exact(b).solve_unit_lower(&l).solve_upper(&u)
+        }
     }
 
     /// The packed factors of a symmetric matrix, the exchanged rows and the place of a zero block.

@@ -1,6 +1,7 @@
 //! Inlining: calls of composites are replaced by their bodies.
 
 use super::replay::Env;
+use super::systems::factor_systems;
 use crate::error::Error;
 use crate::ir::Graph;
 use crate::ops::{Call, Op};
@@ -32,11 +33,11 @@ pub fn inline_composites(graph: &Graph) -> Result<Graph, Error> {
     inline(graph, Call::is_inline)
 }
 
-/// The graph without any call: what lowering starts from.
+/// The graph without any call, and with systems of equations solved by factors: what lowering starts from.
 ///
 /// *Errors*: none of its own; a call that is known only by its transpose stays (its evaluation reports it).
 pub fn inline_all(graph: &Graph) -> Result<Graph, Error> {
-    inline(graph, Call::has_forward)
+    factor_systems(&inline(graph, Call::has_forward)?)
 }
 
 fn walk(graph: &Graph, args: &[Tensor], which: fn(&Call) -> bool) -> Vec<Tensor> {

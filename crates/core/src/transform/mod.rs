@@ -14,6 +14,7 @@ pub mod lazy;
 pub mod linearize;
 pub mod prune;
 pub mod replay;
+pub mod systems;
 pub mod transpose;
 pub mod vmap;
 

@@ -3,11 +3,10 @@
 //! Inside, the batch dim is always 0; where it stands in arguments and results is met at the border. A node without
 //! a mapped operand is left as it is.
 
-use super::inline::composite;
 use super::replay::Env;
 use crate::error::{Error, TransformError, VmapError};
 use crate::ir::{Aval, Derivation, Dim, Graph};
-use crate::ops::Batched;
+use crate::ops::{Batched, Op};
 use crate::tensor::trace::{at, build, derived};
 use crate::tensor::{Tensor, emit_all};
 
@@ -21,7 +20,9 @@ pub fn push_batched(graph: &Graph, args: &[Batched], size: Dim) -> Vec<Batched> 
             let args: Vec<&Tensor> = args.iter().map(|a| &a.x).collect();
             let results = at(loc.clone(), || emit_all(n.op.clone(), &args));
             results.into_iter().map(|x| Batched { x, mapped: false }).collect()
-        } else if let Some(call) = composite(&n.op) {
+        } else if let Op::Call(call) = &n.op
+            && call.is_transparent()
+        {
             push_batched(&call.body, &args, size)
         } else {
             derived(loc, Derivation::Vmap, || n.op.prim().batch(&args, size))

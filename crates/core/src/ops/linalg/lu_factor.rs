@@ -35,7 +35,7 @@ from_text!(LuFactor, "linalg_lu_factor_ex");
 ///
 /// Written out instead of taken from a library, because the choice among equal pivots and the treatment of zero
 /// pivots are visible in the results.
-fn factor(a: Matrix<'_>) -> (Vec<f64>, Vec<i32>, i32) {
+pub(super) fn factor(a: Matrix<'_>) -> (Vec<f64>, Vec<i32>, i32) {
     let (m, n) = (a.rows, a.cols);
     let (mut lu, mut pivots, mut info) = (a.data.to_vec(), Vec::new(), 0);
     for j in 0..m.min(n) {
@@ -62,6 +62,31 @@ fn factor(a: Matrix<'_>) -> (Vec<f64>, Vec<i32>, i32) {
         }
     }
     (lu, pivots, info)
+}
+
+/// Solves `A x = b` in place of `b` by the packed factors of `A`, or `Aᵀ x = b` if `adjoint`.
+pub(super) fn substitute(lu: &[f64], pivots: &[i32], x: &mut [f64], adjoint: bool) {
+    let n = x.len();
+    let exchanges = pivots.iter().map(|p| *p as usize - 1).enumerate();
+    if !adjoint {
+        exchanges.for_each(|(i, row)| x.swap(i, row));
+        for i in 0..n {
+            x[i] -= (0..i).map(|j| lu[i * n + j] * x[j]).sum::<f64>();
+        }
+        for i in (0..n).rev() {
+            x[i] -= (i + 1..n).map(|j| lu[i * n + j] * x[j]).sum::<f64>();
+            x[i] /= lu[i * n + i];
+        }
+        return;
+    }
+    for i in 0..n {
+        x[i] -= (0..i).map(|j| lu[j * n + i] * x[j]).sum::<f64>();
+        x[i] /= lu[i * n + i];
+    }
+    for i in (0..n).rev() {
+        x[i] -= (i + 1..n).map(|j| lu[j * n + i] * x[j]).sum::<f64>();
+    }
+    exchanges.rev().for_each(|(i, row)| x.swap(i, row));
 }
 
 impl Primitive for LuFactor {

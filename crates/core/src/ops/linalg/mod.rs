@@ -6,21 +6,25 @@
 
 mod cholesky;
 mod eigh;
+mod inverse;
 mod ldl_factor;
 mod ldl_solve;
 mod lu_factor;
 mod lu_unpack;
 mod qr;
+mod solve;
 mod solve_triangular;
 mod svd;
 
 pub use cholesky::Cholesky;
 pub use eigh::Eigh;
+pub use inverse::Inverse;
 pub use ldl_factor::LdlFactor;
 pub use ldl_solve::LdlSolve;
 pub use lu_factor::LuFactor;
 pub use lu_unpack::LuUnpack;
 pub use qr::{Qr, QrMode};
+pub use solve::Solve;
 pub use solve_triangular::SolveTriangular;
 pub use svd::Svd;
 
@@ -29,6 +33,7 @@ use faer::MatRef;
 use crate::array::Array;
 use crate::error::{EvalError, InferError};
 use crate::ir::{Attr, AttrField, Aval, DType, Dim, Shape};
+use crate::tensor::Tensor;
 
 /// The half of a square matrix that an op reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -153,6 +158,36 @@ fn each_matrix<const N: usize>(
 /// PyTorch's words for the place of a failure: nothing for a single matrix.
 fn in_batch(batch: &Shape, element: usize, problem: &str) -> String {
     if batch.rank() == 0 { problem.to_owned() } else { format!("(Batch element {element}): {problem}") }
+}
+
+/// The batch dim 0 of a tensor as part of another dim, where one matrix meets all examples at once.
+struct Joined {
+    order: Vec<usize>,
+    apart: Shape,
+    together: Shape,
+}
+
+impl Joined {
+    /// The batch of `x` with its `size` joined to dim `free`, which it precedes.
+    fn new(x: &Tensor, free: usize, size: Dim) -> Self {
+        let (rank, shape) = (x.rank(), x.shape());
+        let order: Vec<usize> = (1..free).chain([0]).chain(free..rank).collect();
+        let apart: Shape = order.iter().map(|d| shape[*d]).collect();
+        let joined = Dim::checked_mul(size, shape[free]).expect("I3: bounded sizes");
+        let together = apart.removed(free).with(free - 1, joined);
+        Joined { order, apart, together }
+    }
+
+    fn together(&self, x: &Tensor) -> Tensor {
+        x.permute_to(&self.order).view_to(&self.together)
+    }
+
+    /// What [`Joined::together`] made, or a tensor of its shape, with the batch at 0 again.
+    fn apart(&self, x: &Tensor) -> Tensor {
+        let at = |d: usize| self.order.iter().position(|o| *o == d).expect("a permutation");
+        let back: Vec<usize> = (0..self.order.len()).map(at).collect();
+        x.view_to(&self.apart).permute_to(&back)
+    }
 }
 
 /// Matrices for samples.

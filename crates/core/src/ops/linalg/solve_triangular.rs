@@ -1,9 +1,9 @@
 //! Triangular systems of equations.
 
-use super::{Kind, Matrices, sample_matrix};
+use super::{Joined, Kind, Matrices, sample_matrix};
 use crate::array::Array;
 use crate::error::{EvalError, InferError};
-use crate::ir::{Attrs, Aval, DType, Dim, Shape, attr_struct};
+use crate::ir::{Attrs, Aval, DType, Dim, attr_struct};
 use crate::ops::{
     Avals, Batched, Cotangent, Kernel, LinArg, LoopForm, Primitive, Sample, Samples, Tangent, arity, from_text,
     nonlinear, one,
@@ -136,15 +136,10 @@ impl Primitive for SolveTriangular {
             return vec![Batched::mapped(x)];
         }
         // One shared matrix: the batch joins the columns (rows, from the right), and one system solves them all.
-        let (rank, shape) = (b.x.rank(), b.x.shape());
-        let free = if self.left { rank - 1 } else { rank - 2 };
-        let order: Vec<usize> = (1..free).chain([0]).chain(free..rank).collect();
-        let back: Vec<usize> = (0..rank).map(|d| order.iter().position(|o| *o == d).expect("a permutation")).collect();
-        let apart: Shape = order.iter().map(|d| shape[*d]).collect();
-        let joined = Dim::checked_mul(size, shape[free]).expect("I3: bounded sizes");
-        let together = apart.removed(free).with(free - 1, joined);
-        let x = a.x.solve_triangular_exact(self.clone(), &b.x.permute_to(&order).view_to(&together));
-        vec![Batched::mapped(x.view_to(&apart).permute_to(&back))]
+        let free = if self.left { b.x.rank() - 1 } else { b.x.rank() - 2 };
+        let joined = Joined::new(&b.x, free, size);
+        let x = a.x.solve_triangular_exact(self.clone(), &joined.together(&b.x));
+        vec![Batched::mapped(joined.apart(&x))]
     }
 
     fn loop_form(&self, _: &[&Aval], _: &[Aval]) -> LoopForm {

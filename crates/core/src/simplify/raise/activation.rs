@@ -13,6 +13,7 @@ pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: gelu_backward },
     Raising { class: Class::Rounding, find: sigmoid_backward },
     Raising { class: Class::Rounding, find: tanh_backward },
+    Raising { class: Class::Exact, find: leaky_relu },
     Raising { class: Class::Rounding, find: leaky_relu_backward },
     Raising { class: Class::Rounding, find: elu_backward },
     Raising { class: Class::Exact, find: threshold_backward },
@@ -20,7 +21,6 @@ pub(super) static RULES: &[Raising] = &[
     // Of a zero of either sign.
     Raising { class: Class::Finite, find: relu },
     Raising { class: Class::Rounding, find: elu },
-    Raising { class: Class::Exact, find: leaky_relu },
     Raising { class: Class::Rounding, find: silu },
 ];
 
@@ -105,10 +105,24 @@ fn relu(e: &Editor, id: NodeId) -> Option<Found> {
     (x == y && c == 0.0 && e.is_full(zero, 0.0)).then(|| Found::new("aten::relu(Tensor self) -> Tensor", [], [x]))?
 }
 
-/// `min(max(x, a), b)`.
+/// `min(max(x, a), b)`, or as it has its derivative: `where((x > a) & (x < b), x, min(max(detach(x), a), b))`.
 fn clamp(e: &Editor, id: NodeId) -> Option<Found> {
-    let (inner, high) = e.as_binary(e.results(id)[0], Binary::Minimum)?;
+    let v = e.results(id)[0];
+    let (v, inside) = match e.as_where(v) {
+        Some((p, x, value)) => (value, Some((p, x))),
+        None => (v, None),
+    };
+    let (inner, high) = e.as_binary(v, Binary::Minimum)?;
     let (x, low) = e.as_binary(inner, Binary::Maximum)?;
+    let x = match inside {
+        None => x,
+        Some((p, y)) => {
+            let (above, below) = e.as_binary(p, Binary::BitwiseAnd)?;
+            let within =
+                e.as_binary(above, Binary::Gt) == Some((y, low)) && e.as_binary(below, Binary::Lt) == Some((y, high));
+            (within && e.as_unary(x, Unary::Detach).unwrap_or(x) == y).then_some(y)?
+        }
+    };
     let (low, high) = (e.as_full(low)?, e.as_full(high)?);
     let usual = |s: Scalar| !s.to_f64().is_nan();
     if !usual(low) || !usual(high) {
@@ -145,30 +159,35 @@ fn gelu(e: &Editor, id: NodeId) -> Option<Found> {
     (scale == 0.5).then(|| Found::new("aten::gelu(Tensor self, *, str approximate='none') -> Tensor", [], [x]))?
 }
 
-/// `g * (0.5 * (erf(x / sqrt(2)) + 1) + x * exp(-x * x / 2) / sqrt(2 * pi))`, multiplied out.
+/// `g * (0.5 * (erf(x / sqrt(2)) + 1) + x * exp(-x * x / 2) / sqrt(2 * pi))`, or multiplied out.
 fn gelu_backward(e: &Editor, id: NodeId) -> Option<Found> {
-    let (a, b) = e.as_binary(e.results(id)[0], Binary::Add)?;
-    cumulative(e, a, b).or_else(|| cumulative(e, b, a))
+    let v = e.results(id)[0];
+    let sum = |v: Value| {
+        let (a, b) = e.as_binary(v, Binary::Add)?;
+        cumulative(e, a, b).or_else(|| cumulative(e, b, a))
+    };
+    let slope = |v: Value| sum(v).and_then(|(g, x)| g.is_none().then_some(x));
+    let (g, x) = along_slope(e, v, slope).or_else(|| sum(v))?;
+    let schema = "aten::gelu_backward(Tensor grad_output, Tensor self, *, str approximate='none') -> Tensor";
+    Found::along(schema, [], g, e.aval(x), x)
 }
 
-fn cumulative(e: &Editor, cumulative: Value, density: Value) -> Option<Found> {
+/// The two terms of the derivative of gelu: along what, and where.
+fn cumulative(e: &Editor, cumulative: Value, density: Value) -> Option<(Option<Value>, Value)> {
     let (half, rest) = factors(e, cumulative);
     let (g, x) = match rest.as_slice() {
         [a, b] => normal(e, *b).map(|x| (Some(*a), x)).or_else(|| normal(e, *a).map(|x| (Some(*b), x)))?,
         [a] => (None, normal(e, *a)?),
         _ => return None,
     };
-    let g = g?;
     let (scale, mut rest) = factors(e, density);
     let at = rest.iter().position(|v| bell(e, *v) == Some(x))?;
     rest.remove(at);
-    let mut others = [g, x];
+    let mut others: SmallVec<[Value; 6]> = g.into_iter().chain([x]).collect();
     others.sort_unstable();
     rest.sort_unstable();
-    if half != 0.5 || rest.as_slice() != others || !close(scale, 1.0 / (2.0 * std::f64::consts::PI).sqrt()) {
-        return None;
-    }
-    Found::new("aten::gelu_backward(Tensor grad_output, Tensor self, *, str approximate='none') -> Tensor", [], [g, x])
+    let exact = half == 0.5 && rest == others && close(scale, 1.0 / (2.0 * std::f64::consts::PI).sqrt());
+    exact.then_some((g, x))
 }
 
 /// `exp(-(x / sqrt(2)) ** 2)` or `exp(x * x * -0.5)`: the operand.
@@ -199,18 +218,29 @@ fn leaky_relu(e: &Editor, id: NodeId) -> Option<Found> {
     })?
 }
 
-/// `where(x > 0, g, g * slope)`, or as a sum of both sides.
+/// Both orders of a product with a slope that `find` knows, or the slope alone, as the derivative along ones.
+fn along_slope<T>(e: &Editor, v: Value, find: impl Fn(Value) -> Option<T>) -> Option<(Option<Value>, T)> {
+    product(e, v, &find).map(|(g, t)| (Some(g), t)).or_else(|| find(v).map(|t| (None, t)))
+}
+
+/// `g * where(x > 0, 1, slope)`, or `where(x > 0, g, g * slope)`.
 fn leaky_relu_backward(e: &Editor, id: NodeId) -> Option<Found> {
-    let (p, g, below) = e.as_where(e.results(id)[0])?;
-    let (x, zero) = compared(e, p, Binary::Gt)?;
-    let (h, slope) = e.as_scaled(below)?;
-    (g == h && zero == 0.0 && e.dtype(g).is_float()).then(|| {
-        Found::new(
-            "aten::leaky_relu_backward(Tensor grad_output, Tensor self, Scalar negative_slope, bool self_is_result) -> Tensor",
-            [("negative_slope", number(slope)), ("self_is_result", number(false))],
-            [g, x],
-        )
-    })?
+    let v = e.results(id)[0];
+    let slope = |v: Value| {
+        let (p, one, below) = e.as_where(v)?;
+        let (x, zero) = compared(e, p, Binary::Gt)?;
+        (zero == 0.0 && e.is_full(one, 1.0) && e.dtype(one) == e.dtype(x)).then_some((x, e.as_full(below)?))
+    };
+    let chosen = || {
+        let (p, g, below) = e.as_where(v)?;
+        let (x, zero) = compared(e, p, Binary::Gt)?;
+        let (h, slope) = e.as_scaled(below)?;
+        (g == h && zero == 0.0 && e.dtype(g).is_float()).then_some((Some(g), (x, slope)))
+    };
+    let (g, (x, slope)) = along_slope(e, v, slope).or_else(chosen)?;
+    let schema = "aten::leaky_relu_backward(Tensor grad_output, Tensor self, Scalar negative_slope, bool self_is_result) -> Tensor";
+    let params = [("negative_slope", number(slope)), ("self_is_result", number(false))];
+    Found::along(schema, params, g, e.aval(x), x)
 }
 
 /// `where(x <= 0, x, 0)` under `expm1` or `exp`: the operand.
@@ -240,28 +270,42 @@ fn slopes(alpha: f64) -> [(&'static str, Attr); 3] {
     [("alpha", number(alpha)), ("scale", number(1i64)), ("input_scale", number(1i64))]
 }
 
-/// `where(x <= 0, g * alpha * (expm1(x) + 1), g)`.
-fn elu_backward(e: &Editor, id: NodeId) -> Option<Found> {
-    let (p, below, g) = e.as_where(e.results(id)[0])?;
-    let (x, zero) = compared(e, p, Binary::Le)?;
-    let slope = |v: Value| {
-        let (a, b) = e.as_binary(v, Binary::Add)?;
-        let exp = if e.is_full(b, 1.0) { a } else { e.is_full(a, 1.0).then_some(b)? };
-        let inner = e.as_unary(exp, Unary::Expm1)?;
-        (inner == x || not_above(e, inner) == Some(x)).then_some(())
+/// `exp(x)` or `expm1(x) + 1` of an operand that is not above 0.
+fn decaying(e: &Editor, v: Value, x: Value) -> Option<()> {
+    let inner = match (e.as_unary(v, Unary::Exp), e.as_binary(v, Binary::Add)) {
+        (Some(inner), _) => inner,
+        (None, Some((a, b))) => {
+            let exp = if e.is_full(b, 1.0) { a } else { e.is_full(a, 1.0).then_some(b)? };
+            e.as_unary(exp, Unary::Expm1)?
+        }
+        (None, None) => return None,
     };
-    let (alpha, rest) = factors(e, below);
-    let [a, b] = rest.as_slice() else { return None };
-    let h = if slope(*b).is_some() { *a } else { slope(*a).map(|()| *b)? };
-    // Only where it counts.
-    let same = h == g || e.as_where(h).is_some_and(|(q, h, z)| q == p && h == g && e.is_zero(z));
-    if !same || zero != 0.0 {
-        return None;
-    }
-    let result = [("is_result", number(false))];
-    Found::new(
-        "aten::elu_backward(Tensor grad_output, Scalar alpha, Scalar scale, Scalar input_scale, bool is_result, Tensor self_or_result) -> Tensor",
-        slopes(alpha).into_iter().chain(result),
-        [g, x],
-    )
+    (inner == x || not_above(e, inner) == Some(x)).then_some(())
+}
+
+/// `g * where(x <= 0, alpha * exp(x), 1)`, or `where(x <= 0, g * alpha * (expm1(x) + 1), g)`.
+fn elu_backward(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let slope = |v: Value| {
+        let (p, below, one) = e.as_where(v)?;
+        let (x, zero) = compared(e, p, Binary::Le)?;
+        let (alpha, rest) = factors(e, below);
+        let [exp] = rest.as_slice() else { return None };
+        decaying(e, *exp, x)?;
+        (zero == 0.0 && e.is_full(one, 1.0)).then_some((x, alpha))
+    };
+    let chosen = || {
+        let (p, below, g) = e.as_where(v)?;
+        let (x, zero) = compared(e, p, Binary::Le)?;
+        let (alpha, rest) = factors(e, below);
+        let [a, b] = rest.as_slice() else { return None };
+        let h = if decaying(e, *b, x).is_some() { *a } else { decaying(e, *a, x).map(|()| *b)? };
+        // Only where it counts.
+        let same = h == g || e.as_where(h).is_some_and(|(q, h, z)| q == p && h == g && e.is_zero(z));
+        (same && zero == 0.0).then_some((Some(g), (x, alpha)))
+    };
+    let (g, (x, alpha)) = along_slope(e, v, slope).or_else(chosen)?;
+    let schema = "aten::elu_backward(Tensor grad_output, Scalar alpha, Scalar scale, Scalar input_scale, bool is_result, Tensor self_or_result) -> Tensor";
+    let params = slopes(alpha).into_iter().chain([("is_result", number(false))]);
+    Found::along(schema, params, g, e.aval(x), x)
 }

@@ -18,6 +18,7 @@ mod index;
 mod matrix;
 mod norm;
 mod reduce;
+mod solve;
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use rustc_hash::FxHashMap;
 
 use super::Class;
 use super::edit::{Editor, NodeId};
-use crate::ir::{Attr, Builder, Graph, Scalar, Value, Values};
+use crate::ir::{Attr, Aval, Builder, Graph, Scalar, Value, Values};
 use crate::ops::{Call, Op, Rule as CallRule};
 
 /// The most nodes that a call may stand for.
@@ -43,6 +44,8 @@ struct Found {
     schema: &'static str,
     params: Vec<(&'static str, Attr)>,
     args: Values,
+    /// The operand in front of `args`, if that is nowhere in the graph: ones of this aval, where a derivative is along them.
+    ones: Option<Aval>,
 }
 
 impl Found {
@@ -51,13 +54,25 @@ impl Found {
         params: impl IntoIterator<Item = (&'static str, Attr)>,
         args: impl IntoIterator<Item = Value>,
     ) -> Option<Self> {
-        Some(Found { schema, params: params.into_iter().collect(), args: args.into_iter().collect() })
+        Some(Found { schema, params: params.into_iter().collect(), args: args.into_iter().collect(), ones: None })
+    }
+
+    /// A backward operator on the cotangent `g`, or on ones of `aval`.
+    fn along(
+        schema: &'static str,
+        params: impl IntoIterator<Item = (&'static str, Attr)>,
+        g: Option<Value>,
+        aval: &Aval,
+        x: Value,
+    ) -> Option<Self> {
+        let ones = g.is_none().then(|| aval.clone());
+        Some(Found { ones, ..Found::new(schema, params, g.into_iter().chain([x]))? })
     }
 }
 
 /// The rules, larger patterns first.
-static RULES: [&[Raising]; 6] =
-    [norm::RULES, activation::RULES, index::RULES, reduce::RULES, matrix::RULES, elementwise::RULES];
+static RULES: [&[Raising]; 7] =
+    [solve::RULES, norm::RULES, activation::RULES, index::RULES, reduce::RULES, matrix::RULES, elementwise::RULES];
 
 /// The graph with PyTorch's compound operators as calls; rules up to `class` apply.
 ///
@@ -73,7 +88,14 @@ pub fn raise(graph: &Graph, class: Class) -> Graph {
             continue;
         }
         let found = RULES.iter().copied().flatten().filter(|r| r.class <= class).find_map(|r| (r.find)(&e, id));
-        let Some((found, body)) = found.and_then(|f| body(&e, id, &f.args).map(|b| (f, b))) else { continue };
+        let Some(found) = found else { continue };
+        e.begin(id);
+        let ones = found.ones.as_ref().map(|aval| e.full(aval, 1.0).expect("I3: a number of a known aval"));
+        let args: Values = ones.into_iter().chain(found.args).collect();
+        let Some(body) = body(&e, id, &args) else {
+            e.rollback();
+            continue;
+        };
         let pair = |(k, a): (&str, Attr)| Attr::List(vec![Attr::Str(k.to_owned()), a]);
         let call = Call {
             target: found.schema.to_owned(),
@@ -81,8 +103,7 @@ pub fn raise(graph: &Graph, class: Class) -> Graph {
             body: Arc::new(body),
             rule: CallRule::Inline,
         };
-        e.begin(id);
-        match e.emit(call, &found.args) {
+        match e.emit(call, &args) {
             Some(new) => {
                 e.commit(new, 0);
             }

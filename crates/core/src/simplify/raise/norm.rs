@@ -5,12 +5,14 @@ use super::super::edit::{Editor, NodeId};
 use super::elementwise::smaller;
 use super::reduce::{as_mean, keeping, repeated, unkept};
 use super::{Found, Raising, number, sizes};
-use crate::ir::Value;
+use crate::ir::{Attr, Value};
 use crate::ops::{Amax, Binary, Op, Unary};
 
 pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: layer_norm },
     Raising { class: Class::Rounding, find: softmax },
+    Raising { class: Class::Rounding, find: softmax_backward },
+    Raising { class: Class::Rounding, find: log_softmax_backward },
     Raising { class: Class::Rounding, find: log_softmax },
     Raising { class: Class::Rounding, find: standard_deviation },
     Raising { class: Class::Rounding, find: variance },
@@ -53,6 +55,39 @@ fn log_softmax(e: &Editor, id: NodeId) -> Option<Found> {
         let params = [("dim", number(dim as i64)), ("half_to_float", number(false))];
         Found::new("aten::_log_softmax(Tensor self, int dim, bool half_to_float) -> Tensor", params, [x])
     })?
+}
+
+/// The operands of a product in both orders.
+fn both_orders(e: &Editor, v: Value) -> impl Iterator<Item = (Value, Value)> {
+    e.as_binary(v, Binary::Mul).into_iter().flat_map(|(a, b)| [(a, b), (b, a)])
+}
+
+fn backward(schema: &'static str, e: &Editor, g: Value, y: Value, dims: &[usize]) -> Option<Found> {
+    let [dim] = dims else { return None };
+    Found::new(schema, [("dim", number(*dim as i64)), ("input_dtype", Attr::DType(e.dtype(y)))], [g, y])
+}
+
+/// `(g - sum(g * y)) * y`.
+fn softmax_backward(e: &Editor, id: NodeId) -> Option<Found> {
+    let schema =
+        "aten::_softmax_backward_data(Tensor grad_output, Tensor output, int dim, ScalarType input_dtype) -> Tensor";
+    both_orders(e, e.results(id)[0]).find_map(|(difference, y)| {
+        let (g, s) = e.as_binary(difference, Binary::Sub)?;
+        let (dims, product, ()) = repeated(e, s, row_sum)?;
+        both_orders(e, product).find(|p| *p == (g, y))?;
+        backward(schema, e, g, y, &dims)
+    })
+}
+
+/// `g - sum(g) * exp(y)`.
+fn log_softmax_backward(e: &Editor, id: NodeId) -> Option<Found> {
+    let schema = "aten::_log_softmax_backward_data(Tensor grad_output, Tensor output, int dim, ScalarType input_dtype) -> Tensor";
+    let (g, product) = e.as_binary(e.results(id)[0], Binary::Sub)?;
+    both_orders(e, product).find_map(|(s, exp)| {
+        let y = e.as_unary(exp, Unary::Exp)?;
+        let (dims, h, ()) = repeated(e, s, row_sum)?;
+        if g != h { None } else { backward(schema, e, g, y, &dims) }
+    })
 }
 
 /// `x - mean(x)`: the dims and `x`.
@@ -98,9 +133,31 @@ fn variance(e: &Editor, id: NodeId) -> Option<Found> {
     of_variance(e, id, schema, |v| as_variance(e, v))
 }
 
+/// The arguments of a variance that is a call already.
+fn called_variance(e: &Editor, v: Value) -> Option<(Vec<(&'static str, Attr)>, Value)> {
+    let (Op::Call(call), at) = e.def_op(v)? else { return None };
+    if !call.target.starts_with("aten::var.correction(") {
+        return None;
+    }
+    let param = |p: &Attr| match p {
+        Attr::List(pair) => match pair.as_slice() {
+            [Attr::Str(name), value] => {
+                let name = ["dim", "correction", "keepdim"].into_iter().find(|n| n == name)?;
+                Some((name, value.clone()))
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    Some((call.params.iter().map(param).collect::<Option<_>>()?, e.arg(at, 0)))
+}
+
 fn standard_deviation(e: &Editor, id: NodeId) -> Option<Found> {
     let schema =
         "aten::std.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> Tensor";
+    if let Some((params, x)) = e.as_unary(e.results(id)[0], Unary::Sqrt).and_then(|v| called_variance(e, v)) {
+        return Found::new(schema, params, [x]);
+    }
     of_variance(e, id, schema, |v| as_variance(e, unkept(e, e.as_unary(v, Unary::Sqrt)?)))
 }
 
