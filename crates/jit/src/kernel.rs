@@ -127,7 +127,9 @@ fn together(nest: &Nest, size: &dyn Fn(&Memory) -> usize) -> usize {
         s.accesses.iter().map(|a| points.saturating_mul(size(&a.memory))).fold(0, usize::saturating_add)
     };
     let most = nest.stages.iter().map(touched).max().unwrap_or(0);
-    if nest.stages.len() < 2 { 1 } else { (TOGETHER_BYTES / most.max(1)).clamp(1, MOST_TOGETHER) }
+    // Frames are made for each run along the innermost outer loop, which has to be long enough for that.
+    let long = nest.outer.last().map_or(1, |n| n / 4);
+    if nest.stages.len() < 2 { 1 } else { (TOGETHER_BYTES / most.max(1)).min(long).clamp(1, MOST_TOGETHER) }
 }
 
 impl StageKernel {

@@ -122,18 +122,22 @@ pub fn rows(out: &mut Assembler, kernels: &[StageKernel], together: usize, frame
     let frame_size = begin(&mut out.asm);
     let top = out.asm.label();
     let (home, count, behind) = (Rm::Mem(RSP, HOME), Rm::Mem(RSP, TOGETHER), Rm::Mem(RSP, END));
-    out.asm.mov_to(home, RDI, 8);
+    if together > 1 {
+        out.asm.mov_to(home, RDI, 8);
+    }
     out.asm.bind(top);
-    let all = out.asm.label();
-    out.asm.mov(RAX, Emit::word(ROWS));
-    out.asm.cmp_imm(Rm::Reg(RAX), together as i32);
-    out.asm.jcc(Cond::BelowEqual, all);
-    out.asm.mov_imm(RAX, together as u64);
-    out.asm.bind(all);
-    out.asm.mov_to(count, RAX, 8);
-    out.asm.imul(RAX, Rm::Reg(RAX), 8 * frame as i32);
-    out.asm.add(RAX, Rm::Reg(RDI));
-    out.asm.mov_to(behind, RAX, 8);
+    if together > 1 {
+        let all = out.asm.label();
+        out.asm.mov(RAX, Emit::word(ROWS));
+        out.asm.cmp_imm(Rm::Reg(RAX), together as i32);
+        out.asm.jcc(Cond::BelowEqual, all);
+        out.asm.mov_imm(RAX, together as u64);
+        out.asm.bind(all);
+        out.asm.mov_to(count, RAX, 8);
+        out.asm.imul(RAX, Rm::Reg(RAX), 8 * frame as i32);
+        out.asm.add(RAX, Rm::Reg(RDI));
+        out.asm.mov_to(behind, RAX, 8);
+    }
     let mut slots = 0;
     let mut places = Vec::with_capacity(kernels.len());
     for (k, kernel) in kernels.iter().enumerate() {
@@ -171,9 +175,13 @@ pub fn rows(out: &mut Assembler, kernels: &[StageKernel], together: usize, frame
             out.asm.mov(RDI, home);
         }
     }
-    out.asm.mov(RAX, Emit::word(ROWS));
-    out.asm.sub(RAX, count);
-    out.asm.mov_to(Emit::word(ROWS), RAX, 8);
+    if together > 1 {
+        out.asm.mov(RAX, Emit::word(ROWS));
+        out.asm.sub(RAX, count);
+        out.asm.mov_to(Emit::word(ROWS), RAX, 8);
+    } else {
+        out.asm.add_imm(Emit::word(ROWS), -1);
+    }
     out.asm.jcc(Cond::NotZero, top);
     end(&mut out.asm, &kernels.iter().collect::<Vec<_>>());
     set_frame_size(&mut out.asm, frame_size, slots);
