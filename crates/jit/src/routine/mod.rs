@@ -14,6 +14,7 @@ mod pack;
 mod panel;
 mod reference;
 mod search;
+mod select;
 mod slide;
 #[cfg(target_arch = "x86_64")]
 mod sliding;
@@ -28,6 +29,7 @@ pub use vectors::Vectors;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use cotangent_core::array::dispatch;
 use cotangent_loops::ir::{LoopProgram, Routine, RoutineKind};
 
 use crate::error::CallError;
@@ -52,6 +54,16 @@ pub unsafe fn run(
             unsafe {
                 product.run(vectors, dtype, at(routine.inputs[0]), at(routine.inputs[1]), at(routine.outputs[0]))
             };
+            Ok(())
+        }
+        RoutineKind::Places { sort, x, places } => {
+            let at = |b: cotangent_loops::ir::BufferId| buffers.0[b.0 as usize];
+            let (axis, from) = (axis::Axis::of(&x.shape, sort.dim), at(routine.inputs[0]));
+            let [values, positions] = [routine.outputs[0], routine.outputs[1]].map(at);
+            // SAFETY: the caller's; the buffers have the elements of the operand and of the places (P3).
+            dispatch!(x.dtype, T => unsafe {
+                select::places::<T>(axis, sort.descending, places.clone(), from.cast(), values.cast(), positions.cast());
+            });
             Ok(())
         }
         // SAFETY: the caller's.
