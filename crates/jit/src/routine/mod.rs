@@ -3,9 +3,11 @@
 mod axis;
 mod columns;
 mod convolution;
+mod element;
 mod indexed;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
+mod linalg;
 mod matmul;
 mod op;
 #[cfg(target_arch = "x86_64")]
@@ -18,6 +20,8 @@ mod select;
 mod slide;
 #[cfg(target_arch = "x86_64")]
 mod sliding;
+#[cfg(target_arch = "x86_64")]
+mod small;
 mod sort;
 #[cfg(target_arch = "x86_64")]
 mod tile;
@@ -134,6 +138,18 @@ pub trait Real: Copy + Send + Sync + 'static {
         c: Target<Self>,
         add: bool,
     );
+    /// The products of `count` matrices from `a` and `b` on, the next ones `steps` behind, if they are small; `false`, and nothing done, if not.
+    ///
+    /// # Safety
+    /// As [`product`], for all of them; results stand one behind the other from `to` on.
+    unsafe fn small(
+        vectors: Vectors,
+        mkn: [usize; 3],
+        count: usize,
+        operands: [Operand<Self>; 2],
+        steps: [isize; 2],
+        to: *mut Self,
+    ) -> bool;
     /// The panels of `a`, which has `m` rows and `k` columns, for [`Real::sliding`].
     ///
     /// # Safety
@@ -204,6 +220,22 @@ macro_rules! real {
                         false, false, false, gemm::Parallelism::None,
                     ))
                 }
+            }
+            unsafe fn small(
+                vectors: Vectors,
+                mkn: [usize; 3],
+                count: usize,
+                operands: [Operand<Self>; 2],
+                steps: [isize; 2],
+                to: *mut Self,
+            ) -> bool {
+                // SAFETY: the caller's.
+                by_vectors!(vectors, $V256 $V512, L => unsafe {
+                    small::products::<L>(small::Products { mkn, count, operands, steps, to })
+                }, else => {
+                    let _ = (mkn, count, operands, steps, to);
+                    false
+                })
             }
             unsafe fn pack(vectors: Vectors, mk: [usize; 2], a: Operand<Self>, to: *mut Self) {
                 // SAFETY: the caller's.
