@@ -245,6 +245,57 @@ mod product {
     }
 }
 
+/// Row numbers in no order.
+fn rows() -> Vec<i64> {
+    (0..ROWS as i64).map(|i| i * 37 % ROWS as i64).collect()
+}
+
+/// `y[i, j] = a[k[i], j]`.
+mod gather {
+    use super::*;
+
+    #[divan::bench]
+    fn compiled(bencher: Bencher) {
+        let rows = Tensor::from_vec(rows(), [ROWS]);
+        super::compiled(bencher, |a: Tensor, k: Tensor| a.index_select(0, &k), matrix(ROWS, COLUMNS), rows);
+    }
+
+    #[divan::bench]
+    fn by_hand(bencher: Bencher) {
+        let rows = rows();
+        super::by_hand(bencher, N, |a, _, y| {
+            for (y, k) in y.chunks_exact_mut(COLUMNS).zip(&rows) {
+                y.copy_from_slice(&a[*k as usize * COLUMNS..][..COLUMNS]);
+            }
+        });
+    }
+}
+
+/// `y = 0`, then `y[k[i], j] += a[i, j]`.
+mod scatter {
+    use super::*;
+
+    #[divan::bench]
+    fn compiled(bencher: Bencher) {
+        let rows = Tensor::from_vec(rows(), [ROWS]);
+        let add = |a: Tensor, k: Tensor| a.zeros_like().index_add(0, &k, &a, 1.0);
+        super::compiled(bencher, add, matrix(ROWS, COLUMNS), rows);
+    }
+
+    #[divan::bench]
+    fn by_hand(bencher: Bencher) {
+        let rows = rows();
+        super::by_hand(bencher, N, |a, _, y| {
+            y.fill(0.0);
+            for (a, k) in a.chunks_exact(COLUMNS).zip(&rows) {
+                for (y, a) in y[*k as usize * COLUMNS..][..COLUMNS].iter_mut().zip(a) {
+                    *y += a;
+                }
+            }
+        });
+    }
+}
+
 fn sum_of_squares(a: &[f32]) -> f32 {
     let mut sums = [0.0f32; LANES];
     for chunk in a.chunks_exact(LANES) {

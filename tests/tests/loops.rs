@@ -10,7 +10,7 @@ use cotangent_core::transform::grad::vjp;
 use cotangent_core::transform::{build, inline::inline_all};
 use cotangent_loops::cost::costs;
 use cotangent_loops::interp::interpret;
-use cotangent_loops::ir::{LoopProgram, Role, Step};
+use cotangent_loops::ir::{LoopProgram, Role, Routine, RoutineKind, Step};
 use cotangent_loops::plan::plan;
 use cotangent_loops::text::{parse, print};
 use cotangent_loops::verify::verify;
@@ -315,6 +315,32 @@ fn maxima_over_windows_need_no_positions() {
     let g = make_fx(|x: Tensor| x.max_dim(1), (f32s(&[12, 40]),)).unwrap();
     check(&g, &args_of(&g, 1)).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(lower(&g).unwrap().steps.len(), 2);
+}
+
+#[test]
+fn sorts_are_done_as_far_as_they_are_read() {
+    let places = |g: &Graph| {
+        check(g, &args_of(g, 1)).unwrap_or_else(|e| panic!("{e}"));
+        let program = lower(g).unwrap();
+        let of = |s: &Step| match s {
+            Step::Routine(Routine { kind: RoutineKind::Places { places, .. }, .. }) => Some((places.start, places.end)),
+            Step::Routine(_) | Step::Nest(_) => None,
+        };
+        program.steps.iter().filter_map(of).collect::<Vec<_>>()
+    };
+    let x = f32s(&[3, 40]);
+    assert_eq!(places(&make_fx(|x: Tensor| x.topk(4, 1), (x.clone(),)).unwrap()), [(0, 4)]);
+    assert_eq!(places(&make_fx(|x: Tensor| x.kthvalue(7, 1), (x.clone(),)).unwrap()), [(6, 7)]);
+    let slices = |x: Tensor| {
+        let (y, at) = x.sort(1);
+        (y.slice(1, 3, 9, 1).sin(), y.slice(1, 20, 30, 2), at.slice(1, 12, 14, 1))
+    };
+    assert_eq!(places(&make_fx(slices, (x.clone(),)).unwrap()), [(3, 30)]);
+    let none: [(usize, usize); 0] = [];
+    // Slices of other dims, and what else reads a result, need it whole.
+    assert_eq!(places(&make_fx(|x: Tensor| x.sort(1).0.slice(0, 0, 2, 1), (x.clone(),)).unwrap()), none);
+    let both = |x: Tensor| (x.sort(1).0.slice(1, 0, 2, 1), x.sort(1).1 + 1i64);
+    assert_eq!(places(&make_fx(both, (x,)).unwrap()), none);
 }
 
 /// Steps of a stencil on a torus, each of rolls of the last.

@@ -91,6 +91,43 @@ fn p5_memory_is_written_before_it_is_read() {
 }
 
 #[test]
+fn places_of_a_sort_are_inside_and_its_buffers_fit() {
+    let good = r#"loops {
+  b0: i8[12] param
+  b1: i8[6] result
+  b2: i64[6] result
+  params (b0)
+  results (b1, b2)
+  routine sort (b0) -> (b1, b2) at "a.rs":3 places 1 to 3 <<<
+graph routine(%0: i8[3,4]) {
+  %1: i8[3,4], %2: i64[3,4] = sort(%0, stable=true, dim=1, descending=false)
+  return (%1, %2)
+}
+>>>
+}
+"#;
+    let found = |from: &str, to: &str| match parse(&good.replace(from, to)) {
+        Ok(program) => program.to_string(),
+        Err(e) => e.to_string(),
+    };
+    assert_eq!(found("", ""), good);
+    for (from, to, expected) in [
+        ("1 to 3", "3 to 5", "P2: step 0: places 3 to 5 of 4"),
+        ("1 to 3", "3 to 3", "P2: step 0: places 3 to 3 of 4"),
+        ("1 to 3", "1 to 4", "P3: step 0: buffers are not of the operand and the places of a sort"),
+        ("b2: i64", "b2: i32", "P3: step 0: buffers are not of the operand and the places of a sort"),
+        (
+            "%1: i8[3,4], %2: i64[3,4] = sort(%0, stable=true, dim=1, descending=false)\n  return (%1, %2)",
+            "%1: i8[3,4] = neg(%0)\n  return (%1)",
+            "expected a sort, found `neg`",
+        ),
+    ] {
+        let found = found(from, to);
+        assert!(found.contains(expected), "{found}");
+    }
+}
+
+#[test]
 fn text_errors_name_the_line() {
     let message = |text: &str| parse(text).unwrap_err().to_string();
     assert_eq!(message("loop {"), "line 1: expected `loops`, found `loop`");

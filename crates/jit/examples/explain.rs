@@ -51,6 +51,7 @@ fn main() {
                         RoutineKind::MatMul { batch, m, k, n, lhs, rhs } => {
                             format!("{batch} products {m} x {k} x {n}, {lhs:?} {rhs:?}")
                         }
+                        RoutineKind::Places { x, places, .. } => format!("places {places:?} of a sort of {x}"),
                         RoutineKind::Op { args, .. } => {
                             format!("{} {}", r.name, args.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
                         }

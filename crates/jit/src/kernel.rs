@@ -174,7 +174,8 @@ pub fn prepare(
     };
     let sizes = |nest: &Nest, m: &Memory| dtypes(m, nest).size_bytes();
     let turned = turn(&mut nest, &sizes);
-    if turned.is_empty() {
+    let lying = if turned.is_empty() { turn_serial(&nest, &sizes) } else { Vec::new() };
+    if turned.is_empty() && lying.is_empty() {
         rows_inside(&mut nest);
     }
     let nest = &nest;
@@ -182,7 +183,11 @@ pub fn prepare(
         let stage = &nest.stages[s];
         (stage.lanes * dtypes(&stage.accesses[i].memory, nest).size_bytes()).next_multiple_of(64)
     };
-    let block = crate::turned::rows(turned.iter().map(pitch).sum());
+    let block = match (turned.is_empty(), lying.is_empty()) {
+        (true, true) => usize::MAX,
+        (true, false) => 1,
+        (false, _) => crate::turned::rows(turned.iter().map(pitch).sum()),
+    };
     let dtype = |m: &Memory| dtypes(m, nest);
     let mut scratch = Vec::with_capacity(nest.scratch.len());
     let mut row_scratch = 0;
@@ -229,9 +234,16 @@ pub fn prepare(
             let a = &mut accesses[*i];
             let size = dtype(&a.memory).size_bytes();
             let pitch = pitch(&(s, *i));
-            a.turned = Some(Turned { at: scratch_bytes, pitch, stride: a.lane, size });
+            a.turned = Some(Turned { at: scratch_bytes, pitch, stride: a.lane, size, serial: None });
             a.lane = size as i64;
             scratch_bytes += pitch * block;
+        }
+        for (_, i, d) in lying.iter().filter(|t| t.0 == s) {
+            let a = &mut accesses[*i];
+            let (size, pitch, extent) = (dtype(&a.memory).size_bytes(), pitch(&(s, *i)), stage.serial[*d]);
+            a.turned = Some(Turned { at: scratch_bytes, pitch, stride: a.lane, size, serial: Some(extent) });
+            (a.lane, a.serial[*d]) = (size as i64, pitch as i64);
+            scratch_bytes += pitch * extent;
         }
         let stores = crate::chain::stores(stage);
         for i in &stores {
@@ -280,7 +292,7 @@ pub fn prepare(
         together,
         frame: partials,
         words: partials * (together - 1) + words,
-        block: if turned.is_empty() { usize::MAX } else { block },
+        block,
         loc: nest.locs.first().cloned().unwrap_or_default(),
     })
 }
@@ -311,6 +323,16 @@ fn cost(stage: &Stage, lane: &Expanded) -> u64 {
     let per_lane = serial as f64 * weigh(&lane.body) + weigh(&lane.after);
     let width = if lane.wide { 2.0 } else { 1.0 };
     (stage.lanes as f64 * per_lane * width) as u64 + 4
+}
+
+/// The accesses that are turned along a serial loop, as stage, number and loop.
+fn turn_serial(nest: &Nest, size: &dyn Fn(&Nest, &Memory) -> usize) -> Vec<(usize, usize, usize)> {
+    let accesses = nest.stages.iter().enumerate().flat_map(|(s, stage)| (0..stage.accesses.len()).map(move |i| (s, i)));
+    let turned = accesses.filter_map(|(s, i)| {
+        let bytes = size(nest, &nest.stages[s].accesses[i].memory);
+        Some((s, i, crate::turned::along_serial(nest, s, i, bytes)?))
+    });
+    turned.collect()
 }
 
 /// The accesses that are turned, as stage and number. The loop along which they are contiguous becomes the innermost outer one.

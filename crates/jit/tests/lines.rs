@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::ops::Range;
+
 use common::{check, data, paths, routine, run};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Shape};
@@ -11,6 +13,8 @@ use cotangent_core::ops::{
 };
 use cotangent_jit::{Block, CallError, CompileOptions, compile_with, threads};
 use cotangent_loops::interp::interpret;
+use cotangent_loops::ir::{LoopProgram, RoutineKind, Step};
+use cotangent_loops::verify::verify;
 
 const SHAPES: [&[usize]; 8] = [&[7], &[1], &[0], &[3, 0, 2], &[5, 33], &[4, 9, 3], &[70, 40], &[2, 17_000]];
 
@@ -35,6 +39,52 @@ fn along_dims(dtypes: impl Fn(DType) -> bool, op: impl Fn(usize) -> Op, rtol: f6
 fn sorts() {
     for descending in [false, true] {
         along_dims(|_| true, |dim| Sort { stable: true, dim, descending }.into(), 0.0);
+    }
+}
+
+/// The program of some places of a sort.
+fn places_of(sort: Sort, x: &Aval, places: Range<usize>) -> LoopProgram {
+    let mut p = routine(sort.clone().into(), std::slice::from_ref(x));
+    let len = x.shape.numel() / x.shape[sort.dim].get() * places.len();
+    p.buffers[1..].iter_mut().for_each(|b| b.len = len);
+    let Step::Routine(r) = &mut p.steps[0] else { unreachable!("one routine") };
+    r.kind = RoutineKind::Places { sort, x: x.clone(), places };
+    verify(&p).unwrap_or_else(|e| panic!("{e}"));
+    p
+}
+
+#[test]
+fn places_of_sorts() {
+    for d in DType::ALL {
+        for (shape, dim) in [([1, 7, 1], 1), ([40, 33, 1], 1), ([3, 300, 4], 1), ([5, 2, 1200], 2)] {
+            let n = shape[dim];
+            for places in [0..1, 0..n / 20, 0..n / 2, n / 2..n / 2 + 1, n - 2..n, n / 3..n / 2, 0..n] {
+                if places.is_empty() {
+                    continue;
+                }
+                let x = aval(d, &shape);
+                for descending in [false, true] {
+                    let sort = Sort { stable: true, dim, descending };
+                    let what = format!("{places:?} of {x}, descending: {descending}");
+                    let args = [data(d, x.shape.numel(), 5 + dim as u64)];
+                    check(&what, &places_of(sort, &x, places.clone()), &args, 0.0);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn places_of_sorts_of_equal_elements() {
+    for (d, n) in [(DType::F32, 500), (DType::F32, 70_000), (DType::F64, 70_000)] {
+        let x = aval(d, &[n]);
+        for value in [0.0, f64::NAN] {
+            let args = [Array::from_f64_fn(&x, |i| if i % 1000 == 999 { 1.0 } else { value })];
+            for descending in [false, true] {
+                let p = places_of(Sort { stable: true, dim: 0, descending }, &x, 0..12);
+                check(&format!("{n} of {value}, descending: {descending}"), &p, &args, 0.0);
+            }
+        }
     }
 }
 

@@ -105,9 +105,20 @@ fn large_ones() {
 #[test]
 fn batches() {
     for d in [DType::F32, DType::F64, DType::I64, DType::I32, DType::U8, DType::F16, DType::BF16] {
-        for [batch, m, k, n] in [[1, 4, 3, 5], [70, 4, 5, 3], [300, 8, 8, 8], [5, 64, 65, 66], [3, 1, 40, 40]] {
+        for [batch, m, k, n] in [
+            [1, 4, 3, 5],
+            [70, 4, 5, 3],
+            [300, 8, 8, 8],
+            [5, 64, 65, 66],
+            [3, 1, 40, 40],
+            [90, 3, 3, 3],
+            [7, 9, 1, 8],
+            [5, 2, 0, 3],
+            [33, 1, 16, 16],
+        ] {
             let (l, r) = (rows(m, k), transposed(k, n));
-            for (lhs, rhs) in [(l, r), (Matrix { batch: 0, ..l }, r), (l, Matrix { batch: 0, ..r })] {
+            let shared = [(Matrix { batch: 0, ..l }, r), (l, Matrix { batch: 0, ..r })];
+            for (lhs, rhs) in [(l, r), (l, rows(k, n)), (transposed(m, k), r)].into_iter().chain(shared) {
                 let p = product(d, batch, [m, k, n], lhs, rhs);
                 check(&format!("{d} {batch} of {m} {k} {n}"), &p, &args(&p), 0.0);
             }

@@ -105,6 +105,23 @@ fn graph(text: &str) -> Graph {
     parse("chain.cot", text).unwrap_or_else(|e| panic!("{e}"))
 }
 
+/// Sums of products with a transposed operand: it lies along the loop of the sum.
+#[test]
+fn sums_along_an_operand_that_lies_across() {
+    for d in [DType::F32, DType::F64, DType::I64, DType::I8, DType::Bool] {
+        for (n, m) in [(512, 512), (33, 70), (9, 130), (200, 8)] {
+            let text = format!(
+                "graph across(%0: {d}[{m},{n}], %1: {d}[{n},{m}]) {{\n  \
+                 %2: {d}[{n},{m}] = permute(%0, dims=[1, 0])\n  \
+                 %3: {d}[{n},{m}] = mul(%2, %1)\n  \
+                 %4: {d}[{m}] = amax(%3, dim=[0])\n  return (%4)\n}}\n"
+            );
+            let g = graph(&text);
+            check(&format!("{d} {n} {m}"), &lower(&g).expect("lowers"), &small(&g.param_avals()), 0.0);
+        }
+    }
+}
+
 /// The machine's results are near the interpreter's, with `rtol` of the largest one.
 fn near(what: &str, g: &Graph, rtol: f64) {
     let p = lower(g).expect("lowers");

@@ -3,7 +3,7 @@
 use cotangent_core::array::Array;
 use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Aval, DType, Scalar};
-use cotangent_core::ops::{Monoid, Op};
+use cotangent_core::ops::{Monoid, Op, Primitive, Slice};
 
 use crate::ir::{
     Access, Body, BodyOp, Loop, LoopProgram, Matrix, Memory, Nest, Role, Routine, RoutineKind, Stage, Step,
@@ -249,6 +249,13 @@ fn run_routine(r: &Routine, program: &LoopProgram, memory: &mut [Vec<Scalar>]) -
                 }
             }
             memory[r.outputs[0].0 as usize] = out;
+        }
+        RoutineKind::Places { sort, x, places } => {
+            let sorted = sort.eval(&[&Array::from_scalars(x, &memory[r.inputs[0].0 as usize])])?;
+            let slice = Slice { dim: sort.dim, start: places.start, end: places.end, step: 1 };
+            for (id, whole) in r.outputs.iter().zip(&sorted) {
+                memory[id.0 as usize] = elements(&slice.eval(&[whole])?[0]);
+            }
         }
         RoutineKind::Op { op, args, results } => {
             let inputs: Vec<Array> =

@@ -9,11 +9,12 @@
 //! - **P4** no two outer indices of a nest write the same element, so that outer loops may run in any order and on any thread;
 //! - **P5** every element of a result and of a temporary is written before it is read.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use cotangent_core::array::Array;
-use cotangent_core::ir::{DType, Loc, Scalar};
-use cotangent_core::ops::{Binary, Monoid, Unary};
+use cotangent_core::ir::{Aval, DType, Loc, Scalar};
+use cotangent_core::ops::{Binary, Monoid, Op, Sort, Unary};
 
 /// An index into [`LoopProgram::buffers`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -232,13 +233,22 @@ pub enum RoutineKind {
         /// The right operand.
         rhs: Matrix,
     },
+    /// Some places of a sort along a dim, of a dense row-major operand.
+    Places {
+        /// The sort.
+        sort: Sort,
+        /// The aval of the operand.
+        x: Aval,
+        /// The places that are written.
+        places: Range<usize>,
+    },
     /// Any other op of the graph on dense row-major operands: sorts, factorizations, convolutions, gathers and scatters.
     Op {
         /// The op, with its attributes.
-        op: cotangent_core::ops::Op,
+        op: Op,
         /// The avals of the operands.
-        args: Vec<cotangent_core::ir::Aval>,
+        args: Vec<Aval>,
         /// The avals of the results.
-        results: Vec<cotangent_core::ir::Aval>,
+        results: Vec<Aval>,
     },
 }

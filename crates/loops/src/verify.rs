@@ -394,6 +394,17 @@ impl Verifier<'_> {
                 self.matrix(lhs, [*batch, *m, *k], x.1);
                 self.matrix(rhs, [*batch, *k, *n], y.1);
             }
+            RoutineKind::Places { sort, x, places } => {
+                let n = x.shape.dims().get(sort.dim).map_or(0, |n| n.get());
+                if places.is_empty() || places.end > n {
+                    return self.wrong("P2", format!("places {} to {} of {n}", places.start, places.end));
+                }
+                let len = x.shape.numel() / n * places.len();
+                let found: Vec<_> = r.inputs.iter().chain(&r.outputs).map(own).collect();
+                if found != [(x.dtype, x.shape.numel()), (x.dtype, len), (DType::I64, len)] {
+                    self.wrong("P3", "buffers are not of the operand and the places of a sort".to_owned());
+                }
+            }
             RoutineKind::Op { op, args, results } => {
                 let fits = |ids: &[BufferId], avals: &[Aval]| {
                     ids.len() == avals.len()

@@ -91,8 +91,8 @@ impl Determinants for Tensor {}
 fn parity(pivots: &Tensor, dtype: DType) -> Tensor {
     let last = pivots.rank() - 1;
     let own = pivots.arange_like(pivots.shape()[last], DType::I32) + 1i64;
-    let exchanges = pivots.ne(&own).convert(DType::I64).sum_over(&[last]);
-    (1i64 - (exchanges % 2i64) * 2i64).convert(dtype)
+    let one = pivots.full_of(&pivots.aval().with_dtype(dtype), 1.0);
+    (-&one).where_exact(&pivots.ne(&own), &one).prod_over(last)
 }
 
 /// The determinant as the product of pivots.

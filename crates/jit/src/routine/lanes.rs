@@ -58,13 +58,13 @@ pub unsafe trait Lanes: Copy {
 pub struct F32x8(__m256);
 /// Four `f64` in 256 bits.
 #[derive(Clone, Copy)]
-pub struct F64x4(__m256d);
+pub struct F64x4(pub(super) __m256d);
 /// 16 `f32` in 512 bits.
 #[derive(Clone, Copy)]
 pub struct F32x16(__m512);
 /// Eight `f64` in 512 bits.
 #[derive(Clone, Copy)]
-pub struct F64x8(__m512d);
+pub struct F64x8(pub(super) __m512d);
 
 /// Windows of ones followed by zeros.
 static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -179,7 +179,7 @@ lanes! {
     transpose_8 in squares of 8, transpose_4_narrow
 }
 lanes! {
-    F64x8 of f64: 8 lanes, 12 rows, "avx2,fma,avx512f,avx512vl";
+    F64x8 of f64: 8 lanes, 12 rows, "avx2,fma,avx512f,avx512vl,avx512dq";
     _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd _mm512_setzero_pd _mm512_fmadd_pd _mm512_add_pd;
     load_first(p, n) _mm512_maskz_loadu_pd(((1u32 << n) - 1) as u8, p);
     store_first(p, v, n) _mm512_mask_storeu_pd(p, ((1u32 << n) - 1) as u8, v);

@@ -1,4 +1,4 @@
-//! Matrix products: blocks that our own threads take, loops for integer ones.
+//! Matrix products: blocks that our own threads take.
 
 use cotangent_core::array::{Element, dispatch};
 use cotangent_core::ir::DType;
@@ -8,6 +8,8 @@ use super::panel::WIDTH_BYTES;
 use super::{FAR_ROWS, Operand, Real, Target, Vectors, product};
 use crate::threads;
 
+/// Multiplications up to which a product may be too small for tiles.
+const SMALL: usize = 8 * 8 * 8;
 /// Multiplications from which a product is cut in blocks.
 const CUT: usize = 64 * 64 * 64;
 /// Multiplications from which there are more blocks than threads need, for those that are disturbed.
@@ -30,8 +32,9 @@ pub struct Product {
     pub rhs: Matrix,
 }
 
+/// Both operands and the result.
 #[derive(Clone, Copy)]
-struct Pointers(*const u8, *const u8, *mut u8);
+pub struct Pointers(*const u8, *const u8, *mut u8);
 // SAFETY: blocks of the result are disjoint, operands are only read.
 unsafe impl Sync for Pointers {}
 
@@ -48,9 +51,10 @@ impl Product {
                 DType::F32 => self.floats::<f32>(vectors, pointers),
                 DType::F64 => self.floats::<f64>(vectors, pointers),
                 DType::BF16 | DType::F16 => dispatch!(dtype, T => self.each::<T, f64>(
-                    pointers, 0.0, |s, x, y| s + x.to_f64() * y.to_f64(), T::from_f64)),
+                    vectors, pointers, 0.0, |s, x, y| s + x.to_f64() * y.to_f64(), T::from_f64)),
                 DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => {
                     dispatch!(dtype, T => self.each::<T, i64>(
+                        vectors,
                         pointers,
                         0,
                         |s, x, y| s.wrapping_add(x.to_scalar().to_i64().wrapping_mul(y.to_scalar().to_i64())),
@@ -65,7 +69,7 @@ impl Product {
     pub fn of(kind: &RoutineKind) -> Self {
         match *kind {
             RoutineKind::MatMul { batch, m, k, n, lhs, rhs } => Product { batch, m, k, n, lhs, rhs },
-            RoutineKind::Op { .. } => unreachable!("the caller has seen a product"),
+            RoutineKind::Places { .. } | RoutineKind::Op { .. } => unreachable!("the caller has seen a product"),
         }
     }
 
@@ -144,6 +148,16 @@ impl Product {
         // Small products go in groups.
         let group = if blocks > 1 { 1 } else { (CUT / 2 / work.max(1)).clamp(1, self.batch.max(1)) };
         threads::for_each((self.batch * blocks).div_ceil(group), cost, &|piece| {
+            let first = piece * group;
+            let (count, mkn) = (group.min(self.batch * blocks - first), [self.m, self.k, self.n]);
+            if blocks == 1 && work <= SMALL {
+                let (operands, to) = ([self.lhs(p, first), self.rhs(p, first)], self.target(p, first).at);
+                let steps = [self.lhs.batch as isize, self.rhs.batch as isize];
+                // SAFETY: the caller's.
+                if unsafe { T::small(vectors, mkn, count, operands, steps, to) } {
+                    return;
+                }
+            }
             for i in piece * group..((piece + 1) * group).min(self.batch * blocks) {
                 let (b, block) = (i / blocks, i % blocks);
                 let cut = |size: usize, parts: usize, at: usize, step: usize| {
@@ -185,41 +199,6 @@ impl Product {
         // SAFETY: the caller's; the block lies inside the matrices.
         unsafe { product(vectors, [rows.len(), self.k, columns.len()], lhs, rhs, to, false) };
     }
-
-    /// Element by element with a wider sum.
-    unsafe fn each<T: Copy, S: Copy + Sync>(
-        &self,
-        p: Pointers,
-        zero: S,
-        add: impl Fn(S, T, T) -> S + Sync,
-        end: impl Fn(S) -> T + Sync,
-    ) {
-        let (l, r) = (&self.lhs, &self.rhs);
-        let cost = (self.batch * self.m) as u64 * (self.n * self.k) as u64;
-        threads::for_each(self.batch * self.m, cost, &|row| {
-            let (b, i) = (row / self.m, row % self.m);
-            // A row of sums at a time: neighbours in a row of the right operand are mostly neighbours in memory.
-            let mut sums = vec![zero; self.n];
-            for q in 0..self.k {
-                let x = l.offset + b as i64 * l.batch + i as i64 * l.row + q as i64 * l.col;
-                let y = r.offset + b as i64 * r.batch + q as i64 * r.row;
-                // SAFETY: the places lie inside the matrices.
-                unsafe {
-                    let (x, y) = (*p.lhs::<T>().offset(x as isize), p.rhs::<T>().offset(y as isize));
-                    if r.col == 1 {
-                        let row = std::slice::from_raw_parts(y, self.n);
-                        sums.iter_mut().zip(row).for_each(|(s, y)| *s = add(*s, x, *y));
-                    } else {
-                        let places = (0i64..).map(|j| y.offset((j * r.col) as isize));
-                        sums.iter_mut().zip(places).for_each(|(s, y)| *s = add(*s, x, *y));
-                    }
-                }
-            }
-            // SAFETY: each row of the result belongs to one piece.
-            let out = unsafe { std::slice::from_raw_parts_mut(p.out::<T>().add(row * self.n), self.n) };
-            out.iter_mut().zip(&sums).for_each(|(y, s)| *y = end(*s));
-        });
-    }
 }
 
 fn operand<T>(at: *const T, m: &Matrix, b: usize) -> Operand<T> {
@@ -231,13 +210,16 @@ fn operand<T>(at: *const T, m: &Matrix, b: usize) -> Operand<T> {
 }
 
 impl Pointers {
-    fn lhs<T>(&self) -> *const T {
+    /// Its elements.
+    pub fn lhs<T>(&self) -> *const T {
         self.0.cast()
     }
-    fn rhs<T>(&self) -> *const T {
+    /// Its elements.
+    pub fn rhs<T>(&self) -> *const T {
         self.1.cast()
     }
-    fn out<T>(&self) -> *mut T {
+    /// Its elements.
+    pub fn out<T>(&self) -> *mut T {
         self.2.cast()
     }
 }

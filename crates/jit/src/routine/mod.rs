@@ -3,9 +3,11 @@
 mod axis;
 mod columns;
 mod convolution;
+mod element;
 mod indexed;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
+mod linalg;
 mod matmul;
 mod op;
 #[cfg(target_arch = "x86_64")]
@@ -14,9 +16,12 @@ mod pack;
 mod panel;
 mod reference;
 mod search;
+mod select;
 mod slide;
 #[cfg(target_arch = "x86_64")]
 mod sliding;
+#[cfg(target_arch = "x86_64")]
+mod small;
 mod sort;
 #[cfg(target_arch = "x86_64")]
 mod tile;
@@ -28,6 +33,7 @@ pub use vectors::Vectors;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use cotangent_core::array::dispatch;
 use cotangent_loops::ir::{LoopProgram, Routine, RoutineKind};
 
 use crate::error::CallError;
@@ -52,6 +58,16 @@ pub unsafe fn run(
             unsafe {
                 product.run(vectors, dtype, at(routine.inputs[0]), at(routine.inputs[1]), at(routine.outputs[0]))
             };
+            Ok(())
+        }
+        RoutineKind::Places { sort, x, places } => {
+            let at = |b: cotangent_loops::ir::BufferId| buffers.0[b.0 as usize];
+            let (axis, from) = (axis::Axis::of(&x.shape, sort.dim), at(routine.inputs[0]));
+            let [values, positions] = [routine.outputs[0], routine.outputs[1]].map(at);
+            // SAFETY: the caller's; the buffers have the elements of the operand and of the places (P3).
+            dispatch!(x.dtype, T => unsafe {
+                select::places::<T>(axis, sort.descending, places.clone(), from.cast(), values.cast(), positions.cast());
+            });
             Ok(())
         }
         // SAFETY: the caller's.
@@ -122,6 +138,18 @@ pub trait Real: Copy + Send + Sync + 'static {
         c: Target<Self>,
         add: bool,
     );
+    /// The products of `count` matrices from `a` and `b` on, the next ones `steps` behind, if they are small; `false`, and nothing done, if not.
+    ///
+    /// # Safety
+    /// As [`product`], for all of them; results stand one behind the other from `to` on.
+    unsafe fn small(
+        vectors: Vectors,
+        mkn: [usize; 3],
+        count: usize,
+        operands: [Operand<Self>; 2],
+        steps: [isize; 2],
+        to: *mut Self,
+    ) -> bool;
     /// The panels of `a`, which has `m` rows and `k` columns, for [`Real::sliding`].
     ///
     /// # Safety
@@ -192,6 +220,22 @@ macro_rules! real {
                         false, false, false, gemm::Parallelism::None,
                     ))
                 }
+            }
+            unsafe fn small(
+                vectors: Vectors,
+                mkn: [usize; 3],
+                count: usize,
+                operands: [Operand<Self>; 2],
+                steps: [isize; 2],
+                to: *mut Self,
+            ) -> bool {
+                // SAFETY: the caller's.
+                by_vectors!(vectors, $V256 $V512, L => unsafe {
+                    small::products::<L>(small::Products { mkn, count, operands, steps, to })
+                }, else => {
+                    let _ = (mkn, count, operands, steps, to);
+                    false
+                })
             }
             unsafe fn pack(vectors: Vectors, mk: [usize; 2], a: Operand<Self>, to: *mut Self) {
                 // SAFETY: the caller's.

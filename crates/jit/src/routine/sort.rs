@@ -3,6 +3,8 @@
 //! A key and the position in the line are one integer, so equal elements keep their order whatever the algorithm: short lines are sorted
 //! by comparisons, long ones by their digits, of which those that are the same for all are left out.
 
+use std::ops::Not;
+
 use cotangent_core::array::Element;
 use half::{bf16, f16};
 
@@ -12,27 +14,32 @@ use crate::threads;
 
 /// An element with the place in the order of its type: NaN above everything, −0.0 equal to 0.0.
 pub trait Ordered: Element {
+    /// Integers of as many bits as an element.
+    type Key: Copy + Ord + Into<u64> + Not<Output = Self::Key>;
     /// The bits of a key.
-    const BITS: u32;
-    /// A key below `2^BITS`.
-    fn key(self) -> u64;
+    const BITS: u32 = 8 * size_of::<Self::Key>() as u32;
+    /// The place in ascending order.
+    fn key(self) -> Self::Key;
+    /// The place in ascending or descending order.
+    fn place(self, descending: bool) -> Self::Key {
+        if descending { !self.key() } else { self.key() }
+    }
 }
 
 macro_rules! ordered_floats {
     ($($T:ty, $bits:ty);*) => { $(
         impl Ordered for $T {
-            const BITS: u32 = <$bits>::BITS;
-            fn key(self) -> u64 {
+            type Key = $bits;
+            fn key(self) -> $bits {
                 const SIGN: $bits = 1 << (<$bits>::BITS - 1);
                 let bits = self.to_bits();
-                let key = match bits & !SIGN {
+                match bits & !SIGN {
                     _ if self.is_nan() => <$bits>::MAX,
                     // Both zeros.
                     0 => SIGN,
                     _ if bits & SIGN != 0 => !bits,
                     _ => bits | SIGN,
-                };
-                u64::from(key)
+                }
             }
         }
     )* };
@@ -42,9 +49,9 @@ ordered_floats!(f32, u32; f64, u64; bf16, u16; f16, u16);
 macro_rules! ordered_integers {
     ($($T:ty as $U:ty, $flip:expr);*) => { $(
         impl Ordered for $T {
-            const BITS: u32 = <$U>::BITS;
-            fn key(self) -> u64 {
-                u64::from(self as $U ^ $flip)
+            type Key = $U;
+            fn key(self) -> $U {
+                self as $U ^ $flip
             }
         }
     )* };
@@ -52,10 +59,10 @@ macro_rules! ordered_integers {
 ordered_integers!(i64 as u64, 1 << 63; i32 as u32, 1 << 31; i16 as u16, 1 << 15; i8 as u8, 1 << 7; u8 as u8, 0; bool as u8, 0);
 
 /// A key and a position in one integer, whose order is that of keys and then positions.
-trait Packed: Copy + Ord {
+pub(super) trait Packed: Copy + Ord + Send + Sync {
     /// The bits of the position, below those of the key.
     const SHIFT: u32;
-    fn new(key: u64, position: usize) -> Self;
+    fn new(key: impl Into<u64>, position: usize) -> Self;
     fn position(self) -> usize;
     /// Digit `d` of the key, of `BITS` bits.
     fn digit<const BITS: u32>(self, d: usize) -> usize;
@@ -63,8 +70,8 @@ trait Packed: Copy + Ord {
 
 impl Packed for u64 {
     const SHIFT: u32 = 32;
-    fn new(key: u64, position: usize) -> Self {
-        key << Self::SHIFT | position as u64
+    fn new(key: impl Into<u64>, position: usize) -> Self {
+        key.into() << Self::SHIFT | position as u64
     }
     fn position(self) -> usize {
         self as u32 as usize
@@ -76,8 +83,8 @@ impl Packed for u64 {
 
 impl Packed for u128 {
     const SHIFT: u32 = 64;
-    fn new(key: u64, position: usize) -> Self {
-        u128::from(key) << Self::SHIFT | position as u128
+    fn new(key: impl Into<u64>, position: usize) -> Self {
+        u128::from(key.into()) << Self::SHIFT | position as u128
     }
     fn position(self) -> usize {
         self as u64 as usize
@@ -123,7 +130,6 @@ unsafe fn sort_by<T: Ordered, P: Packed>(
     }
     let pieces = lines.min(256);
     let (x, values, positions) = (Shared(x.cast_mut()), Shared(values), Shared(positions));
-    let flip = if descending { u64::MAX >> (64 - T::BITS) } else { 0 };
     threads::for_each(pieces, (lines * n) as u64 * u64::from(n.ilog2() + 1), &|piece| {
         let memory = Block::new(2 * n * size_of::<P>());
         let room: *mut P = memory.as_ptr().cast();
@@ -135,7 +141,7 @@ unsafe fn sort_by<T: Ordered, P: Packed>(
                 let keys = std::slice::from_raw_parts_mut(room, n);
                 let spare = std::slice::from_raw_parts_mut(room.add(n), n);
                 for (k, key) in keys.iter_mut().enumerate() {
-                    *key = P::new((*x.get().add(place(k))).key() ^ flip, k);
+                    *key = P::new((*x.get().add(place(k))).place(descending), k);
                 }
                 for (k, key) in ordered(keys, spare, T::BITS).iter().enumerate() {
                     *values.get().add(place(k)) = *x.get().add(place(key.position()));
@@ -147,7 +153,7 @@ unsafe fn sort_by<T: Ordered, P: Packed>(
 }
 
 /// Sorts `keys`, whose keys have `bits` bits and whose positions ascend; the result stands in one of the two.
-fn ordered<'a, P: Packed>(keys: &'a mut [P], spare: &'a mut [P], bits: u32) -> &'a [P] {
+pub(super) fn ordered<'a, P: Packed>(keys: &'a mut [P], spare: &'a mut [P], bits: u32) -> &'a [P] {
     match keys.len() {
         n if n >= LONGER => by_digits::<P, 11>(keys, spare, bits),
         n if n >= LONG => by_digits::<P, 8>(keys, spare, bits),
@@ -203,7 +209,7 @@ mod tests {
 
     #[test]
     fn digits_and_comparisons_agree() {
-        let keys: Vec<u64> = (0..20_000usize).map(|i| u64::new((i as u64 * 2_654_435_761 % 3000) << 9, i)).collect();
+        let keys: Vec<u64> = (0..20_000usize).map(|i| u64::new(((i as u64 * 2_654_435_761) % 3000) << 9, i)).collect();
         for n in [LONG - 1, LONG, LONGER, keys.len()] {
             let (mut found, mut spare) = (keys[..n].to_vec(), keys[..n].to_vec());
             let mut expected = keys[..n].to_vec();

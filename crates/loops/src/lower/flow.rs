@@ -1,6 +1,7 @@
 //! The graph as lowering sees it: values by loop form, with reductions, products and pieces in a normal form.
 
 mod chosen;
+mod places;
 mod single;
 
 use std::sync::Arc;
@@ -15,7 +16,9 @@ use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
 
 use crate::affine::Affine;
+use crate::ir::RoutineKind;
 use chosen::chosen;
+use places::read_places;
 
 /// A value of the flow.
 pub(crate) type Id = usize;
@@ -98,10 +101,9 @@ impl Value {
 /// An op that stays a call.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
-    pub op: Op,
+    pub kind: RoutineKind,
     pub args: Vec<Id>,
     pub results: Vec<Id>,
-    pub avals: (Vec<Aval>, Vec<Aval>),
     pub node: usize,
 }
 
@@ -127,7 +129,7 @@ pub(crate) fn flow(graph: &Graph) -> Result<Flow, EvalError> {
         f.params.push(id);
     }
     let chosen = chosen(graph);
-    let live = live(graph, &chosen);
+    let (live, places) = (live(graph, &chosen), read_places(graph));
     for (i, n) in graph.nodes().iter().enumerate().filter(|(i, _)| live[*i]) {
         if let Some(extreme) = chosen.get(&i) {
             let x = env[n.args[0].index()].expect("I1: defined before use");
@@ -138,9 +140,15 @@ pub(crate) fn flow(graph: &Graph) -> Result<Flow, EvalError> {
         let avals: Vec<&Aval> = n.args.iter().map(|v| graph.aval(*v)).collect();
         let results: Vec<Aval> = n.results.iter().map(|v| graph.aval(*v).clone()).collect();
         let form = n.op.prim().loop_form(&avals, &results);
-        let ids = match f.node(&n.op, form, &args, &results, i)? {
-            Some(id) => vec![id],
-            None => f.call(&n.op, &args, avals.into_iter().cloned().collect(), results, i),
+        let read = places.get(&i);
+        let ids = if let (Op::Sort(sort), Some(read)) = (&n.op, read) {
+            f.sorted(args[0], sort, avals[0], read, i)
+        } else if let (Op::Slice(slice), Some(read)) = (&n.op, read) {
+            vec![f.part(args[0], slice, read.start, &results[0], i)]
+        } else if let Some(id) = f.node(&n.op, form, &args, &results, i)? {
+            vec![id]
+        } else {
+            f.call(&n.op, &args, avals.into_iter().cloned().collect(), results, i)
         };
         for (v, id) in n.results.iter().zip(ids) {
             env[v.index()] = Some(id);
@@ -235,10 +243,15 @@ impl Flow {
 
     /// The results of a routine.
     fn call(&mut self, op: &Op, args: &[Id], avals: Vec<Aval>, results: Vec<Aval>, i: usize) -> Vec<Id> {
+        let kind = RoutineKind::Op { op: op.clone(), args: avals, results: results.clone() };
+        self.routine(kind, args, &results, i)
+    }
+
+    /// The results of a routine of this kind.
+    fn routine(&mut self, kind: RoutineKind, args: &[Id], results: &[Aval], i: usize) -> Vec<Id> {
         let routine = self.calls.len();
         let ids: Vec<Id> = results.iter().map(|a| self.push(Kind::Output(routine), args, a, Some(i))).collect();
-        let avals = (avals, results);
-        self.calls.push(Call { op: op.clone(), args: args.to_vec(), results: ids.clone(), avals, node: i });
+        self.calls.push(Call { kind, args: args.to_vec(), results: ids.clone(), node: i });
         ids
     }
 

@@ -105,12 +105,10 @@ fn program(flow: &Flow) -> Explained {
             Planned::Call { call, args } => {
                 let call = &flow.calls[call];
                 let (loc, name) = &flow.nodes[call.node];
-                let kind =
-                    RoutineKind::Op { op: call.op.clone(), args: call.avals.0.clone(), results: call.avals.1.clone() };
                 let inputs = args.iter().map(|a| memory.id(*a)).collect();
                 let outputs = call.results.iter().map(|r| memory.id(*r)).collect();
-                let routine = Routine { kind, inputs, outputs, loc: loc.clone(), name: (*name).to_owned() };
-                (Step::Routine(routine), vec![call.node])
+                let (kind, loc, name) = (call.kind.clone(), loc.clone(), (*name).to_owned());
+                (Step::Routine(Routine { kind, inputs, outputs, loc, name }), vec![call.node])
             }
         };
         memory.program.steps.push(step);

@@ -1,6 +1,7 @@
 //! Parsing. A parsed program is verified before it is handed out.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use cotangent_core::array::Array;
@@ -448,15 +449,31 @@ impl<'a> Parser<'a> {
             }
             let [batch, m, k, n] = sizes;
             RoutineKind::MatMul { batch, m, k, n, lhs: self.matrix()?, rhs: self.matrix()? }
+        } else if self.take("places") {
+            let start = self.number()?;
+            self.expect("to")?;
+            let end = self.number()?;
+            self.places(start..end)?
         } else {
             self.expect("op")?;
-            self.op()?
+            let (op, args, results) = self.op()?;
+            RoutineKind::Op { op, args, results }
         };
         Ok(Routine { kind, inputs, outputs, loc, name })
     }
 
-    /// The graph of one op between `<<<` and `>>>`.
-    fn op(&mut self) -> Result<RoutineKind> {
+    /// Places of a sort, whose graph follows.
+    fn places(&mut self, places: Range<usize>) -> Result<RoutineKind> {
+        let line = self.line;
+        let (op, args, _) = self.op()?;
+        match (op, <[Aval; 1]>::try_from(args)) {
+            (Op::Sort(sort), Ok([x])) => Ok(RoutineKind::Places { sort, x, places }),
+            (op, _) => Err(LoopParseError::Op { line, message: format!("expected a sort, found `{}`", op.name()) }),
+        }
+    }
+
+    /// The graph of one op between `<<<` and `>>>`, with the avals of its operands and results.
+    fn op(&mut self) -> Result<(Op, Vec<Aval>, Vec<Aval>)> {
         let line = self.line;
         let wrong = |message: &str| LoopParseError::Op { line, message: message.to_owned() };
         let text = self.rest.strip_prefix("<<").filter(|_| self.token == "<");
@@ -471,7 +488,7 @@ impl<'a> Parser<'a> {
         if *node.args != *parsed.params() || *node.results != *parsed.results() {
             return Err(wrong("expected the parameters as operands and the results as results"));
         }
-        Ok(RoutineKind::Op { op: node.op.clone(), args: parsed.param_avals(), results: parsed.result_avals() })
+        Ok((node.op.clone(), parsed.param_avals(), parsed.result_avals()))
     }
 }
 

@@ -168,6 +168,12 @@ fn write_routine(out: &mut String, r: &Routine) -> fmt::Result {
             let matrix = |x: &Matrix| format!("[{} + {} b + {} i + {} j]", x.offset, x.batch, x.row, x.col);
             writeln!(out, " matmul {batch} x {m} x {k} x {n} {} {}", matrix(lhs), matrix(rhs))
         }
+        RoutineKind::Places { sort, x, places } => {
+            let results = [x.clone(), x.with_dtype(DType::I64)];
+            writeln!(out, " places {} to {} <<<", places.start, places.end)?;
+            writeln!(out, "{}", graph_of(&sort.clone().into(), std::slice::from_ref(x), &results))?;
+            writeln!(out, ">>>")
+        }
         RoutineKind::Op { op, args, results } => {
             // The op's attributes are written in the graph's own text form, as the graph of this op alone.
             writeln!(out, " op <<<")?;

@@ -22,17 +22,19 @@ pub(super) fn chosen(graph: &Graph) -> FxHashMap<usize, (usize, Monoid)> {
         while let Op::View(_) = node.op {
             node = only_user(node.args[0])?;
         }
-        let (dim, monoid) = match &node.op {
-            Op::Argmax(a) => (a.dim, Monoid::Max),
-            Op::Argmin(a) => (a.dim, Monoid::Min),
-            _ => return None,
+        let (dim, monoid) = if let Op::Argmax(a) = &node.op {
+            (a.dim, Monoid::Max)
+        } else if let Op::Argmin(a) = &node.op {
+            (a.dim, Monoid::Min)
+        } else {
+            return None;
         };
         let one = graph.aval(x).shape.with(dim, 1usize);
         (node.args[0] == x && graph.aval(index).shape == one).then_some((dim, monoid))
     };
-    let found = gathers().filter_map(|(i, n)| match &n.op {
-        Op::Gather(g) => extreme(n.args[0], n.args[1]).filter(|(dim, _)| *dim == g.dim).map(|e| (i, e)),
-        _ => None,
+    let found = gathers().filter_map(|(i, n)| {
+        let Op::Gather(g) = &n.op else { return None };
+        extreme(n.args[0], n.args[1]).filter(|(dim, _)| *dim == g.dim).map(|e| (i, e))
     });
     found.collect()
 }

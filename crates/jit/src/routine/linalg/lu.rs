@@ -1,0 +1,182 @@
+//! Factors by elimination, with the row exchanges of LAPACK.
+
+use cotangent_core::array::Element;
+
+use super::{Batch, Matrices, Number, PANEL, divide, subtract};
+use crate::routine::axis::Shared;
+use crate::threads;
+
+/// `P · A = L · U`: the factors over one another, the exchanged rows from 1, and the place from 1 of the first zero pivot, or 0.
+pub(super) struct Lu<T> {
+    /// The matrices.
+    pub(super) a: Batch<T>,
+    /// As many.
+    pub(super) lu: Batch<T>,
+    /// `min(rows, cols)` for each.
+    pub(super) pivots: Shared<i32>,
+    /// One for each.
+    pub(super) info: Shared<i32>,
+}
+
+impl<T: Element> Matrices for Lu<T> {
+    fn memory(&self) -> usize {
+        self.a.len() + PANEL.min(self.a.cols) * self.a.rows
+    }
+
+    fn cost(&self) -> u64 {
+        let (m, n, k) = (self.a.rows as u64, self.a.cols as u64, self.a.rows.min(self.a.cols) as u64);
+        8 + m * n + m * n * k / 8
+    }
+
+    #[inline(always)]
+    unsafe fn group<N: Number>(&self, first: usize, memory: &mut [N]) -> bool {
+        let (m, n) = (self.a.rows, self.a.cols);
+        let k = m.min(n);
+        let lanes = N::W.min(self.a.count - first);
+        let (a, panel) = memory.split_at_mut(m * n);
+        // SAFETY: the caller's.
+        unsafe {
+            self.a.load(first, a, |i, j| i * n + j);
+            let (zero, one) = (N::splat(0.0), N::splat(1.0));
+            let mut info = zero;
+            for begin in (0..k).step_by(PANEL) {
+                let end = (begin + PANEL).min(k);
+                // The columns of the panel stand in memory as rows.
+                for (c, column) in panel.chunks_exact_mut(m).enumerate().take(end - begin) {
+                    (begin..m).for_each(|i| column[i] = a[i * n + begin + c]);
+                }
+                for j in begin..end {
+                    let (before, behind) = panel.split_at_mut((j - begin + 1) * m);
+                    let (before, column) = before.split_at_mut((j - begin) * m);
+                    let mut pivot = [0.0; 8];
+                    largest(column, j).spread(&mut pivot);
+                    for (w, pivot) in pivot[..lanes].iter().enumerate() {
+                        *self.pivots.get().add((first + w) * k + j) = *pivot as i32 + 1;
+                    }
+                    for column in before.chunks_exact_mut(m).chain([&mut *column]).chain(behind.chunks_exact_mut(m)) {
+                        exchange(column, [j, 1], &pivot, m);
+                    }
+                    for c in (0..begin).chain(end..n) {
+                        exchange(&mut a[c..], [j, n], &pivot, m);
+                    }
+                    // Below a zero pivot everything is zero, and stays.
+                    let top = column[j];
+                    let place = N::if_equal(info, zero, N::splat((j + 1) as f64), info);
+                    info = N::if_equal(top, zero, place, info);
+                    divide(&mut column[j + 1..], N::if_equal(top, zero, one, top));
+                    for other in behind.chunks_exact_mut(m).take(end - j - 1) {
+                        subtract(&[other[j]], &column[j + 1..], m, &mut other[j + 1..]);
+                    }
+                }
+                for (c, column) in panel.chunks_exact(m).enumerate().take(end - begin) {
+                    (begin..m).for_each(|i| a[i * n + begin + c] = column[i]);
+                }
+                // What they leave of the other columns.
+                for i in begin + 1..m {
+                    let (above, row) = a.split_at_mut(i * n);
+                    let (factors, row) = row[..n].split_at_mut(end);
+                    if !row.is_empty() {
+                        subtract(&factors[begin..end.min(i)], &above[begin * n + end..], n, row);
+                    }
+                }
+            }
+            self.lu.store(first, |i, j| a[i * n + j]);
+            let mut places = [0.0; 8];
+            info.spread(&mut places);
+            for (w, place) in places[..lanes].iter().enumerate() {
+                *self.info.get().add(first + w) = *place as i32;
+            }
+            // A NaN is in no order and zero times infinity is no zero, which the lines above take it for.
+            places[..lanes].iter().all(|place| *place == 0.0) || a.iter().all(|x| is_finite(*x))
+        }
+    }
+}
+
+/// # Safety
+/// The CPU has the vectors.
+#[inline(always)]
+unsafe fn is_finite<N: Number>(x: N) -> bool {
+    let mut numbers = [0.0; 8];
+    // SAFETY: the caller's.
+    unsafe { x.spread(&mut numbers) };
+    numbers.iter().all(|x| x.is_finite())
+}
+
+/// Where the first largest number of a column from `j` on stands.
+///
+/// # Safety
+/// The CPU has the vectors.
+#[inline(always)]
+unsafe fn largest<N: Number>(column: &[N], j: usize) -> N {
+    // SAFETY: the caller's.
+    unsafe {
+        let (mut place, mut largest) = (N::splat(j as f64), column[j].magnitude());
+        for (i, x) in column.iter().enumerate().skip(j + 1) {
+            let x = x.magnitude();
+            place = N::if_greater(x, largest, N::splat(i as f64), place);
+            largest = N::if_greater(x, largest, x, largest);
+        }
+        place
+    }
+}
+
+/// Exchanges numbers `j` and `pivot` of the `m` that stand `stride` apart in `column`.
+///
+/// # Safety
+/// The CPU has the vectors.
+#[inline(always)]
+unsafe fn exchange<N: Number>(column: &mut [N], [j, stride]: [usize; 2], pivot: &[f64; 8], m: usize) {
+    if N::W == 1 {
+        return column.swap(j * stride, pivot[0] as usize * stride);
+    }
+    // SAFETY: the caller's.
+    unsafe {
+        let pivot = N::of(|w| pivot[w]);
+        for i in j + 1..m {
+            let (x, y, here) = (column[j * stride], column[i * stride], N::splat(i as f64));
+            column[j * stride] = N::if_equal(pivot, here, y, x);
+            column[i * stride] = N::if_equal(pivot, here, x, y);
+        }
+    }
+}
+
+/// `P`, `L` and `U` from the factors and the exchanged rows; `false` if one is no row's number, and the results are then unfinished.
+///
+/// # Safety
+/// The matrices have their elements or room for them, and there are as many pivots as [`Lu`] gives; nobody else uses the results.
+pub(super) unsafe fn unpack<T: Element>(lu: Batch<T>, pivots: &[i32], [p, l, u]: [Batch<T>; 3]) -> bool {
+    let (m, n, k) = (lu.rows, lu.cols, l.cols);
+    if !pivots.iter().all(|row| (1..=m as i64).contains(&i64::from(*row))) {
+        return false;
+    }
+    let pieces = lu.count.div_ceil(8).min(256);
+    threads::for_each(pieces, (lu.count * (m * m + m * n)) as u64, &|piece| {
+        let mut row_of: Vec<usize> = vec![0; m];
+        for b in piece * lu.count / pieces..(piece + 1) * lu.count / pieces {
+            row_of.iter_mut().enumerate().for_each(|(i, row)| *row = i);
+            for (i, pivot) in pivots[b * k..][..k].iter().enumerate() {
+                row_of.swap(i, *pivot as usize - 1);
+            }
+            let (zero, one) = (T::from_f64(0.0), T::from_f64(1.0));
+            let [lu, p, l, u] = [lu, p, l, u].map(|x| x.at.get().wrapping_add(b * x.len()));
+            // SAFETY: the caller's; each matrix belongs to one piece.
+            unsafe {
+                std::slice::from_raw_parts_mut(p, m * m).fill(zero);
+                row_of.iter().enumerate().for_each(|(i, row)| *p.add(row * m + i) = one);
+                for i in 0..m {
+                    let row = std::slice::from_raw_parts_mut(l.add(i * k), k);
+                    let below = i.min(k);
+                    row[..below].copy_from_slice(std::slice::from_raw_parts(lu.add(i * n), below));
+                    row[below..].fill(zero);
+                    row[below..].iter_mut().take(1).for_each(|x| *x = one);
+                }
+                for i in 0..k {
+                    let row = std::slice::from_raw_parts_mut(u.add(i * n), n);
+                    row[..i].fill(zero);
+                    row[i..].copy_from_slice(std::slice::from_raw_parts(lu.add(i * n + i), n - i));
+                }
+            }
+        }
+    });
+    true
+}

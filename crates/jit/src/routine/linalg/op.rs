@@ -1,0 +1,92 @@
+//! The calls of ops on matrices. Each gives `false`, with results unfinished, where the reference should do it, as it knows what is wrong.
+
+use cotangent_core::array::Element;
+use cotangent_core::ir::{Aval, DType};
+use cotangent_core::ops::SolveTriangular;
+
+use super::{Batch, Cholesky, Lu, Triangular, run, unpack};
+use crate::routine::Vectors;
+use crate::routine::axis::Shared;
+use crate::routine::op::Call;
+
+/// `$f` for the element `$T` of matrices, which are of `f32` or `f64`.
+macro_rules! of_dtype {
+    ($dtype:expr, $T:ident => $f:expr) => {
+        match $dtype {
+            DType::F32 => {
+                type $T = f32;
+                $f
+            }
+            DType::F64 => {
+                type $T = f64;
+                $f
+            }
+            DType::BF16 | DType::F16 | DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => {
+                false
+            }
+        }
+    };
+}
+
+impl Call<'_> {
+    fn matrices<T: Element>(&self, i: usize) -> Batch<T> {
+        Batch::of(self.input::<T>(i).cast_mut(), &self.args[i])
+    }
+
+    fn result_matrices<T: Element>(&self, i: usize) -> Batch<T> {
+        Batch::of(self.output(i), &self.results[i])
+    }
+
+    /// # Safety
+    /// As [`Call::kernel`].
+    pub unsafe fn cholesky(&self, upper: bool, vectors: Vectors) -> bool {
+        of_dtype!(self.args[0].dtype, T => {
+            let (a, factor) = (self.matrices::<T>(0), self.result_matrices(0));
+            // SAFETY: the caller's.
+            unsafe { run(&Cholesky { a, factor, upper }, a.count, vectors) }
+        })
+    }
+
+    /// # Safety
+    /// As [`Call::kernel`].
+    pub unsafe fn lu_factor(&self, vectors: Vectors) -> bool {
+        of_dtype!(self.args[0].dtype, T => {
+            let (a, lu) = (self.matrices::<T>(0), self.result_matrices(0));
+            let (pivots, info) = (Shared(self.output(1)), Shared(self.output(2)));
+            // SAFETY: the caller's.
+            unsafe { run(&Lu { a, lu, pivots, info }, a.count, vectors) }
+        })
+    }
+
+    /// # Safety
+    /// As [`Call::kernel`].
+    pub unsafe fn lu_unpack(&self) -> bool {
+        of_dtype!(self.args[0].dtype, T => {
+            let parts = [0, 1, 2].map(|i| self.result_matrices::<T>(i));
+            // SAFETY: the caller's.
+            unsafe {
+                let pivots = std::slice::from_raw_parts(self.input(1), self.args[1].shape.numel());
+                unpack(self.matrices(0), pivots, parts)
+            }
+        })
+    }
+
+    /// # Safety
+    /// As [`Call::kernel`].
+    pub unsafe fn solve_triangular(&self, op: &SolveTriangular, vectors: Vectors) -> bool {
+        of_dtype!(self.args[0].dtype, T => {
+            let (a, b, x) = (self.matrices::<T>(0), self.matrices(1), self.result_matrices(0));
+            // SAFETY: the caller's.
+            unsafe { run(&Triangular { op, a, b, x }, a.count, vectors) }
+        })
+    }
+}
+
+impl<T> Batch<T> {
+    /// The matrices of an aval of at least two dims.
+    fn of(at: *mut T, aval: &Aval) -> Self {
+        let dims = aval.shape.dims();
+        let (lead, [rows, cols]) = dims.split_last_chunk().expect("matrices have two dims");
+        Batch { at: Shared(at), count: lead.iter().map(|n| n.get()).product(), rows: rows.get(), cols: cols.get() }
+    }
+}

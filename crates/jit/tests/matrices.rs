@@ -1,0 +1,154 @@
+//! Factorizations and triangular systems, of many small matrices and of large ones, against the evaluator.
+
+mod common;
+
+use common::{check, paths, routine, run};
+use cotangent_core::array::Array;
+use cotangent_core::ir::{Aval, DType, Shape};
+use cotangent_core::ops::{Cholesky, LuFactor, LuUnpack, Op, SolveTriangular};
+use cotangent_jit::{CompileOptions, compile_with, threads};
+use cotangent_loops::interp::interpret;
+
+/// Batches: one matrix, fewer than a vector has lanes, full vectors, and a rest.
+const COUNTS: [usize; 4] = [0, 1, 5, 19];
+
+fn aval(d: DType, shape: &[usize]) -> Aval {
+    Aval::new(d, shape.iter().copied().collect::<Shape>())
+}
+
+/// Numbers from -1 to 1 in no order.
+fn noise(i: usize) -> f64 {
+    ((i as f64 + 1.0) * 12.9898).sin() * 43758.5453 % 1.0
+}
+
+/// Matrices with `diagonal` added to their diagonal.
+fn matrices(x: &Aval, diagonal: f64) -> Array {
+    let [rows, cols] = [x.rank() - 2, x.rank() - 1].map(|d| x.shape[d].get());
+    Array::from_f64_fn(x, |i| noise(i) + if i / cols % rows == i % cols { diagonal } else { 0.0 })
+}
+
+/// `f` for both dtypes and each batch of matrices of `sizes`.
+fn batches(sizes: &[[usize; 2]], mut f: impl FnMut(&Aval)) {
+    for d in [DType::F32, DType::F64] {
+        for [m, n] in sizes {
+            for count in COUNTS {
+                f(&aval(d, &[count, *m, *n]));
+            }
+        }
+    }
+}
+
+fn lu_factor() -> Op {
+    LuFactor { pivot: true, check_errors: false }.into()
+}
+
+#[test]
+fn factors_by_elimination() {
+    let sizes =
+        [[0, 0], [1, 1], [2, 2], [3, 3], [7, 4], [4, 7], [8, 8], [9, 9], [16, 16], [17, 17], [40, 25], [21, 33]];
+    batches(&sizes, |x| {
+        check(&format!("lu of {x}"), &routine(lu_factor(), std::slice::from_ref(x)), &[matrices(x, 0.0)], 0.0)
+    });
+}
+
+/// Zero pivots, equal ones, and elements that are no numbers.
+#[test]
+fn factors_of_singular_matrices() {
+    for count in [1, 9] {
+        let x = aval(DType::F64, &[count, 4, 4]);
+        for (what, special) in [("zero", 0.0), ("one", 1.0), ("infinite", f64::INFINITY), ("nan", f64::NAN)] {
+            for column in 0..4 {
+                let args = [Array::from_f64_fn(&x, |i| if i % 4 == column { special } else { (i % 3) as f64 - 1.0 })];
+                check(
+                    &format!("{count} with column {column} {what}"),
+                    &routine(lu_factor(), std::slice::from_ref(&x)),
+                    &args,
+                    0.0,
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn parts_of_factors() {
+    batches(&[[0, 0], [1, 1], [3, 3], [4, 2], [2, 5], [20, 20]], |x| {
+        let (m, n) = (x.shape[1].get(), x.shape[2].get());
+        let (count, k) = (x.shape[0].get(), m.min(n));
+        let pivots = aval(DType::I32, &[count, k]);
+        let unpack = LuUnpack { unpack_data: true, unpack_pivots: true };
+        let p = routine(unpack.into(), &[x.clone(), pivots.clone()]);
+        let rows = Array::from_f64_fn(&pivots, |i| (i % k + 1 + i * 7 % (m - i % k)) as f64);
+        check(&format!("parts of {x}"), &p, &[matrices(x, 0.0), rows], 0.0);
+        // A pivot that is no row's number is the reference's error.
+        if count * k > 0 {
+            for wrong in [0.0, m as f64 + 1.0] {
+                let args = [matrices(x, 0.0), Array::from_f64_fn(&pivots, |_| wrong)];
+                let bytes = args.each_ref().map(Array::to_le_bytes);
+                let expected = interpret(&p, &args).unwrap_err().to_string();
+                let call = compile_with(&p, CompileOptions::default()).unwrap().call(&[&bytes[0], &bytes[1]]);
+                assert!(call.unwrap_err().to_string().contains(&expected), "{expected}");
+            }
+        }
+    });
+}
+
+fn positive(x: &Aval) -> Array {
+    let n = x.shape[1].get();
+    Array::from_f64_fn(x, |e| {
+        let (i, j) = (e / n % n, e % n);
+        noise(i.min(j) * n + i.max(j) + e / (n * n)) + if i == j { 2.0 * n as f64 } else { 0.0 }
+    })
+}
+
+#[test]
+fn factors_of_positive_matrices() {
+    batches(&[[0, 0], [1, 1], [2, 2], [3, 3], [8, 8], [11, 11], [16, 16], [45, 45]], |x| {
+        for upper in [false, true] {
+            let p = routine(Cholesky { upper }.into(), std::slice::from_ref(x));
+            check(&format!("cholesky of {x}, upper: {upper}"), &p, &[positive(x)], 1e-6);
+            if x.shape.numel() > 1 {
+                let mut indefinite = positive(x).to_f64_vec();
+                indefinite[x.shape.numel() - 1] = -1.0;
+                let args = [Array::from_f64_fn(x, |i| indefinite[i])];
+                let expected = interpret(&p, &args).unwrap_err().to_string();
+                let bytes = args[0].to_le_bytes();
+                let call = compile_with(&p, CompileOptions::default()).unwrap().call(&[&bytes]);
+                assert!(call.unwrap_err().to_string().contains(&expected), "{expected}");
+            }
+        }
+    });
+}
+
+#[test]
+fn triangular_systems() {
+    for k in [0, 1, 2, 33] {
+        batches(&[[0, 0], [1, 1], [3, 3], [8, 8], [9, 9], [30, 30]], |a| {
+            for form in 0..8 {
+                let [upper, left, unitriangular] = [1, 2, 4].map(|bit| form & bit != 0);
+                let (count, n) = (a.shape[0].get(), a.shape[1].get());
+                let b = aval(a.dtype, &if left { [count, n, k] } else { [count, k, n] });
+                let op = SolveTriangular { upper, left, unitriangular };
+                let args = [matrices(a, 3.0 * n as f64), Array::from_f64_fn(&b, noise)];
+                let what = format!("{op:?} of {a} and {b}");
+                check(&what, &routine(op.into(), &[a.clone(), b]), &args, 1e-5);
+            }
+        });
+    }
+}
+
+#[test]
+fn threads_do_not_change_bits() {
+    let x = aval(DType::F32, &[300, 5, 5]);
+    for op in [lu_factor(), Cholesky { upper: false }.into()] {
+        let p = routine(op, std::slice::from_ref(&x));
+        for path in paths() {
+            let of = |n| {
+                threads::set_num_threads(n);
+                run(&p, &[positive(&x)], path).iter().map(Array::to_le_bytes).collect::<Vec<_>>()
+            };
+            let one = of(1);
+            assert!([2, 4].into_iter().all(|n| of(n) == one), "{path:?}");
+        }
+    }
+}
