@@ -7,22 +7,19 @@ use super::{Found, Raising, number};
 use crate::ir::{Scalar, Value};
 use crate::ops::Binary;
 
-pub(super) static RULES: &[Raising] =
-    &[Raising { class: Class::Rounding, find: scaled }, Raising { class: Class::Rounding, find: product }];
+pub(super) static RULES: &[Raising] = &[
+    Raising { class: Class::Rounding, find: lerp },
+    Raising { class: Class::Rounding, find: product },
+    Raising { class: Class::Rounding, find: scaled },
+];
 
-/// The operands of a sum or difference of which the second is a product that nothing else needs, and that is no
-/// operator of its own.
+/// The operands of a sum or difference, of which the second is a [`plain`] product.
 fn last_product(e: &Editor, id: NodeId) -> Option<(Binary, Value, Value)> {
     let v = e.results(id)[0];
     if !e.dtype(v).is_float() {
         return None;
     }
-    let usable = |p: Value| {
-        let def = e.def(p)?;
-        e.as_binary(p, Binary::Mul)?;
-        let own = super::LARGE.iter().copied().flatten().any(|r| (r.find)(e, def).is_some());
-        (e.count(p) == 1 && !own).then_some(p)
-    };
+    let usable = |p: Value| plain(e, p).then_some(p);
     match (e.as_binary(v, Binary::Add), e.as_binary(v, Binary::Sub)) {
         (Some((a, b)), _) => match (usable(b), usable(a)) {
             (Some(p), _) => Some((Binary::Add, a, p)),
@@ -34,8 +31,29 @@ fn last_product(e: &Editor, id: NodeId) -> Option<(Binary, Value, Value)> {
     }
 }
 
+/// Whether `v` is a product that nothing else needs, and that is no operator of its own.
+fn plain(e: &Editor, v: Value) -> bool {
+    let own = |id| super::LARGE.iter().copied().flatten().any(|r| (r.find)(e, id).is_some());
+    e.as_binary(v, Binary::Mul).is_some() && e.count(v) == 1 && e.def(v).is_some_and(|id| !own(id))
+}
+
 fn beside(x: Scalar) -> Option<f64> {
     Some(x.to_f64()).filter(|c| c.is_finite())
+}
+
+/// `x + (y - x) * c`.
+fn lerp(e: &Editor, id: NodeId) -> Option<Found> {
+    let (Binary::Add, x, p) = last_product(e, id)? else { return None };
+    let (difference, c) = e.as_scaled(p)?;
+    let (y, z) = e.as_binary(difference, Binary::Sub)?;
+    if x != z || e.as_expand(x).is_some() || e.as_expand(y).is_some() || e.as_full(y).is_some() {
+        return None;
+    }
+    Found::new(
+        "aten::lerp.Scalar(Tensor self, Tensor end, Scalar weight) -> Tensor",
+        [("weight", number(beside(c)?))],
+        [x, y],
+    )
 }
 
 /// `x + y * c` and `x - y * c`.
@@ -56,7 +74,11 @@ fn scaled(e: &Editor, id: NodeId) -> Option<Found> {
 /// `x + y * z` and `x - y * z`, perhaps by a number.
 fn product(e: &Editor, id: NodeId) -> Option<Found> {
     let (op, x, p) = last_product(e, id)?;
-    let (y, z) = e.as_binary(p, Binary::Mul)?;
+    let (inner, scale) = match e.as_scaled(p) {
+        Some((inner, c)) if plain(e, inner) => (inner, beside(c)?),
+        Some(_) | None => (p, 1.0),
+    };
+    let (y, z) = e.as_binary(inner, Binary::Mul)?;
     if [x, y, z].iter().any(|v| e.as_full(*v).is_some()) {
         return None;
     }
@@ -66,7 +88,7 @@ fn product(e: &Editor, id: NodeId) -> Option<Found> {
         (None, Some((z, c))) => (y, z, beside(c)?),
         (None, None) => (y, z, 1.0),
     };
-    let value = if op == Binary::Add { c } else { -c };
+    let value = if op == Binary::Add { scale * c } else { -scale * c };
     let schema = "aten::addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor";
     Found::new(schema, [("value", number(value))], slim(e, e.shape(p), &[x, y, z]))
 }

@@ -5,15 +5,17 @@ use super::super::edit::{Editor, NodeId};
 use super::norm::row_sum;
 use super::reduce::{keeping, unkept};
 use super::{Found, Raising, number, sizes};
-use crate::ir::Value;
+use crate::ir::{Attr, Value};
 use crate::ops::{Amax, Arange, Binary, Op, Unary};
 
 pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: loss },
+    Raising { class: Class::Rounding, find: bce_with_logits },
     Raising { class: Class::Rounding, find: logsumexp },
     Raising { class: Class::Exact, find: softplus },
     Raising { class: Class::Rounding, find: log_sigmoid },
     Raising { class: Class::Exact, find: triangle },
+    Raising { class: Class::Exact, find: hardtanh },
 ];
 
 /// The operand of a comparison with a number, and that.
@@ -33,14 +35,45 @@ fn softplus(e: &Editor, id: NodeId) -> Option<Found> {
     })?
 }
 
-/// `min(x, 0) - log1p(exp(-abs(x)))`.
 fn log_sigmoid(e: &Editor, id: NodeId) -> Option<Found> {
-    let (least, l) = e.as_binary(e.results(id)[0], Binary::Sub)?;
+    let x = as_log_sigmoid(e, e.results(id)[0])?;
+    Found::new("aten::log_sigmoid(Tensor self) -> Tensor", [], [x])
+}
+
+/// The operand of `min(x, 0) - log1p(exp(-abs(x)))`.
+fn as_log_sigmoid(e: &Editor, v: Value) -> Option<Value> {
+    let (least, l) = e.as_binary(v, Binary::Sub)?;
     let (a, b) = e.as_binary(least, Binary::Minimum)?;
     let x = if e.is_zero(b) { a } else { e.is_zero(a).then_some(b)? };
     let exponent = e.as_unary(e.as_unary(l, Unary::Log1p)?, Unary::Exp)?;
     let y = e.as_unary(e.as_unary(exponent, Unary::Neg)?, Unary::Abs)?;
-    (x == y).then(|| Found::new("aten::log_sigmoid(Tensor self) -> Tensor", [], [x]))?
+    (x == y).then_some(x)
+}
+
+/// `(1 - t) * x - log_sigmoid(x)`.
+fn bce_with_logits(e: &Editor, id: NodeId) -> Option<Found> {
+    let (reduction, v) = reduced(e, e.results(id)[0])?;
+    let (product, l) = e.as_binary(v, Binary::Sub)?;
+    let x = as_log_sigmoid(e, l)?;
+    let (a, b) = e.as_binary(product, Binary::Mul)?;
+    let rest = if a == x { b } else { (b == x).then_some(a)? };
+    let (one, t) = e.as_binary(rest, Binary::Sub)?;
+    e.is_full(one, 1.0).then(|| {
+        let params = [("weight", Attr::None), ("pos_weight", Attr::None), ("reduction", number(reduction))];
+        Found::new("aten::binary_cross_entropy_with_logits(Tensor self, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=Mean) -> Tensor", params, [x, t])
+    })?
+}
+
+/// `where(x <= a, a, where(x >= b, b, x))`.
+fn hardtanh(e: &Editor, id: NodeId) -> Option<Found> {
+    let (p, a, inner) = e.as_where(e.results(id)[0])?;
+    let (q, b, x) = e.as_where(inner)?;
+    let (low, high) = (e.as_full(a)?, e.as_full(b)?);
+    let inside = e.as_binary(p, Binary::Le) == Some((x, a)) && e.as_binary(q, Binary::Ge) == Some((x, b));
+    (inside && low.to_f64() < high.to_f64()).then(|| {
+        let params = [("min_val", number(low)), ("max_val", number(high))];
+        Found::new("aten::hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -> Tensor", params, [x])
+    })?
 }
 
 /// `log(sum(exp(x - m))) + m` with the largest element `m` of each row, or 0 where that is infinite.
@@ -114,26 +147,45 @@ fn loss(e: &Editor, id: NodeId) -> Option<Found> {
     Found::new(schema, [("reduction", number(reduction)), (name, number(d))], [x, y])
 }
 
-/// `where(column - row <= d, x, 0)` or `>=` of matrices.
+/// `where(column - row <= d, x, 0)` or `where(column <= row + d, x, 0)`, or `>=`, of matrices.
 fn triangle(e: &Editor, id: NodeId) -> Option<Found> {
     let (p, x, zero) = e.as_where(e.results(id)[0])?;
     let p = e.as_expand(p).unwrap_or(p);
     let shape = e.shape(x).sizes();
     let lead = shape.len().checked_sub(2).filter(|_| e.is_full(zero, 0.0))?;
-    let (diff, d, schema) = match (against(e, p, Binary::Le), against(e, p, Binary::Ge)) {
-        (Some((v, d)), _) => (v, d, "aten::tril(Tensor self, int diagonal=0) -> Tensor"),
-        (None, Some((v, d))) => (v, d, "aten::triu(Tensor self, int diagonal=0) -> Tensor"),
+    let matrix = [shape[lead], shape[lead + 1]];
+    let (a, b, schema) = match (e.as_binary(p, Binary::Le), e.as_binary(p, Binary::Ge)) {
+        (Some((a, b)), _) => (a, b, "aten::tril(Tensor self, int diagonal=0) -> Tensor"),
+        (None, Some((a, b))) => (a, b, "aten::triu(Tensor self, int diagonal=0) -> Tensor"),
         (None, None) => return None,
     };
-    let (column, row) = e.as_binary(diff, Binary::Sub)?;
-    let counts = |v: Value, at: usize| {
-        let inner = e.as_expand(v).unwrap_or(v);
-        let base = e.as_view(inner).unwrap_or(inner);
-        let range = matches!(e.def_op(base), Some((Op::Arange(Arange { .. }), _)))
-            && e.shape(base)[0].get() == shape[lead + at];
-        let own = e.shape(inner).sizes();
-        range && if at == 0 { own.ends_with(&[shape[lead], 1]) } else { own.last() == Some(&shape[lead + 1]) }
+    let (column, row, d) = match (e.as_binary(a, Binary::Sub), e.as_full(b)) {
+        (Some((column, row)), Some(d)) => (column, row, d.to_f64() as i64),
+        (Some(_) | None, _) => (a, b, 0),
     };
-    let whole = e.shape(diff).sizes().as_slice() == &shape[lead..];
-    (whole && counts(column, 1) && counts(row, 0)).then(|| Found::new(schema, [("diagonal", number(d as i64))], [x]))?
+    let diagonal = d + counted(e, row, 0, matrix)? - counted(e, column, 1, matrix)?;
+    (e.shape(p).sizes().as_slice() == matrix).then(|| Found::new(schema, [("diagonal", number(diagonal))], [x]))?
 }
+
+/// `n` if `v` is, at each place of a matrix of this shape, the row (0) or column (1) plus `n`.
+fn counted(e: &Editor, v: Value, dim: usize, matrix: [usize; 2]) -> Option<i64> {
+    let (mut v, mut offset, mut placed) = (v, 0, false);
+    for _ in 0..MAX_STEPS {
+        let own = e.shape(v).sizes();
+        placed |= if dim == 0 { own.ends_with(&[matrix[0], 1]) } else { own.as_slice() == [matrix[1]] };
+        let moved = e.as_binary(v, Binary::Add).and_then(|(a, b)| Some((a, e.as_full(b)?)));
+        v = match (e.as_expand(v).or_else(|| e.as_view(v)), moved) {
+            (Some(inner), _) => inner,
+            (None, Some((inner, c))) => {
+                offset += c.to_f64() as i64;
+                inner
+            }
+            (None, None) => break,
+        };
+    }
+    let range = matches!(e.def_op(v), Some((Op::Arange(Arange { .. }), _)));
+    (range && placed && e.shape(v)[0].get() == matrix[dim]).then_some(offset)
+}
+
+/// The most broadcasts, views and sums between a range and the places that it counts.
+const MAX_STEPS: usize = 6;
