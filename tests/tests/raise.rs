@@ -208,7 +208,45 @@ fn operators_and_their_neighbours() {
         ("mv", |x, y| (x * y.sum_over(&[0]).expand_to(x.shape())).sum_over(&[1]), |x, y| (x * y).sum_over(&[1])),
         ("matmul", |x, y| y.sum_over(&[0]).view_to(&[1, 2].into()).mm(x).view_to(&[2].into()), |x, y| y.mm(x)),
     ];
+    fn huber(x: &Tensor, y: &Tensor, inside: f64) -> Tensor {
+        let d = (x - y).abs();
+        (&d * &d * 0.5).where_(&d.lt(inside), (&d - 0.25) * 0.5)
+    }
+    fn smooth(x: &Tensor, y: &Tensor, half: f64) -> Tensor {
+        let d = (x - y).abs();
+        (&d * &d * 0.5).where_(&d.lt(1.0), &d - half).sum_over(&[0, 1]) / 4.0
+    }
+    fn log_sigmoid(x: &Tensor, y: &Tensor) -> Tensor {
+        x.minimum(0.0) - (-y.abs()).exp().log1p()
+    }
+    fn log_sum_exp(x: &Tensor, guard: f64) -> Tensor {
+        let m = x.amax_over(&[1]);
+        let m = m.zeros_like().where_(&m.abs().eq(guard), &m);
+        (x - m.view_to(&[2, 1].into())).exp().sum_over(&[1]).log() + m
+    }
+    let wholes: &[(&str, F, F)] = &[
+        ("softplus", |x, _| x.where_(&x.gt(20.0), x.exp().log1p()), |x, y| x.where_(&x.gt(20.0), y.exp().log1p())),
+        ("log_sigmoid", |x, _| log_sigmoid(x, x), log_sigmoid),
+        (
+            "binary_cross_entropy_with_logits",
+            |x, t| (1.0 - t) * x - log_sigmoid(x, x),
+            |x, t| (2.0 - t) * x - log_sigmoid(x, x),
+        ),
+        ("huber_loss", |x, y| huber(x, y, 0.5), |x, y| huber(x, y, 0.75)),
+        ("smooth_l1_loss", |x, y| smooth(x, y, 0.5), |x, y| smooth(x, y, 0.25)),
+        ("logsumexp", |x, _| log_sum_exp(x, f64::INFINITY), |x, _| log_sum_exp(x, 1.0)),
+        ("tril", |x, _| x.tril(-1), |x, _| x.triu(-1)),
+        ("triu", |x, _| x.triu(1), |x, _| x.tril(1)),
+        (
+            "hardtanh",
+            |x, _| x.full_like(-1.0).where_(&x.le(-1.0), x.ones_like().where_(&x.ge(1.0), x)),
+            |x, _| x.full_like(-1.0).where_(&x.le(-2.0), x.ones_like().where_(&x.ge(1.0), x)),
+        ),
+        ("lerp", |x, y| x + (y - x) * 0.3, |x, y| y + (y - x) * 0.3),
+        ("addcmul", |x, y| x + x * y * 0.5, |x, y| x + x / y),
+    ];
     let aval = Aval::new(DType::F64, [2, 2]);
+    let table = [table, wholes].concat();
     for (name, operator, neighbour) in table {
         for (f, expected) in [(operator, true), (neighbour, false)] {
             let g = build("f", |t| Ok(vec![f(&t.param(&aval), &t.param(&aval)).ok()?])).unwrap();

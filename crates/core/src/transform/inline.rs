@@ -28,9 +28,9 @@ pub fn inline(graph: &Graph, which: fn(&Call) -> bool) -> Result<Graph, Error> {
     Ok(out.with_signature(graph.signature().clone()))
 }
 
-/// The graph without calls of composites; calls with rules of their own stay.
+/// The graph without calls of composites; calls with rules of a user's stay.
 pub fn inline_composites(graph: &Graph) -> Result<Graph, Error> {
-    inline(graph, Call::is_inline)
+    inline(graph, Call::is_transparent)
 }
 
 /// The graph without any call, and with systems of equations solved by factors: what lowering starts from.

@@ -28,7 +28,7 @@ pub(super) static RULES: &[Raising] = &[
 const MAX_FACTORS: usize = 6;
 
 /// The factors of a product, in order: numbers as one, and the others.
-fn factors(e: &Editor, v: Value) -> (f64, SmallVec<[Value; 6]>) {
+pub(super) fn factors(e: &Editor, v: Value) -> (f64, SmallVec<[Value; 6]>) {
     let (mut scale, mut rest) = (1.0, SmallVec::new());
     let mut stack: SmallVec<[Value; 6]> = SmallVec::from_iter([v]);
     while let Some(v) = stack.pop() {

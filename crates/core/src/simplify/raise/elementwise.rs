@@ -164,18 +164,22 @@ fn broadcast(e: &Editor, id: NodeId) -> Option<Found> {
         op @ (Op::Binary(_) | Op::Where(_)) => op,
         _ => return None,
     };
-    let out = e.shape(e.results(id)[0]);
-    let mut args: Values = e.args(id).iter().copied().collect();
-    let mut fewer = false;
+    let args = slim(e, e.shape(e.results(id)[0]), e.args(id));
+    let fewer = args.as_slice() != e.args(id);
+    let attrs: Vec<(&'static str, Attr)> = op.prim().attrs().into_iter().collect();
+    fewer.then(|| Found::new(op.prim().schema(), attrs, args))?
+}
+
+/// The operands of an elementwise operator of shape `out`, without the broadcasts that it makes itself.
+pub(super) fn slim(e: &Editor, out: &Shape, args: &[Value]) -> Values {
+    let mut args: Values = args.iter().copied().collect();
     for i in 0..args.len() {
         let whole = args[i];
         args[i] = smaller(e, whole);
         let shape = args.iter().try_fold(Shape::default(), |s, v| broadcast_shapes(&s, e.shape(*v)));
-        match shape.as_ref() == Some(out) {
-            true => fewer |= whole != args[i],
-            false => args[i] = whole,
+        if shape.as_ref() != Some(out) {
+            args[i] = whole;
         }
     }
-    let attrs: Vec<(&'static str, Attr)> = op.prim().attrs().into_iter().collect();
-    fewer.then(|| Found::new(op.prim().schema(), attrs, args))?
+    args
 }

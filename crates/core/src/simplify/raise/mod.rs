@@ -14,11 +14,13 @@
 
 mod activation;
 mod elementwise;
+mod fused;
 mod index;
 mod matrix;
 mod norm;
 mod reduce;
 mod solve;
+mod whole;
 
 use std::sync::Arc;
 
@@ -70,9 +72,12 @@ impl Found {
     }
 }
 
-/// The rules, larger patterns first.
-static RULES: [&[Raising]; 7] =
-    [solve::RULES, norm::RULES, activation::RULES, index::RULES, reduce::RULES, matrix::RULES, elementwise::RULES];
+/// The rules of operators that stand for several nodes, larger patterns first.
+static LARGE: [&[Raising]; 7] =
+    [solve::RULES, whole::RULES, norm::RULES, activation::RULES, index::RULES, reduce::RULES, matrix::RULES];
+
+/// The rules that take what is left.
+static SMALL: [&[Raising]; 2] = [fused::RULES, elementwise::RULES];
 
 /// The graph with PyTorch's compound operators as calls; rules up to `class` apply.
 ///
@@ -87,7 +92,8 @@ pub fn raise(graph: &Graph, class: Class) -> Graph {
         if !e.is_alive(id) || e.results(id).len() != 1 {
             continue;
         }
-        let found = RULES.iter().copied().flatten().filter(|r| r.class <= class).find_map(|r| (r.find)(&e, id));
+        let found =
+            LARGE.iter().chain(&SMALL).copied().flatten().filter(|r| r.class <= class).find_map(|r| (r.find)(&e, id));
         let Some(found) = found else { continue };
         e.begin(id);
         let ones = found.ones.as_ref().map(|aval| e.full(aval, 1.0).expect("I3: a number of a known aval"));

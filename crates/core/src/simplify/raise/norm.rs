@@ -31,7 +31,7 @@ fn shifted(e: &Editor, v: Value) -> Option<(usize, Value)> {
     }
 }
 
-fn row_sum(e: &Editor, r: Value) -> Option<(Vec<usize>, Value, ())> {
+pub(super) fn row_sum(e: &Editor, r: Value) -> Option<(Vec<usize>, Value, ())> {
     e.as_sum(unkept(e, r)).map(|(dims, x)| (dims, x, ()))
 }
 

@@ -1,0 +1,94 @@
+//! Sums whose last product PyTorch takes into the same operator.
+
+use super::super::Class;
+use super::super::edit::{Editor, NodeId};
+use super::elementwise::slim;
+use super::{Found, Raising, number};
+use crate::ir::{Scalar, Value};
+use crate::ops::Binary;
+
+pub(super) static RULES: &[Raising] = &[
+    Raising { class: Class::Rounding, find: lerp },
+    Raising { class: Class::Rounding, find: product },
+    Raising { class: Class::Rounding, find: scaled },
+];
+
+/// The operands of a sum or difference, of which the second is a [`plain`] product.
+fn last_product(e: &Editor, id: NodeId) -> Option<(Binary, Value, Value)> {
+    let v = e.results(id)[0];
+    if !e.dtype(v).is_float() {
+        return None;
+    }
+    let usable = |p: Value| plain(e, p).then_some(p);
+    match (e.as_binary(v, Binary::Add), e.as_binary(v, Binary::Sub)) {
+        (Some((a, b)), _) => match (usable(b), usable(a)) {
+            (Some(p), _) => Some((Binary::Add, a, p)),
+            (None, Some(p)) => Some((Binary::Add, b, p)),
+            (None, None) => None,
+        },
+        (None, Some((a, b))) => usable(b).map(|p| (Binary::Sub, a, p)),
+        (None, None) => None,
+    }
+}
+
+/// Whether `v` is a product that nothing else needs, and that is no operator of its own.
+fn plain(e: &Editor, v: Value) -> bool {
+    let own = |id| super::LARGE.iter().copied().flatten().any(|r| (r.find)(e, id).is_some());
+    e.as_binary(v, Binary::Mul).is_some() && e.count(v) == 1 && e.def(v).is_some_and(|id| !own(id))
+}
+
+fn beside(x: Scalar) -> Option<f64> {
+    Some(x.to_f64()).filter(|c| c.is_finite())
+}
+
+/// `x + (y - x) * c`.
+fn lerp(e: &Editor, id: NodeId) -> Option<Found> {
+    let (Binary::Add, x, p) = last_product(e, id)? else { return None };
+    let (difference, c) = e.as_scaled(p)?;
+    let (y, z) = e.as_binary(difference, Binary::Sub)?;
+    if x != z || e.as_expand(x).is_some() || e.as_expand(y).is_some() || e.as_full(y).is_some() {
+        return None;
+    }
+    Found::new(
+        "aten::lerp.Scalar(Tensor self, Tensor end, Scalar weight) -> Tensor",
+        [("weight", number(beside(c)?))],
+        [x, y],
+    )
+}
+
+/// `x + y * c` and `x - y * c`.
+fn scaled(e: &Editor, id: NodeId) -> Option<Found> {
+    let (op, x, p) = last_product(e, id)?;
+    let (y, c) = e.as_scaled(p)?;
+    // Two numbers are none of PyTorch's sums of tensors.
+    if e.as_full(x).is_some() {
+        return None;
+    }
+    let schema = match op {
+        Binary::Add => "aten::add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor",
+        _ => "aten::sub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor",
+    };
+    Found::new(schema, [("alpha", number(beside(c)?))], slim(e, e.shape(p), &[x, y]))
+}
+
+/// `x + y * z` and `x - y * z`, perhaps by a number.
+fn product(e: &Editor, id: NodeId) -> Option<Found> {
+    let (op, x, p) = last_product(e, id)?;
+    let (inner, scale) = match e.as_scaled(p) {
+        Some((inner, c)) if plain(e, inner) => (inner, beside(c)?),
+        Some(_) | None => (p, 1.0),
+    };
+    let (y, z) = e.as_binary(inner, Binary::Mul)?;
+    if [x, y, z].iter().any(|v| e.as_full(*v).is_some()) {
+        return None;
+    }
+    let single = |v: Value| e.as_scaled(v).filter(|_| e.count(v) == 1);
+    let (y, z, c) = match (single(y), single(z)) {
+        (Some((y, c)), _) => (y, z, beside(c)?),
+        (None, Some((z, c))) => (y, z, beside(c)?),
+        (None, None) => (y, z, 1.0),
+    };
+    let value = if op == Binary::Add { scale * c } else { -scale * c };
+    let schema = "aten::addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor";
+    Found::new(schema, [("value", number(value))], slim(e, e.shape(p), &[x, y, z]))
+}

@@ -1,0 +1,191 @@
+//! Operators that exported programs and derivatives have taken apart entirely: activations, losses, triangles.
+
+use super::super::Class;
+use super::super::edit::{Editor, NodeId};
+use super::norm::row_sum;
+use super::reduce::{keeping, unkept};
+use super::{Found, Raising, number, sizes};
+use crate::ir::{Attr, Value};
+use crate::ops::{Amax, Arange, Binary, Op, Unary};
+
+pub(super) static RULES: &[Raising] = &[
+    Raising { class: Class::Rounding, find: loss },
+    Raising { class: Class::Rounding, find: bce_with_logits },
+    Raising { class: Class::Rounding, find: logsumexp },
+    Raising { class: Class::Exact, find: softplus },
+    Raising { class: Class::Rounding, find: log_sigmoid },
+    Raising { class: Class::Exact, find: triangle },
+    Raising { class: Class::Exact, find: hardtanh },
+];
+
+/// The operand of a comparison with a number, and that.
+fn against(e: &Editor, v: Value, op: Binary) -> Option<(Value, f64)> {
+    let (x, c) = e.as_binary(v, op)?;
+    e.as_full(c).map(|c| (x, c.to_f64()))
+}
+
+/// `where(x > threshold, x, log1p(exp(x)))`.
+fn softplus(e: &Editor, id: NodeId) -> Option<Found> {
+    let (p, x, below) = e.as_where(e.results(id)[0])?;
+    let (y, threshold) = against(e, p, Binary::Gt)?;
+    let z = e.as_unary(e.as_unary(below, Unary::Log1p)?, Unary::Exp)?;
+    (x == y && x == z).then(|| {
+        let params = [("beta", number(1i64)), ("threshold", number(threshold))];
+        Found::new("aten::softplus(Tensor self, Scalar beta=1, Scalar threshold=20) -> Tensor", params, [x])
+    })?
+}
+
+fn log_sigmoid(e: &Editor, id: NodeId) -> Option<Found> {
+    let x = as_log_sigmoid(e, e.results(id)[0])?;
+    Found::new("aten::log_sigmoid(Tensor self) -> Tensor", [], [x])
+}
+
+/// The operand of `min(x, 0) - log1p(exp(-abs(x)))`.
+fn as_log_sigmoid(e: &Editor, v: Value) -> Option<Value> {
+    let (least, l) = e.as_binary(v, Binary::Sub)?;
+    let (a, b) = e.as_binary(least, Binary::Minimum)?;
+    let x = if e.is_zero(b) { a } else { e.is_zero(a).then_some(b)? };
+    let exponent = e.as_unary(e.as_unary(l, Unary::Log1p)?, Unary::Exp)?;
+    let y = e.as_unary(e.as_unary(exponent, Unary::Neg)?, Unary::Abs)?;
+    (x == y).then_some(x)
+}
+
+/// `(1 - t) * x - log_sigmoid(x)`.
+fn bce_with_logits(e: &Editor, id: NodeId) -> Option<Found> {
+    let (reduction, v) = reduced(e, e.results(id)[0])?;
+    let (product, l) = e.as_binary(v, Binary::Sub)?;
+    let x = as_log_sigmoid(e, l)?;
+    let (a, b) = e.as_binary(product, Binary::Mul)?;
+    let rest = if a == x { b } else { (b == x).then_some(a)? };
+    let (one, t) = e.as_binary(rest, Binary::Sub)?;
+    e.is_full(one, 1.0).then(|| {
+        let params = [("weight", Attr::None), ("pos_weight", Attr::None), ("reduction", number(reduction))];
+        Found::new("aten::binary_cross_entropy_with_logits(Tensor self, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=Mean) -> Tensor", params, [x, t])
+    })?
+}
+
+/// `where(x <= a, a, where(x >= b, b, x))`.
+fn hardtanh(e: &Editor, id: NodeId) -> Option<Found> {
+    let (p, a, inner) = e.as_where(e.results(id)[0])?;
+    let (q, b, x) = e.as_where(inner)?;
+    let (low, high) = (e.as_full(a)?, e.as_full(b)?);
+    let inside = e.as_binary(p, Binary::Le) == Some((x, a)) && e.as_binary(q, Binary::Ge) == Some((x, b));
+    (inside && low.to_f64() < high.to_f64()).then(|| {
+        let params = [("min_val", number(low)), ("max_val", number(high))];
+        Found::new("aten::hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -> Tensor", params, [x])
+    })?
+}
+
+/// `log(sum(exp(x - m))) + m` with the largest element `m` of each row, or 0 where that is infinite.
+fn logsumexp(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let (a, b) = e.as_binary(v, Binary::Add)?;
+    let found = |log: Value, m: Value| {
+        let (dims, exp, ()) = row_sum(e, e.as_unary(unkept(e, log), Unary::Log)?)?;
+        let (x, shift) = e.as_binary(e.as_unary(exp, Unary::Exp)?, Binary::Sub)?;
+        let inner = |v: Value| {
+            let v = e.as_expand(v).unwrap_or(v);
+            unkept(e, v)
+        };
+        let m = inner(m);
+        (inner(shift) == m || e.as_view(m) == e.as_view(shift)).then_some(())?;
+        let (p, zero, largest) = e.as_where(m)?;
+        let (abs, infinity) = against(e, p, Binary::Eq)?;
+        let (Op::Amax(Amax { dim }), at) = e.def_op(unkept(e, largest))? else { return None };
+        let same = e.as_unary(abs, Unary::Abs) == Some(largest) && infinity == f64::INFINITY && e.is_zero(zero);
+        (same && *dim == dims && e.arg(at, 0) == x).then_some((dims, x))
+    };
+    let (dims, x) = found(a, b).or_else(|| found(b, a))?;
+    let keep = keeping(e, v, x, &dims)?;
+    let params = [("dim", sizes(&dims)), ("keepdim", number(keep))];
+    Found::new("aten::logsumexp(Tensor self, int[1] dim, bool keepdim=False) -> Tensor", params, [x])
+}
+
+/// The operand of a mean (1) or sum (2) of all elements, else of nothing (0), as losses number them.
+fn reduced(e: &Editor, v: Value) -> Option<(i64, Value)> {
+    if let (Op::Call(call), at) = e.def_op(v)?
+        && (call.target.starts_with("aten::mean.dim(") || call.target.starts_with("aten::mean("))
+        && e.shape(v).rank() == 0
+    {
+        return Some((1, e.arg(at, 0)));
+    }
+    if e.shape(v).rank() == 0 {
+        if let Some((_, x)) = super::reduce::as_mean(e, v) {
+            return Some((1, x));
+        }
+        if let Some((_, x)) = e.as_sum(v) {
+            return Some((2, x));
+        }
+    }
+    Some((0, v))
+}
+
+/// `where(abs(x - y) < d, abs(x - y) ** 2 / 2, (abs(x - y) - d / 2) * d)`, and that divided by `d`: the losses of Huber
+/// and of the smooth absolute difference.
+fn loss(e: &Editor, id: NodeId) -> Option<Found> {
+    let (reduction, v) = reduced(e, e.results(id)[0])?;
+    let (p, square, linear) = e.as_where(v)?;
+    let (abs, d) = against(e, p, Binary::Lt)?;
+    let (x, y) = e.as_binary(e.as_unary(abs, Unary::Abs)?, Binary::Sub)?;
+    let (scale, factors) = super::activation::factors(e, square);
+    let (outer, shifted) = e.as_scaled(linear).map_or((1.0, linear), |(s, c)| (c.to_f64(), s));
+    let half = match (e.as_binary(shifted, Binary::Sub), e.as_binary(shifted, Binary::Add)) {
+        (Some((a, h)), _) if a == abs => e.as_full(h)?.to_f64(),
+        (None, Some((a, h))) if a == abs => -e.as_full(h)?.to_f64(),
+        (Some(_) | None, _) => return None,
+    };
+    if factors.as_slice() != [abs, abs] || half != 0.5 * d || d <= 0.0 {
+        return None;
+    }
+    let (schema, name) = if scale == 0.5 && outer == d && d != 1.0 {
+        ("aten::huber_loss(Tensor self, Tensor target, int reduction=Mean, float delta=1.) -> Tensor", "delta")
+    } else if outer == 1.0 && (scale - 0.5 / d).abs() <= 0.5 / d * f64::EPSILON {
+        ("aten::smooth_l1_loss(Tensor self, Tensor target, int reduction=Mean, float beta=1.) -> Tensor", "beta")
+    } else {
+        return None;
+    };
+    Found::new(schema, [("reduction", number(reduction)), (name, number(d))], [x, y])
+}
+
+/// `where(column - row <= d, x, 0)` or `where(column <= row + d, x, 0)`, or `>=`, of matrices.
+fn triangle(e: &Editor, id: NodeId) -> Option<Found> {
+    let (p, x, zero) = e.as_where(e.results(id)[0])?;
+    let p = e.as_expand(p).unwrap_or(p);
+    let shape = e.shape(x).sizes();
+    let lead = shape.len().checked_sub(2).filter(|_| e.is_full(zero, 0.0))?;
+    let matrix = [shape[lead], shape[lead + 1]];
+    let (a, b, schema) = match (e.as_binary(p, Binary::Le), e.as_binary(p, Binary::Ge)) {
+        (Some((a, b)), _) => (a, b, "aten::tril(Tensor self, int diagonal=0) -> Tensor"),
+        (None, Some((a, b))) => (a, b, "aten::triu(Tensor self, int diagonal=0) -> Tensor"),
+        (None, None) => return None,
+    };
+    let (column, row, d) = match (e.as_binary(a, Binary::Sub), e.as_full(b)) {
+        (Some((column, row)), Some(d)) => (column, row, d.to_f64() as i64),
+        (Some(_) | None, _) => (a, b, 0),
+    };
+    let diagonal = d + counted(e, row, 0, matrix)? - counted(e, column, 1, matrix)?;
+    (e.shape(p).sizes().as_slice() == matrix).then(|| Found::new(schema, [("diagonal", number(diagonal))], [x]))?
+}
+
+/// `n` if `v` is, at each place of a matrix of this shape, the row (0) or column (1) plus `n`.
+fn counted(e: &Editor, v: Value, dim: usize, matrix: [usize; 2]) -> Option<i64> {
+    let (mut v, mut offset, mut placed) = (v, 0, false);
+    for _ in 0..MAX_STEPS {
+        let own = e.shape(v).sizes();
+        placed |= if dim == 0 { own.ends_with(&[matrix[0], 1]) } else { own.as_slice() == [matrix[1]] };
+        let moved = e.as_binary(v, Binary::Add).and_then(|(a, b)| Some((a, e.as_full(b)?)));
+        v = match (e.as_expand(v).or_else(|| e.as_view(v)), moved) {
+            (Some(inner), _) => inner,
+            (None, Some((inner, c))) => {
+                offset += c.to_f64() as i64;
+                inner
+            }
+            (None, None) => break,
+        };
+    }
+    let range = matches!(e.def_op(v), Some((Op::Arange(Arange { .. }), _)));
+    (range && placed && e.shape(v)[0].get() == matrix[dim]).then_some(offset)
+}
+
+/// The most broadcasts, views and sums between a range and the places that it counts.
+const MAX_STEPS: usize = 6;
