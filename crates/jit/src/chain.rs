@@ -412,9 +412,6 @@ fn divisor(n: usize, least: usize) -> usize {
 
 /// The accesses that a stage writes.
 pub fn stores(stage: &cotangent_loops::ir::Stage) -> Vec<usize> {
-    let store = |(op, _): &(BodyOp, DType)| match op {
-        BodyOp::Store(i, _) => Some(*i as usize),
-        _ => None,
-    };
+    let store = |(op, _): &(BodyOp, DType)| if let BodyOp::Store(i, _) = op { Some(*i as usize) } else { None };
     stage.body.ops.iter().chain(&stage.after.ops).filter_map(store).collect()
 }

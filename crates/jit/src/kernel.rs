@@ -298,11 +298,9 @@ pub fn prepare(
 }
 
 fn fallible(lane: &Expanded) -> Option<&'static str> {
-    lane.body.insts.iter().chain(&lane.after.insts).find_map(|i| match i.op {
-        Op::Call(ScalarCall::Binary(f, d), ..) if ScalarCall::Binary(f, d).can_fail() => {
-            Some(cotangent_core::ops::Op::from(f).name())
-        }
-        _ => None,
+    lane.body.insts.iter().chain(&lane.after.insts).find_map(|i| {
+        let Op::Call(call @ ScalarCall::Binary(f, _), ..) = i.op else { return None };
+        call.can_fail().then(|| cotangent_core::ops::Op::from(f).name())
     })
 }
 
