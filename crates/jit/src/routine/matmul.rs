@@ -5,6 +5,7 @@ use cotangent_core::ir::DType;
 use cotangent_loops::ir::{Matrix, RoutineKind};
 
 use super::panel::WIDTH_BYTES;
+use super::small::Products;
 use super::{FAR_ROWS, Operand, Real, Target, Vectors, product};
 use crate::threads;
 
@@ -151,14 +152,15 @@ impl Product {
             let first = piece * group;
             let (count, mkn) = (group.min(self.batch * blocks - first), [self.m, self.k, self.n]);
             if blocks == 1 && work <= SMALL {
-                let (operands, to) = ([self.lhs(p, first), self.rhs(p, first)], self.target(p, first).at);
+                let operands = [self.lhs(p, first), self.rhs(p, first)];
                 let steps = [self.lhs.batch as isize, self.rhs.batch as isize];
+                let products = Products { mkn, count, operands, steps, to: self.target(p, first).at };
                 // SAFETY: the caller's.
-                if unsafe { T::small(vectors, mkn, count, operands, steps, to) } {
+                if unsafe { T::small(vectors, products) } {
                     return;
                 }
             }
-            for i in piece * group..((piece + 1) * group).min(self.batch * blocks) {
+            for i in first..first + count {
                 let (b, block) = (i / blocks, i % blocks);
                 let cut = |size: usize, parts: usize, at: usize, step: usize| {
                     let end = |i: usize| (size.div_ceil(step) * i / parts * step).min(size);

@@ -138,18 +138,11 @@ pub trait Real: Copy + Send + Sync + 'static {
         c: Target<Self>,
         add: bool,
     );
-    /// The products of `count` matrices from `a` and `b` on, the next ones `steps` behind, if they are small; `false`, and nothing done, if not.
+    /// Computes these products if they are small; `false`, and nothing done, if not.
     ///
     /// # Safety
-    /// As [`product`], for all of them; results stand one behind the other from `to` on.
-    unsafe fn small(
-        vectors: Vectors,
-        mkn: [usize; 3],
-        count: usize,
-        operands: [Operand<Self>; 2],
-        steps: [isize; 2],
-        to: *mut Self,
-    ) -> bool;
+    /// As [`product`], for all of them.
+    unsafe fn small(vectors: Vectors, products: small::Products<Self>) -> bool;
     /// The panels of `a`, which has `m` rows and `k` columns, for [`Real::sliding`].
     ///
     /// # Safety
@@ -221,19 +214,10 @@ macro_rules! real {
                     ))
                 }
             }
-            unsafe fn small(
-                vectors: Vectors,
-                mkn: [usize; 3],
-                count: usize,
-                operands: [Operand<Self>; 2],
-                steps: [isize; 2],
-                to: *mut Self,
-            ) -> bool {
+            unsafe fn small(vectors: Vectors, products: small::Products<Self>) -> bool {
                 // SAFETY: the caller's.
-                by_vectors!(vectors, $V256 $V512, L => unsafe {
-                    small::products::<L>(small::Products { mkn, count, operands, steps, to })
-                }, else => {
-                    let _ = (mkn, count, operands, steps, to);
+                by_vectors!(vectors, $V256 $V512, L => unsafe { small::products::<L>(products) }, else => {
+                    let _ = products;
                     false
                 })
             }

@@ -5,11 +5,8 @@ use cotangent_core::Tensor;
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Scalar, Shape};
 
-use super::{Answer, one, parts};
+use super::{Answer, MAX_LISTED, one, parts};
 use crate::args::{Call, Read};
-
-/// The most elements whose values are listed in the program, not computed by it.
-const MAX_LISTED: i64 = 1 << 26;
 
 /// The overloads of this theme.
 pub(super) fn call(c: &Call) -> Answer {
@@ -83,7 +80,7 @@ fn spaced(c: &Call, base: Option<f64>) -> Read<Tensor> {
         }
     };
     let ends = (end("start")?, end("end")?);
-    let (Some(start), Some(stop), true) = (ends.0, ends.1, steps as i64 <= MAX_LISTED) else {
+    let (Some(start), Some(stop), true) = (ends.0, ends.1, steps <= MAX_LISTED) else {
         return spaced_tensors(c, base, steps, dtype);
     };
     let step = if steps > 1 { (stop - start) / (steps - 1) as f64 } else { 0.0 };
@@ -121,7 +118,7 @@ fn spaced_tensors(c: &Call, base: Option<f64>, steps: usize, dtype: DType) -> Re
 /// Rows and columns of the elements of a matrix that are `inside`.
 fn triangle(c: &Call, inside: fn(i64, i64, i64) -> bool) -> Read<Tensor> {
     let (rows, cols, offset) = (c.size("row")? as i64, c.size("col")? as i64, c.int_or("offset", 0)?);
-    if rows.checked_mul(cols).is_none_or(|n| n > MAX_LISTED) {
+    if rows.checked_mul(cols).is_none_or(|n| n > MAX_LISTED as i64) {
         return Err(c.wrong("row", &format!("a matrix of at most {MAX_LISTED} elements")));
     }
     let of_row = |r: i64| (0..cols).filter(move |k| inside(r, *k, offset));

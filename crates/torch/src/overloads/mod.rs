@@ -55,6 +55,9 @@ use crate::error::TorchError;
 /// What a theme answers: `None` for a target that it does not have.
 type Answer = Result<Option<Vec<Value>>, TorchError>;
 
+/// The most elements whose values or places are listed in a program, not computed by it.
+const MAX_LISTED: usize = 1 << 26;
+
 /// The themes, the most frequent first.
 const THEMES: &[fn(&Call) -> Answer] = &[
     unary::call,

@@ -4,7 +4,7 @@ use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
 use cotangent_core::ir::Shape;
 
-use super::{Answer, list, one, parts};
+use super::{Answer, MAX_LISTED, list, one, parts};
 use crate::args::{Call, Read};
 
 /// Names of ATen that mean the same as another one.
@@ -110,9 +110,6 @@ fn swapped_grid(tensors: &[Tensor]) -> Vec<Tensor> {
     grid.swap(0, 1);
     grid
 }
-
-/// The most elements of all combinations, whose places are listed.
-const MAX_LISTED: usize = 1 << 26;
 
 /// Every choice of `r` elements of a vector in their order, one a row.
 fn combinations(c: &Call) -> Read<Tensor> {
