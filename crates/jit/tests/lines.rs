@@ -8,8 +8,8 @@ use common::{check, data, paths, routine, run};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Shape};
 use cotangent_core::ops::{
-    Cummax, Cummin, Cumprod, Cumsum, IndexAdd, Logcumsumexp, Op, Reduction, Scatter, ScatterAdd, ScatterReduce,
-    Searchsorted, Sort,
+    Argmax, Argmin, Cummax, Cummin, Cumprod, Cumsum, IndexAdd, Logcumsumexp, Op, Reduction, Scatter, ScatterAdd,
+    ScatterReduce, Searchsorted, Sort,
 };
 use cotangent_jit::{Block, CallError, CompileOptions, compile_with, threads};
 use cotangent_loops::interp::interpret;
@@ -39,6 +39,20 @@ fn along_dims(dtypes: impl Fn(DType) -> bool, op: impl Fn(usize) -> Op, rtol: f6
 fn sorts() {
     for descending in [false, true] {
         along_dims(|_| true, |dim| Sort { stable: true, dim, descending }.into(), 0.0);
+    }
+}
+
+/// Lines of few elements are searched side by side; ties and NaN are in the data.
+#[test]
+fn places_of_extremes() {
+    for d in DType::ALL.into_iter().filter(|d| *d != DType::Bool) {
+        for shape in [[1, 5, 1], [16, 7, 1], [37, 32, 1], [40, 1, 1], [50, 33, 1], [6, 9, 5]] {
+            let x = aval(d, &shape);
+            for op in [Op::Argmax(Argmax { dim: 1 }), Op::Argmin(Argmin { dim: 1 })] {
+                let elements = data(d, x.shape.numel(), 7);
+                check(&format!("{op:?} of {x}"), &routine(op, std::slice::from_ref(&x)), &[elements], 0.0);
+            }
+        }
     }
 }
 
