@@ -74,9 +74,10 @@ impl Product {
         }
     }
 
-    /// Estimated time on one thread, in ns: about 40 multiplications in a ns.
+    /// Estimated time on one thread, in ns: about 40 multiplications in a ns, of small products one row of the right operand.
     pub fn cost(&self) -> u64 {
-        (self.batch as u64).saturating_mul((self.m * self.k * self.n) as u64) / 40
+        let work = self.m * self.k * self.n;
+        (self.batch as u64).saturating_mul(if work <= SMALL { self.m * self.k } else { work / 40 } as u64)
     }
 
     /// Rows of all matrices, one below the other, on this thread; floats only.
