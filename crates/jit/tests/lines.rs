@@ -190,7 +190,7 @@ fn writes_through_an_index() {
 
 #[test]
 fn an_index_out_of_bounds_is_the_same_error() {
-    for bad in [-1, 6, i64::MAX] {
+    for (bad, count) in [(-1, 3), (6, 3), (i64::MAX, 3), (6, 50_000)] {
         let ops: [(Op, bool); 4] = [
             (Scatter { dim: 0 }.into(), false),
             (ScatterAdd { dim: 0 }.into(), false),
@@ -198,8 +198,11 @@ fn an_index_out_of_bounds_is_the_same_error() {
             (ScatterReduce { dim: 0, reduce: Reduction::Amax }.into(), false),
         ];
         for (op, vector) in ops {
-            let (avals, [x, _, src]) = written(DType::F32, &[6], 0, &[3], vector);
-            let index = Array::new([3], vec![2, bad, -7]);
+            let (avals, [x, _, src]) = written(DType::F32, &[6], 0, &[count], vector);
+            // Where threads share a long index, the first of two is still the one that is named.
+            let mut places = vec![2; count];
+            (places[count / 2], places[count - 1]) = (bad, -7);
+            let index = Array::new([count], places);
             let p = routine(op, &avals);
             let expected = interpret(&p, &[x.clone(), index.clone(), src.clone()]).expect_err("out of bounds");
             for path in paths() {
