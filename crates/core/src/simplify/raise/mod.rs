@@ -16,18 +16,22 @@ mod activation;
 mod elementwise;
 mod fused;
 mod index;
+mod known;
 mod matrix;
 mod norm;
 mod reduce;
+mod slope;
 mod solve;
+mod table;
+mod term;
 mod whole;
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::Class;
 use super::edit::{Editor, NodeId};
+use super::{Class, Options, simplify_with};
 use crate::ir::{Attr, Aval, Builder, Graph, Scalar, Value, Values};
 use crate::ops::{Call, Op, Rule as CallRule};
 
@@ -46,8 +50,8 @@ struct Found {
     schema: &'static str,
     params: Vec<(&'static str, Attr)>,
     args: Values,
-    /// The operand in front of `args`, if that is nowhere in the graph: ones of this aval, where a derivative is along them.
-    ones: Option<Aval>,
+    /// The operand in front of `args`, if that is nowhere in the graph: a number everywhere, along which a derivative is.
+    uniform: Option<(Aval, f64)>,
 }
 
 impl Found {
@@ -56,7 +60,7 @@ impl Found {
         params: impl IntoIterator<Item = (&'static str, Attr)>,
         args: impl IntoIterator<Item = Value>,
     ) -> Option<Self> {
-        Some(Found { schema, params: params.into_iter().collect(), args: args.into_iter().collect(), ones: None })
+        Some(Found { schema, params: params.into_iter().collect(), args: args.into_iter().collect(), uniform: None })
     }
 
     /// A backward operator on the cotangent `g`, or on ones of `aval`.
@@ -67,14 +71,27 @@ impl Found {
         aval: &Aval,
         x: Value,
     ) -> Option<Self> {
-        let ones = g.is_none().then(|| aval.clone());
-        Some(Found { ones, ..Found::new(schema, params, g.into_iter().chain([x]))? })
+        let uniform = g.is_none().then(|| (aval.clone(), 1.0));
+        Some(Found { uniform, ..Found::new(schema, params, g.into_iter().chain([x]))? })
     }
 }
 
 /// The rules of operators that stand for several nodes, larger patterns first.
-static LARGE: [&[Raising]; 7] =
-    [solve::RULES, whole::RULES, norm::RULES, activation::RULES, index::RULES, reduce::RULES, matrix::RULES];
+static LARGE: [&[Raising]; 10] = [
+    solve::RULES,
+    whole::RULES,
+    table::RULES,
+    norm::RULES,
+    slope::RULES,
+    activation::RULES,
+    index::RULES,
+    reduce::NORMS,
+    reduce::RULES,
+    matrix::RULES,
+];
+
+/// The rules of operators that exporters take apart.
+static DECOMPOSED: [&[Raising]; 3] = [whole::RULES, table::RULES, reduce::NORMS];
 
 /// The rules that take what is left.
 static SMALL: [&[Raising]; 2] = [fused::RULES, elementwise::RULES];
@@ -84,20 +101,39 @@ static SMALL: [&[Raising]; 2] = [fused::RULES, elementwise::RULES];
 /// Values are those of `graph` to the last bit wherever this project computes them, and within `class` where PyTorch
 /// runs the printed code.
 pub fn raise(graph: &Graph, class: Class) -> Graph {
+    let mut e = editor(graph);
+    if known::share(&mut e) {
+        // Views of what is shared may cancel.
+        let graph = simplify_with(&e.finish(graph), Options { class, trace: false }).0;
+        e = editor(&graph);
+    }
+    raise_by(e, class, &[LARGE.as_slice(), SMALL.as_slice()].concat()).finish(graph)
+}
+
+/// The graph with the operators as calls that PyTorch's exporter has taken apart: what a program said before.
+///
+/// Values are those of `graph` to the last bit.
+pub fn recompose(graph: &Graph) -> Graph {
+    raise_by(editor(graph), Class::Rounding, &DECOMPOSED).finish(graph)
+}
+
+fn editor(graph: &Graph) -> Editor {
     let ops: Vec<Op> = graph.nodes().iter().map(|n| n.op.clone()).collect();
-    let mut e = Editor::new(graph, &ops);
+    Editor::new(graph, &ops)
+}
+
+fn raise_by(mut e: Editor, class: Class, rules: &[&'static [Raising]]) -> Editor {
     for id in (0..e.num_nodes()).rev() {
         // A node that only raised ones needed.
         e.sweep(id);
         if !e.is_alive(id) || e.results(id).len() != 1 {
             continue;
         }
-        let found =
-            LARGE.iter().chain(&SMALL).copied().flatten().filter(|r| r.class <= class).find_map(|r| (r.find)(&e, id));
+        let found = rules.iter().copied().flatten().filter(|r| r.class <= class).find_map(|r| (r.find)(&e, id));
         let Some(found) = found else { continue };
         e.begin(id);
-        let ones = found.ones.as_ref().map(|aval| e.full(aval, 1.0).expect("I3: a number of a known aval"));
-        let args: Values = ones.into_iter().chain(found.args).collect();
+        let uniform = found.uniform.as_ref().map(|(aval, x)| e.full(aval, *x).expect("I3: a number of a known aval"));
+        let args: Values = uniform.into_iter().chain(found.args).collect();
         let Some(body) = body(&e, id, &args) else {
             e.rollback();
             continue;
@@ -116,7 +152,7 @@ pub fn raise(graph: &Graph, class: Class) -> Graph {
             None => e.rollback(),
         }
     }
-    e.finish(graph)
+    e
 }
 
 impl Graph {
