@@ -366,6 +366,38 @@ fn derivatives_of_composites_are_operators() {
     }
 }
 
+/// The derivatives of a normalisation are one operator, with those of weight and bias where they are wanted.
+#[test]
+fn derivatives_of_normalizations_are_one_operator() {
+    type F = fn(&[Tensor]) -> Tensor;
+    let table: [(&str, F); 4] = [
+        ("native_layer_norm_backward.default", |a| a[0].layer_norm([4], &a[1], &a[2], 1e-5)),
+        ("native_layer_norm_backward.default", |a| a[0].layer_norm([4], &a[1], None, 1e-5)),
+        ("native_layer_norm_backward.default", |a| a[0].layer_norm([4], None, None, 1e-5)),
+        ("native_batch_norm_backward.default", |a| {
+            let [y, _, _] =
+                cotangent_aten::nn::norm::native_batch_norm(&a[0], Some(&a[1]), Some(&a[2]), 0.1, 1e-5).unwrap();
+            y
+        }),
+    ];
+    for (expected, f) in table {
+        let f = build("f", |t| {
+            let x = t.param(&Aval::new(DType::F64, [3, 4]));
+            let [w, b] = std::array::from_fn(|_| t.param(&Aval::new(DType::F64, [4])));
+            Ok(vec![f(&[x, w, b]).ok()?])
+        });
+        for wrt in [vec![0], vec![0, 1, 2]] {
+            let g = simplify(&vjp(f.as_ref().unwrap(), &wrt).unwrap());
+            let raised = g.raised();
+            let found = targets(&raised);
+            assert!(found.contains(&expected.to_owned()), "{}", raised.code());
+            assert!(!found.iter().any(|t| t.starts_with("sum") || t.starts_with("mean")), "{}", raised.code());
+            let args = random_args(1, &g);
+            assert!(same_bits(&eval(&g, &args).unwrap(), &eval(&raised, &args).unwrap()), "{g}");
+        }
+    }
+}
+
 /// Slopes that are nearly those of an operator.
 #[test]
 fn neighbours_of_derivatives_stay() {

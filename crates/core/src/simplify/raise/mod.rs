@@ -19,6 +19,7 @@ mod index;
 mod known;
 mod matrix;
 mod norm;
+mod norm_backward;
 mod reduce;
 mod slope;
 mod solve;
@@ -33,7 +34,7 @@ use rustc_hash::FxHashMap;
 use super::edit::{Editor, NodeId};
 use super::{Class, Options, simplify_with};
 use crate::ir::{Attr, Aval, Builder, Graph, Scalar, Value, Values};
-use crate::ops::{Call, Op, Rule as CallRule};
+use crate::ops::{Call, Full, Op, Rule as CallRule};
 
 /// The most nodes that a call may stand for.
 const MAX_BODY: usize = 32;
@@ -52,6 +53,18 @@ struct Found {
     args: Values,
     /// The operand in front of `args`, if that is nowhere in the graph: a number everywhere, along which a derivative is.
     uniform: Option<(Aval, f64)>,
+    /// What its results are.
+    results: Vec<Slot>,
+}
+
+/// A result of an operator.
+enum Slot {
+    /// That of the node.
+    Root,
+    /// Another value of the graph, which is computed after all that the operator takes.
+    Value(Value),
+    /// None that is wanted.
+    Nothing(Aval),
 }
 
 impl Found {
@@ -60,7 +73,8 @@ impl Found {
         params: impl IntoIterator<Item = (&'static str, Attr)>,
         args: impl IntoIterator<Item = Value>,
     ) -> Option<Self> {
-        Some(Found { schema, params: params.into_iter().collect(), args: args.into_iter().collect(), uniform: None })
+        let (params, args) = (params.into_iter().collect(), args.into_iter().collect());
+        Some(Found { schema, params, args, uniform: None, results: vec![Slot::Root] })
     }
 
     /// A backward operator on the cotangent `g`, or on ones of `aval`.
@@ -77,10 +91,11 @@ impl Found {
 }
 
 /// The rules of operators that stand for several nodes, larger patterns first.
-static LARGE: [&[Raising]; 10] = [
+static LARGE: [&[Raising]; 11] = [
     solve::RULES,
     whole::RULES,
     table::RULES,
+    norm_backward::RULES,
     norm::RULES,
     slope::RULES,
     activation::RULES,
@@ -134,7 +149,7 @@ fn raise_by(mut e: Editor, class: Class, rules: &[&'static [Raising]]) -> Editor
         e.begin(id);
         let uniform = found.uniform.as_ref().map(|(aval, x)| e.full(aval, *x).expect("I3: a number of a known aval"));
         let args: Values = uniform.into_iter().chain(found.args).collect();
-        let Some(body) = body(&e, id, &args) else {
+        let Some(body) = body(&e, id, &args, &found.results) else {
             e.rollback();
             continue;
         };
@@ -146,8 +161,17 @@ fn raise_by(mut e: Editor, class: Class, rules: &[&'static [Raising]]) -> Editor
             rule: CallRule::Inline,
         };
         match e.emit(call, &args) {
-            Some(new) => {
-                e.commit(new, 0);
+            Some(first) => {
+                let call = e.def(first).expect("just emitted");
+                let made = e.results(call).to_vec();
+                let root = found.results.iter().position(|r| matches!(r, Slot::Root)).expect("a rule says which it is");
+                if e.commit(made[root], 0) {
+                    for (slot, new) in found.results.iter().zip(made) {
+                        if let Slot::Value(old) = slot {
+                            e.stand_in(*old, new);
+                        }
+                    }
+                }
             }
             None => e.rollback(),
         }
@@ -166,15 +190,20 @@ impl Graph {
     }
 }
 
-/// What computes the result of `root` from `args`: `None` if it needs anything else, or if it is long.
-fn body(e: &Editor, root: NodeId, args: &[Value]) -> Option<Graph> {
+/// What computes `results` from `args`: `None` if that needs anything else, or if it is long.
+fn body(e: &Editor, root: NodeId, args: &[Value], results: &[Slot]) -> Option<Graph> {
     let mut b = Builder::new();
     let mut env: FxHashMap<Value, Value> = FxHashMap::default();
     for v in args {
         let param = b.param(e.aval(*v).clone());
         env.entry(*v).or_insert(param);
     }
-    let mut stack = vec![root];
+    let wanted = |slot: &Slot| match slot {
+        Slot::Root => Some(e.results(root)[0]),
+        Slot::Value(v) => Some(*v),
+        Slot::Nothing(_) => None,
+    };
+    let mut stack = results.iter().filter_map(wanted).map(|v| e.def(v)).collect::<Option<Vec<_>>>()?;
     let mut made = 0;
     while let Some(&id) = stack.last() {
         if env.contains_key(&e.results(id)[0]) {
@@ -201,8 +230,17 @@ fn body(e: &Editor, root: NodeId, args: &[Value]) -> Option<Graph> {
         let results = b.node(e.op(id).clone(), args, avals, e.loc(id));
         env.extend(e.results(id).iter().copied().zip(results));
     }
-    let result = env[&e.results(root)[0]];
-    Some(b.finish("", vec![result]))
+    let result = |slot: &Slot| match slot {
+        Slot::Root => env[&e.results(root)[0]],
+        Slot::Value(v) => env[v],
+        Slot::Nothing(aval) => b.node(zeros(aval), Values::new(), [aval.clone()], e.loc(root))[0],
+    };
+    let results = results.iter().map(result).collect();
+    Some(b.finish("", results))
+}
+
+fn zeros(aval: &Aval) -> Op {
+    Full { size: aval.shape.clone(), fill_value: Scalar::Int(0).cast(aval.dtype), dtype: aval.dtype }.into()
 }
 
 /// A number as an attribute.
