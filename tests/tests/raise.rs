@@ -210,6 +210,35 @@ fn operators_and_their_neighbours() {
                 flat_root(&(&d * &d).sum_over(&[2]), 0.0)
             },
         ),
+        ("roll", |x, _| x.roll(&[1], &[1]), |x, _| x.flip_dims(&[1])),
+        (
+            "roll",
+            |x, _| x.zeros_like().index_add_along(0, &places(&[1, 0]), x),
+            |x, _| x.ones_like().index_add_along(0, &places(&[1, 0]), x),
+        ),
+        (
+            "max",
+            |x, _| x.gather_along(1, &x.argmax_along(1).view_to(&[2, 1].into())),
+            |x, y| x.gather_along(1, &y.argmax_along(1).view_to(&[2, 1].into())),
+        ),
+        (
+            "min",
+            |x, _| x.gather_along(0, &x.argmin_along(0).view_to(&[1, 2].into())),
+            |x, _| x.gather_along(1, &x.argmin_along(0).view_to(&[2, 1].into())),
+        ),
+        (
+            "stack",
+            |x, y| Tensor::cat_dim(&[x.clone(), y.clone()], 1).view_to(&[2, 2, 2].into()),
+            |x, y| {
+                Tensor::cat_dim(&[x.clone(), y.sum_over(&[0]).view_to(&[1, 2].into())], 0).view_to(&[3, 1, 2].into())
+            },
+        ),
+        ("pow", |x, _| x * x * x, |x, y| x * x * y),
+        (
+            "amax",
+            |x, _| (x.amax_over(&[1]).exp() + 1.0).view_to(&[2, 1].into()) * x,
+            |x, _| (x.prod_over(1).exp() + 1.0).view_to(&[2, 1].into()) * x,
+        ),
         ("trace", |x, _| x.main_diagonal().sum_over(&[0]), |x, _| x.diagonal_of(1, 0, 1).sum_over(&[0])),
         (
             "outer",
@@ -224,6 +253,9 @@ fn operators_and_their_neighbours() {
         ("mv", |x, y| (x * y.sum_over(&[0]).expand_to(x.shape())).sum_over(&[1]), |x, y| (x * y).sum_over(&[1])),
         ("matmul", |x, y| y.sum_over(&[0]).view_to(&[1, 2].into()).mm(x).view_to(&[2].into()), |x, y| y.mm(x)),
     ];
+    fn places(i: &[i64]) -> Tensor {
+        Tensor::from_array(Array::new([i.len()], i.to_vec()))
+    }
     fn flat_root(s: &Tensor, at: f64) -> Tensor {
         let flat = s.eq(0.0);
         s.full_like(at).where_(&flat, s.ones_like().where_(&flat, s).sqrt())

@@ -17,6 +17,7 @@ mod elementwise;
 mod fused;
 mod index;
 mod known;
+mod lift;
 mod matrix;
 mod norm;
 mod norm_backward;
@@ -90,8 +91,8 @@ impl Found {
     }
 }
 
-/// The rules of operators that stand for several nodes, larger patterns first.
-static LARGE: [&[Raising]; 11] = [
+/// The rules of operators that stand for many nodes, larger patterns first.
+static LARGE: [&[Raising]; 8] = [
     solve::RULES,
     whole::RULES,
     table::RULES,
@@ -99,17 +100,17 @@ static LARGE: [&[Raising]; 11] = [
     norm::RULES,
     slope::RULES,
     activation::RULES,
-    index::RULES,
     reduce::NORMS,
-    reduce::RULES,
-    matrix::RULES,
 ];
 
-/// The rules of operators that exporters take apart.
-static DECOMPOSED: [&[Raising]; 3] = [whole::RULES, table::RULES, reduce::NORMS];
+/// The rules of operators that stand for a few nodes.
+static MIDDLE: [&[Raising]; 3] = [index::RULES, reduce::RULES, matrix::RULES];
 
 /// The rules that take what is left.
 static SMALL: [&[Raising]; 2] = [fused::RULES, elementwise::RULES];
+
+/// The rules of operators that exporters take apart.
+static DECOMPOSED: [&[Raising]; 3] = [whole::RULES, table::RULES, reduce::NORMS];
 
 /// The graph with PyTorch's compound operators as calls; rules up to `class` apply.
 ///
@@ -122,7 +123,9 @@ pub fn raise(graph: &Graph, class: Class) -> Graph {
         let graph = simplify_with(&e.finish(graph), Options { class, trace: false }).0;
         e = editor(&graph);
     }
-    raise_by(e, class, &[LARGE.as_slice(), SMALL.as_slice()].concat()).finish(graph)
+    let mut e = raise_by(e, class, &LARGE);
+    lift::lift(&mut e);
+    raise_by(e, class, &[MIDDLE.as_slice(), SMALL.as_slice()].concat()).finish(graph)
 }
 
 /// The graph with the operators as calls that PyTorch's exporter has taken apart: what a program said before.
