@@ -12,6 +12,7 @@ use crate::ops::{Argmax, Argmin, Binary, Cat, Gather, IndexAdd, IndexSelect, Op}
 
 pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Exact, find: roll },
+    Raising { class: Class::Exact, find: exchanged },
     Raising { class: Class::Finite, find: roll_back },
     Raising { class: Class::Exact, find: extreme },
     Raising { class: Class::Exact, find: stack },
@@ -80,6 +81,18 @@ fn roll(e: &Editor, id: NodeId) -> Option<Found> {
     let (x, n) = (e.arg(id, 0), e.shape(e.arg(id, 0))[*dim].get());
     let first = rotation(e, e.arg(id, 1), n)?;
     rolled(x, (n - first) % n, *dim)
+}
+
+/// The end of a tensor before its beginning.
+fn exchanged(e: &Editor, id: NodeId) -> Option<Found> {
+    let (Op::Cat(Cat { dim }), [end, begin]) = (e.op(id), e.args(id)) else { return None };
+    let piece = |v: Value| match e.def_op(v)? {
+        (Op::Slice(s), at) if s.dim == *dim && s.step == 1 => Some((s.start, e.shape(v)[*dim].get(), e.arg(at, 0))),
+        _ => None,
+    };
+    let ((at, _, x), (first, n, y)) = (piece(*end)?, piece(*begin)?);
+    let whole = e.shape(x) == e.shape(e.results(id)[0]);
+    if x == y && whole && first == 0 && n == at { rolled(x, e.shape(x)[*dim].get() - n, *dim) } else { None }
 }
 
 /// An addition to zeros at all places, each moved by the same number.
