@@ -289,11 +289,13 @@ fn machine_code_decodes() {
     let mut longest = false;
     for path in paths() {
         for p in &programs {
-            let text = compile_with(p, CompileOptions { path }).expect("compiles").disassembly();
+            let compiled = compile_with(p, CompileOptions { path }).expect("compiles");
+            let (text, clif) = (compiled.disassembly(), compiled.clif());
             longest |= text.contains("zmm");
             assert!(!text.contains("(bad)"), "on {path:?}:\n{text}");
             assert!(path == Path::Tiles || text.contains("ret"), "no code on {path:?}");
             assert!(path == Path::Wide512 || !text.contains("zmm"), "vectors of another path on {path:?}");
+            assert_eq!(path == Path::Narrow128, clif.contains("function u0:0(i64)"), "on {path:?}:\n{clif}");
         }
     }
     assert_eq!(longest, paths().contains(&Path::Wide512));
