@@ -195,7 +195,8 @@ pub fn prepare(
         scratch.push(row_scratch);
         row_scratch += (n * d.size_bytes()).next_multiple_of(64);
     }
-    let mut together = if asm.is_some() { together(nest, &|m| dtype(m).size_bytes()) } else { 1 };
+    let walks = asm.as_ref().is_some_and(|asm| asm.walks_rows());
+    let mut together = if walks { together(nest, &|m| dtype(m).size_bytes()) } else { 1 };
     let mut scratch_bytes = row_scratch * together;
     let scalars = HEADER + nest.outer.len();
     let serial = scalars + nest.scalars.len();

@@ -145,6 +145,14 @@ impl Assembler {
         }
     }
 
+    /// Whether one function may walk all rows of a nest.
+    pub fn walks_rows(&self) -> bool {
+        match self {
+            Assembler::Wide(_) => true,
+            Assembler::Narrow(_) => false,
+        }
+    }
+
     /// Code for a stage, or `None` where there cannot be any: such stages run on tiles.
     pub fn stage(&mut self, kernel: &StageKernel) -> Option<StageCode> {
         match self {
