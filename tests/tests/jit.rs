@@ -12,8 +12,6 @@ use cotangent_loops::lower_as_is;
 use cotangent_tests::numeric::{close, sample_graph, tolerance};
 use cotangent_tests::random_graph::{Config, random_args, random_graph, seeds};
 
-const PATHS: [Path; 3] = [Path::Tiles, Path::Wide256, Path::Wide512];
-
 fn block(a: &Array) -> Block {
     let bytes = a.to_le_bytes();
     let mut b = Block::new(bytes.len());
@@ -34,7 +32,7 @@ fn check_program(g: &Graph, inlined: &Graph, program: &LoopProgram, args: &[Arra
     let expected = eval(g, args);
     let blocks: Vec<Block> = args.iter().map(block).collect();
     let inputs: Vec<&[u8]> = blocks.iter().map(Block::bytes).collect();
-    for path in PATHS {
+    for path in Path::ALL {
         let compiled = match compile_with(program, CompileOptions { path }) {
             Ok(c) => c,
             Err(JitError::NoSuchPath { .. }) => continue,

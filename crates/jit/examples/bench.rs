@@ -1,6 +1,6 @@
 //! Figures of the code generator: ns per element of pointwise bodies, time to compile, time of a call.
 //!
-//! `cargo run --release -p cotangent-jit --example bench`
+//! `cargo run --release -p cotangent-jit --example bench`, with `paths` behind `--` for the comparison of paths only.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -141,6 +141,10 @@ fn row(name: &str, p: &LoopProgram, d: DType, path: Path) {
 }
 
 fn main() {
+    if std::env::args().any(|arg| arg == "paths") {
+        threads::set_num_threads(1);
+        return paths(1 << 12);
+    }
     let (f32, f64) = (DType::F32, DType::F64);
     for threads in [1, 2] {
         threads::set_num_threads(threads);
@@ -179,8 +183,28 @@ fn main() {
         row("conv2d of weight", &op(conv.into(), &[&[64, 32, 32, 32], &[64, 32, 32, 32]]), f32, Path::Auto);
     }
     threads::set_num_threads(1);
-    row("chain20", &program(f32, 1 << 16, 1, |o, x| chain(o, x, f32)), f32, Path::Tiles);
-    row("heavy", &program(f32, 1 << 16, 1, |o, x| heavy(o, x, f32)), f32, Path::Tiles);
+    paths(1 << 12);
+}
+
+/// What the paths of the machine make of the same programs of `n` elements, side by side.
+fn paths(n: usize) {
+    let (f32, f64) = (DType::F32, DType::F64);
+    let programs = [
+        ("chain20", f32, program(f32, n, 1, |o, x| chain(o, x, f32))),
+        ("four", f32, program(f32, n, 1, |o, x| four(o, x, f32))),
+        ("heavy", f32, program(f32, n, 1, |o, x| heavy(o, x, f32))),
+        ("chain20 f64", f64, program(f64, n, 1, |o, x| chain(o, x, f64))),
+        ("four f64", f64, program(f64, n, 1, |o, x| four(o, x, f64))),
+        ("sum_sq", f32, sum_sq(n)),
+        ("softmax", f32, softmax(n / 64, 64)),
+    ];
+    for (name, d, p) in &programs {
+        for path in Path::ALL {
+            if compile_with(p, CompileOptions { path }).is_ok() {
+                row(name, p, *d, path);
+            }
+        }
+    }
 }
 
 fn sum_sq(n: usize) -> LoopProgram {

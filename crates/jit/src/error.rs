@@ -25,7 +25,7 @@ pub enum JitError {
         reason: String,
     },
     /// A word in the environment that names no path.
-    #[error("expected COTANGENT_PATH to be wide512, wide256 or tiles, found `{found}`")]
+    #[error("expected COTANGENT_PATH to be wide512, wide256, narrow128 or tiles, found `{found}`")]
     #[diagnostic(code(cotangent::jit::path_name), help("without the variable the best path of the machine is taken"))]
     UnknownPath {
         /// The word.

@@ -6,9 +6,9 @@ use cotangent_loops::ir::{BodyOp, Loop, LoopProgram, Memory, Nest, Stage};
 use crate::error::JitError;
 use crate::frame::{HEADER, PARTIAL_WORDS};
 use crate::lane::{Expanded, Op, OpSet, ScalarCall, expand};
+use crate::machine::{Assembler, RowsCode, StageCode};
 use crate::tile::Slots;
 use crate::turned::Turned;
-use crate::wide::{Assembler, WideRows, WideStage};
 
 /// Where the words of a frame are; header first, see [`crate::frame`].
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -71,7 +71,7 @@ pub struct StageKernel {
     /// The slots of body and `after` for the tile interpreter.
     pub tile_slots: (Slots, Slots),
     /// Machine code, where there is some.
-    pub wide: Option<WideStage>,
+    pub code: Option<StageCode>,
     /// Estimated time of one row in ns.
     pub cost: u64,
     /// The scalar function that may fail, for errors.
@@ -94,7 +94,7 @@ pub struct NestKernel {
     /// The stages.
     pub stages: Vec<StageKernel>,
     /// Machine code that runs all stages, a few rows at a time, where there is some; the stages have none of their own then.
-    pub walk: Option<WideRows>,
+    pub walk: Option<RowsCode>,
     /// The rows that machine code takes through a stage before the next one, each with a frame of its own.
     pub together: usize,
     /// The words of a frame without partial reductions, which is how far frames are apart.
@@ -195,7 +195,8 @@ pub fn prepare(
         scratch.push(row_scratch);
         row_scratch += (n * d.size_bytes()).next_multiple_of(64);
     }
-    let mut together = if asm.is_some() { together(nest, &|m| dtype(m).size_bytes()) } else { 1 };
+    let walks = asm.as_ref().is_some_and(|asm| asm.walks_rows());
+    let mut together = if walks { together(nest, &|m| dtype(m).size_bytes()) } else { 1 };
     let mut scratch_bytes = row_scratch * together;
     let scalars = HEADER + nest.outer.len();
     let serial = scalars + nest.scalars.len();
@@ -263,7 +264,7 @@ pub fn prepare(
             columns_in_memory: in_memory[s],
             layout,
             tile_slots: (Slots::new(&lane.body), Slots::new(&lane.after)),
-            wide: None,
+            code: None,
             cost: cost(stage, &lane),
             fallible: fallible(&lane),
             lane,
@@ -277,7 +278,7 @@ pub fn prepare(
         walk = if crate::run::divides(rows, cost) { None } else { asm.rows(&stages, together, partials) };
         if walk.is_none() {
             together = 1;
-            stages.iter_mut().for_each(|s| s.wide = asm.stage(s));
+            stages.iter_mut().for_each(|s| s.code = asm.stage(s));
         }
     }
     Ok(NestKernel {

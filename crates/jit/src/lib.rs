@@ -1,7 +1,8 @@
 //! Machine code for loop programs.
 //!
 //! [`compile`] takes a [`LoopProgram`] and gives a [`Compiled`], which many threads may call at once. Bodies become vector instructions by
-//! an emitter of our own ([`Path::Wide512`], [`Path::Wide256`]) or run on tiles where the CPU is another one ([`Path::Tiles`]); all execute the same lane code.
+//! an emitter of our own ([`Path::Wide512`], [`Path::Wide256`]) or by Cranelift ([`Path::Narrow128`]), or run on tiles where the CPU is another one
+//! ([`Path::Tiles`]); all execute the same lane code.
 //! This is the only crate with `unsafe`; what makes it sound are the invariants P1 to P5 of [`cotangent_loops::ir`] and the lengths that
 //! [`Compiled::call`] checks.
 
@@ -13,8 +14,11 @@ mod error;
 mod frame;
 mod kernel;
 mod lane;
+mod machine;
 mod memory;
+mod narrow;
 mod pages;
+mod path;
 mod program;
 mod raw;
 mod routine;
@@ -30,7 +34,8 @@ mod wide;
 pub use array::array;
 pub use error::{CallError, JitError};
 pub use memory::{Block, kept_bytes, trim};
-pub use program::{CompileOptions, Compiled, Input, Output, Path, Timed, compile, compile_with};
+pub use path::Path;
+pub use program::{CompileOptions, Compiled, Input, Output, Timed, compile, compile_with};
 pub use raw::{Raw, RawEntry, RawStatus};
 
 #[cfg(doc)]

@@ -1,7 +1,6 @@
 //! A compiled program: its memory plan and its calls.
 
 use std::ops::Range;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use cotangent_loops::ir::{BufferId, LoopProgram, Role, Routine, Step};
@@ -9,65 +8,15 @@ use cotangent_loops::plan::{Plan, plan_joined};
 use smallvec::SmallVec;
 
 use crate::chain::{Chain, Link, join};
-use crate::disassembly::disassembly;
 use crate::error::{CallError, JitError};
 use crate::frame::with_words;
 use crate::kernel::{NestKernel, prepare};
+use crate::machine::Assembler;
 use crate::memory::Block;
 use crate::pages::ALIGN;
+use crate::path::Path;
 use crate::routine::Vectors;
 use crate::run::Buffers;
-use crate::wide::{Assembler, Isa};
-
-/// Which executor runs bodies.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Path {
-    /// The one that the environment variable `COTANGENT_PATH` names (`wide512`, `wide256` or `tiles`), else the best one that the machine has.
-    #[default]
-    Auto,
-    /// Vectors of 512 bits: x86-64 with AVX-512 (F, BW, DQ and VL).
-    Wide512,
-    /// Vectors of 256 bits: x86-64 with AVX2 and FMA.
-    Wide256,
-    /// The portable interpreter of tiles.
-    Tiles,
-}
-
-impl Path {
-    /// The path of this name.
-    fn named(name: &str) -> Result<Path, JitError> {
-        match name {
-            "wide512" => Ok(Path::Wide512),
-            "wide256" => Ok(Path::Wide256),
-            "tiles" => Ok(Path::Tiles),
-            _ => Err(JitError::UnknownPath { found: name.to_owned() }),
-        }
-    }
-
-    /// What the environment says; nothing, or nothing at all, leaves the choice to us.
-    fn configured() -> Result<Path, JitError> {
-        static PATH: OnceLock<Result<Path, JitError>> = OnceLock::new();
-        let read = || match std::env::var_os("COTANGENT_PATH").filter(|name| !name.is_empty()) {
-            Some(name) => Path::named(&name.to_string_lossy()),
-            None => Ok(Path::Auto),
-        };
-        PATH.get_or_init(read).clone()
-    }
-
-    /// The vector instructions of the path; none for tiles.
-    fn isa(self) -> Result<Option<Isa>, JitError> {
-        let needed = |isa: Isa, path| if isa.available() { Ok(Some(isa)) } else { Err(JitError::NoSuchPath { path }) };
-        match self {
-            Path::Auto => match Path::configured()? {
-                Path::Auto => Ok([Isa::Avx512, Isa::Avx2].into_iter().find(|isa| isa.available())),
-                path => path.isa(),
-            },
-            Path::Wide512 => needed(Isa::Avx512, "Wide512"),
-            Path::Wide256 => needed(Isa::Avx2, "Wide256"),
-            Path::Tiles => Ok(None),
-        }
-    }
-}
 
 /// How to compile.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -211,13 +160,19 @@ pub fn compile(program: &LoopProgram) -> Result<Compiled, JitError> {
 
 /// As [`compile`], with options.
 pub fn compile_with(program: &LoopProgram, options: CompileOptions) -> Result<Compiled, JitError> {
-    let isa = options.path.isa()?;
-    let vectors = Vectors::of(isa);
-    let mut code = isa.map(|isa| Assembler::new(isa, operations(program)));
-    // Only machine code has such stores.
+    let executor = options.path.executor()?;
+    compile_on(program, executor.vectors(), executor.assembler(program))
+}
+
+/// Compiles a program for these vectors of routines, with machine code from `code`, or without any on tiles.
+pub(crate) fn compile_on(
+    program: &LoopProgram,
+    vectors: Vectors,
+    mut code: Option<Assembler>,
+) -> Result<Compiled, JitError> {
     let streamed = match &code {
-        Some(_) => crate::stream::streamed(program),
-        None => vec![false; program.buffers.len()],
+        Some(code) if code.streams() => crate::stream::streamed(program),
+        Some(_) | None => vec![false; program.buffers.len()],
     };
     let mut actions = Vec::with_capacity(program.steps.len());
     for step in &program.steps {
@@ -232,8 +187,8 @@ pub fn compile_with(program: &LoopProgram, options: CompileOptions) -> Result<Co
     };
     for action in &mut actions {
         if let Action::Nest(nest) = action {
-            for wide in nest.stages.iter_mut().filter_map(|s| s.wide.as_mut()) {
-                wide.entry = base + wide.offset;
+            for code in nest.stages.iter_mut().filter_map(|s| s.code.as_mut()) {
+                code.entry = base + code.offset;
             }
             if let Some(walk) = &mut nest.walk {
                 walk.entry = base + walk.offset;
@@ -251,15 +206,6 @@ pub fn compile_with(program: &LoopProgram, options: CompileOptions) -> Result<Co
     let (arena_bytes, peak_bytes) = (plan.arena, plan.peak_bytes() + local.max().unwrap_or(0));
     let (program, streams) = (program.clone(), results.iter().any(|r| r.streamed));
     Ok(Compiled { program, places, results, actions, steps, streams, arena_bytes, peak_bytes, vectors, code })
-}
-
-/// The operations of all bodies.
-fn operations(program: &LoopProgram) -> usize {
-    let stages = program.steps.iter().flat_map(|step| match step {
-        Step::Nest(nest) => nest.stages.as_slice(),
-        Step::Routine(_) => &[],
-    });
-    stages.map(|stage| stage.body.ops.len() + stage.after.ops.len()).sum()
 }
 
 /// Where each buffer is, by the plan of temporaries.
@@ -535,29 +481,25 @@ impl Compiled {
         self.peak_bytes - donated.map(|r| r.bytes.next_multiple_of(ALIGN)).sum::<usize>()
     }
 
-    /// The machine code of the nests' bodies as assembly, by step and stage; bodies that run on tiles and routines have none of their own.
-    pub fn disassembly(&self) -> String {
-        let wide = |nest: &NestKernel| match &nest.walk {
-            Some(walk) => walk.stages.iter().map(|at| Some(*at)).collect(),
-            None => nest.stages.iter().map(|s| s.wide.as_ref().map(|w| w.offset)).collect(),
-        };
-        let entries: Vec<Vec<Option<usize>>> = self
-            .actions
-            .iter()
-            .flat_map(|action| match action {
-                Action::Nest(nest) => vec![wide(nest)],
-                Action::Routine(_) => vec![Vec::new()],
-                Action::Chain(chain) => chain
-                    .links
-                    .iter()
-                    .map(|link| match link {
-                        Link::Nest(nest) => wide(nest),
-                        Link::Product(..) => Vec::new(),
-                    })
-                    .collect(),
-            })
-            .collect();
-        disassembly(self.code.as_ref().map_or(&[], Assembler::instructions), &entries)
+    /// The nest of each step that is one.
+    pub(crate) fn nests(&self) -> Vec<Option<&NestKernel>> {
+        let nests = self.actions.iter().flat_map(|action| match action {
+            Action::Nest(nest) => vec![Some(nest)],
+            Action::Routine(_) => vec![None],
+            Action::Chain(chain) => {
+                let nests = chain.links.iter().map(|link| match link {
+                    Link::Nest(nest) => Some(&**nest),
+                    Link::Product(..) => None,
+                });
+                nests.collect()
+            }
+        });
+        nests.collect()
+    }
+
+    /// The machine code; none on tiles.
+    pub(crate) fn code(&self) -> Option<&Assembler> {
+        self.code.as_ref()
     }
 
     /// The bytes of machine code.
@@ -573,16 +515,4 @@ fn copy(bytes: &[u8]) -> Block {
     let mut block = Block::new(bytes.len());
     block.bytes_mut().copy_from_slice(bytes);
     block
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_have_names_and_others_are_errors() {
-        assert_eq!(Path::named("wide256"), Ok(Path::Wide256));
-        let e = Path::named("avx2").expect_err("no path's name").to_string();
-        assert_eq!(e, "expected COTANGENT_PATH to be wide512, wide256 or tiles, found `avx2`");
-    }
 }

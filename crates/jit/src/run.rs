@@ -20,6 +20,8 @@ use crate::turned::turn;
 const FEW_ROWS: usize = 8;
 /// The estimated time of a chunk of lanes, in ns.
 const CHUNK: u64 = 15_000;
+/// Chunks of lanes are whole multiples of so many, but for the last.
+pub const CHUNK_LANES: usize = 128;
 
 /// The addresses of a program's buffers during one call.
 #[derive(Clone, Copy)]
@@ -199,8 +201,8 @@ fn place_row(kernel: &NestKernel, frame: Frame, r: usize) {
 unsafe fn run(stage: &StageKernel, frame: Frame) {
     // SAFETY: the caller's.
     unsafe {
-        match &stage.wide {
-            Some(wide) => wide.run(frame),
+        match &stage.code {
+            Some(code) => code.run(frame),
             None => crate::tile::run(stage, frame),
         }
     }
@@ -211,8 +213,8 @@ unsafe fn run(stage: &StageKernel, frame: Frame) {
 /// # Safety
 /// As [`run`].
 unsafe fn chunks(stage: &StageKernel, frame: Frame, failure: &AtomicUsize) {
-    let count = ((stage.cost / CHUNK) as usize).clamp(1, 1024).min(stage.lanes / 128);
-    let size = stage.lanes.div_ceil(count).next_multiple_of(128);
+    let count = ((stage.cost / CHUNK) as usize).clamp(1, 1024).min(stage.lanes / CHUNK_LANES);
+    let size = stage.lanes.div_ceil(count).next_multiple_of(CHUNK_LANES);
     let count = stage.lanes.div_ceil(size);
     let rows = stage.lane.rows;
     with_words(count * rows, |partials| {

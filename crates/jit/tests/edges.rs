@@ -217,6 +217,24 @@ fn elementwise_results_are_the_same_bits_on_every_path() {
     }
 }
 
+/// Every binary16 to `f32`, and back what lies between two of them: in the middle and next to it, and what is too large or too small.
+#[test]
+fn halves() {
+    let bits: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
+    let all = Array::from_le_bytes(&Aval::new(DType::F16, [1 << 16]), &bits).expect("length");
+    let convert =
+        |from, to, n| pointwise(&[from], to, n, vec![(BodyOp::Load(0), from), (BodyOp::Convert(BodyValue(0)), to)]);
+    check("halves", &convert(DType::F16, DType::F32, 1 << 16), std::slice::from_ref(&all), 0.0);
+    let mut numbers = Vec::new();
+    for i in 0..1 << 16 {
+        let (x, next) = (all.get(i).to_f32(), all.get((i + 1) % (1 << 16)).to_f32());
+        let middle = x + (next - x) / 2.0;
+        numbers.extend([x, middle, middle.next_up(), middle.next_down()].map(|x| Scalar::from(f64::from(x))));
+    }
+    let numbers = Array::from_scalars(&Aval::new(DType::F32, [numbers.len()]), &numbers);
+    check("to halves", &convert(DType::F32, DType::F16, numbers.numel()), &[numbers], 0.0);
+}
+
 /// Strides that fit no instruction: tiles run the lane code that was made for vectors.
 #[test]
 fn what_runs_on_tiles_has_the_same_bits() {
@@ -289,11 +307,13 @@ fn machine_code_decodes() {
     let mut longest = false;
     for path in paths() {
         for p in &programs {
-            let text = compile_with(p, CompileOptions { path }).expect("compiles").disassembly();
+            let compiled = compile_with(p, CompileOptions { path }).expect("compiles");
+            let (text, clif) = (compiled.disassembly(), compiled.clif());
             longest |= text.contains("zmm");
             assert!(!text.contains("(bad)"), "on {path:?}:\n{text}");
             assert!(path == Path::Tiles || text.contains("ret"), "no code on {path:?}");
             assert!(path == Path::Wide512 || !text.contains("zmm"), "vectors of another path on {path:?}");
+            assert_eq!(path == Path::Narrow128, clif.contains("function u0:0(i64)"), "on {path:?}:\n{clif}");
         }
     }
     assert_eq!(longest, paths().contains(&Path::Wide512));

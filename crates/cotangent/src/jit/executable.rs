@@ -113,6 +113,11 @@ impl Executable {
         self.compiled.disassembly()
     }
 
+    /// Cranelift's IR of the kernels, where the path is Cranelift's; nothing elsewhere.
+    pub fn clif(&self) -> String {
+        self.compiled.clif()
+    }
+
     /// What a call allocates at most beside its arguments, in bytes.
     pub fn peak_bytes(&self) -> usize {
         self.compiled.peak_bytes()

@@ -127,11 +127,14 @@ impl<Args: Arguments, Out: Tree> Compiled<Args, Out> {
         Ok((assemble(&self.out, results), profile))
     }
 
-    /// The machine code of the kernels as assembly, each beside the nodes that it is for.
+    /// The machine code of the kernels as assembly, each beside the nodes that it is for, and what Cranelift has made it from, where the path is
+    /// Cranelift's.
     pub fn as_text(&self) -> String {
         let executable = &self.executable;
         let mut out = cotangent_loops::explain(executable.loops(), &self.nodes);
-        let _ = write!(out, "\n{}", executable.disassembly());
+        for part in [executable.clif(), executable.disassembly()].iter().filter(|part| !part.is_empty()) {
+            let _ = write!(out, "\n{part}");
+        }
         out
     }
 

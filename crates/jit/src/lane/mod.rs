@@ -330,6 +330,29 @@ pub struct Code {
     pub insts: Vec<Inst>,
 }
 
+impl Code {
+    /// The most values that live at once, of those that `counts` says; constants are operands in memory, and accumulators have registers of
+    /// their own.
+    pub fn most_alive(&self, counts: impl Fn(&Inst) -> bool) -> usize {
+        let mut uses = vec![0usize; self.insts.len()];
+        for (i, inst) in self.insts.iter().enumerate() {
+            inst.op.operands(|v| uses[v.id as usize] = i);
+        }
+        let mut ends = vec![0usize; self.insts.len() + 1];
+        let (mut live, mut most) = (0, 1);
+        for (i, inst) in self.insts.iter().enumerate() {
+            live -= ends[i];
+            let elsewhere = matches!(inst.op, Op::Const(_) | Op::Acc(_)) || !counts(inst);
+            if !elsewhere && uses[i] > i {
+                live += 1;
+                ends[uses[i]] += 1;
+            }
+            most = most.max(live);
+        }
+        most
+    }
+}
+
 /// An accumulator of a stage.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Accumulator {

@@ -4,9 +4,7 @@ use cotangent_core::array::{Element, dispatch};
 use cotangent_core::ir::DType;
 use cotangent_loops::ir::{Matrix, RoutineKind};
 
-use super::panel::WIDTH_BYTES;
-use super::small::Products;
-use super::{FAR_ROWS, Operand, Real, Target, Vectors, product};
+use super::{FAR_ROWS, Operand, Products, Real, Target, Vectors, WIDTH_BYTES, product};
 use crate::threads;
 
 /// Multiplications up to which a product may be too small for tiles.

@@ -125,6 +125,22 @@ impl<T> Target<T> {
 #[derive(Clone, Copy)]
 pub struct Left<T>(*const T);
 
+/// Products of matrices of `[m, k]` and `[k, n]`.
+#[derive(Clone, Copy)]
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "portable code leaves them to the library"))]
+pub struct Products<T> {
+    /// The sizes.
+    pub mkn: [usize; 3],
+    /// How many.
+    pub count: usize,
+    /// The first left and right operands.
+    pub operands: [Operand<T>; 2],
+    /// How far the next ones are.
+    pub steps: [isize; 2],
+    /// The results, one behind the other.
+    pub to: *mut T,
+}
+
 /// The floats of matrix products.
 pub trait Real: Copy + Send + Sync + 'static {
     const ZERO: Self;
@@ -144,7 +160,7 @@ pub trait Real: Copy + Send + Sync + 'static {
     ///
     /// # Safety
     /// As [`product`], for all of them.
-    unsafe fn small(vectors: Vectors, products: small::Products<Self>) -> bool;
+    unsafe fn small(vectors: Vectors, products: Products<Self>) -> bool;
     /// `c = a · b` in about as many `blocks` that share the panels of `b`, on several threads, an estimated `cost` in ns; `false`, and nothing
     /// done, if `b` needs no panels.
     ///
@@ -183,6 +199,9 @@ pub trait Real: Copy + Send + Sync + 'static {
     /// The CPU has the vectors; all of these elements exist, and nobody else uses those of `to`.
     unsafe fn transpose(vectors: Vectors, mn: [usize; 2], from: *const Self, stride: isize, to: *mut Self, step: usize);
 }
+
+/// Bytes of a row of columns that are packed at once.
+const WIDTH_BYTES: usize = 2048;
 
 /// Bytes between rows from which they share few sets of the first-level cache.
 const FAR_ROWS: usize = 2048;
@@ -229,7 +248,7 @@ macro_rules! real {
                     ))
                 }
             }
-            unsafe fn small(vectors: Vectors, products: small::Products<Self>) -> bool {
+            unsafe fn small(vectors: Vectors, products: Products<Self>) -> bool {
                 // SAFETY: the caller's.
                 by_vectors!(vectors, $V256 $V512, L => unsafe { small::products::<L>(products) }, else => {
                     let _ = products;

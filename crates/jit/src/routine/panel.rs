@@ -10,15 +10,13 @@ use std::marker::PhantomData;
 use super::lanes::{Kernel, Lanes};
 use super::pack::{pack_columns, pack_rows, parts, parts_of_width};
 use super::tile::{Even, tile};
-use super::{FAR_ROWS, Operand, Target, transpose};
+use super::{FAR_ROWS, Operand, Target, WIDTH_BYTES, transpose};
 use crate::frame::with_words;
 
 /// Inner elements of a packed panel.
 pub const DEPTH: usize = 256;
 /// Rows that are packed at once: their panels stay in the second-level cache.
 pub const HEIGHT: usize = 192;
-/// Bytes of a row of columns that are packed at once.
-pub const WIDTH_BYTES: usize = 2048;
 /// Bytes of an operand that stay in the first-level cache.
 const NEAR: usize = 24 << 10;
 

@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use super::lanes::{Kernel, Lanes};
 use super::pack::{pack_columns, parts, parts_of_width};
-use super::panel::{DEPTH, HEIGHT, Rest, Right, WIDTH_BYTES, by_panels, packing};
-use super::{Operand, Target};
+use super::panel::{DEPTH, HEIGHT, Rest, Right, by_panels, packing};
+use super::{Operand, Target, WIDTH_BYTES};
 use crate::frame::with_words;
 use crate::memory::Block;
 use crate::threads;

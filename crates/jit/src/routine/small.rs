@@ -1,27 +1,12 @@
 //! Products of many small matrices, each without packing or blocks: a row of the result is one vector.
 
-use super::Operand;
 use super::lanes::{Kernel, Lanes};
+use super::{Operand, Products};
 
 /// The most rows of a right operand, which are copied if they do not lie in memory as rows.
 const ROWS: usize = 16;
 /// The most columns: the lanes of the longest vector.
 const COLUMNS: usize = 16;
-
-/// Products of matrices of `[m, k]` and `[k, n]`.
-#[derive(Clone, Copy)]
-pub struct Products<T> {
-    /// The sizes.
-    pub mkn: [usize; 3],
-    /// How many.
-    pub count: usize,
-    /// The first left and right operands.
-    pub operands: [Operand<T>; 2],
-    /// How far the next ones are.
-    pub steps: [isize; 2],
-    /// The results, one behind the other.
-    pub to: *mut T,
-}
 
 impl<L: Lanes> Kernel for Small<L> {
     #[inline(always)]

@@ -112,7 +112,7 @@ impl Emit<'_> {
         let a = self.kernel.lane.accumulators[k];
         let (l, bytes) = (self.isa.full(), self.isa.bytes());
         let to = |c: usize| Rm::Mem(RAX, (8 * PARTIAL_WORDS * k + bytes * c) as i32);
-        if !super::folds(&a) {
+        if !crate::machine::folds(&a) {
             for c in 0..self.copies {
                 let r = self.accumulator(k, c, SCRATCH);
                 self.asm().v(op::MOVUPS_TO, l, r, 0, to(c));

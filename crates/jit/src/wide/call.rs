@@ -7,8 +7,9 @@ use super::asm::gpr::{R8, RAX, RCX, RDI, RDX, RSI, RSP};
 use super::asm::{Cond, Rm};
 use super::emit::{AREA, COUNT, Emit, Lanes, SAVED, SAVED_GPR, SAVED_MASKS, SCRATCH, Slow, TAIL};
 use super::isa::Isa;
-use super::{op, thunk};
+use super::op;
 use crate::lane::{Code, Ty, V};
+use crate::machine::thunk;
 
 impl Emit<'_> {
     pub(super) fn call(

@@ -4,15 +4,16 @@
 //! for addresses; vector registers 14 and 15 for constants and steps inside an operation, the others for accumulators and values; with
 //! AVX-512 `k0` for constant masks, `k1` for the lanes of a masked vector, the others for masks.
 
+use super::Assembler;
 use super::alloc::{Alloc, Loc};
 use super::asm::gpr::{R8, RAX, RBP, RBX, RDI, RSI, RSP};
 use super::asm::{Asm, Cond, Label, Rm};
 use super::isa::Isa;
 use super::pressure::{self, Kept};
-use super::{Assembler, thunk};
 use crate::frame::{HEADER, ROWS};
 use crate::kernel::StageKernel;
 use crate::lane::{Code, Ty};
+use crate::machine::thunk;
 
 pub(super) const SCRATCH: u8 = 15;
 pub(super) const SCRATCH2: u8 = 14;

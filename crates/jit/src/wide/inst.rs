@@ -5,8 +5,9 @@ use super::asm::gpr::{RAX, RDX};
 use super::asm::{Masked, Rm, Vop};
 use super::emit::{Emit, Lanes, SCRATCH, SCRATCH2};
 use super::isa::Isa;
-use super::{op, thunk};
+use super::op;
 use crate::lane::{Bin, Code, Conv, Fused, Op, Part, Pred, RoundTo, Shift, Ty, V};
+use crate::machine::thunk::Call;
 
 impl Emit<'_> {
     /// A vector register for a value.
@@ -236,7 +237,7 @@ impl Emit<'_> {
             }
             Op::Conv(k, x) => self.convert(code, k, x, c, i),
             Op::Call(f, x, y, guard) => {
-                let call = thunk::Call {
+                let call = Call {
                     function: f,
                     wide: (x.ty.is_wide(), ty.is_wide()),
                     guarded: guard.is_some(),

@@ -14,30 +14,25 @@ mod emit;
 mod inst;
 mod isa;
 mod mask;
-mod memory;
 mod op;
 mod pressure;
-mod thunk;
 
 use std::sync::Arc;
 
-use cotangent_core::ops::Monoid;
 use rustc_hash::FxHashMap;
 
 use crate::error::JitError;
-use crate::frame::{Frame, PARTIAL_WORDS, ROWS};
-use crate::kernel::{Layout, StageKernel};
-use crate::lane::scalar::combine;
-use crate::lane::{Accumulator, Code, OpSet, Ty};
+use crate::kernel::StageKernel;
+use crate::lane::{Accumulator, OpSet};
+use crate::machine::{CodeMemory, Key, RowsCode, StageCode, folds, thunk};
 pub use isa::Isa;
-use memory::CodeMemory;
 
 /// Makes the machine code of one program.
 #[derive(Debug)]
 pub struct Assembler {
     asm: asm::Asm,
-    known: FxHashMap<Key, WideStage>,
-    known_rows: FxHashMap<(usize, Vec<RowsKey>), WideRows>,
+    known: FxHashMap<Key, StageCode>,
+    known_rows: FxHashMap<(usize, Vec<RowsKey>), RowsCode>,
     /// What thunks are told; addresses are in the code.
     calls: Vec<Arc<thunk::Call>>,
     constants: FxHashMap<Vec<u8>, u32>,
@@ -49,75 +44,8 @@ pub struct Assembler {
 /// The bytes of code that most operations of a body need at most, all copies together.
 const OPERATION_BYTES: usize = 128;
 
-/// What a function depends on.
-#[derive(PartialEq, Eq, Hash, Debug)]
-struct Key {
-    body: Code,
-    after: Code,
-    wide: bool,
-    rows: usize,
-    neutral: Vec<u64>,
-    /// Of each access the strides of lanes and serial loops, and whether it streams.
-    strides: Vec<(i64, Vec<i64>, bool)>,
-    serial: Vec<usize>,
-    layout: [usize; 4],
-    /// The words of each column accumulator, if they are in memory.
-    columns: Option<usize>,
-}
-
-/// A function of machine code. It is emitted for the System V convention, which is that of `C` wherever [`Isa::available`] can be true.
-type Entry = extern "C" fn(*mut u64);
-
 /// What a stage adds to the function of rows: lanes, steps, and the scalars of its reductions.
 type RowsKey = (Key, usize, Vec<i64>, Vec<Option<u32>>);
-
-/// The function of a stage.
-#[derive(Clone, Debug)]
-pub struct WideStage {
-    /// Its place in the code.
-    pub offset: usize,
-    /// Lanes of a vector.
-    pub lanes: usize,
-    /// Interleaved copies.
-    pub copies: usize,
-    /// The address, once the code is executable.
-    pub entry: usize,
-    accumulators: Vec<Accumulator>,
-    isa: Isa,
-}
-
-/// The function of the rows of a nest.
-#[derive(Clone, Debug)]
-pub struct WideRows {
-    /// Its place in the code.
-    pub offset: usize,
-    /// The places of the stages.
-    pub stages: Vec<usize>,
-    /// The address, once the code is executable.
-    pub entry: usize,
-}
-
-impl WideRows {
-    /// Runs `rows` rows, whose innermost outer indices follow one another, from the place of the frame; its pointers are moved behind them.
-    ///
-    /// # Safety
-    /// As [`WideStage::run`], for all stages and rows; there is at least one row. The frames of the first rows that run together
-    /// follow one another.
-    pub unsafe fn run(&self, frame: Frame, rows: usize) {
-        frame.set(ROWS, rows as u64);
-        // SAFETY: `entry` is the address of a function that was emitted with this signature and convention.
-        let function: Entry = unsafe { std::mem::transmute(self.entry) };
-        function(frame.as_ptr());
-    }
-}
-
-/// Whether machine code combines the lanes of an accumulator, because that is an instruction or three.
-fn folds(a: &Accumulator) -> bool {
-    match (Ty::of(a.dtype), a.monoid) {
-        (_, Monoid::LogAddExp) | (Ty::I64, Monoid::Prod | Monoid::Max | Monoid::Min) => false,
-        (_, Monoid::Sum | Monoid::Prod | Monoid::Max | Monoid::Min) => true,
-    }
-}
 
 /// What the function of a stage depends on, or `None` where its strides do not fit instructions.
 fn key(kernel: &StageKernel) -> Option<Key> {
@@ -130,18 +58,7 @@ fn key(kernel: &StageKernel) -> Option<Key> {
     if !kernel.accesses.iter().all(small) || i32::try_from(serial).is_err() {
         return None;
     }
-    let Layout { scalars, serial, pointers, partials, .. } = kernel.layout;
-    Some(Key {
-        body: kernel.lane.body.clone(),
-        after: kernel.lane.after.clone(),
-        wide: kernel.lane.wide,
-        rows: kernel.lane.rows,
-        neutral: kernel.lane.accumulators.iter().map(Accumulator::neutral).collect(),
-        strides: kernel.accesses.iter().map(|a| (a.lane, a.serial.clone(), a.streams)).collect(),
-        serial: kernel.serial.clone(),
-        layout: [scalars, serial, pointers, partials],
-        columns: kernel.columns_in_memory.then(|| kernel.column_words()),
-    })
+    Some(Key::new(kernel))
 }
 
 impl Assembler {
@@ -175,24 +92,24 @@ impl Assembler {
     }
 
     /// Code for a stage, or `None` where its strides do not fit instructions: such stages run on tiles.
-    pub fn stage(&mut self, kernel: &StageKernel) -> Option<WideStage> {
+    pub fn stage(&mut self, kernel: &StageKernel) -> Option<StageCode> {
         let key = key(kernel)?;
         if let Some(known) = self.known.get(&key) {
-            return Some(WideStage { accumulators: kernel.lane.accumulators.clone(), ..known.clone() });
+            return Some(StageCode { accumulators: kernel.lane.accumulators.clone(), ..known.clone() });
         }
         self.asm.align(32);
         let offset = self.asm.code.len();
         let lanes = self.width(kernel);
         let copies = emit::stage(self, kernel, lanes);
-        let isa = self.asm.isa();
-        let stage = WideStage { offset, lanes, copies, entry: 0, accumulators: kernel.lane.accumulators.clone(), isa };
+        let (bytes, accumulators) = (self.asm.isa().bytes(), kernel.lane.accumulators.clone());
+        let stage = StageCode { offset, lanes, copies, bytes, entry: 0, accumulators };
         self.known.insert(key, stage.clone());
         Some(stage)
     }
 
     /// Code for all rows of a nest, so many of them `together`, with frames that are `frame` words apart; or `None` where a stage has
     /// none, may fail, or has a reduction that machine code does not finish.
-    pub fn rows(&mut self, stages: &[StageKernel], together: usize, frame: usize) -> Option<WideRows> {
+    pub fn rows(&mut self, stages: &[StageKernel], together: usize, frame: usize) -> Option<RowsCode> {
         let finished = |a: &Accumulator| a.scalar.is_none() || folds(a);
         let part = |k: &StageKernel| -> Option<RowsKey> {
             let steps: Vec<i64> = k.accesses.iter().map(crate::kernel::Place::step).collect();
@@ -209,7 +126,7 @@ impl Assembler {
         }
         self.asm.align(32);
         let offset = self.asm.code.len();
-        let rows = WideRows { offset, stages: emit::rows(self, stages, together, frame), entry: 0 };
+        let rows = RowsCode { offset, stages: emit::rows(self, stages, together, frame), entry: 0 };
         self.known_rows.insert(key, rows.clone());
         Some(rows)
     }
@@ -248,53 +165,5 @@ impl Assembler {
     /// The bytes of code.
     pub fn code_bytes(&self) -> usize {
         self.memory.as_ref().map_or(0, CodeMemory::bytes)
-    }
-}
-
-impl WideStage {
-    /// Runs the stage and leaves each row reduction in the first word of its partials.
-    ///
-    /// # Safety
-    /// The frame is complete, its pointers reach what the stage's accesses name (P2), and the code is executable.
-    pub unsafe fn run(&self, frame: Frame) {
-        // SAFETY: `entry` is the address of a function that was emitted with this signature and convention.
-        let function: Entry = unsafe { std::mem::transmute(self.entry) };
-        function(frame.as_ptr());
-        for (k, a) in self.accumulators.iter().enumerate() {
-            if a.scalar.is_none() || folds(a) {
-                continue;
-            }
-            // SAFETY: the function has written `copies` vectors there.
-            unsafe { self.fold(frame.partials().add(k * PARTIAL_WORDS), a) };
-        }
-    }
-
-    /// Combines lanes and copies in a fixed tree.
-    unsafe fn fold(&self, at: *mut u64, a: &Accumulator) {
-        let words = self.isa.bytes() / 8;
-        let wide = Ty::of(a.dtype).is_wide() || (Ty::of(a.dtype) == Ty::Mask && self.lanes == words);
-        let mut xs = [0u64; 2 * PARTIAL_WORDS];
-        let n = self.lanes * self.copies;
-        for (i, x) in xs.iter_mut().enumerate().take(n) {
-            let (copy, lane) = (i / self.lanes, i % self.lanes);
-            // SAFETY: the caller's.
-            *x = unsafe {
-                if wide {
-                    at.add(copy * words + lane).read()
-                } else {
-                    u64::from(at.add(copy * words).cast::<u32>().add(lane).read())
-                }
-            };
-        }
-        let mut n = n;
-        while n > 1 {
-            let half = n.div_ceil(2);
-            for j in 0..n - half {
-                xs[j] = combine(a.monoid, a.dtype, xs[j], xs[j + half]);
-            }
-            n = half;
-        }
-        // SAFETY: the caller's.
-        unsafe { at.write(xs[0]) };
     }
 }

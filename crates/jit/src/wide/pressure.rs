@@ -80,24 +80,9 @@ pub(super) fn choose(kernel: &StageKernel, blocks: usize, spare: &[u8]) -> Kept 
     reads(kernel, blocks).into_iter().zip(spare).map(|(key, r)| (key, *r)).collect()
 }
 
-/// The most values of a body that are in vector registers at once; constants are operands in memory, accumulators have registers of their own.
+/// The most values of a body that are in vector registers at once.
 pub(super) fn most_alive(code: &Code, isa: Isa) -> usize {
-    let mut uses = vec![0usize; code.insts.len()];
-    for (i, inst) in code.insts.iter().enumerate() {
-        inst.op.operands(|v| uses[v.id as usize] = i);
-    }
-    let mut ends = vec![0usize; code.insts.len() + 1];
-    let (mut live, mut most) = (0, 1);
-    for (i, inst) in code.insts.iter().enumerate() {
-        live -= ends[i];
-        let elsewhere = matches!(inst.op, Op::Const(_) | Op::Acc(_)) || (inst.ty == Ty::Mask && isa.masks() != 0);
-        if !elsewhere && uses[i] > i {
-            live += 1;
-            ends[uses[i]] += 1;
-        }
-        most = most.max(live);
-    }
-    most
+    code.most_alive(|inst| inst.ty != Ty::Mask || isa.masks() == 0)
 }
 
 /// How many copies of the body to interleave: as many as registers allow, few for long bodies.

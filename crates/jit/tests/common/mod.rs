@@ -10,8 +10,10 @@ use cotangent_loops::interp::interpret;
 use cotangent_loops::ir::*;
 
 pub fn paths() -> Vec<Path> {
-    let all = [Path::Tiles, Path::Wide256, Path::Wide512];
-    all.into_iter().filter(|p| compile_with(&LoopProgram::default(), CompileOptions { path: *p }).is_ok()).collect()
+    Path::ALL
+        .into_iter()
+        .filter(|p| compile_with(&LoopProgram::default(), CompileOptions { path: *p }).is_ok())
+        .collect()
 }
 
 /// A nest with accesses to buffers, one parameter for each of `inputs`, one result for each of `outputs`.

@@ -26,6 +26,7 @@ use crate::memory::Block;
 use crate::threads;
 
 /// Numbers of memory up to which matrices are small.
+#[cfg(target_arch = "x86_64")]
 const SMALL: usize = 2 * 16 * 16;
 /// Rows that are subtracted from others together.
 const PANEL: usize = 8;

@@ -16,14 +16,19 @@ pub struct Call {
     pub wide_mask: bool,
 }
 
-/// Operands and result on the stack of the machine code, each as long as the longest vector.
-#[repr(C, align(64))]
+/// Operands and result on the stack of the machine code, each with room for the longest vector.
+#[repr(C)]
 pub struct Area {
     a: [u64; 8],
     b: [u64; 8],
     mask: [u64; 8],
     /// The values of lanes that are not computed on entry, the result on return.
     result: [u64; 8],
+}
+
+impl Area {
+    /// The bytes from a vector to the next: `a`, `b`, `mask`, `result`.
+    pub const VECTOR: usize = 64;
 }
 
 fn read(x: &[u64; 8], wide: bool, lane: usize) -> u64 {

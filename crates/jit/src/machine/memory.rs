@@ -32,7 +32,21 @@ impl CodeMemory {
         if unsafe { libc::mprotect(at, code.len(), libc::PROT_READ | libc::PROT_EXEC) } != 0 {
             return Err(fail());
         }
+        memory.synchronize()?;
         Ok(memory)
+    }
+
+    /// Makes the instructions that were written those that all cores read; x86-64 does so by itself.
+    fn synchronize(&self) -> Result<(), JitError> {
+        #[cfg(target_arch = "aarch64")]
+        {
+            use wasmtime_internal_jit_icache_coherence::{clear_cache, pipeline_flush_mt};
+            let fail = |reason: String| JitError::CodeMemory { bytes: self.bytes, reason };
+            // SAFETY: the mapping is ours and has as many bytes.
+            unsafe { clear_cache(self.at, self.bytes) }.map_err(|e| fail(e.to_string()))?;
+            pipeline_flush_mt().map_err(|e| fail(e.to_string()))?;
+        }
+        Ok(())
     }
 
     /// The first byte.
