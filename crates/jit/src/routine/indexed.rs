@@ -9,7 +9,9 @@ use cotangent_core::array::Element;
 use cotangent_core::error::EvalError;
 use cotangent_core::ir::Shape;
 
+use super::Vectors;
 use super::axis::{Axis, Shared};
+use super::combined::Row;
 use crate::threads;
 
 /// Indices that are checked at once.
@@ -163,31 +165,16 @@ pub unsafe fn index_rows<T: Element, S: Copy + Send>(
     let (begin, order) = by_place(index, n);
     let rows = outer * n;
     let pieces = rows.min(256);
+    let vectors = Vectors::narrow();
     let (x, src, y) = (Shared(x.cast_mut()), Shared(src.cast_mut()), Shared(y));
     threads::for_each(pieces, (outer * inner * (n + count)) as u64 / 2, &|piece| {
-        let mut sums: Vec<S> = Vec::with_capacity(inner);
         for row in piece * rows / pieces..(piece + 1) * rows / pieces {
             let (o, k) = (row / n, row % n);
-            // SAFETY: the caller's; each piece has rows of its own.
-            let (from, to) = unsafe {
-                let from = std::slice::from_raw_parts(x.get().add(row * inner).cast_const(), inner);
-                (from, std::slice::from_raw_parts_mut(y.get().add(row * inner), inner))
-            };
             let sources = &order[begin[k]..begin[k + 1]];
-            if sources.is_empty() {
-                to.copy_from_slice(from);
-                continue;
-            }
-            sums.clear();
-            sums.extend(from.iter().map(|x| (combine.widen)(*x)));
-            for j in sources {
-                // SAFETY: the caller's: `j` is a row of the source.
-                let source = unsafe { std::slice::from_raw_parts(src.get().add((o * count + j) * inner), inner) };
-                for (s, x) in sums.iter_mut().zip(source) {
-                    *s = (combine.both)(*s, (combine.widen)(*x));
-                }
-            }
-            to.iter_mut().zip(&sums).for_each(|(y, s)| *y = (combine.end)(*s));
+            let (from, to) = (x.get().wrapping_add(row * inner).cast_const(), y.get().wrapping_add(row * inner));
+            let src = src.get().wrapping_add(o * count * inner).cast_const();
+            // SAFETY: the caller's; each piece has rows of its own.
+            unsafe { Row::new(combine, inner, [from, src], sources, to).compute(vectors) };
         }
     });
     Ok(())

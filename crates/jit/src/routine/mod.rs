@@ -2,6 +2,7 @@
 
 mod axis;
 mod columns;
+mod combined;
 mod convolution;
 mod element;
 mod indexed;
