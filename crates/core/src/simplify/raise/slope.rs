@@ -102,7 +102,6 @@ const MSE: &str = "aten::mse_loss_backward(Tensor grad_output, Tensor self, Tens
 const SOFTPLUS: &str =
     "aten::softplus_backward(Tensor grad_output, Tensor self, Scalar beta, Scalar threshold) -> Tensor";
 const HARDSWISH: &str = "aten::hardswish_backward(Tensor grad_output, Tensor self) -> Tensor";
-const HARDSIGMOID: &str = "aten::hardsigmoid_backward(Tensor grad_output, Tensor self) -> Tensor";
 const HUBER: &str =
     "aten::huber_loss_backward(Tensor grad_output, Tensor self, Tensor target, int reduction, float delta) -> Tensor";
 const SMOOTH_L1: &str = "aten::smooth_l1_loss_backward(Tensor grad_output, Tensor self, Tensor target, int reduction, float beta) -> Tensor";
@@ -146,7 +145,6 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
         row("where(gt(x, ?t), 1, sigmoid(x))", SOFTPLUS, "x, beta=1, threshold=?t"),
         row("where(gt(mul(x, ?b), ?t), 1, sigmoid(mul(x, ?b)))", SOFTPLUS, "x, beta=?b, threshold=?t"),
         row("where(le(x, -3), 0, where(lt(x, 3), add(div(x, 3), 0.5), 1))", HARDSWISH, "x"),
-        row("where(bitwise_and(gt(x, -3), lt(x, 3)), 0.16666666666666666, 0)", HARDSIGMOID, "x"),
         Row {
             reduces: Reduces::Loss,
             holds: |b| Some(b.number("d")? > 0.0),
