@@ -291,6 +291,30 @@ fn operators_and_their_neighbours() {
         ),
         ("celu", |x, _| x.where_(&x.gt(0.0), (x / 0.7).expm1() * 0.7), |x, _| x.where_(&x.gt(0.0), (x / 0.7).expm1())),
         (
+            "hardshrink",
+            |x, _| x.zeros_like().where_(&x.abs().le(0.5), x),
+            |x, y| x.zeros_like().where_(&y.abs().le(0.5), x),
+        ),
+        ("mse_loss", |x, y| ((x - y) * (x - y)).sum_over(&[0, 1]), |x, y| ((x - y) * (y - x)).sum_over(&[0, 1])),
+        ("addmm", |x, y| x.mm(y) + x, |x, y| x.mm(y) * x),
+        ("addmm", |x, y| x.sum_over(&[0]) + x.mm(y), |x, y| x - x.mm(y)),
+        (
+            "baddbmm",
+            |x, y| x.view_to(&[1, 2, 2].into()).bmm(&y.view_to(&[1, 2, 2].into())) + x,
+            |x, y| x.view_to(&[1, 2, 2].into()).bmm(&y.view_to(&[1, 2, 2].into())) - x,
+        ),
+        (
+            "sinc",
+            |x, _| {
+                let t = x * std::f64::consts::PI;
+                t.ones_like().where_(&t.eq(0.0), t.sin() / &t)
+            },
+            |x, _| {
+                let t = x * 3.0;
+                t.ones_like().where_(&t.eq(0.0), t.sin() / &t)
+            },
+        ),
+        (
             "xlogy",
             |x, y| y.full_like(f64::NAN).where_(&y.isnan(), x.zeros_like().where_(&x.eq(0.0), x * y.log())),
             |x, y| y.full_like(f64::NAN).where_(&y.isnan(), x.zeros_like().where_(&y.eq(0.0), x * y.log())),
@@ -362,8 +386,10 @@ fn derivatives_of_composites_are_operators() {
         ("softplus_backward", |x, _| x.softplus(1.0, 20.0)),
         ("softplus_backward", |x, _| x.softplus(3.0, 1.0)),
         ("hardswish_backward", |x, _| x.hardswish()),
-        ("hardsigmoid_backward", |x, _| x.hardsigmoid()),
         ("elu_backward", |x, _| x.selu()),
+        ("elu_backward", |x, _| x.celu(0.7)),
+        ("hardshrink_backward", |x, _| x.hardshrink(0.3)),
+        ("mse_loss_backward", |x, y| x.mse_loss(y, Reduction::Mean)),
         ("elu_backward", |x, _| x.elu_scaled(0.5, 1.5, 1.0)),
         ("leaky_relu_backward", |x, _| x.leaky_relu(0.2)),
         ("huber_loss_backward", |x, y| x.huber_loss(y, Reduction::None, 0.5)),

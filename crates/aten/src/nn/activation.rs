@@ -118,8 +118,11 @@ pub trait Activations: AsTensor {
     /// `x` above 0, `alpha (e^(x / alpha) - 1)` below; derivative 1 at 0.
     #[track_caller]
     fn celu(&self, alpha: f64) -> Tensor {
-        of_float(at!("celu", 1), schema::CELU, &[("alpha", num(alpha))], self.tensor(), |x| {
-            below(x, |x| (x / alpha).expm1() * alpha)
+        let value = |x: &Tensor| below(x, |x| (x / alpha).expm1() * alpha);
+        sloped(at!("celu", 1), schema::CELU, &[("alpha", num(alpha))], self.tensor(), value, |x| {
+            let negative = x.le(0.0);
+            let inside = x.where_(&negative, x.zeros_like());
+            (inside / alpha).exp().where_(&negative, x.ones_like())
         })
     }
 

@@ -4,8 +4,8 @@
 //! The inverse of inlining. A rule looks at a node and at what its operands are computed from; where PyTorch has one
 //! operator for that, a *call* under the operator's schema stands for it, whose body is what stood there, node by
 //! node. So nothing changes for transforms, evaluation and compilation, which look at bodies; printed code and exported
-//! programs name the operator. Nodes are visited from the results on, largest patterns first: what only a raised node
-//! needed is gone before its own turn.
+//! programs name the operator. Patterns of many nodes come first, then those of a few, then single nodes; each time nodes
+//! are visited from the results on: what only a raised node needed is gone before its own turn.
 //!
 //! - **R1** the number of nodes never grows: a call takes the place of one node at least.
 //! - **R2** PyTorch's operator gives the values of the body, as far as the rule's class says.

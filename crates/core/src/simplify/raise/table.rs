@@ -39,10 +39,13 @@ const HARDSWISH: &str = "aten::hardswish(Tensor self) -> Tensor";
 const HARDSIGMOID: &str = "aten::hardsigmoid(Tensor self) -> Tensor";
 const HARDTANH: &str = "aten::hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -> Tensor";
 const CELU: &str = "aten::celu(Tensor self, Scalar alpha=1.) -> Tensor";
+const HARDSHRINK: &str = "aten::hardshrink(Tensor self, Scalar lambd=0.5) -> Tensor";
+const SINC: &str = "aten::sinc(Tensor self) -> Tensor";
+const LOGADDEXP: &str = "aten::logaddexp(Tensor self, Tensor other) -> Tensor";
 const XLOGY: &str = "aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor";
 
 static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
-    let rows: [(Class, &'static str, &'static str, &'static str); 14] = [
+    let rows: [(Class, &'static str, &'static str, &'static str); 17] = [
         (Class::Exact, "where(gt(x, ?t), x, log1p(exp(x)))", SOFTPLUS, "x, beta=1, threshold=?t"),
         (Class::Exact, "where(gt(x, ?t), x, log1p(exp(where(gt(x, ?t), 0, x))))", SOFTPLUS, "x, beta=1, threshold=?t"),
         (
@@ -60,6 +63,19 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
         (Class::Exact, "where(le(x, ?a), ?a, where(ge(x, ?b), ?b, x))", HARDTANH, "x, min_val=?a, max_val=?b"),
         (Class::Exact, "where(ge(x, ?b), ?b, where(le(x, ?a), ?a, x))", HARDTANH, "x, min_val=?a, max_val=?b"),
         (Class::Rounding, "where(gt(x, 0), x, mul(expm1(div(x, ?a)), ?a))", CELU, "x, alpha=?a"),
+        (Class::Exact, "where(le(abs(x), ?l), 0, x)", HARDSHRINK, "x, lambd=?l"),
+        (
+            Class::Rounding,
+            "where(eq(mul(x, 3.141592653589793), 0), 1, div(sin(mul(x, 3.141592653589793)), mul(x, 3.141592653589793)))",
+            SINC,
+            "x",
+        ),
+        (
+            Class::Rounding,
+            "where(logical_and(logical_not(mul(eq(x, x), ne(abs(x), inf))), eq(x, y)), x, add(where(ge(x, y), x, y), log1p(exp(sub(where(ge(x, y), y, x), where(ge(x, y), x, y))))))",
+            LOGADDEXP,
+            "x, y",
+        ),
         (Class::Exact, "where(isnan(y), nan, where(eq(x, 0), 0, mul(x, log(y))))", XLOGY, "x, y"),
         (Class::Exact, "where(ne(y, y), nan, where(eq(x, 0), 0, mul(x, log(y))))", XLOGY, "x, y"),
     ];

@@ -237,7 +237,7 @@ impl Reader {
     }
 }
 
-/// The operands and attributes of an operator in terms of what was found: `x, beta=1, threshold=?t, alpha=?c/?s`.
+/// The operands and attributes of an operator in terms of what was found: `x, beta=1, threshold=?t, alpha=?c/?s, input_scale=1/?a`.
 pub(super) fn said(schema: &'static str, text: &'static str, found: &Bindings) -> Option<Found> {
     let mut out = Found::new(schema, [], [])?;
     for item in text.split(", ") {
@@ -256,6 +256,9 @@ fn attribute(text: &'static str, found: &Bindings) -> Option<Attr> {
         "true" => return scalar(true.into()),
         "false" => return scalar(false.into()),
         _ => {}
+    }
+    if let Some(hole) = text.strip_prefix("1/?") {
+        return scalar(found.number(hole)?.recip().into());
     }
     if let Some(hole) = text.strip_prefix('?') {
         let x = match hole.split_once("/?") {

@@ -11,6 +11,7 @@ use crate::ops::{Amax, Arange, Binary, Op, Unary};
 
 pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: loss },
+    Raising { class: Class::Rounding, find: squares },
     Raising { class: Class::Rounding, find: bce_with_logits },
     Raising { class: Class::Rounding, find: logsumexp },
     Raising { class: Class::Exact, find: triangle },
@@ -92,6 +93,17 @@ fn reduced(e: &Editor, v: Value) -> Option<(i64, Value)> {
         }
     }
     Some((0, v))
+}
+
+/// The mean or sum of `(x - y) ** 2`.
+fn squares(e: &Editor, id: NodeId) -> Option<Found> {
+    let (reduction, v) = reduced(e, e.results(id)[0]).filter(|(reduction, _)| *reduction != 0)?;
+    let (d, _) = e.as_binary(v, Binary::Mul).filter(|(a, b)| a == b && e.dtype(*a).is_float())?;
+    let (x, y) = e.as_binary(d, Binary::Sub)?;
+    // Operands that are broadcast would have to be made.
+    let made = |v: Value| e.as_expand(v).is_some() || e.as_full(v).is_some();
+    let schema = "aten::mse_loss(Tensor self, Tensor target, int reduction=Mean) -> Tensor";
+    if made(x) || made(y) { None } else { Found::new(schema, [("reduction", number(reduction))], [x, y]) }
 }
 
 /// The number `c` of `v = c * x ** 2`, by whichever of `bases` the square is.
