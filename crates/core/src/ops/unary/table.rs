@@ -162,7 +162,9 @@ unary_ops! {
     /// The inverse hyperbolic sine.
     Asinh = float_row!("asinh", libm::asinh, libm::asinhf, D::Is(|x, _, t| t * (x * x + 1.0).rsqrt()), &[0.0, -0.0], (-2.0, 2.0)),
     /// The inverse hyperbolic cosine.
-    Acosh = float_row!("acosh", libm::acosh, libm::acoshf, D::Is(|x, _, t| t * (x * x - 1.0).rsqrt()), &[1.0, 0.5], (1.2, 3.0)),
+    // (libm's of negative numbers is not NaN.)
+    Acosh = float_row!("acosh", |x| if x < 1.0 { f64::NAN } else { libm::acosh(x) },
+        |x| if x < 1.0 { f32::NAN } else { libm::acoshf(x) }, D::Is(|x, _, t| t * (x * x - 1.0).rsqrt()), &[1.0, 0.5], (1.2, 3.0)),
     /// The inverse hyperbolic tangent.
     Atanh = float_row!("atanh", libm::atanh, libm::atanhf, D::Is(|x, _, t| t / (1.0 - x * x)), &[1.0, -1.0, 2.0], (-0.8, 0.8)),
     /// The logistic function.
