@@ -76,6 +76,18 @@ fn windows() {
     );
 }
 
+/// The padding counts as -inf, but an index never points there (PyTorch 2.15's values).
+#[test]
+fn maxima_of_windows_of_minus_infinity_stand_inside() {
+    let x = Tensor::from([[f64::NEG_INFINITY; 2]; 2]).unsqueeze(0);
+    let padded = |stride: usize| Pool { padding: 1.into(), ..Pool::stride(stride) };
+    let (y, at) = x.max_pool2d_with_indices(2, &padded(1));
+    assert_eq!(y.to_vec::<f64>().unwrap(), [f64::NEG_INFINITY; 9]);
+    assert_eq!(at.to_vec::<i64>().unwrap(), [0, 0, 1, 0, 0, 1, 2, 2, 3]);
+    let (_, at) = x.max_pool2d_with_indices(3, &padded(2));
+    assert_eq!(at.to_vec::<i64>().unwrap(), [0]);
+}
+
 #[test]
 fn resampling() {
     const BILINEAR: Sampling = Sampling::Bilinear;

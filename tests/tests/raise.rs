@@ -6,11 +6,11 @@ use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Graph};
-use cotangent_core::simplify::{Class, raise, simplify};
+use cotangent_core::simplify::{Class, raise, recompose, simplify};
 use cotangent_core::text::ir::parse;
 use cotangent_core::transform::build;
 use cotangent_core::transform::eval::eval;
-use cotangent_core::transform::grad::vjp;
+use cotangent_core::transform::grad::{grad_and_value, vjp};
 use cotangent_core::transform::inline::inline_composites;
 use cotangent_core::transform::vmap::vmap;
 use cotangent_tests::numeric::close;
@@ -194,6 +194,51 @@ fn operators_and_their_neighbours() {
         ("std", |x, _| spread(x, 2.0, 2.0).sqrt(), |x, _| spread(x, 3.0, 2.0).sqrt()),
         ("layer_norm", |x, y| normal(x, &y.sum_over(&[0]), 1e-3, 2.0), |x, y| normal(x, &y.sum_over(&[0]), 1e-3, 3.0)),
         ("linalg_vector_norm", |x, _| (x * x).sum_over(&[1]).sqrt(), |x, y| (x * y).sum_over(&[1]).sqrt()),
+        (
+            "linalg_vector_norm",
+            |x, _| flat_root(&(x * x).sum_over(&[1]), 0.0),
+            |x, _| flat_root(&(x * x).sum_over(&[1]), 1.0),
+        ),
+        (
+            "cdist",
+            |x, y| {
+                let d = x.view_to(&[2, 1, 2].into()) - y;
+                flat_root(&(&d * &d).sum_over(&[2]), 0.0)
+            },
+            |x, y| {
+                let d = x.view_to(&[2, 2, 1].into()) - y;
+                flat_root(&(&d * &d).sum_over(&[2]), 0.0)
+            },
+        ),
+        ("roll", |x, _| x.roll(&[1], &[1]), |x, _| x.flip_dims(&[1])),
+        (
+            "roll",
+            |x, _| x.zeros_like().index_add_along(0, &places(&[1, 0]), x),
+            |x, _| x.ones_like().index_add_along(0, &places(&[1, 0]), x),
+        ),
+        (
+            "max",
+            |x, _| x.gather_along(1, &x.argmax_along(1).view_to(&[2, 1].into())),
+            |x, y| x.gather_along(1, &y.argmax_along(1).view_to(&[2, 1].into())),
+        ),
+        (
+            "min",
+            |x, _| x.gather_along(0, &x.argmin_along(0).view_to(&[1, 2].into())),
+            |x, _| x.gather_along(1, &x.argmin_along(0).view_to(&[2, 1].into())),
+        ),
+        (
+            "stack",
+            |x, y| Tensor::cat_dim(&[x.clone(), y.clone()], 1).view_to(&[2, 2, 2].into()),
+            |x, y| {
+                Tensor::cat_dim(&[x.clone(), y.sum_over(&[0]).view_to(&[1, 2].into())], 0).view_to(&[3, 1, 2].into())
+            },
+        ),
+        ("pow", |x, _| x * x * x, |x, y| x * x * y),
+        (
+            "amax",
+            |x, _| (x.amax_over(&[1]).exp() + 1.0).view_to(&[2, 1].into()) * x,
+            |x, _| (x.prod_over(1).exp() + 1.0).view_to(&[2, 1].into()) * x,
+        ),
         ("trace", |x, _| x.main_diagonal().sum_over(&[0]), |x, _| x.diagonal_of(1, 0, 1).sum_over(&[0])),
         (
             "outer",
@@ -208,6 +253,13 @@ fn operators_and_their_neighbours() {
         ("mv", |x, y| (x * y.sum_over(&[0]).expand_to(x.shape())).sum_over(&[1]), |x, y| (x * y).sum_over(&[1])),
         ("matmul", |x, y| y.sum_over(&[0]).view_to(&[1, 2].into()).mm(x).view_to(&[2].into()), |x, y| y.mm(x)),
     ];
+    fn places(i: &[i64]) -> Tensor {
+        Tensor::from_array(Array::new([i.len()], i.to_vec()))
+    }
+    fn flat_root(s: &Tensor, at: f64) -> Tensor {
+        let flat = s.eq(0.0);
+        s.full_like(at).where_(&flat, s.ones_like().where_(&flat, s).sqrt())
+    }
     fn huber(x: &Tensor, y: &Tensor, inside: f64) -> Tensor {
         let d = (x - y).abs();
         (&d * &d * 0.5).where_(&d.lt(inside), (&d - 0.25) * 0.5)
@@ -226,7 +278,47 @@ fn operators_and_their_neighbours() {
     }
     let wholes: &[(&str, F, F)] = &[
         ("softplus", |x, _| x.where_(&x.gt(20.0), x.exp().log1p()), |x, y| x.where_(&x.gt(20.0), y.exp().log1p())),
+        (
+            "softplus",
+            |x, _| x.where_(&(x * 2.0).gt(20.0), (x * 2.0).exp().log1p() / 2.0),
+            |x, _| x.where_(&(x * 2.0).gt(20.0), (x * 2.0).exp().log1p() / 3.0),
+        ),
         ("log_sigmoid", |x, _| log_sigmoid(x, x), log_sigmoid),
+        (
+            "mish",
+            |x, _| x * x.where_(&x.gt(20.0), x.exp().log1p()).tanh(),
+            |x, y| y * x.where_(&x.gt(20.0), x.exp().log1p()).tanh(),
+        ),
+        ("celu", |x, _| x.where_(&x.gt(0.0), (x / 0.7).expm1() * 0.7), |x, _| x.where_(&x.gt(0.0), (x / 0.7).expm1())),
+        (
+            "hardshrink",
+            |x, _| x.zeros_like().where_(&x.abs().le(0.5), x),
+            |x, y| x.zeros_like().where_(&y.abs().le(0.5), x),
+        ),
+        ("mse_loss", |x, y| ((x - y) * (x - y)).sum_over(&[0, 1]), |x, y| ((x - y) * (y - x)).sum_over(&[0, 1])),
+        ("addmm", |x, y| x.mm(y) + x, |x, y| x.mm(y) * x),
+        ("addmm", |x, y| x.sum_over(&[0]) + x.mm(y), |x, y| x - x.mm(y)),
+        (
+            "baddbmm",
+            |x, y| x.view_to(&[1, 2, 2].into()).bmm(&y.view_to(&[1, 2, 2].into())) + x,
+            |x, y| x.view_to(&[1, 2, 2].into()).bmm(&y.view_to(&[1, 2, 2].into())) - x,
+        ),
+        (
+            "sinc",
+            |x, _| {
+                let t = x * std::f64::consts::PI;
+                t.ones_like().where_(&t.eq(0.0), t.sin() / &t)
+            },
+            |x, _| {
+                let t = x * 3.0;
+                t.ones_like().where_(&t.eq(0.0), t.sin() / &t)
+            },
+        ),
+        (
+            "xlogy",
+            |x, y| y.full_like(f64::NAN).where_(&y.isnan(), x.zeros_like().where_(&x.eq(0.0), x * y.log())),
+            |x, y| y.full_like(f64::NAN).where_(&y.isnan(), x.zeros_like().where_(&y.eq(0.0), x * y.log())),
+        ),
         (
             "binary_cross_entropy_with_logits",
             |x, t| (1.0 - t) * x - log_sigmoid(x, x),
@@ -280,6 +372,158 @@ fn derivatives_by_the_result_are_operators() {
             for (a, b) in eval(g, &args).unwrap().iter().zip(eval(&raised, &args).unwrap()) {
                 assert!(close(a, &b, 1e-12), "{g}\n{raised}");
             }
+        }
+    }
+}
+
+/// The derivative of a composite is PyTorch's backward operator along a cotangent, along ones and along tangents, and is
+/// what the composite's body has for a derivative.
+#[test]
+fn derivatives_of_composites_are_operators() {
+    type F = fn(&Tensor, &Tensor) -> Tensor;
+    let table: &[(&str, F)] = &[
+        ("hardtanh_backward", |x, _| x.hardtanh(-0.5, 0.5)),
+        ("softplus_backward", |x, _| x.softplus(1.0, 20.0)),
+        ("softplus_backward", |x, _| x.softplus(3.0, 1.0)),
+        ("hardswish_backward", |x, _| x.hardswish()),
+        ("elu_backward", |x, _| x.selu()),
+        ("elu_backward", |x, _| x.celu(0.7)),
+        ("hardshrink_backward", |x, _| x.hardshrink(0.3)),
+        ("mse_loss_backward", |x, y| x.mse_loss(y, Reduction::Mean)),
+        ("elu_backward", |x, _| x.elu_scaled(0.5, 1.5, 1.0)),
+        ("leaky_relu_backward", |x, _| x.leaky_relu(0.2)),
+        ("huber_loss_backward", |x, y| x.huber_loss(y, Reduction::None, 0.5)),
+        ("huber_loss_backward", |x, y| x.huber_loss(y, Reduction::Sum, 0.5)),
+        ("huber_loss_backward", |x, y| x.huber_loss(y, Reduction::Mean, 0.5)),
+        ("smooth_l1_loss_backward", |x, y| x.smooth_l1_loss(y, Reduction::Mean, 1.0)),
+        ("smooth_l1_loss_backward", |x, y| x.smooth_l1_loss(y, Reduction::None, 0.5)),
+    ];
+    let aval = Aval::new(DType::F64, [2, 3]);
+    for (name, f) in table {
+        let of = |total: bool| {
+            let g = build("f", |t| {
+                let y = f(&t.param(&aval), &t.param(&aval)).ok()?;
+                Ok(vec![if total { y.sum() } else { y }])
+            });
+            g.unwrap()
+        };
+        for (f, ones) in [(of(false), false), (of(true), true)] {
+            let along = |f: &Graph| if ones { grad_and_value(f, &[0]) } else { vjp(f, &[0]) }.unwrap();
+            let g = simplify(&along(&f));
+            let raised = g.raised();
+            let found = targets(&raised).iter().any(|t| t.split('.').next() == Some(*name));
+            assert!(found, "{name}: {}", raised.code());
+            let args = random_args(1, &g);
+            let values = eval(&g, &args).unwrap();
+            assert!(same_bits(&values, &eval(&raised, &args).unwrap()), "{name}: {g}");
+            let inlined = along(&inline_composites(&f).unwrap());
+            for (a, b) in values.iter().zip(eval(&inlined, &args).unwrap()) {
+                assert!(close(a, &b, 1e-12), "{name}: {a:?} {b:?}");
+            }
+        }
+    }
+}
+
+/// The derivatives of a normalisation are one operator, with those of weight and bias where they are wanted.
+#[test]
+fn derivatives_of_normalizations_are_one_operator() {
+    type F = fn(&[Tensor]) -> Tensor;
+    let table: [(&str, F); 4] = [
+        ("native_layer_norm_backward.default", |a| a[0].layer_norm([4], &a[1], &a[2], 1e-5)),
+        ("native_layer_norm_backward.default", |a| a[0].layer_norm([4], &a[1], None, 1e-5)),
+        ("native_layer_norm_backward.default", |a| a[0].layer_norm([4], None, None, 1e-5)),
+        ("native_batch_norm_backward.default", |a| {
+            let [y, _, _] =
+                cotangent_aten::nn::norm::native_batch_norm(&a[0], Some(&a[1]), Some(&a[2]), 0.1, 1e-5).unwrap();
+            y
+        }),
+    ];
+    for (expected, f) in table {
+        let f = build("f", |t| {
+            let x = t.param(&Aval::new(DType::F64, [3, 4]));
+            let [w, b] = std::array::from_fn(|_| t.param(&Aval::new(DType::F64, [4])));
+            Ok(vec![f(&[x, w, b]).ok()?])
+        });
+        for wrt in [vec![0], vec![0, 1, 2]] {
+            let g = simplify(&vjp(f.as_ref().unwrap(), &wrt).unwrap());
+            let raised = g.raised();
+            let found = targets(&raised);
+            assert!(found.contains(&expected.to_owned()), "{}", raised.code());
+            assert!(!found.iter().any(|t| t.starts_with("sum") || t.starts_with("mean")), "{}", raised.code());
+            let args = random_args(1, &g);
+            assert!(same_bits(&eval(&g, &args).unwrap(), &eval(&raised, &args).unwrap()), "{g}");
+        }
+    }
+}
+
+/// Slopes that are nearly those of an operator.
+#[test]
+fn neighbours_of_derivatives_stay() {
+    type F = fn(&Tensor, &Tensor) -> Tensor;
+    let table: &[F] = &[
+        // The derivative of another function on one side.
+        |x, g| g * x.ones_like().where_(&x.gt(20.0), x.tanh()),
+        |x, g| g * x.full_like(2.0).where_(&x.gt(20.0), x.sigmoid()),
+        // Along different values in the branches.
+        |x, g| g.where_(&x.gt(20.0), x * x.sigmoid()),
+        // Bounds in the wrong order.
+        |x, g| x.zeros_like().where_(&x.le(1.0), x.zeros_like().where_(&x.ge(-1.0), g)),
+        |x, g| x.zeros_like().where_(&x.le(-3.0), (g * (x / 3.0 + 0.25)).where_(&x.lt(3.0), g)),
+        // Two thresholds.
+        |x, g| g * ((x - g).sign() * 0.5).where_(&(x - g).abs().gt(0.75), x - g),
+    ];
+    let aval = Aval::new(DType::F64, [2, 3]);
+    for f in table {
+        let g = build("f", |t| Ok(vec![f(&t.param(&aval), &t.param(&aval)).ok()?])).unwrap();
+        let raised = simplify(&g).raised();
+        let backward = |t: &String| t.contains("_backward") && !t.starts_with("threshold") && !t.starts_with("tanh");
+        assert!(!targets(&raised).iter().any(backward), "{}", raised.code());
+    }
+}
+
+/// A derivative beside its function takes from the call what that has already; what the call itself needs stays.
+#[test]
+fn results_of_calls_are_shared() {
+    let aval = Aval::new(DType::F64, [4, 3]);
+    let g = build("f", |t| {
+        let x = t.param(&aval);
+        let at = Tensor::from_array(Array::new([2], vec![0i64, 2]));
+        let y = embedding(&at, &x, None);
+        Ok(vec![&y * &y, y, x.index_select(0, &at) * 2.0])
+    });
+    let g = g.unwrap();
+    let raised = simplify(&g).raised();
+    assert!(!targets(&raised).contains(&"index_select.default".to_owned()), "{}", raised.code());
+    let args = random_args(1, &g);
+    assert!(same_bits(&eval(&g, &args).unwrap(), &eval(&raised, &args).unwrap()));
+}
+
+/// What an exporter takes apart is whole again before it is differentiated.
+#[test]
+fn decompositions_are_recomposed() {
+    type F = fn(&Tensor) -> Tensor;
+    let table: &[(&str, F, F)] = &[
+        (
+            "hardswish",
+            |x| x * (x + 3.0).clamp_min(0i64).clamp_max(6i64) / 6.0,
+            |x| x * (x + 3.0).clamp_min(0i64).clamp_max(5i64) / 6.0,
+        ),
+        (
+            "hardsigmoid",
+            |x| (x + 3.0).clamp_min(0i64).clamp_max(6i64) / 6.0,
+            |x| (x + 2.0).clamp_min(0i64).clamp_max(6i64) / 6.0,
+        ),
+        ("linalg_vector_norm", |x| x.pow(2.0).sum_over(&[1]).sqrt(), |x| x.pow(3.0).sum_over(&[1]).sqrt()),
+    ];
+    let aval = Aval::new(DType::F64, [2, 3]);
+    for (name, f, neighbour) in table {
+        for (f, expected) in [(f, true), (neighbour, false)] {
+            let g = build("f", |t| Ok(vec![f(&t.param(&aval)).ok()?])).unwrap();
+            let whole = recompose(&g);
+            let found = targets(&whole).iter().any(|t| t.split('.').next() == Some(*name));
+            assert_eq!(found, expected, "{}", whole.code());
+            let args = random_args(1, &g);
+            assert!(same_bits(&eval(&g, &args).unwrap(), &eval(&whole, &args).unwrap()), "{name}");
         }
     }
 }

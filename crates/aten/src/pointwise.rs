@@ -7,7 +7,7 @@ use cotangent_core::ir::{DType, Scalar};
 use cotangent_core::tensor::{IntoOperand, Operand, broadcast_shapes, float_of, result_type};
 
 use crate::arg::{AsTensor, At, at, attempt, attempt_pair, bad_pair, float, live};
-use crate::call::{many, num, one, opt};
+use crate::call::{by_result, many, num, one, opt};
 use crate::schema;
 
 /// Both operands as tensors that broadcast; a number becomes a tensor of rank 0 that promotes as it would.
@@ -197,7 +197,13 @@ pub trait Pointwise: AsTensor {
     #[track_caller]
     fn logaddexp(&self, other: impl IntoOperand) -> Tensor {
         let (x, y) = attempt!(pair(at!("logaddexp", 1), self.tensor(), other));
-        one(schema::LOGADDEXP, &[], &[&x, &y], |a| log_of_sum(&a[0], &a[1]))
+        let value = |a: &[Tensor]| [log_of_sum(&a[0], &a[1])];
+        let [z] = by_result(schema::LOGADDEXP, &[], &[&x, &y], value, |a, z, t| {
+            let (x, y) = floats(&a[0], &a[1]);
+            let [x_dot, y_dot] = [&t[0], &t[1]].map(|t| t.convert(z[0].dtype()));
+            vec![x_dot * (&x - &y).sigmoid() + y_dot * (&y - &x).sigmoid()]
+        });
+        z
     }
 
     /// `log₂(2ˣ + 2ʸ)` without overflow in between.

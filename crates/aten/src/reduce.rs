@@ -238,16 +238,22 @@ pub trait Reductions: AsTensor {
         let (x, over) = (self.tensor(), over.into());
         let axes = attempt!(axes(at!("logsumexp", 1), x, &over));
         let params = [("dim", over_attr(&over)), ("keepdim", num(over.keepdim))];
-        one(schema::LOGSUMEXP, &params, &[x], |a| {
+        let value = |a: &[Tensor]| {
             let x = a[0].convert(float_of(a[0].dtype()));
             if axes.count(&x) == 0 {
-                return axes.finish(&x, &x.sum_over(&axes.dims).log());
+                return [axes.finish(&x, &x.sum_over(&axes.dims).log())];
             }
             let largest = axes.keep_all(&x, &x.amax_over(&axes.dims)).detach();
             let shift = largest.zeros_like().where_(&largest.abs().eq(f64::INFINITY), &largest);
             let sum = (&x - &shift).exp().sum_over(&axes.dims);
-            axes.finish(&x, &(sum.log() + shift.view_to(sum.shape())))
-        })
+            [axes.finish(&x, &(sum.log() + shift.view_to(sum.shape())))]
+        };
+        let [y] = by_result(schema::LOGSUMEXP, &params, &[x], value, |x, y, x_dot| {
+            let x = x[0].convert(y[0].dtype());
+            let p = (&x - axes.keep_all(&x, &y[0])).exp();
+            vec![axes.finish(&x, &(p * x_dot[0].convert(y[0].dtype())).sum_over(&axes.dims))]
+        });
+        y
     }
 
     /// The sums up to each element along `dim`; integers and `bool` sum to `i64`.

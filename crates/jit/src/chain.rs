@@ -31,8 +31,8 @@ const MIN_UNITS: usize = 8;
 const PIECE_BYTES: usize = 320 << 10;
 /// Rows of a product that is divided within a matrix: fewer do not repay packing the right operand again.
 const MIN_ROWS: usize = 96;
-/// The largest inner size of such a product: longer ones are bound by arithmetic anyway.
-const MAX_INNER: usize = 512;
+/// The largest inner size of such a product: longer rows of its left operand leave the second-level cache before they are read.
+const MAX_INNER: usize = 2048;
 
 /// A step of a chain.
 #[derive(Debug)]

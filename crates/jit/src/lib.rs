@@ -23,6 +23,8 @@ mod program;
 mod raw;
 mod routine;
 mod run;
+#[cfg(target_os = "linux")]
+mod spans;
 mod stream;
 pub mod threads;
 mod tile;

@@ -8,8 +8,8 @@ use common::{check, data, paths, routine, run};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Shape};
 use cotangent_core::ops::{
-    Cummax, Cummin, Cumprod, Cumsum, IndexAdd, Logcumsumexp, Op, Reduction, Scatter, ScatterAdd, ScatterReduce,
-    Searchsorted, Sort,
+    Argmax, Argmin, Cummax, Cummin, Cumprod, Cumsum, IndexAdd, Logcumsumexp, Op, Reduction, Scatter, ScatterAdd,
+    ScatterReduce, Searchsorted, Sort,
 };
 use cotangent_jit::{Block, CallError, CompileOptions, compile_with, threads};
 use cotangent_loops::interp::interpret;
@@ -39,6 +39,20 @@ fn along_dims(dtypes: impl Fn(DType) -> bool, op: impl Fn(usize) -> Op, rtol: f6
 fn sorts() {
     for descending in [false, true] {
         along_dims(|_| true, |dim| Sort { stable: true, dim, descending }.into(), 0.0);
+    }
+}
+
+/// Lines of few elements are searched side by side; ties and NaN are in the data.
+#[test]
+fn places_of_extremes() {
+    for d in DType::ALL.into_iter().filter(|d| *d != DType::Bool) {
+        for shape in [[1, 5, 1], [16, 7, 1], [37, 32, 1], [40, 1, 1], [50, 33, 1], [6, 9, 5]] {
+            let x = aval(d, &shape);
+            for op in [Op::Argmax(Argmax { dim: 1 }), Op::Argmin(Argmin { dim: 1 })] {
+                let elements = data(d, x.shape.numel(), 7);
+                check(&format!("{op:?} of {x}"), &routine(op, std::slice::from_ref(&x)), &[elements], 0.0);
+            }
+        }
     }
 }
 
@@ -176,7 +190,7 @@ fn writes_through_an_index() {
 
 #[test]
 fn an_index_out_of_bounds_is_the_same_error() {
-    for bad in [-1, 6, i64::MAX] {
+    for (bad, count) in [(-1, 3), (6, 3), (i64::MAX, 3), (6, 50_000)] {
         let ops: [(Op, bool); 4] = [
             (Scatter { dim: 0 }.into(), false),
             (ScatterAdd { dim: 0 }.into(), false),
@@ -184,8 +198,11 @@ fn an_index_out_of_bounds_is_the_same_error() {
             (ScatterReduce { dim: 0, reduce: Reduction::Amax }.into(), false),
         ];
         for (op, vector) in ops {
-            let (avals, [x, _, src]) = written(DType::F32, &[6], 0, &[3], vector);
-            let index = Array::new([3], vec![2, bad, -7]);
+            let (avals, [x, _, src]) = written(DType::F32, &[6], 0, &[count], vector);
+            // Where threads share a long index, the first of two is still the one that is named.
+            let mut places = vec![2; count];
+            (places[count / 2], places[count - 1]) = (bad, -7);
+            let index = Array::new([count], places);
             let p = routine(op, &avals);
             let expected = interpret(&p, &[x.clone(), index.clone(), src.clone()]).expect_err("out of bounds");
             for path in paths() {

@@ -84,12 +84,12 @@ fn layouts() {
     }
 }
 
-/// Cut in all dims; the portable path is a library's.
+/// Cut in all dims, and with 2100 inner elements shared panels in two rounds; the portable path is a library's.
 #[test]
 fn large_ones() {
     for d in [DType::F32, DType::F64] {
-        for (left, right) in [(0, 0), (0, 1), (1, 0)] {
-            let [m, k, n] = [515, 521, 531];
+        let all = [(0, 0), (0, 1), (1, 0)].map(|sides| (sides, [515, 521, 531]));
+        for ((left, right), [m, k, n]) in all.into_iter().chain([((0, 1), [192, 2100, 510])]) {
             let of = |t: usize, r: usize, c: usize| if t == 0 { rows(r, c) } else { transposed(r, c) };
             let p = product(d, 1, [m, k, n], of(left, m, k), of(right, k, n));
             let args = args(&p);
@@ -130,7 +130,8 @@ fn batches() {
 #[test]
 fn the_number_of_threads_changes_no_bit() {
     let few_rows = product(DType::F32, 1, [64, 784, 512], rows(64, 784), transposed(784, 512));
-    let large = product(DType::F32, 1, [600, 500, 520], rows(600, 500), rows(500, 520));
+    // The panels of a transposed right operand are shared, and those of 2100 inner elements are made in two rounds.
+    let large = product(DType::F32, 1, [192, 2100, 510], rows(192, 2100), transposed(2100, 510));
     let long = product(DType::F32, 1, [64, 4096, 64], transposed(64, 4096), rows(4096, 64));
     for p in [product(DType::F32, 2, [200, 700, 300], rows(200, 700), transposed(700, 300)), few_rows, large, long] {
         let of = |(i, b): (usize, &BufferId)| {

@@ -148,7 +148,7 @@ fn near(what: &str, g: &Graph, rtol: f64) {
 
 #[test]
 fn attention_in_parts() {
-    for (b, m, n, d) in [(3, 256, 40, 8), (16, 12, 9, 16), (1, 400, 64, 32), (9, 7, 5, 4)] {
+    for (b, m, n, d) in [(3, 256, 40, 8), (16, 12, 9, 16), (1, 400, 64, 32), (9, 7, 5, 4), (1, 400, 700, 8)] {
         let text = format!(
             "graph \"attention\"(%0: f32[{b},{m},{d}], %1: f32[{b},{n},{d}], %2: f32[{b},{n},{d}]) {{\n  \
              %3: f32[{b},{d},{n}] = permute(%1, dims=[0, 2, 1])\n  \

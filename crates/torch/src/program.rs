@@ -13,6 +13,7 @@ use crate::args::Value;
 use crate::env::{Env, traced};
 use crate::error::{TorchError, malformed};
 use crate::export::Stored;
+use crate::recompose::recomposed;
 use crate::schema::{self, Argument, GraphJson, InputSpec, Model, ModuleCall, OutputSpec, SignatureJson, Size};
 use crate::weights::{fixed_aval, pickled_weights, raw_weights};
 
@@ -186,7 +187,7 @@ impl Program {
     ///
     /// *Errors*: an operator that is not supported, with its name; arguments that do not fit the program's shapes.
     pub fn graph(&self, avals: &[Aval]) -> Result<Graph, TorchError> {
-        let graph = traced("forward", avals, |args| self.call(args))?;
+        let graph = recomposed(&traced("forward", avals, |args| self.call(args))?)?;
         let results = graph.results().len();
         let signature = Signature {
             names: self.inputs.iter().map(|i| i.name.clone()).collect(),

@@ -6,7 +6,7 @@ use cotangent_core::Tensor;
 use cotangent_core::ir::{Attr, Scalar};
 
 use crate::arg::{AsTensor, At, at, attempt, bad_pair, float, live, widen};
-use crate::call::{by_result, many, num, one, text};
+use crate::call::{by_result, num, one, text};
 use crate::schema;
 
 /// A composite of one float operand, computed in the machine's dtype.
@@ -118,8 +118,11 @@ pub trait Activations: AsTensor {
     /// `x` above 0, `alpha (e^(x / alpha) - 1)` below; derivative 1 at 0.
     #[track_caller]
     fn celu(&self, alpha: f64) -> Tensor {
-        of_float(at!("celu", 1), schema::CELU, &[("alpha", num(alpha))], self.tensor(), |x| {
-            below(x, |x| (x / alpha).expm1() * alpha)
+        let value = |x: &Tensor| below(x, |x| (x / alpha).expm1() * alpha);
+        sloped(at!("celu", 1), schema::CELU, &[("alpha", num(alpha))], self.tensor(), value, |x| {
+            let negative = x.le(0.0);
+            let inside = x.where_(&negative, x.zeros_like());
+            (inside / alpha).exp().where_(&negative, x.ones_like())
         })
     }
 
@@ -152,14 +155,29 @@ pub trait Activations: AsTensor {
     /// `x tanh(softplus(x))`.
     #[track_caller]
     fn mish(&self) -> Tensor {
-        of_float(at!("mish", 1), schema::MISH, &[], self.tensor(), |x| x * softplus_of(x, 1.0, 20.0).tanh())
+        let gate = |x: &Tensor| softplus_of(x, 1.0, 20.0).tanh();
+        sloped(
+            at!("mish", 1),
+            schema::MISH,
+            &[],
+            self.tensor(),
+            |x| x * gate(x),
+            |x| {
+                let y = gate(x);
+                &y + x * x.sigmoid() * (1.0 - &y * &y)
+            },
+        )
     }
 
     /// `log(1 + e^(βx)) / β`, and `x` itself with derivative 1 where `βx` is above `threshold`.
     #[track_caller]
     fn softplus(&self, beta: f64, threshold: f64) -> Tensor {
         let params = [("beta", num(beta)), ("threshold", num(threshold))];
-        of_float(at!("softplus", 1), schema::SOFTPLUS, &params, self.tensor(), |x| softplus_of(x, beta, threshold))
+        let value = |x: &Tensor| softplus_of(x, beta, threshold);
+        sloped(at!("softplus", 1), schema::SOFTPLUS, &params, self.tensor(), value, |x| {
+            let steep = scaled(x.clone(), beta);
+            x.ones_like().where_(&steep.gt(threshold), steep.sigmoid())
+        })
     }
 
     /// `x / (1 + |x|)`.
@@ -179,21 +197,28 @@ pub trait Activations: AsTensor {
     /// `min(max(x / 6 + ½, 0), 1)`; derivative 0 at ±3 and at NaN.
     #[track_caller]
     fn hardsigmoid(&self) -> Tensor {
-        of_float(at!("hardsigmoid", 1), schema::HARDSIGMOID, &[], self.tensor(), |x| {
-            let inside = x.gt(-3.0).bitwise_and(x.lt(3.0));
+        let inside = |x: &Tensor| x.gt(-3.0).bitwise_and(x.lt(3.0));
+        let value = |x: &Tensor| {
             let bounded = ((x.detach() + 3.0) / 6.0).maximum(0.0).minimum(1.0);
-            ((x + 3.0) / 6.0).where_(&inside, bounded)
+            ((x + 3.0) / 6.0).where_(&inside(x), bounded)
+        };
+        sloped(at!("hardsigmoid", 1), schema::HARDSIGMOID, &[], self.tensor(), value, |x| {
+            x.full_like(1.0 / 6.0).where_(&inside(x), x.zeros_like())
         })
     }
 
     /// `x` times [`hardsigmoid`](Activations::hardsigmoid); derivative 0 at -3, 1 at 3.
     #[track_caller]
     fn hardswish(&self) -> Tensor {
-        of_float(at!("hardswish", 1), schema::HARDSWISH, &[], self.tensor(), |x| {
+        let value = |x: &Tensor| {
             let middle = x.lt(3.0);
             let inside = x.where_(&middle, x.zeros_like());
             let high = (&inside * ((&inside + 3.0) / 6.0)).where_(&middle, x);
             x.zeros_like().where_(&x.le(-3.0), high)
+        };
+        sloped(at!("hardswish", 1), schema::HARDSWISH, &[], self.tensor(), value, |x| {
+            let rising = (x / 3.0 + 0.5).where_(&x.lt(3.0), x.ones_like());
+            x.zeros_like().where_(&x.le(-3.0), rising)
         })
     }
 
@@ -231,11 +256,15 @@ pub trait Activations: AsTensor {
     fn logsigmoid(&self) -> Tensor {
         let x = self.tensor();
         attempt!(float(at!("logsigmoid", 1), x));
-        let [y, _] = many(schema::LOG_SIGMOID_FORWARD, &[], &[x], |a| {
+        let value = |a: &[Tensor]| {
             let y = log_sigmoid(&widen(&a[0])).convert(a[0].dtype());
             // The second result is scratch space, which is empty on a CPU.
             let buffer = a[0].full_of(&cotangent_core::ir::Aval::new(a[0].dtype(), [0]), 0.0);
             [y, buffer]
+        };
+        let [y, _] = by_result(schema::LOG_SIGMOID_FORWARD, &[], &[x], value, |x, y, x_dot| {
+            let slope = (-widen(&x[0])).sigmoid();
+            vec![(widen(&x_dot[0]) * slope).convert(x[0].dtype()), y[1].zeros_like()]
         });
         y
     }
@@ -255,7 +284,6 @@ fn below(x: &Tensor, f: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
 fn exponential(x: &Tensor, at: At, alpha: f64, scale: f64, input_scale: f64) -> Tensor {
     let inner = if input_scale == 1.0 { num(1i64) } else { num(input_scale) };
     let params = [("alpha", num(alpha)), ("scale", num(scale)), ("input_scale", inner)];
-    let scaled = |y: Tensor, c: f64| if c == 1.0 { y } else { y * c };
     let value = |x: &Tensor| scaled(below(x, |x| scaled(x.clone(), input_scale).expm1() * alpha), scale);
     sloped(at, schema::ELU, &params, x, value, |x| {
         let negative = x.le(0.0);
@@ -265,11 +293,17 @@ fn exponential(x: &Tensor, at: At, alpha: f64, scale: f64, input_scale: f64) -> 
 }
 
 #[track_caller]
+fn scaled(y: Tensor, c: f64) -> Tensor {
+    if c == 1.0 { y } else { y * c }
+}
+
+#[track_caller]
 fn softplus_of(x: &Tensor, beta: f64, threshold: f64) -> Tensor {
-    let scaled = x * beta;
-    let linear = scaled.gt(threshold);
-    let inside = x.zeros_like().where_(&linear, &scaled);
-    x.where_(&linear, inside.exp().log1p() / beta)
+    let steep = scaled(x.clone(), beta);
+    let linear = steep.gt(threshold);
+    let inside = x.zeros_like().where_(&linear, &steep);
+    let curved = inside.exp().log1p();
+    x.where_(&linear, if beta == 1.0 { curved } else { curved / beta })
 }
 
 /// `min(x, 0) - log(1 + e^(-|x|))`; the derivative at 0 is ½ because each part has half of it.

@@ -7,7 +7,7 @@ use cotangent_core::ir::DType;
 use super::activation::log_sigmoid;
 use super::loss::{Reduction, broadcast};
 use crate::arg::{AsTensor, Axes, Over, at, attempt, bad_operand, bad_pair, float, keepdim, live};
-use crate::call::{num, one, optional};
+use crate::call::{by_result, num, one, optional};
 use crate::compare::Comparisons;
 use crate::pointwise::pair;
 use crate::reduce::Reductions;
@@ -36,10 +36,18 @@ pub trait Distances: AsTensor {
         let (row, column) = (x.view_to(&x.shape().inserted(r - 1, 1)), y.view_to(&y.shape().inserted(s - 2, 1)));
         attempt!(pair(at!("cdist", 1), &row, &column));
         let params = [("p", num(p)), ("compute_mode", cotangent_core::ir::Attr::None)];
-        one(schema::_CDIST_FORWARD, &params, &[x, y], |a| {
-            let row = a[0].view_to(row.shape());
-            last_norm(&(row - a[1].view_to(column.shape())), p)
-        })
+        let differences = |a: &[Tensor]| a[0].view_to(row.shape()) - a[1].view_to(column.shape());
+        if p != 2.0 {
+            return one(schema::_CDIST_FORWARD, &params, &[x, y], |a| last_norm(&differences(a), p));
+        }
+        let value = |a: &[Tensor]| [last_norm(&differences(a), p)];
+        let [distances] = by_result(schema::_CDIST_FORWARD, &params, &[x, y], value, |a, y, a_dot| {
+            let (d, d_dot) = (differences(a), differences(a_dot));
+            let dot = (d * d_dot).sum_over(&[row.rank() - 1]);
+            // By infinity where rows are equal: the derivatives of all orders are 0 there.
+            vec![dot / y[0].full_like(f64::INFINITY).where_(&y[0].eq(0.0), &y[0])]
+        });
+        distances
     }
 
     /// The `p`-norms of the differences of all pairs of rows, in order; derivative 0 at equal rows.

@@ -2,11 +2,11 @@
 
 use cotangent_core::Tensor;
 use cotangent_core::error::InferError;
-use cotangent_core::ir::DType;
+use cotangent_core::ir::{Attr, DType};
 use cotangent_core::tensor::{broadcast_shapes, reject};
 
 use crate::arg::{AsTensor, At, at, attempt, bad_operand, bad_pair, float, live};
-use crate::call::{num, one, optional};
+use crate::call::{by_result, num, one, optional};
 use crate::nn::activation::log_sigmoid;
 use crate::nn::softmax::Softmaxes;
 use crate::pointwise::Pointwise;
@@ -175,11 +175,12 @@ pub trait Losses: AsTensor {
         }
         let (x, t) = attempt!(broadcast(at!("smooth_l1_loss", 1), self.tensor(), target));
         let params = [("reduction", reduction.code()), ("beta", num(beta))];
-        one(schema::SMOOTH_L1_LOSS, &params, &[&x, &t], |a| {
-            let d = &a[0] - &a[1];
+        let value = |d: &Tensor| {
             let size = d.abs();
-            let near = &d * &d * (0.5 / beta);
-            reduction.apply(&near.where_(&size.lt(beta), &size - 0.5 * beta))
+            (d * d * (0.5 / beta)).where_(&size.lt(beta), &size - 0.5 * beta)
+        };
+        of_difference(schema::SMOOTH_L1_LOSS, &params, [&x, &t], reduction, value, |d| {
+            d.sign().where_(&d.abs().gt(beta), d / beta)
         })
     }
 
@@ -188,11 +189,12 @@ pub trait Losses: AsTensor {
     fn huber_loss(&self, target: &Tensor, reduction: Reduction, delta: f64) -> Tensor {
         let (x, t) = attempt!(broadcast(at!("huber_loss", 1), self.tensor(), target));
         let params = [("reduction", reduction.code()), ("delta", num(delta))];
-        one(schema::HUBER_LOSS, &params, &[&x, &t], |a| {
-            let d = &a[0] - &a[1];
+        let value = |d: &Tensor| {
             let size = d.abs();
-            let near = &d * &d * 0.5;
-            reduction.apply(&near.where_(&size.le(delta), (&size - 0.5 * delta) * delta))
+            (d * d * 0.5).where_(&size.le(delta), (&size - 0.5 * delta) * delta)
+        };
+        of_difference(schema::HUBER_LOSS, &params, [&x, &t], reduction, value, |d| {
+            (d.sign() * delta).where_(&d.abs().gt(delta), d)
         })
     }
 
@@ -302,6 +304,24 @@ pub trait Losses: AsTensor {
 }
 
 impl Losses for Tensor {}
+
+/// A loss of the difference `d = x - t`, with its derivative `slope(d)`.
+#[track_caller]
+fn of_difference(
+    schema: &str,
+    params: &[(&str, Attr)],
+    args: [&Tensor; 2],
+    reduction: Reduction,
+    value: impl FnOnce(&Tensor) -> Tensor,
+    slope: impl FnOnce(&Tensor) -> Tensor,
+) -> Tensor {
+    let body = |a: &[Tensor]| [reduction.apply(&value(&(&a[0] - &a[1])))];
+    let [y] = by_result(schema, params, &args, body, |x, _, x_dot| {
+        let slope = slope(&(&x[0] - &x[1]));
+        vec![reduction.apply(&((&x_dot[0] - &x_dot[1]) * slope))]
+    });
+    y
+}
 
 /// The loss and the sum of the weights that count, as `aten::nll_loss_forward` returns them.
 ///

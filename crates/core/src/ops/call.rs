@@ -123,6 +123,17 @@ impl Call {
         name.rsplit("::").next().unwrap_or(name)
     }
 
+    /// The value of the schema's argument `name`, if that is no operand.
+    pub fn param(&self, name: &str) -> Option<&Attr> {
+        self.params.iter().find_map(|p| match p {
+            Attr::List(pair) => match pair.as_slice() {
+                [Attr::Str(k), value] if k == name => Some(value),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
     /// Whether transforms look at the body in place of the call.
     pub fn is_inline(&self) -> bool {
         matches!(self.rule, Rule::Inline)
@@ -198,9 +209,14 @@ impl Call {
             Rule::Vjp { fwd, bwd } => Rule::Vjp { fwd: all(fwd), bwd: all(bwd) },
             Rule::VjpTangent { bwd, residuals } => Rule::VjpTangent { bwd: all(bwd), residuals: *residuals },
         };
-        // The schema describes the unbatched function, so that only its name is kept.
-        let target = format!("cotangent::vmap_{}(...)", self.function().replace('.', "_"));
-        Call { target, params: Vec::new(), body: self.batched_body(size), rule }
+        Call { target: self.target.clone(), params: self.params.clone(), body: self.batched_body(size), rule }
+    }
+
+    /// The results over a batch for an operator that is the same over a batch: one that is elementwise.
+    pub(crate) fn over_batch(&self, args: &[Batched], size: Dim) -> Vec<Batched> {
+        let full: Vec<Tensor> = args.iter().map(|a| a.materialised(size)).collect();
+        let refs: Vec<&Tensor> = full.iter().collect();
+        emit_all(self.batched(size).into(), &refs).into_iter().map(Batched::mapped).collect()
     }
 }
 
@@ -298,9 +314,9 @@ impl Primitive for Call {
     }
 
     fn batch(&self, args: &[Batched], size: Dim) -> Vec<Batched> {
-        let full: Vec<Tensor> = args.iter().map(|a| a.materialised(size)).collect();
-        let refs: Vec<&Tensor> = full.iter().collect();
-        emit_all(self.batched(size).into(), &refs).into_iter().map(Batched::mapped).collect()
+        // The schema describes the unbatched function, so that only its name is kept.
+        let target = format!("cotangent::vmap_{}(...)", self.function().replace('.', "_"));
+        Call { target, params: Vec::new(), ..self.clone() }.over_batch(args, size)
     }
 
     fn loop_form(&self, _: &[&Aval], _: &[Aval]) -> LoopForm {

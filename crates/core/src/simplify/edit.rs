@@ -226,6 +226,19 @@ impl Editor {
         self.sweep(id);
     }
 
+    /// The node that computes `op` at `args`.
+    pub fn equal_node(&self, op: &Op, args: &[Value]) -> Option<NodeId> {
+        self.find(op, op_hash(op), args)
+    }
+
+    /// Lets `new` stand for `old`, which is equal and computed from no more.
+    pub fn stand_in(&mut self, old: Value, new: Value) {
+        self.replace(old, new);
+        if let Some(id) = self.def(old) {
+            self.sweep(id);
+        }
+    }
+
     /// Removes `root` if nothing uses it, and what only it used, and so on.
     pub fn sweep(&mut self, root: NodeId) {
         let mut stack = vec![root];

@@ -40,7 +40,7 @@ use rustc_hash::FxHashMap;
 use crate::ir::{Graph, Value};
 use crate::ops::{Call, Op, Rule as CallRule};
 use edit::{Editor, NodeId};
-pub use raise::raise;
+pub use raise::{raise, recompose};
 pub use report::{Report, Step};
 
 /// How far a rule may change values. Each class contains the ones before it.

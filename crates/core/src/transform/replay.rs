@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::ir::{Graph, Value};
+use crate::ops::Op;
 use crate::tensor::trace::at;
 use crate::tensor::{Tensor, emit_all};
 
@@ -58,11 +59,16 @@ impl<T: Clone> Env<T> {
 
 /// The results of `graph` at `args`, which have the avals of its parameters; nodes keep their locations.
 pub fn replay(graph: &Graph, args: &[Tensor]) -> Vec<Tensor> {
+    replay_with(graph, args, |op, args| emit_all(op.clone(), args))
+}
+
+/// As [`replay`], with `apply` for the results of each node.
+pub fn replay_with(graph: &Graph, args: &[Tensor], apply: impl Fn(&Op, &[&Tensor]) -> Vec<Tensor>) -> Vec<Tensor> {
     let mut env = Env::new(graph, args.iter().cloned());
     for n in graph.nodes() {
         let results = {
             let args: smallvec::SmallVec<[&Tensor; 3]> = n.args.iter().map(|v| env.get(*v)).collect();
-            at(graph.loc(n).clone(), || emit_all(n.op.clone(), &args))
+            at(graph.loc(n).clone(), || apply(&n.op, &args))
         };
         env.write(&n.results, results);
     }

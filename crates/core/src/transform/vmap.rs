@@ -6,7 +6,7 @@
 use super::replay::Env;
 use crate::error::{Error, TransformError, VmapError};
 use crate::ir::{Aval, Derivation, Dim, Graph};
-use crate::ops::{Batched, Op};
+use crate::ops::{Batched, Call, Op};
 use crate::tensor::trace::{at, build, derived};
 use crate::tensor::{Tensor, emit_all};
 
@@ -23,7 +23,10 @@ pub fn push_batched(graph: &Graph, args: &[Batched], size: Dim) -> Vec<Batched> 
         } else if let Op::Call(call) = &n.op
             && call.is_transparent()
         {
-            push_batched(&call.body, &args, size)
+            match elementwise(call, &args) {
+                true => derived(loc, Derivation::Vmap, || call.over_batch(&args, size)),
+                false => push_batched(&call.body, &args, size),
+            }
         } else {
             derived(loc, Derivation::Vmap, || n.op.prim().batch(&args, size))
         };
@@ -38,6 +41,21 @@ pub fn push_batched(graph: &Graph, args: &[Batched], size: Dim) -> Vec<Batched> 
         env.write(&n.results, results);
     }
     env.read(graph.results())
+}
+
+/// Whether a call is elementwise in operands of one shape that are all mapped: of a batch it is the same operator.
+fn elementwise(call: &Call, args: &[Batched]) -> bool {
+    let body = &call.body;
+    let [y] = body.results() else { return false };
+    let shape = &body.aval(*y).shape;
+    let pointwise = |op: &Op| {
+        matches!(op, Op::Unary(_) | Op::Binary(_) | Op::Where(_) | Op::Convert(_) | Op::Full(_) | Op::Expand(_))
+    };
+    args.iter().all(|a| a.mapped)
+        && body.params().iter().all(|p| body.aval(*p).shape == *shape)
+        && body.nodes().iter().all(|n| {
+            pointwise(&n.op) && (matches!(n.op, Op::Full(_)) || n.results.iter().all(|v| body.aval(*v).shape == *shape))
+        })
 }
 
 fn unbatched(b: &Batched) -> Aval {

@@ -174,20 +174,16 @@ pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync>(axis: Axis, x: *const T, 
     let (x, y) = (Shared(x.cast_mut()), Shared(y));
     let pieces = outer.min(256);
     if inner == 1 && n <= SHORT {
-        threads::for_each(pieces, axis.len() as u64, &|piece| {
-            for o in piece * outer / pieces..(piece + 1) * outer / pieces {
-                // SAFETY: the caller's; each piece has lines of its own.
-                let x = unsafe { std::slice::from_raw_parts(x.get().add(o * n).cast_const(), n) };
-                let mut at = 0;
-                for (k, candidate) in x.iter().enumerate().skip(1) {
-                    let better = if largest { *candidate > x[at] } else { *candidate < x[at] };
-                    if better || (is_nan(*candidate) && !is_nan(x[at])) {
-                        at = k;
-                    }
-                }
-                // SAFETY: as above.
-                unsafe { *y.get().add(o) = at as i64 };
-            }
+        threads::for_each(pieces, axis.len() as u64 / 2, &|piece| {
+            let lines = piece * outer / pieces..(piece + 1) * outer / pieces;
+            // SAFETY: the caller's; each piece has lines of its own.
+            let (x, y) = unsafe {
+                (
+                    std::slice::from_raw_parts(x.get().add(lines.start * n).cast_const(), lines.len() * n),
+                    std::slice::from_raw_parts_mut(y.get().add(lines.start), lines.len()),
+                )
+            };
+            if largest { short_lines(n, x, y, |a, b| a > b) } else { short_lines(n, x, y, |a, b| a < b) }
         });
         return;
     }
@@ -254,9 +250,46 @@ fn first<T: Copy + PartialOrd>(x: &[T], better: impl Fn(T, T) -> bool + Copy) ->
     both(x, better)
 }
 
+/// The first places of the extremes of lines of `n ≤ SHORT` elements, a few lines side by side: their elements are vectors.
+fn short_lines<T: Copy + PartialOrd>(n: usize, x: &[T], y: &mut [i64], better: impl Fn(T, T) -> bool + Copy) {
+    #[inline(always)]
+    fn side_by_side<T: Copy + PartialOrd>(n: usize, x: &[T], y: &mut [i64], better: impl Fn(T, T) -> bool) {
+        const LINES: usize = 16;
+        for (x, y) in x.chunks(LINES * n).zip(y.chunks_mut(LINES)) {
+            // Behind the last line that one is read again.
+            let start: [usize; LINES] = std::array::from_fn(|l| l.min(y.len() - 1) * n);
+            // SAFETY: `k < n`, and `n` elements follow each start.
+            let row = |k: usize| -> [T; LINES] { std::array::from_fn(|l| unsafe { *x.get_unchecked(start[l] + k) }) };
+            let (mut best, mut at) = (row(0), [0i32; LINES]);
+            for k in 1..n {
+                let row = row(k);
+                for l in 0..LINES {
+                    let is_better = better(row[l], best[l]) | (is_nan(row[l]) & !is_nan(best[l]));
+                    best[l] = if is_better { row[l] } else { best[l] };
+                    at[l] = if is_better { k as i32 } else { at[l] };
+                }
+            }
+            y.iter_mut().zip(at).for_each(|(y, k)| *y = i64::from(k));
+        }
+    }
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2")]
+        fn vector<T: Copy + PartialOrd>(n: usize, x: &[T], y: &mut [i64], better: impl Fn(T, T) -> bool) {
+            side_by_side(n, x, y, better);
+        }
+        if std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: the CPU has the feature.
+            return unsafe { vector(n, x, y, better) };
+        }
+    }
+    side_by_side(n, x, y, better);
+}
+
 #[inline(always)]
+#[expect(clippy::eq_op, reason = "NaN is what does not equal itself, which vectors compare at once")]
 fn is_nan<T: PartialOrd>(x: T) -> bool {
-    x.partial_cmp(&x).is_none()
+    x != x
 }
 
 fn columns<T: Copy + PartialOrd>(x: &[T], y: &mut [i64], better: impl Fn(T, T) -> bool) {

@@ -38,6 +38,9 @@ impl Product {
     }
 }
 
+/// Sums that are made at once.
+const COLUMNS: usize = 32;
+
 /// A row of all results, one below the other.
 struct Row<'a, T, S, A, E> {
     product: &'a Product,
@@ -55,27 +58,40 @@ impl<T: Copy, S: Copy, A: Fn(S, T, T) -> S, E: Fn(S) -> T> Row<'_, T, S, A, E> {
     #[inline(always)]
     unsafe fn compute(self) {
         let Product { m, k, n, lhs: l, rhs: r, .. } = self.product;
-        let (b, i) = (self.row / m, self.row % m);
-        // A row of sums at a time: neighbours in a row of the right operand are mostly neighbours in memory.
-        let mut sums = vec![self.zero; *n];
-        for q in 0..*k {
-            let x = l.offset + b as i64 * l.batch + i as i64 * l.row + q as i64 * l.col;
-            let y = r.offset + b as i64 * r.batch + q as i64 * r.row;
-            // SAFETY: the places lie inside the matrices.
-            unsafe {
-                let (x, y) = (*self.p.lhs::<T>().offset(x as isize), self.p.rhs::<T>().offset(y as isize));
-                if r.col == 1 {
-                    let row = std::slice::from_raw_parts(y, *n);
-                    sums.iter_mut().zip(row).for_each(|(s, y)| *s = (self.add)(*s, x, *y));
-                } else {
-                    let places = (0i64..).map(|j| y.offset((j * r.col) as isize));
-                    sums.iter_mut().zip(places).for_each(|(s, y)| *s = (self.add)(*s, x, *y));
-                }
-            }
-        }
+        let (b, i) = ((self.row / m) as i64, (self.row % m) as i64);
         // SAFETY: the caller's.
         let out = unsafe { std::slice::from_raw_parts_mut(self.p.out::<T>().add(self.row * n), *n) };
-        out.iter_mut().zip(&sums).for_each(|(y, s)| *y = (self.end)(*s));
+        for (first, out) in out.chunks_mut(COLUMNS).enumerate() {
+            let first = (first * COLUMNS) as i64;
+            // Factor `q` and the first element that it multiplies.
+            let at = |q: usize| {
+                let x = l.offset + b * l.batch + i * l.row + q as i64 * l.col;
+                let y = r.offset + b * r.batch + q as i64 * r.row + first * r.col;
+                // SAFETY: the places lie inside the matrices.
+                unsafe { (*self.p.lhs::<T>().offset(x as isize), self.p.rhs::<T>().offset(y as isize)) }
+            };
+            if r.col == 1 && out.len() == COLUMNS {
+                // Of a length that is known: the sums stay in registers.
+                let mut sums = [self.zero; COLUMNS];
+                for q in 0..*k {
+                    let (x, y) = at(q);
+                    // SAFETY: as many neighbours are in the row.
+                    let row = unsafe { &*y.cast::<[T; COLUMNS]>() };
+                    sums = std::array::from_fn(|j| (self.add)(sums[j], x, row[j]));
+                }
+                out.iter_mut().zip(sums).for_each(|(y, s)| *y = (self.end)(s));
+                continue;
+            }
+            let mut sums = [self.zero; COLUMNS];
+            for q in 0..*k {
+                let (x, y) = at(q);
+                for (j, s) in sums[..out.len()].iter_mut().enumerate() {
+                    // SAFETY: the place lies inside the matrix.
+                    *s = (self.add)(*s, x, unsafe { *y.offset(j as isize * r.col as isize) });
+                }
+            }
+            out.iter_mut().zip(sums).for_each(|(y, s)| *y = (self.end)(s));
+        }
     }
 }
 

@@ -3,24 +3,37 @@
 //! Where the index has the operand's sizes on all other dims, both are `[outer, n, inner]`, outer lines are independent and threads share them. Sources of
 //! one place are combined in the order of the index in a wider type and rounded once, as the reference does, whatever the number of threads.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use cotangent_core::array::Element;
 use cotangent_core::error::EvalError;
 use cotangent_core::ir::Shape;
 
+use super::Vectors;
 use super::axis::{Axis, Shared};
+use super::combined::Row;
 use crate::threads;
 
-/// Checks all indices of a dim.
+/// Indices that are checked at once.
+const BLOCK: usize = 1 << 13;
+
+/// Checks all indices of a dim; the error is that of the first one that is out of bounds.
 fn in_bounds(index: &[i64], dim: usize, size: usize) -> Result<(), EvalError> {
     // A sum of violations is vectorised, a search is not; negative indices are large unsigned ones.
     let bad = |i: &i64| i.cast_unsigned() >= size as u64;
-    for (block, part) in index.chunks(1024).enumerate() {
+    let first = AtomicUsize::new(usize::MAX);
+    let blocks = index.len().div_ceil(BLOCK);
+    threads::for_each(blocks, index.len() as u64 / 4, &|block| {
+        let part = &index[block * BLOCK..index.len().min((block + 1) * BLOCK)];
         if part.iter().fold(false, |b, i| b | bad(i)) {
-            let at = block * 1024 + part.iter().position(bad).unwrap_or(0);
-            return Err(EvalError::Index { dim, index: index[at], size, at });
+            let at = block * BLOCK + part.iter().position(bad).unwrap_or(0);
+            first.fetch_min(at, Ordering::Relaxed);
         }
+    });
+    match first.into_inner() {
+        usize::MAX => Ok(()),
+        at => Err(EvalError::Index { dim, index: index[at], size, at }),
     }
-    Ok(())
 }
 
 /// `y[o, j, i] = x[o, index[j], i]`, of elements of `size` bytes.
@@ -152,31 +165,16 @@ pub unsafe fn index_rows<T: Element, S: Copy + Send>(
     let (begin, order) = by_place(index, n);
     let rows = outer * n;
     let pieces = rows.min(256);
+    let vectors = Vectors::narrow();
     let (x, src, y) = (Shared(x.cast_mut()), Shared(src.cast_mut()), Shared(y));
     threads::for_each(pieces, (outer * inner * (n + count)) as u64 / 2, &|piece| {
-        let mut sums: Vec<S> = Vec::with_capacity(inner);
         for row in piece * rows / pieces..(piece + 1) * rows / pieces {
             let (o, k) = (row / n, row % n);
-            // SAFETY: the caller's; each piece has rows of its own.
-            let (from, to) = unsafe {
-                let from = std::slice::from_raw_parts(x.get().add(row * inner).cast_const(), inner);
-                (from, std::slice::from_raw_parts_mut(y.get().add(row * inner), inner))
-            };
             let sources = &order[begin[k]..begin[k + 1]];
-            if sources.is_empty() {
-                to.copy_from_slice(from);
-                continue;
-            }
-            sums.clear();
-            sums.extend(from.iter().map(|x| (combine.widen)(*x)));
-            for j in sources {
-                // SAFETY: the caller's: `j` is a row of the source.
-                let source = unsafe { std::slice::from_raw_parts(src.get().add((o * count + j) * inner), inner) };
-                for (s, x) in sums.iter_mut().zip(source) {
-                    *s = (combine.both)(*s, (combine.widen)(*x));
-                }
-            }
-            to.iter_mut().zip(&sums).for_each(|(y, s)| *y = (combine.end)(*s));
+            let (from, to) = (x.get().wrapping_add(row * inner).cast_const(), y.get().wrapping_add(row * inner));
+            let src = src.get().wrapping_add(o * count * inner).cast_const();
+            // SAFETY: the caller's; each piece has rows of its own.
+            unsafe { Row::new(combine, inner, [from, src], sources, to).compute(vectors) };
         }
     });
     Ok(())
@@ -212,13 +210,23 @@ pub unsafe fn scatter<T: Element, S: Copy + Send>(
                 let row = unsafe { std::slice::from_raw_parts(x.get().add((o * n + k) * inner + from), width) };
                 sums.extend(row.iter().map(|x| (combine.widen)(*x)));
             }
-            for j in 0..count {
-                let at = (o * count + j) * inner + from;
+            if inner == 1 {
+                let source = o * count..(o + 1) * count;
                 // SAFETY: the caller's.
-                let row = unsafe { std::slice::from_raw_parts(src.get().add(at), width) };
-                for (i, (x, k)) in row.iter().zip(&index[at..][..width]).enumerate() {
-                    let s = &mut sums[*k as usize * width + i];
+                let elements = unsafe { std::slice::from_raw_parts(src.get().add(source.start), count) };
+                for (x, k) in elements.iter().zip(&index[source]) {
+                    let s = &mut sums[*k as usize];
                     *s = (combine.both)(*s, (combine.widen)(*x));
+                }
+            } else {
+                for j in 0..count {
+                    let at = (o * count + j) * inner + from;
+                    // SAFETY: the caller's.
+                    let row = unsafe { std::slice::from_raw_parts(src.get().add(at), width) };
+                    for (i, (x, k)) in row.iter().zip(&index[at..][..width]).enumerate() {
+                        let s = &mut sums[*k as usize * width + i];
+                        *s = (combine.both)(*s, (combine.widen)(*x));
+                    }
                 }
             }
             for k in 0..n {

@@ -72,9 +72,10 @@ impl Product {
         }
     }
 
-    /// Estimated time on one thread, in ns: about 40 multiplications in a ns.
+    /// Estimated time on one thread, in ns: about 40 multiplications in a ns, of small products one row of the right operand.
     pub fn cost(&self) -> u64 {
-        (self.batch as u64).saturating_mul((self.m * self.k * self.n) as u64) / 40
+        let work = self.m * self.k * self.n;
+        (self.batch as u64).saturating_mul(if work <= SMALL { self.m * self.k } else { work / 40 } as u64)
     }
 
     /// Rows of all matrices, one below the other, on this thread; floats only.
@@ -144,6 +145,15 @@ impl Product {
         let (work, cost) = (self.m * self.k * self.n, self.cost());
         let (rows, cols) = self.blocks(vectors, size_of::<T>());
         let blocks = rows * cols;
+        let shared = |b| {
+            let (operands, to) = ([self.lhs(p, b), self.rhs(p, b)], self.target(p, b));
+            // SAFETY: the caller's.
+            unsafe { T::shared(vectors, [self.m, self.k, self.n], operands, to, blocks, cost / self.batch as u64) }
+        };
+        // One does it if all do. Panels of rows as they lie cost too little for a second round of threads, and so do small ones.
+        if rows > 1 && work >= LARGE && self.rhs.col != 1 && (0..self.batch).all(shared) {
+            return;
+        }
         // Small products go in groups.
         let group = if blocks > 1 { 1 } else { (CUT / 2 / work.max(1)).clamp(1, self.batch.max(1)) };
         threads::for_each((self.batch * blocks).div_ceil(group), cost, &|piece| {

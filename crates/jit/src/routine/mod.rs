@@ -2,6 +2,7 @@
 
 mod axis;
 mod columns;
+mod combined;
 mod convolution;
 mod element;
 mod indexed;
@@ -17,6 +18,8 @@ mod panel;
 mod reference;
 mod search;
 mod select;
+#[cfg(target_arch = "x86_64")]
+mod shared;
 mod slide;
 #[cfg(target_arch = "x86_64")]
 mod sliding;
@@ -159,6 +162,19 @@ pub trait Real: Copy + Send + Sync + 'static {
     /// # Safety
     /// As [`product`], for all of them.
     unsafe fn small(vectors: Vectors, products: Products<Self>) -> bool;
+    /// `c = a · b` in about as many `blocks` that share the panels of `b`, on several threads, an estimated `cost` in ns; `false`, and nothing
+    /// done, if `b` needs no panels.
+    ///
+    /// # Safety
+    /// As [`product`].
+    unsafe fn shared(
+        vectors: Vectors,
+        mkn: [usize; 3],
+        operands: [Operand<Self>; 2],
+        c: Target<Self>,
+        blocks: usize,
+        cost: u64,
+    ) -> bool;
     /// The panels of `a`, which has `m` rows and `k` columns, for [`Real::sliding`].
     ///
     /// # Safety
@@ -237,6 +253,20 @@ macro_rules! real {
                 // SAFETY: the caller's.
                 by_vectors!(vectors, $V256 $V512, L => unsafe { small::products::<L>(products) }, else => {
                     let _ = products;
+                    false
+                })
+            }
+            unsafe fn shared(
+                vectors: Vectors,
+                mkn: [usize; 3],
+                operands: [Operand<Self>; 2],
+                c: Target<Self>,
+                blocks: usize,
+                cost: u64,
+            ) -> bool {
+                // SAFETY: the caller's.
+                by_vectors!(vectors, $V256 $V512, L => unsafe { shared::product::<L>(mkn, operands, c, blocks, cost) }, else => {
+                    let _ = (mkn, operands, c, blocks, cost);
                     false
                 })
             }

@@ -5,6 +5,9 @@ use std::ops::Range;
 use super::Operand;
 use super::lanes::Lanes;
 
+/// Squares whose columns make a cache line.
+const LINE_SQUARES: usize = 2;
+
 /// `0..n` in the fewest nearly equal parts of at most `most`.
 pub fn parts(n: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
     let count = n.div_ceil(most);
@@ -46,9 +49,12 @@ pub unsafe fn pack_columns<L: Lanes>(k: usize, n: usize, b: Operand<L::T>, to: *
             }
             // Whole squares are transposed; the last columns and rows one element at a time.
             let squares = if b.row == 1 { [k, count].map(|n| n / L::SQUARE * L::SQUARE) } else { [0, 0] };
-            for p in (0..squares[0]).step_by(L::SQUARE) {
+            // Of each column as many elements as a cache line has before the next one, whose line may be in the same set.
+            for line in (0..squares[0]).step_by(LINE_SQUARES * L::SQUARE) {
                 for j in (0..squares[1]).step_by(L::SQUARE) {
-                    L::transpose(from.from(p, j).at, b.col, to.add(p * width + j), width);
+                    for p in (line..squares[0].min(line + LINE_SQUARES * L::SQUARE)).step_by(L::SQUARE) {
+                        L::transpose(from.from(p, j).at, b.col, to.add(p * width + j), width);
+                    }
                 }
             }
             for p in 0..k {

@@ -14,9 +14,9 @@ use super::{FAR_ROWS, Operand, Target, WIDTH_BYTES, transpose};
 use crate::frame::with_words;
 
 /// Inner elements of a packed panel.
-const DEPTH: usize = 256;
+pub const DEPTH: usize = 256;
 /// Rows that are packed at once: their panels stay in the second-level cache.
-const HEIGHT: usize = 192;
+pub const HEIGHT: usize = 192;
 /// Bytes of an operand that stay in the first-level cache.
 const NEAR: usize = 24 << 10;
 
@@ -81,7 +81,7 @@ unsafe fn turned<L: Lanes>([m, k, n]: [usize; 3], a: Operand<L::T>, b: Operand<L
 }
 
 /// Whether the left and the right operand are packed.
-fn packing<L: Lanes>([m, k, n]: [usize; 3], a: Operand<L::T>, b: Operand<L::T>) -> (bool, bool) {
+pub fn packing<L: Lanes>([m, k, n]: [usize; 3], a: Operand<L::T>, b: Operand<L::T>) -> (bool, bool) {
     let (size, width, depth) = (size_of::<L::T>(), 2 * L::LANES, k.min(DEPTH));
     let is_far = |stride: isize| stride.unsigned_abs() * depth * size > NEAR;
     let strided = a.col != 1 && is_far(a.col) && n > 2 * width;
@@ -138,19 +138,19 @@ impl<L: Lanes> Kernel for Block<L> {
 
 /// `depth` rows of a right operand: the first `whole` columns in place, the others in panels of two vectors.
 #[derive(Clone, Copy)]
-struct Right<T> {
-    depth: usize,
-    columns: usize,
-    whole: usize,
-    direct: Operand<T>,
-    packed: *const T,
+pub struct Right<T> {
+    pub depth: usize,
+    pub columns: usize,
+    pub whole: usize,
+    pub direct: Operand<T>,
+    pub packed: *const T,
 }
 
 /// A left operand, with memory for `HEIGHT` rows of it if they are packed.
 #[derive(Clone, Copy)]
-struct Rest<T> {
-    a: Operand<T>,
-    room: Option<*mut T>,
+pub struct Rest<T> {
+    pub a: Operand<T>,
+    pub room: Option<*mut T>,
 }
 
 /// `c (+)= a · b` for `m` rows.
@@ -158,7 +158,7 @@ struct Rest<T> {
 /// # Safety
 /// The CPU has the vectors; the elements exist, panels are padded to whole vectors, and nobody else uses `c` and the memory of the left one.
 #[inline(always)]
-unsafe fn by_panels<L: Lanes>(m: usize, left: Rest<L::T>, b: Right<L::T>, c: Target<L::T>, add: bool) {
+pub unsafe fn by_panels<L: Lanes>(m: usize, left: Rest<L::T>, b: Right<L::T>, c: Target<L::T>, add: bool) {
     let (width, depth) = (2 * L::LANES, b.depth);
     for is in parts_of_width(m, HEIGHT, L::ROWS) {
         let a = left.a.from(is.start, 0);

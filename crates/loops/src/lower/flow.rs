@@ -1,7 +1,9 @@
 //! The graph as lowering sees it: values by loop form, with reductions, products and pieces in a normal form.
 
 mod chosen;
+mod pieces;
 mod places;
+mod reduce;
 mod single;
 
 use std::sync::Arc;
@@ -9,9 +11,7 @@ use std::sync::Arc;
 use cotangent_core::array::Array;
 use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Aval, DType, Graph, Loc, Scalar, Shape};
-use cotangent_core::ops::{
-    Access, Binary, Generate, Indexing, LoopForm, Monoid, Op, Piecewise, ScalarFn, Unary, ViewForm,
-};
+use cotangent_core::ops::{Access, Binary, Generate, Indexing, LoopForm, Monoid, Op, ScalarFn, Unary, ViewForm};
 use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
 
@@ -23,24 +23,8 @@ use places::read_places;
 /// A value of the flow.
 pub(crate) type Id = usize;
 
-/// Reductions of at most this many elements are written out as expressions.
-const UNROLLED: usize = 8;
-
-/// Kept dims of at most this many elements, where they are the last, are too short for lanes: reductions around them are done one by
-/// one.
-const NARROW: usize = 4;
-
 /// Products of at most this many multiplications become nests, which fuse with their neighbours.
 const TINY_PRODUCT: usize = 4096;
-
-/// Reductions of at least this many elements into few results are done in two steps, so that threads share them.
-const SPLIT: usize = 1 << 16;
-
-/// Columns of at least this many elements are reduced in two steps.
-const TALL: usize = 1024;
-
-/// The most parts into which overlapping windows are taken apart.
-const MAX_PARTS: usize = 8;
 
 /// A scalar function that bodies have.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -274,114 +258,6 @@ impl Flow {
         self.make(Kind::Point(Point::Convert), &[x], dtype, &sizes, i)
     }
 
-    /// A reduction: of halves in `f32`, of few elements written out, of very many into few in two steps.
-    fn reduce(&mut self, x: Id, dims: &[usize], monoid: Monoid, y: &Aval, i: usize) -> Id {
-        let sizes = self.values[x].sizes.clone();
-        let kept: SmallVec<[usize; 4]> = (0..sizes.len()).filter(|d| !dims.contains(d)).map(|d| sizes[d]).collect();
-        let n: usize = dims.iter().map(|d| sizes[*d]).product();
-        if n == 0 {
-            return self.push(Kind::Fill(crate::interp::neutral(monoid, y.dtype)), &[], y, Some(i));
-        }
-        let narrow = |last: usize| !dims.contains(&last) && (2..=NARROW).contains(&sizes[last]);
-        if n > 2 * UNROLLED && sizes.len().checked_sub(1).is_some_and(narrow) {
-            return self.reduce_narrow(x, dims, monoid, y, i);
-        }
-        let wide = wide(y.dtype);
-        let x = self.converted(x, wide, i);
-        let (outer, inner): (usize, usize) = (kept.iter().product(), n);
-        let chunks = dims.first().and_then(|d| (2..=64).rev().find(|c| sizes[*d].is_multiple_of(*c)));
-        // Sums down long columns: a chunk of rows at a time, so that neighbours in memory are read together.
-        let last_kept = sizes.len().checked_sub(1).is_some_and(|last| !dims.contains(&last));
-        let tall = |c: usize| last_kept && n >= TALL && n * outer >= SPLIT && sizes[dims[0]] / c >= 16;
-        let r = match chunks {
-            _ if n == 1 => {
-                let mut result = 0..;
-                let pick = (0..sizes.len()).map(|d| if dims.contains(&d) { None } else { result.next() }).collect();
-                self.make(Kind::Pick(pick), &[x], wide, &kept, i)
-            }
-            _ if n <= UNROLLED => self.make(Kind::Unrolled(dims.to_vec(), monoid), &[x], wide, &kept, i),
-            Some(c) if (inner >= SPLIT && outer < 16) || tall(c) => {
-                // The first reduced dim in `c` pieces, which stay for a second reduction.
-                let d0 = dims[0];
-                let mut split: SmallVec<[usize; 6]> = sizes.iter().copied().collect();
-                split[d0] /= c;
-                split.insert(d0, c);
-                let parts = self.make(Kind::View(ViewForm::Reshape), &[x], wide, &split, i);
-                let first: Vec<usize> = dims.iter().map(|d| d + 1).collect();
-                let sums: SmallVec<[usize; 6]> =
-                    (0..split.len()).filter(|d| !first.contains(d)).map(|d| split[d]).collect();
-                let partial = self.make(Kind::Reduce(first, monoid), &[parts], wide, &sums, i);
-                let at = (0..d0).filter(|d| !dims.contains(d)).count();
-                let kind =
-                    if c <= UNROLLED { Kind::Unrolled(vec![at], monoid) } else { Kind::Reduce(vec![at], monoid) };
-                self.make(kind, &[partial], wide, &kept, i)
-            }
-            Some(_) | None => self.make(Kind::Reduce(dims.to_vec(), monoid), &[x], wide, &kept, i),
-        };
-        self.converted(r, y.dtype, i)
-    }
-
-    /// A reduction of which the last dim is kept and narrow: one for each of its elements, so that the lanes are others.
-    fn reduce_narrow(&mut self, x: Id, dims: &[usize], monoid: Monoid, y: &Aval, i: usize) -> Id {
-        let last = self.values[x].sizes.len() - 1;
-        let rank = y.rank();
-        let part = y.with_shape(y.shape.with(rank - 1, 1usize));
-        let (mut ids, mut pieces): (SmallVec<[Id; 2]>, Vec<Piece>) = (SmallVec::new(), Vec::new());
-        for k in 0..self.values[x].sizes[last] {
-            let slice = self.slice(x, last, k, 1, i);
-            ids.push(self.reduce(slice, dims, monoid, &part, i));
-            let mut at: Vec<Affine> = (0..rank).map(Affine::var).collect();
-            at[rank - 1] = Affine::constant(k as i64);
-            pieces.push(Piece { at, over: false });
-        }
-        self.push(Kind::Pieces(pieces), &ids, y, Some(i))
-    }
-
-    /// Windows added into the result: windows that do not overlap are pieces, or a view where they cover everything; the others are
-    /// sums of such. `None` where that would be too many.
-    fn window_add(&mut self, x: Id, [dim, size, step]: [usize; 3], y: &Aval, i: usize) -> Option<Id> {
-        let sizes: SmallVec<[usize; 4]> = y.shape.dims().iter().map(|d| d.get()).collect();
-        let last = sizes.len();
-        let windows = self.values[x].sizes[dim];
-        if size == step && windows * step == sizes[dim] {
-            // `[.., windows, .., size]` to `[.., windows · size, ..]`
-            let order: Vec<usize> = (0..=dim).chain([last]).chain(dim + 1..last).collect();
-            let moved: SmallVec<[usize; 4]> = order.iter().map(|d| self.values[x].sizes[*d]).collect();
-            let x = self.make(Kind::View(ViewForm::Permute(order)), &[x], y.dtype, &moved, i);
-            return Some(self.push(Kind::View(ViewForm::Reshape), &[x], y, Some(i)));
-        }
-        let parts = size.div_ceil(step);
-        if parts > MAX_PARTS || (parts > 1 && matches!(y.dtype, DType::F16 | DType::BF16)) {
-            return None;
-        }
-        let mut sum: Option<Id> = None;
-        for part in 0..parts {
-            let start = part * step;
-            let slice = self.slice(x, last, start, step.min(size - start), i);
-            let mut target: Vec<Affine> = (0..last).map(Affine::var).collect();
-            target[dim] = Affine::var(dim).scaled(step as i64).plus(start as i64);
-            target[dim].add_to(last, 1);
-            let zeros = self.make(Kind::Fill(Scalar::Int(0).cast(y.dtype)), &[], y.dtype, &sizes, i);
-            let everywhere = (0..last).map(Affine::var).collect();
-            let pieces = vec![Piece { at: everywhere, over: false }, Piece { at: target, over: true }];
-            let (ids, pieces) = self.nonempty([zeros, slice].into_iter().collect(), pieces);
-            let placed = self.push(Kind::Pieces(pieces), &ids, y, Some(i));
-            let add = Kind::Point(Point::Binary(Binary::Add));
-            sum = Some(sum.map_or(placed, |s| self.push(add, &[s, placed], y, Some(i))));
-        }
-        sum
-    }
-
-    /// Without pieces that have no elements.
-    fn nonempty(&self, mut ids: SmallVec<[Id; 2]>, mut pieces: Vec<Piece>) -> (SmallVec<[Id; 2]>, Vec<Piece>) {
-        let kept: Vec<bool> = ids.iter().map(|x| self.values[*x].numel() > 0).collect();
-        let mut k = kept.iter();
-        ids.retain(|_| *k.next().expect("as many"));
-        let mut k = kept.iter();
-        pieces.retain(|_| *k.next().expect("as many"));
-        (ids, pieces)
-    }
-
     fn product(&mut self, batch_dims: usize, args: &[Id], y: &Aval, i: usize) -> Id {
         let (x, w) = (self.values[args[0]].sizes.clone(), self.values[args[1]].sizes.clone());
         let b = batch_dims;
@@ -423,95 +299,6 @@ impl Flow {
         sizes[dim] = len;
         let dtype = self.values[x].dtype;
         self.make(Kind::View(ViewForm::Slice { dim, start, step: 1 }), &[x], dtype, &sizes, i)
-    }
-
-    fn pieces(&mut self, p: &Piecewise, args: &[Id], y: &Aval, i: usize) -> Id {
-        let sizes: Vec<usize> = y.shape.dims().iter().map(|d| d.get()).collect();
-        let rank = sizes.len();
-        let at = |offsets: &[i64]| offsets.iter().enumerate().map(|(d, o)| Affine::var(d).plus(*o)).collect::<Vec<_>>();
-        let along = |dim: usize, offset: usize| {
-            let mut offsets = vec![0; rank];
-            offsets[dim] = offset as i64;
-            at(&offsets)
-        };
-        let mut ids: SmallVec<[Id; 2]> = SmallVec::new();
-        let mut pieces = Vec::new();
-        match p {
-            Piecewise::Concat { dim } => {
-                let mut offset = 0;
-                for x in args {
-                    ids.push(*x);
-                    pieces.push(Piece { at: along(*dim, offset), over: false });
-                    offset += self.values[*x].sizes[*dim];
-                }
-            }
-            Piecewise::SliceUpdate { dim, start, step } => {
-                let (dim, n, len) = (*dim, sizes[*dim], self.values[args[1]].sizes[*dim]);
-                if *step == 1 {
-                    let end = start + len;
-                    ids.push(self.slice(args[0], dim, 0, *start, i));
-                    ids.push(self.slice(args[0], dim, end, n - end, i));
-                    pieces.push(Piece { at: along(dim, 0), over: false });
-                    pieces.push(Piece { at: along(dim, end), over: false });
-                } else {
-                    ids.push(args[0]);
-                    pieces.push(Piece { at: along(dim, 0), over: false });
-                }
-                let mut target = along(dim, 0);
-                target[dim] = Affine::var(dim).scaled(*step as i64).plus(*start as i64);
-                ids.push(args[1]);
-                pieces.push(Piece { at: target, over: *step != 1 });
-            }
-            Piecewise::Pad { pad, value } => {
-                let mut x = args[0];
-                let mut low = vec![0; rank];
-                let mut high = vec![0; rank];
-                for (k, pair) in pad.chunks_exact(2).enumerate() {
-                    let d = rank - 1 - k;
-                    let n = self.values[x].sizes[d] as i64;
-                    // What is cropped is never read.
-                    let (from, to) = ((-pair[0]).max(0), n - (-pair[1]).max(0));
-                    x = self.slice(x, d, from as usize, (to - from) as usize, i);
-                    (low[d], high[d]) = (pair[0].max(0) as usize, pair[1].max(0) as usize);
-                }
-                // Disjoint slabs: dims before `d` inside, `d` in a border, dims after `d` whole.
-                let inner = self.values[x].sizes.clone();
-                for d in 0..rank {
-                    for (len, place) in [(low[d], 0), (high[d], low[d] + inner[d])] {
-                        if len == 0 {
-                            continue;
-                        }
-                        let mut slab: SmallVec<[usize; 4]> = sizes.iter().copied().collect();
-                        slab[..d].copy_from_slice(&inner[..d]);
-                        slab[d] = len;
-                        let mut offsets: Vec<i64> = vec![0; rank];
-                        for e in 0..d {
-                            offsets[e] = low[e] as i64;
-                        }
-                        offsets[d] = place as i64;
-                        ids.push(self.make(Kind::Fill(*value), &[], y.dtype, &slab, i));
-                        pieces.push(Piece { at: at(&offsets), over: false });
-                    }
-                }
-                ids.push(x);
-                pieces.push(Piece { at: at(&low.iter().map(|l| *l as i64).collect::<Vec<_>>()), over: false });
-            }
-            Piecewise::DiagEmbed { offset, dim1, dim2 } => {
-                ids.push(self.make(Kind::Fill(Scalar::Int(0).cast(y.dtype)), &[], y.dtype, &sizes, i));
-                pieces.push(Piece { at: along(0, 0), over: false });
-                let last = rank - 2;
-                let mut lead = 0..last;
-                let target = (0..rank).map(|d| match d {
-                    d if d == *dim1 => Affine::var(last).plus((-offset).max(0)),
-                    d if d == *dim2 => Affine::var(last).plus((*offset).max(0)),
-                    _ => Affine::var(lead.next().expect("two dims more than the operand's others")),
-                });
-                pieces.push(Piece { at: target.collect(), over: true });
-                ids.push(args[0]);
-            }
-        }
-        let (ids, pieces) = self.nonempty(ids, pieces);
-        self.push(Kind::Pieces(pieces), &ids, y, Some(i))
     }
 }
 

@@ -160,11 +160,11 @@ unary_ops! {
     /// The hyperbolic tangent.
     Tanh = float_row!("tanh", f64::tanh, f32::tanh, D::Is(|_, y, t| t * (1.0 - y * y)), &[0.0], (-2.0, 2.0)),
     /// The inverse hyperbolic sine.
-    Asinh = float_row!("asinh", f64::asinh, f32::asinh, D::Is(|x, _, t| t * (x * x + 1.0).rsqrt()), &[0.0, -0.0], (-2.0, 2.0)),
+    Asinh = float_row!("asinh", libm::asinh, libm::asinhf, D::Is(|x, _, t| t * (x * x + 1.0).rsqrt()), &[0.0, -0.0], (-2.0, 2.0)),
     /// The inverse hyperbolic cosine.
-    Acosh = float_row!("acosh", f64::acosh, f32::acosh, D::Is(|x, _, t| t * (x * x - 1.0).rsqrt()), &[1.0, 0.5], (1.2, 3.0)),
+    Acosh = float_row!("acosh", libm::acosh, libm::acoshf, D::Is(|x, _, t| t * (x * x - 1.0).rsqrt()), &[1.0, 0.5], (1.2, 3.0)),
     /// The inverse hyperbolic tangent.
-    Atanh = float_row!("atanh", f64::atanh, f32::atanh, D::Is(|x, _, t| t / (1.0 - x * x)), &[1.0, -1.0, 2.0], (-0.8, 0.8)),
+    Atanh = float_row!("atanh", libm::atanh, libm::atanhf, D::Is(|x, _, t| t / (1.0 - x * x)), &[1.0, -1.0, 2.0], (-0.8, 0.8)),
     /// The logistic function.
     Sigmoid = float_row!("sigmoid", |x| 1.0 / (1.0 + (-x).exp()), |x| 1.0 / (1.0 + (-x).exp()),
         D::Is(|_, y, t| t * ((1.0 - y) * y)), &[0.0, 1000.0, -1000.0], (-2.0, 2.0)),

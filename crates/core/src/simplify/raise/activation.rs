@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::super::Class;
 use super::super::edit::{Editor, NodeId};
+use super::term::close;
 use super::{Found, Raising, number};
 use crate::ir::{Attr, Scalar, Value};
 use crate::ops::{Binary, Unary};
@@ -39,10 +40,6 @@ pub(super) fn factors(e: &Editor, v: Value) -> (f64, SmallVec<[Value; 6]>) {
         }
     }
     (scale, rest)
-}
-
-fn close(a: f64, b: f64) -> bool {
-    (a - b).abs() <= 4.0 * f64::from(f32::EPSILON) * b.abs()
 }
 
 /// Both orders of a product, of which one operand is found by `find`.

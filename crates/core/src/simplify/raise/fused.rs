@@ -11,6 +11,7 @@ pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: lerp },
     Raising { class: Class::Rounding, find: product },
     Raising { class: Class::Rounding, find: scaled },
+    Raising { class: Class::Rounding, find: cube },
 ];
 
 /// The operands of a sum or difference, of which the second is a [`plain`] product.
@@ -33,7 +34,7 @@ fn last_product(e: &Editor, id: NodeId) -> Option<(Binary, Value, Value)> {
 
 /// Whether `v` is a product that nothing else needs, and that is no operator of its own.
 fn plain(e: &Editor, v: Value) -> bool {
-    let own = |id| super::LARGE.iter().copied().flatten().any(|r| (r.find)(e, id).is_some());
+    let own = |id| super::MIDDLE.iter().copied().flatten().any(|r| (r.find)(e, id).is_some());
     e.as_binary(v, Binary::Mul).is_some() && e.count(v) == 1 && e.def(v).is_some_and(|id| !own(id))
 }
 
@@ -91,4 +92,13 @@ fn product(e: &Editor, id: NodeId) -> Option<Found> {
     let value = if op == Binary::Add { scale * c } else { -scale * c };
     let schema = "aten::addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor";
     Found::new(schema, [("value", number(value))], slim(e, e.shape(p), &[x, y, z]))
+}
+
+/// `x * x * x`.
+fn cube(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let (a, b) = e.as_binary(v, Binary::Mul).filter(|_| e.dtype(v).is_float())?;
+    let square = |s: Value, x: Value| e.count(s) == 1 && e.as_binary(s, Binary::Mul) == Some((x, x));
+    let x = if square(a, b) { b } else { square(b, a).then_some(a)? };
+    Found::new("aten::pow.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor", [("exponent", number(3i64))], [x])
 }

@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use super::super::Class;
 use super::super::edit::{Editor, NodeId};
-use super::{Found, Raising, number, sizes};
+use super::reduce::kept_shape;
+use super::{Found, Raising, Slot, number, sizes};
 use crate::array::Array;
-use crate::ir::{Attr, Value};
-use crate::ops::{Binary, IndexAdd, IndexSelect, Op};
+use crate::ir::{Attr, Dim, Value};
+use crate::ops::{Argmax, Argmin, Binary, Cat, Gather, IndexAdd, IndexSelect, Op};
 
 pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Exact, find: roll },
+    Raising { class: Class::Exact, find: exchanged },
+    Raising { class: Class::Finite, find: roll_back },
+    Raising { class: Class::Exact, find: extreme },
+    Raising { class: Class::Exact, find: stack },
     Raising { class: Class::Exact, find: index },
     Raising { class: Class::Rounding, find: index_put },
 ];
@@ -57,15 +62,76 @@ fn known(e: &Editor, v: Value, nodes: usize) -> Option<Arc<Array>> {
     e.op(id).prim().eval(&refs).ok()?.into_iter().next().map(Arc::new)
 }
 
+/// By how many places the index `v` of `n` elements moves all of them.
+fn rotation(e: &Editor, v: Value, n: usize) -> Option<usize> {
+    let places: Vec<usize> = known(e, v, 16)?.to_i64_vec().into_iter().map(|i| i as usize).collect();
+    let first = *places.first()?;
+    let moved = places.len() == n && places.iter().enumerate().all(|(j, i)| *i == (j + first) % n);
+    moved.then_some(first)
+}
+
+fn rolled(x: Value, by: usize, dim: usize) -> Option<Found> {
+    let params = [("shifts", sizes(&[by])), ("dims", sizes(&[dim]))];
+    Found::new("aten::roll(Tensor self, SymInt[1] shifts, int[1] dims=[]) -> Tensor", params, [x])
+}
+
 /// A selection of all places, each moved by the same number.
 fn roll(e: &Editor, id: NodeId) -> Option<Found> {
     let Op::IndexSelect(IndexSelect { dim }) = e.op(id) else { return None };
     let (x, n) = (e.arg(id, 0), e.shape(e.arg(id, 0))[*dim].get());
-    let places: Vec<usize> = known(e, e.arg(id, 1), 16)?.to_i64_vec().into_iter().map(|i| i as usize).collect();
-    let first = *places.first()?;
-    let moved = places.len() == n && places.iter().enumerate().all(|(j, i)| *i == (j + first) % n);
-    moved.then(|| {
-        let params = [("shifts", sizes(&[(n - first) % n])), ("dims", sizes(&[*dim]))];
-        Found::new("aten::roll(Tensor self, SymInt[1] shifts, int[1] dims=[]) -> Tensor", params, [x])
-    })?
+    let first = rotation(e, e.arg(id, 1), n)?;
+    rolled(x, (n - first) % n, *dim)
+}
+
+/// The end of a tensor before its beginning.
+fn exchanged(e: &Editor, id: NodeId) -> Option<Found> {
+    let (Op::Cat(Cat { dim }), [end, begin]) = (e.op(id), e.args(id)) else { return None };
+    let piece = |v: Value| match e.def_op(v)? {
+        (Op::Slice(s), at) if s.dim == *dim && s.step == 1 => Some((s.start, e.shape(v)[*dim].get(), e.arg(at, 0))),
+        _ => None,
+    };
+    let ((at, _, x), (first, n, y)) = (piece(*end)?, piece(*begin)?);
+    let whole = e.shape(x) == e.shape(e.results(id)[0]);
+    if x == y && whole && first == 0 && n == at { rolled(x, e.shape(x)[*dim].get() - n, *dim) } else { None }
+}
+
+/// An addition to zeros at all places, each moved by the same number.
+fn roll_back(e: &Editor, id: NodeId) -> Option<Found> {
+    let Op::IndexAdd(IndexAdd { dim }) = e.op(id) else { return None };
+    let first = rotation(e, e.arg(id, 1), e.shape(e.arg(id, 0))[*dim].get())?;
+    if e.is_zero(e.arg(id, 0)) { rolled(e.arg(id, 2), first, *dim) } else { None }
+}
+
+/// The element at the place of the largest or smallest one of its row.
+fn extreme(e: &Editor, id: NodeId) -> Option<Found> {
+    let Op::Gather(Gather { dim }) = e.op(id) else { return None };
+    let (x, at) = (e.arg(id, 0), e.arg(id, 1));
+    let place = e.as_view(at)?;
+    let (found, schema) = match e.def_op(place)? {
+        (Op::Argmax(Argmax { dim }), p) => (
+            (*dim, e.arg(p, 0)),
+            "aten::max.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
+        ),
+        (Op::Argmin(Argmin { dim }), p) => (
+            (*dim, e.arg(p, 0)),
+            "aten::min.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
+        ),
+        _ => return None,
+    };
+    if found != (*dim, x) || *e.shape(at) != kept_shape(e.shape(x), &[*dim]) {
+        return None;
+    }
+    let op = Found::new(schema, [("dim", number(*dim as i64)), ("keepdim", number(true))], [x])?;
+    Some(Found { results: vec![Slot::Root, Slot::Value(at)], ..op })
+}
+
+/// Tensors of one shape, one after the other along a dim of their own.
+fn stack(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let (Op::Cat(Cat { dim }), at) = e.def_op(e.as_view(v)?)? else { return None };
+    let items = e.args(at);
+    let one = e.shape(items[0]);
+    let alike = items.iter().all(|x| e.shape(*x) == one) && *e.shape(v) == one.inserted(*dim, Dim::new(items.len()));
+    let schema = "aten::stack(Tensor[] tensors, int dim=0) -> Tensor";
+    if alike { Found::new(schema, [("dim", number(*dim as i64))], items.iter().copied()) } else { None }
 }

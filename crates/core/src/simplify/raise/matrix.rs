@@ -11,6 +11,7 @@ pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: product },
     Raising { class: Class::Rounding, find: reduced_product },
     Raising { class: Class::Rounding, find: outer },
+    Raising { class: Class::Rounding, find: added },
     Raising { class: Class::Exact, find: eye },
 ];
 
@@ -75,6 +76,24 @@ fn outer(e: &Editor, id: NodeId) -> Option<Found> {
         return None;
     }
     Found::new(OUTER, [], [vector(e, a)?, vector(e, b)?])
+}
+
+/// A product of matrices added to something, of which nothing else is needed.
+fn added(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let (a, b) = e.as_binary(v, Binary::Add).filter(|_| e.dtype(v).is_float())?;
+    let product = |p: Value| match e.def_op(p).filter(|_| e.count(p) == 1)? {
+        (Op::Mm(_), at) => {
+            Some(("aten::addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", at))
+        }
+        (Op::Bmm(_), at) => Some((
+            "aten::baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
+            at,
+        )),
+        _ => None,
+    };
+    let (x, (schema, at)) = product(b).map(|p| (a, p)).or_else(|| product(a).map(|p| (b, p)))?;
+    Found::new(schema, [], [smaller(e, x), e.arg(at, 0), e.arg(at, 1)])
 }
 
 /// The size of the range `0, 1, …` that `v` repeats along its other dim, and along which dim it counts.

@@ -4,8 +4,8 @@
 //! The inverse of inlining. A rule looks at a node and at what its operands are computed from; where PyTorch has one
 //! operator for that, a *call* under the operator's schema stands for it, whose body is what stood there, node by
 //! node. So nothing changes for transforms, evaluation and compilation, which look at bodies; printed code and exported
-//! programs name the operator. Nodes are visited from the results on, largest patterns first: what only a raised node
-//! needed is gone before its own turn.
+//! programs name the operator. Patterns of many nodes come first, then those of a few, then single nodes; each time nodes
+//! are visited from the results on: what only a raised node needed is gone before its own turn.
 //!
 //! - **R1** the number of nodes never grows: a call takes the place of one node at least.
 //! - **R2** PyTorch's operator gives the values of the body, as far as the rule's class says.
@@ -16,20 +16,26 @@ mod activation;
 mod elementwise;
 mod fused;
 mod index;
+mod known;
+mod lift;
 mod matrix;
 mod norm;
+mod norm_backward;
 mod reduce;
+mod slope;
 mod solve;
+mod table;
+mod term;
 mod whole;
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::Class;
 use super::edit::{Editor, NodeId};
+use super::{Class, Options, simplify_with};
 use crate::ir::{Attr, Aval, Builder, Graph, Scalar, Value, Values};
-use crate::ops::{Call, Op, Rule as CallRule};
+use crate::ops::{Call, Full, Op, Rule as CallRule};
 
 /// The most nodes that a call may stand for.
 const MAX_BODY: usize = 32;
@@ -46,8 +52,20 @@ struct Found {
     schema: &'static str,
     params: Vec<(&'static str, Attr)>,
     args: Values,
-    /// The operand in front of `args`, if that is nowhere in the graph: ones of this aval, where a derivative is along them.
-    ones: Option<Aval>,
+    /// The operand in front of `args`, if that is nowhere in the graph: a number everywhere, along which a derivative is.
+    uniform: Option<(Aval, f64)>,
+    /// What its results are.
+    results: Vec<Slot>,
+}
+
+/// A result of an operator.
+enum Slot {
+    /// That of the node.
+    Root,
+    /// Another value of the graph, which is computed after all that the operator takes.
+    Value(Value),
+    /// None that is wanted.
+    Nothing(Aval),
 }
 
 impl Found {
@@ -56,7 +74,8 @@ impl Found {
         params: impl IntoIterator<Item = (&'static str, Attr)>,
         args: impl IntoIterator<Item = Value>,
     ) -> Option<Self> {
-        Some(Found { schema, params: params.into_iter().collect(), args: args.into_iter().collect(), ones: None })
+        let (params, args) = (params.into_iter().collect(), args.into_iter().collect());
+        Some(Found { schema, params, args, uniform: None, results: vec![Slot::Root] })
     }
 
     /// A backward operator on the cotangent `g`, or on ones of `aval`.
@@ -67,38 +86,73 @@ impl Found {
         aval: &Aval,
         x: Value,
     ) -> Option<Self> {
-        let ones = g.is_none().then(|| aval.clone());
-        Some(Found { ones, ..Found::new(schema, params, g.into_iter().chain([x]))? })
+        let uniform = g.is_none().then(|| (aval.clone(), 1.0));
+        Some(Found { uniform, ..Found::new(schema, params, g.into_iter().chain([x]))? })
     }
 }
 
-/// The rules of operators that stand for several nodes, larger patterns first.
-static LARGE: [&[Raising]; 7] =
-    [solve::RULES, whole::RULES, norm::RULES, activation::RULES, index::RULES, reduce::RULES, matrix::RULES];
+/// The rules of operators that stand for many nodes, larger patterns first.
+static LARGE: [&[Raising]; 8] = [
+    solve::RULES,
+    whole::RULES,
+    table::RULES,
+    norm_backward::RULES,
+    norm::RULES,
+    slope::RULES,
+    activation::RULES,
+    reduce::NORMS,
+];
+
+/// The rules of operators that stand for a few nodes.
+static MIDDLE: [&[Raising]; 3] = [index::RULES, reduce::RULES, matrix::RULES];
 
 /// The rules that take what is left.
 static SMALL: [&[Raising]; 2] = [fused::RULES, elementwise::RULES];
+
+/// The rules of operators that exporters take apart.
+static DECOMPOSED: [&[Raising]; 3] = [whole::RULES, table::RULES, reduce::NORMS];
 
 /// The graph with PyTorch's compound operators as calls; rules up to `class` apply.
 ///
 /// Values are those of `graph` to the last bit wherever this project computes them, and within `class` where PyTorch
 /// runs the printed code.
 pub fn raise(graph: &Graph, class: Class) -> Graph {
+    let mut e = editor(graph);
+    if known::share(&mut e) {
+        // Views of what is shared may cancel.
+        let graph = simplify_with(&e.finish(graph), Options { class, trace: false }).0;
+        e = editor(&graph);
+    }
+    let mut e = raise_by(e, class, &LARGE);
+    lift::lift(&mut e);
+    raise_by(e, class, &[MIDDLE.as_slice(), SMALL.as_slice()].concat()).finish(graph)
+}
+
+/// The graph with the operators as calls that PyTorch's exporter has taken apart: what a program said before.
+///
+/// Values are those of `graph` to the last bit.
+pub fn recompose(graph: &Graph) -> Graph {
+    raise_by(editor(graph), Class::Rounding, &DECOMPOSED).finish(graph)
+}
+
+fn editor(graph: &Graph) -> Editor {
     let ops: Vec<Op> = graph.nodes().iter().map(|n| n.op.clone()).collect();
-    let mut e = Editor::new(graph, &ops);
+    Editor::new(graph, &ops)
+}
+
+fn raise_by(mut e: Editor, class: Class, rules: &[&'static [Raising]]) -> Editor {
     for id in (0..e.num_nodes()).rev() {
         // A node that only raised ones needed.
         e.sweep(id);
         if !e.is_alive(id) || e.results(id).len() != 1 {
             continue;
         }
-        let found =
-            LARGE.iter().chain(&SMALL).copied().flatten().filter(|r| r.class <= class).find_map(|r| (r.find)(&e, id));
+        let found = rules.iter().copied().flatten().filter(|r| r.class <= class).find_map(|r| (r.find)(&e, id));
         let Some(found) = found else { continue };
         e.begin(id);
-        let ones = found.ones.as_ref().map(|aval| e.full(aval, 1.0).expect("I3: a number of a known aval"));
-        let args: Values = ones.into_iter().chain(found.args).collect();
-        let Some(body) = body(&e, id, &args) else {
+        let uniform = found.uniform.as_ref().map(|(aval, x)| e.full(aval, *x).expect("I3: a number of a known aval"));
+        let args: Values = uniform.into_iter().chain(found.args).collect();
+        let Some(body) = body(&e, id, &args, &found.results) else {
             e.rollback();
             continue;
         };
@@ -110,13 +164,22 @@ pub fn raise(graph: &Graph, class: Class) -> Graph {
             rule: CallRule::Inline,
         };
         match e.emit(call, &args) {
-            Some(new) => {
-                e.commit(new, 0);
+            Some(first) => {
+                let call = e.def(first).expect("just emitted");
+                let made = e.results(call).to_vec();
+                let root = found.results.iter().position(|r| matches!(r, Slot::Root)).expect("a rule says which it is");
+                if e.commit(made[root], 0) {
+                    for (slot, new) in found.results.iter().zip(made) {
+                        if let Slot::Value(old) = slot {
+                            e.stand_in(*old, new);
+                        }
+                    }
+                }
             }
             None => e.rollback(),
         }
     }
-    e.finish(graph)
+    e
 }
 
 impl Graph {
@@ -130,15 +193,20 @@ impl Graph {
     }
 }
 
-/// What computes the result of `root` from `args`: `None` if it needs anything else, or if it is long.
-fn body(e: &Editor, root: NodeId, args: &[Value]) -> Option<Graph> {
+/// What computes `results` from `args`: `None` if that needs anything else, or if it is long.
+fn body(e: &Editor, root: NodeId, args: &[Value], results: &[Slot]) -> Option<Graph> {
     let mut b = Builder::new();
     let mut env: FxHashMap<Value, Value> = FxHashMap::default();
     for v in args {
         let param = b.param(e.aval(*v).clone());
         env.entry(*v).or_insert(param);
     }
-    let mut stack = vec![root];
+    let wanted = |slot: &Slot| match slot {
+        Slot::Root => Some(e.results(root)[0]),
+        Slot::Value(v) => Some(*v),
+        Slot::Nothing(_) => None,
+    };
+    let mut stack = results.iter().filter_map(wanted).map(|v| e.def(v)).collect::<Option<Vec<_>>>()?;
     let mut made = 0;
     while let Some(&id) = stack.last() {
         if env.contains_key(&e.results(id)[0]) {
@@ -165,8 +233,17 @@ fn body(e: &Editor, root: NodeId, args: &[Value]) -> Option<Graph> {
         let results = b.node(e.op(id).clone(), args, avals, e.loc(id));
         env.extend(e.results(id).iter().copied().zip(results));
     }
-    let result = env[&e.results(root)[0]];
-    Some(b.finish("", vec![result]))
+    let result = |slot: &Slot| match slot {
+        Slot::Root => env[&e.results(root)[0]],
+        Slot::Value(v) => env[v],
+        Slot::Nothing(aval) => b.node(zeros(aval), Values::new(), [aval.clone()], e.loc(root))[0],
+    };
+    let results = results.iter().map(result).collect();
+    Some(b.finish("", results))
+}
+
+fn zeros(aval: &Aval) -> Op {
+    Full { size: aval.shape.clone(), fill_value: Scalar::Int(0).cast(aval.dtype), dtype: aval.dtype }.into()
 }
 
 /// A number as an attribute.

@@ -139,17 +139,8 @@ fn called_variance(e: &Editor, v: Value) -> Option<(Vec<(&'static str, Attr)>, V
     if !call.target.starts_with("aten::var.correction(") {
         return None;
     }
-    let param = |p: &Attr| match p {
-        Attr::List(pair) => match pair.as_slice() {
-            [Attr::Str(name), value] => {
-                let name = ["dim", "correction", "keepdim"].into_iter().find(|n| n == name)?;
-                Some((name, value.clone()))
-            }
-            _ => None,
-        },
-        _ => None,
-    };
-    Some((call.params.iter().map(param).collect::<Option<_>>()?, e.arg(at, 0)))
+    let named = |name: &'static str| Some((name, call.param(name)?.clone()));
+    Some((["dim", "correction", "keepdim"].into_iter().map(named).collect::<Option<_>>()?, e.arg(at, 0)))
 }
 
 fn standard_deviation(e: &Editor, id: NodeId) -> Option<Found> {

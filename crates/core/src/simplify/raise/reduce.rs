@@ -1,18 +1,23 @@
 //! Reductions: means, reduced dims that stay with size 1, norms, traces.
 
+use std::sync::LazyLock;
+
 use super::super::Class;
 use super::super::edit::{Editor, NodeId};
 use super::super::pattern::aligned;
+use super::term::{Bindings, Term};
 use super::{Found, Raising, number, sizes};
 use crate::ir::{Attr, Shape, Value};
 use crate::ops::{Amax, Amin, Binary, Diagonal, Op, Unary};
 
 pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: mean },
-    Raising { class: Class::Rounding, find: vector_norm },
     Raising { class: Class::Rounding, find: trace },
     Raising { class: Class::Exact, find: kept },
 ];
+
+pub(super) static NORMS: &[Raising] =
+    &[Raising { class: Class::Rounding, find: distances }, Raising { class: Class::Rounding, find: vector_norm }];
 
 /// `shape` with size 1 at `dims`.
 pub(super) fn kept_shape(shape: &Shape, dims: &[usize]) -> Shape {
@@ -81,16 +86,23 @@ fn mean(e: &Editor, id: NodeId) -> Option<Found> {
     )
 }
 
+/// A root that is flat at 0, as norms have it.
+static FLAT_ROOT: LazyLock<Term> = LazyLock::new(|| Term::parse("where(eq(s, 0), 0, sqrt(where(eq(s, 0), 1, s)))"));
+
 /// The dims and the operand of a Euclidean norm.
-fn as_norm(e: &Editor, v: Value) -> Option<(Vec<usize>, Value)> {
+pub(super) fn as_norm(e: &Editor, v: Value) -> Option<(Vec<usize>, Value)> {
+    let mut found = Bindings::default();
     let squares = match (e.as_unary(v, Unary::Sqrt), e.as_binary(v, Binary::Pow)) {
         (Some(s), _) => s,
         (None, Some((s, half))) if e.is_full(half, 0.5) => s,
-        (None, Some(_) | None) => return None,
+        (None, Some(_)) => return None,
+        (None, None) if FLAT_ROOT.matches(e, v, &mut found) => found.operand("s")?,
+        (None, None) => return None,
     };
-    let (dims, product) = e.as_sum(unkept(e, squares))?;
-    let (x, y) = e.as_binary(product, Binary::Mul)?;
-    (x == y).then_some((dims, x))
+    let (dims, square) = e.as_sum(unkept(e, squares))?;
+    let product = e.as_binary(square, Binary::Mul).filter(|(x, y)| x == y);
+    let power = || e.as_binary(square, Binary::Pow).filter(|(_, two)| e.is_full(*two, 2.0));
+    product.or_else(power).map(|(x, _)| (dims, x))
 }
 
 fn vector_norm(e: &Editor, id: NodeId) -> Option<Found> {
@@ -102,6 +114,32 @@ fn vector_norm(e: &Editor, id: NodeId) -> Option<Found> {
         "aten::linalg_vector_norm(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
         [("ord", number(2i64)), ("dim", if all { Attr::None } else { sizes(&dims) }), ("keepdim", number(keep))],
         [x],
+    )
+}
+
+/// The norms of the differences of all rows of `x` and all rows of `y`.
+fn distances(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let (dims, d) = as_norm(e, unkept(e, v)).or_else(|| as_norm(e, v))?;
+    let (a, b) = e.as_binary(d, Binary::Sub)?;
+    let rank = e.shape(d).rank();
+    if rank < 3 || dims != [rank - 1] || e.shape(v).rank() + 1 != rank {
+        return None;
+    }
+    // The rows, with a size 1 in place of the other's.
+    let rows = |v: Value, one: usize| {
+        let seen = e.as_expand(v).unwrap_or(v);
+        let shape = aligned(e.shape(seen), e.shape(d));
+        let whole = shape[one] == 1 && shape.removed(one) == e.shape(d).removed(one);
+        let operand = [Some(seen), e.as_view(seen)].into_iter().flatten();
+        operand.into_iter().find(|x| whole && *e.shape(*x) == shape.removed(one))
+    };
+    let (x, y) = (rows(a, rank - 2)?, rows(b, rank - 3)?);
+    // Not by products of matrices, which lose the distances of near rows.
+    Found::new(
+        "aten::cdist(Tensor x1, Tensor x2, float p=2, int? compute_mode=None) -> Tensor",
+        [("p", number(2.0)), ("compute_mode", number(2i64))],
+        [x, y],
     )
 }
 

@@ -42,6 +42,11 @@ fn checked(e: &Editor, id: NodeId) -> Option<Found> {
             [("left", number(s.left))],
             [e.arg(at, 0), e.arg(at, 1)],
         ),
+        Op::Call(call) if call.function() == "linalg_cholesky_ex" => Found::new(
+            "aten::linalg_cholesky(Tensor self, *, bool upper=False) -> Tensor",
+            [("upper", call.param("upper")?.clone())],
+            [e.arg(at, 0)],
+        ),
         _ => None,
     }
 }

@@ -4,18 +4,17 @@ use super::super::Class;
 use super::super::edit::{Editor, NodeId};
 use super::norm::row_sum;
 use super::reduce::{keeping, unkept};
+use super::term::uniform;
 use super::{Found, Raising, number, sizes};
 use crate::ir::{Attr, Value};
 use crate::ops::{Amax, Arange, Binary, Op, Unary};
 
 pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: loss },
+    Raising { class: Class::Rounding, find: squares },
     Raising { class: Class::Rounding, find: bce_with_logits },
     Raising { class: Class::Rounding, find: logsumexp },
-    Raising { class: Class::Exact, find: softplus },
-    Raising { class: Class::Rounding, find: log_sigmoid },
     Raising { class: Class::Exact, find: triangle },
-    Raising { class: Class::Exact, find: hardtanh },
 ];
 
 /// The operand of a comparison with a number, and that.
@@ -24,27 +23,12 @@ fn against(e: &Editor, v: Value, op: Binary) -> Option<(Value, f64)> {
     e.as_full(c).map(|c| (x, c.to_f64()))
 }
 
-/// `where(x > threshold, x, log1p(exp(x)))`.
-fn softplus(e: &Editor, id: NodeId) -> Option<Found> {
-    let (p, x, below) = e.as_where(e.results(id)[0])?;
-    let (y, threshold) = against(e, p, Binary::Gt)?;
-    let z = e.as_unary(e.as_unary(below, Unary::Log1p)?, Unary::Exp)?;
-    (x == y && x == z).then(|| {
-        let params = [("beta", number(1i64)), ("threshold", number(threshold))];
-        Found::new("aten::softplus(Tensor self, Scalar beta=1, Scalar threshold=20) -> Tensor", params, [x])
-    })?
-}
-
-fn log_sigmoid(e: &Editor, id: NodeId) -> Option<Found> {
-    let x = as_log_sigmoid(e, e.results(id)[0])?;
-    Found::new("aten::log_sigmoid(Tensor self) -> Tensor", [], [x])
-}
-
 /// The operand of `min(x, 0) - log1p(exp(-abs(x)))`.
 fn as_log_sigmoid(e: &Editor, v: Value) -> Option<Value> {
     let (least, l) = e.as_binary(v, Binary::Sub)?;
     let (a, b) = e.as_binary(least, Binary::Minimum)?;
-    let x = if e.is_zero(b) { a } else { e.is_zero(a).then_some(b)? };
+    let zero = |v: Value| uniform(e, v).is_some_and(|c| c.to_f64() == 0.0);
+    let x = if zero(b) { a } else { zero(a).then_some(b)? };
     let exponent = e.as_unary(e.as_unary(l, Unary::Log1p)?, Unary::Exp)?;
     let y = e.as_unary(e.as_unary(exponent, Unary::Neg)?, Unary::Abs)?;
     (x == y).then_some(x)
@@ -58,21 +42,9 @@ fn bce_with_logits(e: &Editor, id: NodeId) -> Option<Found> {
     let (a, b) = e.as_binary(product, Binary::Mul)?;
     let rest = if a == x { b } else { (b == x).then_some(a)? };
     let (one, t) = e.as_binary(rest, Binary::Sub)?;
-    e.is_full(one, 1.0).then(|| {
+    uniform(e, one).is_some_and(|c| c.to_f64() == 1.0).then(|| {
         let params = [("weight", Attr::None), ("pos_weight", Attr::None), ("reduction", number(reduction))];
         Found::new("aten::binary_cross_entropy_with_logits(Tensor self, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=Mean) -> Tensor", params, [x, t])
-    })?
-}
-
-/// `where(x <= a, a, where(x >= b, b, x))`.
-fn hardtanh(e: &Editor, id: NodeId) -> Option<Found> {
-    let (p, a, inner) = e.as_where(e.results(id)[0])?;
-    let (q, b, x) = e.as_where(inner)?;
-    let (low, high) = (e.as_full(a)?, e.as_full(b)?);
-    let inside = e.as_binary(p, Binary::Le) == Some((x, a)) && e.as_binary(q, Binary::Ge) == Some((x, b));
-    (inside && low.to_f64() < high.to_f64()).then(|| {
-        let params = [("min_val", number(low)), ("max_val", number(high))];
-        Found::new("aten::hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -> Tensor", params, [x])
     })?
 }
 
@@ -87,12 +59,15 @@ fn logsumexp(e: &Editor, id: NodeId) -> Option<Found> {
             let v = e.as_expand(v).unwrap_or(v);
             unkept(e, v)
         };
+        let undetached = |v: Value| e.as_unary(v, Unary::Detach).unwrap_or(v);
         let m = inner(m);
         (inner(shift) == m || e.as_view(m) == e.as_view(shift)).then_some(())?;
         let (p, zero, largest) = e.as_where(m)?;
         let (abs, infinity) = against(e, p, Binary::Eq)?;
-        let (Op::Amax(Amax { dim }), at) = e.def_op(unkept(e, largest))? else { return None };
-        let same = e.as_unary(abs, Unary::Abs) == Some(largest) && infinity == f64::INFINITY && e.is_zero(zero);
+        let (Op::Amax(Amax { dim }), at) = e.def_op(unkept(e, undetached(unkept(e, largest))))? else { return None };
+        let same = e.as_unary(abs, Unary::Abs) == Some(largest)
+            && infinity == f64::INFINITY
+            && uniform(e, zero).is_some_and(|z| z.to_f64() == 0.0);
         (same && *dim == dims && e.arg(at, 0) == x).then_some((dims, x))
     };
     let (dims, x) = found(a, b).or_else(|| found(b, a))?;
@@ -120,21 +95,48 @@ fn reduced(e: &Editor, v: Value) -> Option<(i64, Value)> {
     Some((0, v))
 }
 
-/// `where(abs(x - y) < d, abs(x - y) ** 2 / 2, (abs(x - y) - d / 2) * d)`, and that divided by `d`: the losses of Huber
-/// and of the smooth absolute difference.
+/// The mean or sum of `(x - y) ** 2`.
+fn squares(e: &Editor, id: NodeId) -> Option<Found> {
+    let (reduction, v) = reduced(e, e.results(id)[0]).filter(|(reduction, _)| *reduction != 0)?;
+    let (d, _) = e.as_binary(v, Binary::Mul).filter(|(a, b)| a == b && e.dtype(*a).is_float())?;
+    let (x, y) = e.as_binary(d, Binary::Sub)?;
+    // Operands that are broadcast would have to be made.
+    let made = |v: Value| e.as_expand(v).is_some() || e.as_full(v).is_some();
+    let schema = "aten::mse_loss(Tensor self, Tensor target, int reduction=Mean) -> Tensor";
+    if made(x) || made(y) { None } else { Found::new(schema, [("reduction", number(reduction))], [x, y]) }
+}
+
+/// The number `c` of `v = c * x ** 2`, by whichever of `bases` the square is.
+fn square_scale(e: &Editor, v: Value, bases: [Value; 2]) -> Option<f64> {
+    let (v, divisor) = match e.as_binary(v, Binary::Div) {
+        Some((a, c)) => (a, e.as_full(c)?.to_f64()),
+        None => (v, 1.0),
+    };
+    let (scale, rest) = super::activation::factors(e, v);
+    let base = match rest.as_slice() {
+        [a, b] if a == b => *a,
+        [p] => e.as_binary(*p, Binary::Pow).filter(|(_, two)| e.is_full(*two, 2.0))?.0,
+        _ => return None,
+    };
+    bases.contains(&base).then_some(scale / divisor)
+}
+
+/// `where(abs(x - y) < d, (x - y) ** 2 / 2, (abs(x - y) - d / 2) * d)`, and that divided by `d`: the losses of Huber and of
+/// the smooth absolute difference. At `d` both branches are equal.
 fn loss(e: &Editor, id: NodeId) -> Option<Found> {
     let (reduction, v) = reduced(e, e.results(id)[0])?;
     let (p, square, linear) = e.as_where(v)?;
-    let (abs, d) = against(e, p, Binary::Lt)?;
-    let (x, y) = e.as_binary(e.as_unary(abs, Unary::Abs)?, Binary::Sub)?;
-    let (scale, factors) = super::activation::factors(e, square);
+    let (abs, d) = against(e, p, Binary::Lt).or_else(|| against(e, p, Binary::Le))?;
+    let difference = e.as_unary(abs, Unary::Abs)?;
+    let (x, y) = e.as_binary(difference, Binary::Sub)?;
+    let scale = square_scale(e, square, [abs, difference])?;
     let (outer, shifted) = e.as_scaled(linear).map_or((1.0, linear), |(s, c)| (c.to_f64(), s));
     let half = match (e.as_binary(shifted, Binary::Sub), e.as_binary(shifted, Binary::Add)) {
         (Some((a, h)), _) if a == abs => e.as_full(h)?.to_f64(),
         (None, Some((a, h))) if a == abs => -e.as_full(h)?.to_f64(),
         (Some(_) | None, _) => return None,
     };
-    if factors.as_slice() != [abs, abs] || half != 0.5 * d || d <= 0.0 {
+    if half != 0.5 * d || d <= 0.0 {
         return None;
     }
     let (schema, name) = if scale == 0.5 && outer == d && d != 1.0 {

@@ -1,0 +1,120 @@
+//! The derivatives of normalisations in all their operands, which PyTorch has in one operator.
+//!
+//! With `y = (x - mean) * rstd` and `h = g * weight * rstd`, the cotangent of `x` is `h - mean(h) - mean(h * y) * y`; those of
+//! weight and bias are sums of `g * y` and `g`, which are taken in where they stand beside it.
+
+use super::super::Class;
+use super::super::edit::{Editor, NodeId};
+use super::reduce::{as_mean, repeated, unkept};
+use super::{Found, Raising, Slot, number};
+use crate::ir::{Attr, Aval, Value};
+use crate::ops::{Binary, Call, Op, Sum, Unary};
+
+pub(super) static RULES: &[Raising] = &[Raising { class: Class::Rounding, find }];
+
+/// A normalisation whose mean and deviation a call has.
+struct Normalization<'e> {
+    call: &'e Call,
+    x: Value,
+    weight: Option<Value>,
+    bias: Option<Value>,
+    mean: Value,
+    rstd: Value,
+}
+
+/// The operands of a function in both orders.
+fn both(e: &Editor, v: Value, op: Binary) -> impl Iterator<Item = (Value, Value)> {
+    e.as_binary(v, op).into_iter().flat_map(|(a, b)| [(a, b), (b, a)])
+}
+
+/// What `v` repeats, perhaps seen with more dims of size 1.
+fn base(e: &Editor, v: Value) -> Value {
+    unkept(e, e.as_expand(v).unwrap_or(v))
+}
+
+/// The dims over which the mean of what was taken that `v` repeats, and its operand.
+fn mean(e: &Editor, v: Value) -> Option<(Vec<usize>, Value)> {
+    let of = |e: &Editor, r| as_mean(e, r).or_else(|| as_mean(e, unkept(e, r))).map(|(dims, x)| (dims, x, ()));
+    repeated(e, v, of).map(|(dims, x, ())| (dims, x))
+}
+
+/// `y = (x - mean) * rstd` by the results of the call that normalised `x`, with the factor `rstd` as it is repeated.
+fn normalised(e: &Editor, y: Value) -> Option<(Normalization<'_>, Value)> {
+    both(e, y, Binary::Mul).find_map(|(centred, r)| {
+        let (x, m) = e.as_binary(centred, Binary::Sub)?;
+        let at = [base(e, r), e.as_expand(r).unwrap_or(r)]
+            .into_iter()
+            .find_map(|v| e.def(v).filter(|d| e.results(*d).get(2) == Some(&v)))?;
+        let Op::Call(call) = e.op(at) else { return None };
+        let [_, mean, rstd] = e.results(at) else { return None };
+        let same = [base(e, m), e.as_expand(m).unwrap_or(m)].contains(mean);
+        let known = ["native_layer_norm", "_native_batch_norm_legit.no_stats"].contains(&call.function());
+        if !same || !known || e.arg(at, 0) != x {
+            return None;
+        }
+        let absent = |name| call.param(name) == Some(&Attr::None);
+        let mut operands = e.args(at)[1..].iter().copied();
+        let weight = if absent("weight") { None } else { operands.next() };
+        let bias = if absent("bias") { None } else { operands.next() };
+        Some((Normalization { call, x, weight, bias, mean: *mean, rstd: *rstd }, r))
+    })
+}
+
+fn find(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let (dims, h, y) = both(e, v, Binary::Add).find_map(|(p, q)| {
+        both(e, q, Binary::Mul).find_map(|(along, y)| {
+            let (dims, product) = mean(e, along)?;
+            let (opposite, _) = both(e, product, Binary::Mul).find(|(_, z)| *z == y)?;
+            let h = e.as_unary(opposite, Unary::Neg)?;
+            both(e, p, Binary::Add).find(|(a, c)| *a == h && mean(e, *c) == Some((dims.clone(), opposite)))?;
+            Some((dims, h, y))
+        })
+    })?;
+    let (n, r) = normalised(e, y)?;
+    let (scaled, _) = both(e, h, Binary::Mul).find(|(_, s)| *s == r)?;
+    let g = match n.weight {
+        None => scaled,
+        Some(w) => both(e, scaled, Binary::Mul).find(|(_, s)| [base(e, *s), *s].contains(&w))?.0,
+    };
+    let rank = e.shape(g).rank();
+    let others: Vec<usize> = if n.call.function() == "native_layer_norm" {
+        (0..rank).filter(|d| !dims.contains(d)).collect()
+    } else {
+        dims.clone()
+    };
+    // Of what is computed after all that the operator takes, so that nothing waits for itself.
+    let last = [g, n.x, n.mean, n.rstd].into_iter().chain(n.weight).chain(n.bias).map(|v| e.def(v)).max()?;
+    let sum = |of: Value, like: Option<Value>| {
+        let total = e.results(e.equal_node(&Sum::over(&others, rank).into(), &[of])?)[0];
+        (e.aval(total) == e.aval(like?) && e.def(total) > last).then_some(total)
+    };
+    let weight = e.equal_node(&Binary::Mul.into(), &[g, y]).and_then(|p| sum(e.results(p)[0], n.weight));
+    let bias = sum(g, n.bias);
+    let nothing = || Slot::Nothing(Aval::new(e.dtype(v), [0]));
+    let slot = |v: Option<Value>| v.map_or_else(nothing, Slot::Value);
+    let mask = [true, weight.is_some(), bias.is_some()].map(number).to_vec();
+    Some(Found { results: vec![Slot::Root, slot(weight), slot(bias)], ..operator(&n, g, Attr::List(mask))? })
+}
+
+/// The backward operator of the normalisation.
+fn operator(n: &Normalization, g: Value, mask: Attr) -> Option<Found> {
+    let absent = |name, v: Option<Value>| v.is_none().then_some((name, Attr::None));
+    let weight = absent("weight", n.weight);
+    if n.call.function() == "native_layer_norm" {
+        let shape = n.call.param("normalized_shape")?.clone();
+        let params = [("normalized_shape", shape)].into_iter().chain(weight).chain(absent("bias", n.bias));
+        return Found::new(
+            "aten::native_layer_norm_backward(Tensor grad_out, Tensor input, SymInt[] normalized_shape, Tensor mean, Tensor rstd, Tensor? weight, Tensor? bias, bool[3] output_mask) -> (Tensor, Tensor, Tensor)",
+            params.chain([("output_mask", mask)]),
+            [g, n.x, n.mean, n.rstd].into_iter().chain(n.weight).chain(n.bias),
+        );
+    }
+    let eps = n.call.param("eps")?.clone();
+    let none = [("running_mean", Attr::None), ("running_var", Attr::None)];
+    Found::new(
+        "aten::native_batch_norm_backward(Tensor grad_out, Tensor input, Tensor? weight, Tensor? running_mean, Tensor? running_var, Tensor? save_mean, Tensor? save_invstd, bool train, float eps, bool[3] output_mask) -> (Tensor, Tensor, Tensor)",
+        weight.into_iter().chain(none).chain([("train", number(true)), ("eps", eps), ("output_mask", mask)]),
+        [g, n.x].into_iter().chain(n.weight).chain([n.mean, n.rstd]),
+    )
+}

@@ -1,0 +1,83 @@
+//! Elementwise operators by the terms that stand for them: as exporters write them, as simplification leaves them, and
+//! as composites have them.
+
+use std::sync::LazyLock;
+
+use super::super::Class;
+use super::super::edit::{Editor, NodeId};
+use super::term::{Bindings, Term, said};
+use super::{Found, Raising};
+
+pub(super) static RULES: &[Raising] = &[
+    Raising { class: Class::Exact, find: |e, id| find(e, id, Class::Exact) },
+    Raising { class: Class::Rounding, find: |e, id| find(e, id, Class::Rounding) },
+];
+
+/// An operator: what stands for it, and what it takes.
+struct Row {
+    class: Class,
+    term: Term,
+    schema: &'static str,
+    said: &'static str,
+}
+
+fn find(e: &Editor, id: NodeId, class: Class) -> Option<Found> {
+    let v = e.results(id)[0];
+    if !e.dtype(v).is_float() {
+        return None;
+    }
+    TABLE.iter().filter(|r| r.class == class).find_map(|r| {
+        let mut found = Bindings::default();
+        if r.term.matches(e, v, &mut found) { said(r.schema, r.said, &found) } else { None }
+    })
+}
+
+const SOFTPLUS: &str = "aten::softplus(Tensor self, Scalar beta=1, Scalar threshold=20) -> Tensor";
+const LOG_SIGMOID: &str = "aten::log_sigmoid(Tensor self) -> Tensor";
+const MISH: &str = "aten::mish(Tensor self) -> Tensor";
+const HARDSWISH: &str = "aten::hardswish(Tensor self) -> Tensor";
+const HARDSIGMOID: &str = "aten::hardsigmoid(Tensor self) -> Tensor";
+const HARDTANH: &str = "aten::hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -> Tensor";
+const CELU: &str = "aten::celu(Tensor self, Scalar alpha=1.) -> Tensor";
+const HARDSHRINK: &str = "aten::hardshrink(Tensor self, Scalar lambd=0.5) -> Tensor";
+const SINC: &str = "aten::sinc(Tensor self) -> Tensor";
+const LOGADDEXP: &str = "aten::logaddexp(Tensor self, Tensor other) -> Tensor";
+const XLOGY: &str = "aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor";
+
+static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
+    let rows: [(Class, &'static str, &'static str, &'static str); 17] = [
+        (Class::Exact, "where(gt(x, ?t), x, log1p(exp(x)))", SOFTPLUS, "x, beta=1, threshold=?t"),
+        (Class::Exact, "where(gt(x, ?t), x, log1p(exp(where(gt(x, ?t), 0, x))))", SOFTPLUS, "x, beta=1, threshold=?t"),
+        (
+            Class::Rounding,
+            "where(gt(mul(x, ?b), ?t), x, div(log1p(exp(mul(x, ?b))), ?b))",
+            SOFTPLUS,
+            "x, beta=?b, threshold=?t",
+        ),
+        (Class::Rounding, "sub(minimum(x, 0), log1p(exp(neg(abs(x)))))", LOG_SIGMOID, "x"),
+        (Class::Rounding, "mul(x, tanh(where(gt(x, 20), x, log1p(exp(x)))))", MISH, "x"),
+        (Class::Rounding, "mul(x, tanh(where(gt(x, 20), x, log1p(exp(where(gt(x, 20), 0, x))))))", MISH, "x"),
+        (Class::Rounding, "div(mul(x, clamp_max(clamp_min(add(x, 3), 0), 6)), 6)", HARDSWISH, "x"),
+        (Class::Rounding, "mul(x, div(clamp_max(clamp_min(add(x, 3), 0), 6), 6))", HARDSWISH, "x"),
+        (Class::Rounding, "div(clamp_max(clamp_min(add(x, 3), 0), 6), 6)", HARDSIGMOID, "x"),
+        (Class::Exact, "where(le(x, ?a), ?a, where(ge(x, ?b), ?b, x))", HARDTANH, "x, min_val=?a, max_val=?b"),
+        (Class::Exact, "where(ge(x, ?b), ?b, where(le(x, ?a), ?a, x))", HARDTANH, "x, min_val=?a, max_val=?b"),
+        (Class::Rounding, "where(gt(x, 0), x, mul(expm1(div(x, ?a)), ?a))", CELU, "x, alpha=?a"),
+        (Class::Exact, "where(le(abs(x), ?l), 0, x)", HARDSHRINK, "x, lambd=?l"),
+        (
+            Class::Rounding,
+            "where(eq(mul(x, 3.141592653589793), 0), 1, div(sin(mul(x, 3.141592653589793)), mul(x, 3.141592653589793)))",
+            SINC,
+            "x",
+        ),
+        (
+            Class::Rounding,
+            "where(logical_and(logical_not(mul(eq(x, x), ne(abs(x), inf))), eq(x, y)), x, add(where(ge(x, y), x, y), log1p(exp(sub(where(ge(x, y), y, x), where(ge(x, y), x, y))))))",
+            LOGADDEXP,
+            "x, y",
+        ),
+        (Class::Exact, "where(isnan(y), nan, where(eq(x, 0), 0, mul(x, log(y))))", XLOGY, "x, y"),
+        (Class::Exact, "where(ne(y, y), nan, where(eq(x, 0), 0, mul(x, log(y))))", XLOGY, "x, y"),
+    ];
+    rows.map(|(class, term, schema, said)| Row { class, term: Term::parse(term), schema, said }).into()
+});

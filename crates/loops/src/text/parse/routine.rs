@@ -1,0 +1,85 @@
+//! Steps that are kernels, with their matrices and ops.
+
+use std::ops::Range;
+
+use cotangent_core::ir::Aval;
+use cotangent_core::ops::Op;
+
+use super::tokens::Parser;
+use super::{LoopParseError, Result};
+use crate::ir::{Matrix, Routine, RoutineKind};
+
+impl Parser<'_> {
+    pub fn matrix(&mut self) -> Result<Matrix> {
+        self.expect("[")?;
+        let offset = self.number()?;
+        let mut strides = [0; 3];
+        for (slot, letter) in strides.iter_mut().zip(["b", "i", "j"]) {
+            self.expect("+")?;
+            *slot = self.number()?;
+            self.expect(letter)?;
+        }
+        self.expect("]")?;
+        let [batch, row, col] = strides;
+        Ok(Matrix { offset, batch, row, col })
+    }
+
+    pub fn routine(&mut self) -> Result<Routine> {
+        self.expect("routine")?;
+        let name = self.advance().to_owned();
+        let inputs = self.list("(", ")", Self::buffer_id)?;
+        self.expect("->")?;
+        let outputs = self.list("(", ")", Self::buffer_id)?;
+        let loc = self.loc()?;
+        let kind = if self.take("matmul") {
+            let mut sizes = [0; 4];
+            for (i, slot) in sizes.iter_mut().enumerate() {
+                if i > 0 {
+                    self.expect("x")?;
+                }
+                *slot = self.number()?;
+            }
+            let [batch, m, k, n] = sizes;
+            RoutineKind::MatMul { batch, m, k, n, lhs: self.matrix()?, rhs: self.matrix()? }
+        } else if self.take("places") {
+            let start = self.number()?;
+            self.expect("to")?;
+            let end = self.number()?;
+            self.places(start..end)?
+        } else {
+            self.expect("op")?;
+            let (op, args, results) = self.op()?;
+            RoutineKind::Op { op, args, results }
+        };
+        Ok(Routine { kind, inputs, outputs, loc, name })
+    }
+
+    /// Places of a sort, whose graph follows.
+    pub fn places(&mut self, places: Range<usize>) -> Result<RoutineKind> {
+        let line = self.line;
+        let (op, args, _) = self.op()?;
+        match (op, <[Aval; 1]>::try_from(args)) {
+            (Op::Sort(sort), Ok([x])) => Ok(RoutineKind::Places { sort, x, places }),
+            (op, _) => Err(LoopParseError::Op { line, message: format!("expected a sort, found `{}`", op.name()) }),
+        }
+    }
+
+    /// The graph of one op between `<<<` and `>>>`, with the avals of its operands and results.
+    pub fn op(&mut self) -> Result<(Op, Vec<Aval>, Vec<Aval>)> {
+        let line = self.line;
+        let wrong = |message: &str| LoopParseError::Op { line, message: message.to_owned() };
+        let text = self.rest.strip_prefix("<<").filter(|_| self.token == "<");
+        let Some((graph, rest)) = text.and_then(|t| t.split_once("\n>>>")) else {
+            return self.wrong("`<<<`, a graph and `>>>`");
+        };
+        let parsed = cotangent_core::text::ir::parse("routine", graph).map_err(|e| wrong(&e.to_string()))?;
+        self.line += graph.matches('\n').count() + 1;
+        self.rest = rest;
+        self.advance();
+        let [node] = parsed.nodes() else { return Err(wrong("expected one node")) };
+        if *node.args != *parsed.params() || *node.results != *parsed.results() {
+            return Err(wrong("expected the parameters as operands and the results as results"));
+        }
+        Ok((node.op.clone(), parsed.param_avals(), parsed.result_avals()))
+    }
+}
