@@ -217,6 +217,41 @@ fn elementwise_results_are_the_same_bits_on_every_path() {
     }
 }
 
+/// Reductions of 32-bit lanes that fill half of a vector, because 64-bit ones are beside them; what is in the other half does not count.
+#[test]
+fn reductions_beside_wider_lanes() {
+    for d in [DType::F32, DType::I32, DType::Bool] {
+        for (monoid, n) in
+            [Monoid::Sum, Monoid::Max, Monoid::Min, Monoid::Prod].into_iter().flat_map(|m| (0..20).map(move |n| (m, n)))
+        {
+            let mut ops = Ops::new();
+            let x = push(&mut ops, BodyOp::Load(0), DType::F32);
+            let wide = push(&mut ops, BodyOp::Convert(x), DType::F64);
+            let three = push(&mut ops, BodyOp::Const((-3.0).into()), DType::F64);
+            let less = push(&mut ops, BodyOp::Binary(Binary::Add, wide, three), DType::F64);
+            let y = push(&mut ops, BodyOp::Convert(less), d);
+            push(&mut ops, BodyOp::ReduceLanes(0, monoid, y), d);
+            let scalar = vec![(BodyOp::RowScalar(0), d), (BodyOp::Store(0, BodyValue(0)), d)];
+            let p = Pointwise {
+                inputs: vec![(DType::F32, n)],
+                outputs: vec![(d, 1)],
+                nest: nest(
+                    &[],
+                    &[d],
+                    vec![
+                        stage(n, vec![access(0, 0, &[], &[], 1)], ops),
+                        stage(1, vec![access(1, 0, &[], &[], 0)], scalar),
+                    ],
+                ),
+            };
+            // Exact in every order: small integers, and products of powers of two.
+            let whole = |i: usize| [1.0, 2.0, 4.0, 5.0, 1.0][i % 5];
+            let x = Array::from_f64_fn(&Aval::new(DType::F32, [n]), whole);
+            check(&format!("{monoid:?} {d} {n}"), &p.program(), &[x], 0.0);
+        }
+    }
+}
+
 /// Every binary16 to `f32`, and back what lies between two of them: in the middle and next to it, and what is too large or too small.
 #[test]
 fn halves() {

@@ -89,8 +89,11 @@ impl Emit<'_> {
             }
         }
         let (mut x, ty) = (copies[0], self.vector(Ty::of(a.dtype)));
-        let halves = self.shuffle(x, &[8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7], ty);
-        x = self.combine(&a, x, halves);
+        // Lanes of 32 bits beside wider ones have the first half alone.
+        if ty.lane_bits() == 64 || !self.kernel.lane.wide {
+            let halves = self.shuffle(x, &[8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7], ty);
+            x = self.combine(&a, x, halves);
+        }
         if ty.lane_bits() == 32 {
             let lanes = self.shuffle(x, &[4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11], ty);
             x = self.combine(&a, x, lanes);

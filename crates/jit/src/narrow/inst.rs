@@ -181,9 +181,9 @@ impl Emit<'_> {
         if narrow && self.kernel.lane.wide { self.b.ins().swiden_low(x) } else { x }
     }
 
-    /// A mask for lanes of 32 bits.
+    /// A mask, or what a comparison has given, for lanes of 32 bits.
     pub(super) fn mask_of_words(&mut self, mask: Value) -> Value {
-        if self.kernel.lane.wide { self.low_halves(mask) } else { mask }
+        if self.b.func.dfg.value_type(mask) == types::I64X2 { self.low_halves(mask) } else { mask }
     }
 
     /// `if mask { x } else { y }`
