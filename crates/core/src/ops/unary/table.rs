@@ -168,7 +168,9 @@ unary_ops! {
     /// The inverse hyperbolic tangent.
     Atanh = float_row!("atanh", libm::atanh, libm::atanhf, D::Is(|x, _, t| t / (1.0 - x * x)), &[1.0, -1.0, 2.0], (-0.8, 0.8)),
     /// The logistic function.
-    Sigmoid = float_row!("sigmoid", |x| 1.0 / (1.0 + (-x).exp()), |x| 1.0 / (1.0 + (-x).exp()),
+    // (By `exp(-x)` alone it would be zero where that overflows.)
+    Sigmoid = float_row!("sigmoid", |x| if x < 0.0 { x.exp() / (1.0 + x.exp()) } else { 1.0 / (1.0 + (-x).exp()) },
+        |x| if x < 0.0 { x.exp() / (1.0 + x.exp()) } else { 1.0 / (1.0 + (-x).exp()) },
         D::Is(|_, y, t| t * ((1.0 - y) * y)), &[0.0, 1000.0, -1000.0], (-2.0, 2.0)),
     /// Whether the sign bit is set, of NaN and zeros too; a `bool`.
     Signbit = Row { name: "signbit", schema: "aten::signbit(Tensor self) -> Tensor", domain: Domain::Any,
