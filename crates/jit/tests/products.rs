@@ -84,12 +84,13 @@ fn layouts() {
     }
 }
 
-/// Cut in all dims, and with 2100 inner elements shared panels in two rounds; the portable path is a library's.
+/// Cut in all dims, with 2100 inner elements shared panels in two rounds, and of many rows; the portable path is a library's.
 #[test]
 fn large_ones() {
     for d in [DType::F32, DType::F64] {
         let all = [(0, 0), (0, 1), (1, 0)].map(|sides| (sides, [515, 521, 531]));
-        for ((left, right), [m, k, n]) in all.into_iter().chain([((0, 1), [192, 2100, 510])]) {
+        let more = [((0, 1), [192, 2100, 510]), ((0, 0), [1030, 300, 530])];
+        for ((left, right), [m, k, n]) in all.into_iter().chain(more) {
             let of = |t: usize, r: usize, c: usize| if t == 0 { rows(r, c) } else { transposed(r, c) };
             let p = product(d, 1, [m, k, n], of(left, m, k), of(right, k, n));
             let args = args(&p);
@@ -133,7 +134,10 @@ fn the_number_of_threads_changes_no_bit() {
     // The panels of a transposed right operand are shared, and those of 2100 inner elements are made in two rounds.
     let large = product(DType::F32, 1, [192, 2100, 510], rows(192, 2100), transposed(2100, 510));
     let long = product(DType::F32, 1, [64, 4096, 64], transposed(64, 4096), rows(4096, 64));
-    for p in [product(DType::F32, 2, [200, 700, 300], rows(200, 700), transposed(700, 300)), few_rows, large, long] {
+    // Two threads share the panels of many rows' right operand, one has fewer blocks.
+    let high = product(DType::F32, 1, [1030, 300, 530], rows(1030, 300), rows(300, 530));
+    let two = product(DType::F32, 2, [200, 700, 300], rows(200, 700), transposed(700, 300));
+    for p in [two, few_rows, large, long, high] {
         let of = |(i, b): (usize, &BufferId)| {
             let aval = Aval::new(DType::F32, [p.buffers[b.0 as usize].len]);
             Array::from_f64_fn(&aval, |j| ((j * 7919 + i) % 1009) as f64 / 504.5 - 1.0)

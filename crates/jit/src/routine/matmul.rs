@@ -13,6 +13,8 @@ const SMALL: usize = 8 * 8 * 8;
 const CUT: usize = 64 * 64 * 64;
 /// Multiplications from which there are more blocks than threads need, for those that are disturbed.
 const LARGE: usize = 512 * 512 * 512;
+/// Rows of a block that use a panel of the right operand often enough.
+const HIGH: usize = 128;
 
 /// A batch of products.
 #[derive(Clone, Debug)]
@@ -145,13 +147,18 @@ impl Product {
         let (work, cost) = (self.m * self.k * self.n, self.cost());
         let (rows, cols) = self.blocks(vectors, size_of::<T>());
         let blocks = rows * cols;
+        // Blocks that pack nothing may be halved, so that no thread waits long for the last one: while they use each panel often.
+        let is_high = self.m / rows >= 2 * HIGH;
+        let pieces = if is_high { 2 * blocks } else { blocks };
         let shared = |b| {
             let (operands, to) = ([self.lhs(p, b), self.rhs(p, b)], self.target(p, b));
             // SAFETY: the caller's.
-            unsafe { T::shared(vectors, [self.m, self.k, self.n], operands, to, blocks, cost / self.batch as u64) }
+            unsafe { T::shared(vectors, [self.m, self.k, self.n], operands, to, pieces, cost / self.batch as u64) }
         };
-        // One does it if all do. Panels of rows as they lie cost too little for a second round of threads, and so do small ones.
-        if rows > 1 && work >= LARGE && self.rhs.col != 1 && (0..self.batch).all(shared) {
+        // One does it if all do. Small panels cost too little for a second round of threads, and so do those of rows as they lie, unless many
+        // blocks would pack them again.
+        let repays = rows > 1 && work >= LARGE && (self.rhs.col != 1 || (rows >= 4 && is_high));
+        if repays && (0..self.batch).all(shared) {
             return;
         }
         // Small products go in groups.
