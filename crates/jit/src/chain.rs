@@ -8,16 +8,15 @@
 //! A chain has `units`; unit `u` of a step with `p` rows are the rows `u·p/units..(u+1)·p/units`, and of a buffer the same fraction of its bytes.
 //! Rows and buffers are divided evenly, so results do not depend on the size of pieces.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Mutex;
 
 use cotangent_core::ir::DType;
-use cotangent_loops::ir::{BodyOp, LoopProgram, Memory, Role, Routine, RoutineKind};
+use cotangent_loops::ir::{BodyOp, LoopProgram, Routine};
 
 use crate::error::CallError;
 use crate::frame::with_words;
-use crate::kernel::{NestKernel, Place};
+use crate::kernel::NestKernel;
 use crate::memory::Block;
 use crate::pages::ALIGN;
 use crate::program::Action;
@@ -26,13 +25,15 @@ use crate::run::Buffers;
 use crate::threads;
 
 /// The fewest units of a chain.
-const MIN_UNITS: usize = 8;
+pub const MIN_UNITS: usize = 8;
 /// What the steps of a piece touch together, in bytes: most of a second-level cache.
 const PIECE_BYTES: usize = 320 << 10;
 /// Rows of a product that is divided within a matrix: fewer do not repay packing the right operand again.
-const MIN_ROWS: usize = 96;
-/// The largest inner size of such a product: longer rows of its left operand leave the second-level cache before they are read.
-const MAX_INNER: usize = 2048;
+pub const MIN_ROWS: usize = 96;
+/// Elements that pieces would pack again, from which packing once repays a meeting of threads.
+const MIN_PACKED: usize = 1 << 18;
+/// Bytes of panels that pieces share.
+const MAX_PANELS: usize = 4 << 20;
 
 /// A step of a chain.
 #[derive(Debug)]
@@ -49,6 +50,21 @@ pub struct ProductLink {
     product: Product,
     routine: Routine,
     dtype: DType,
+    /// Where the panels begin that all pieces share, if they do.
+    panels: Option<usize>,
+}
+
+/// The panels of a right operand, which are packed before the pieces begin.
+#[derive(Debug)]
+struct Packing {
+    product: Product,
+    dtype: DType,
+    /// The right operand's buffer.
+    right: usize,
+    /// Where the panels begin.
+    at: usize,
+    /// Into how many pieces packing is cut.
+    pieces: usize,
 }
 
 /// Steps that run piece by piece.
@@ -63,246 +79,23 @@ pub struct Chain {
     locals: Vec<(usize, usize, usize)>,
     /// The memory of a piece.
     pub local_bytes: usize,
+    packings: Vec<Packing>,
+    /// The memory of all panels.
+    pub panel_bytes: usize,
     cost: u64,
     vectors: Vectors,
 }
 
-/// What a step does to a buffer, for a number of units.
-#[derive(Clone, Copy, Default)]
-struct Touch {
-    writes: bool,
-    /// Whether each unit stays within its own fraction.
-    aligned: bool,
-}
-
-/// The rows into which an action can be divided; 0 for one that cannot.
-fn rows(action: &Action) -> usize {
-    match action {
-        Action::Nest(nest) if nest.block == usize::MAX && nest.stages.iter().all(|s| s.lanes > 0) => nest.rows,
-        Action::Routine(r) => match &r.kind {
-            RoutineKind::MatMul { batch, m, k, n, .. } if *k > 0 && *n > 0 => batch * m,
-            RoutineKind::MatMul { .. } | RoutineKind::Places { .. } | RoutineKind::Op { .. } => 0,
-        },
-        Action::Nest(_) | Action::Chain(_) => 0,
-    }
-}
-
-/// The numbers of units that suit an action, large ones first.
-fn candidates(action: &Action) -> Vec<usize> {
-    let mut out = vec![rows(action)];
-    match action {
-        Action::Nest(nest) => {
-            let mut prefix = 1;
-            for n in &nest.outer {
-                prefix *= n;
-                out.push(prefix);
-            }
-        }
-        Action::Routine(Routine { kind: RoutineKind::MatMul { batch, .. }, .. }) => out.push(*batch),
-        Action::Routine(_) | Action::Chain(_) => {}
-    }
-    out.retain(|u| *u >= MIN_UNITS);
-    out.sort_unstable_by(|a, b| b.cmp(a));
-    out.dedup();
-    out
-}
-
-struct Joiner<'a> {
-    program: &'a LoopProgram,
-}
-
-impl Joiner<'_> {
-    fn bytes(&self, b: usize) -> usize {
-        self.program.buffers[b].len * self.program.buffers[b].dtype.size_bytes()
-    }
-
-    /// What `action` does to each buffer if it is divided into `units`; `None` if it should not be.
-    fn touches(&self, action: &Action, units: usize) -> Option<BTreeMap<usize, Touch>> {
-        let p = rows(action);
-        if p == 0 || !p.is_multiple_of(units) {
-            return None;
-        }
-        let mut touches: BTreeMap<usize, Touch> = BTreeMap::new();
-        let mut note = |b: usize, writes: bool, aligned: bool| {
-            let t = touches.entry(b).or_insert(Touch { writes: false, aligned: true });
-            t.writes |= writes;
-            t.aligned &= aligned;
-        };
-        match action {
-            Action::Nest(nest) => {
-                for stage in &nest.stages {
-                    for (i, a) in stage.accesses.iter().enumerate() {
-                        let Memory::Buffer(b) = a.memory else { continue };
-                        let b = b.0 as usize;
-                        let writes = stage.stores.contains(&i);
-                        let size = self.program.buffers[b].dtype.size_bytes();
-                        let inner =
-                            stage.serial.iter().zip(&a.serial).map(|(n, s)| (*n, *s)).chain([(stage.lanes, a.lane)]);
-                        note(b, writes, stays(a, &nest.outer, inner, units, self.bytes(b), size));
-                    }
-                }
-            }
-            Action::Routine(r) => {
-                let RoutineKind::MatMul { batch, m, k, n, lhs, rhs } = &r.kind else { return None };
-                let [left, right, out] = [r.inputs[0], r.inputs[1], r.outputs[0]].map(|b| b.0 as usize);
-                let size = self.program.buffers[out].dtype.size_bytes();
-                if !matches!(self.program.buffers[out].dtype, DType::F32 | DType::F64) {
-                    return None;
-                }
-                // Within a matrix the right operand is packed again for each piece.
-                if !batch.is_multiple_of(units) && (*k > MAX_INNER || *m < 2 * MIN_ROWS || batch * m < 4 * MIN_ROWS) {
-                    return None;
-                }
-                let place = |x: &cotangent_loops::ir::Matrix, row: i64| Place {
-                    memory: Memory::Buffer(r.inputs[0]),
-                    offset: x.offset * size as i64,
-                    outer: vec![x.batch * size as i64, row * size as i64],
-                    serial: Vec::new(),
-                    lane: 0,
-                    turned: None,
-                    streams: false,
-                };
-                let outer = [*batch, *m];
-                let inner = [(*k, lhs.col * size as i64)];
-                note(
-                    left,
-                    false,
-                    stays(&place(lhs, lhs.row), &outer, inner.into_iter(), units, self.bytes(left), size),
-                );
-                // Every row reads the whole right matrix.
-                let whole = [(*k, rhs.row * size as i64), (*n, rhs.col * size as i64)];
-                note(right, false, stays(&place(rhs, 0), &outer, whole.into_iter(), units, self.bytes(right), size));
-                note(out, true, true);
-            }
-            Action::Chain(_) => return None,
-        }
-        Some(touches)
-    }
-
-    /// How many actions from `first` on a chain of `units` has, and what it does to buffers.
-    fn grow(&self, actions: &[Action], units: usize) -> (usize, BTreeMap<usize, Touch>) {
-        let mut all: BTreeMap<usize, Touch> = BTreeMap::new();
-        for (i, action) in actions.iter().enumerate() {
-            let Some(touches) = self.touches(action, units) else { return (i, all) };
-            let clash = |(b, t): (&usize, &Touch)| {
-                all.get(b).is_some_and(|before| (before.writes || t.writes) && !(before.aligned && t.aligned))
-            };
-            // A step that has nothing to do with those before ends the chain.
-            let related = i == 0 || touches.iter().any(|(b, _)| all.get(b).is_some_and(|t| t.writes));
-            if touches.iter().any(clash) || !related {
-                return (i, all);
-            }
-            for (b, t) in touches {
-                let before = all.entry(b).or_insert(t);
-                before.writes |= t.writes;
-                before.aligned &= t.aligned;
-            }
-        }
-        (actions.len(), all)
-    }
-}
-
-/// Whether units of an access stay within their fraction of a buffer of `bytes`: loops that lead from unit to unit walk evenly through the
-/// whole buffer, and the others stay inside.
-fn stays(
-    a: &Place,
-    outer: &[usize],
-    inner: impl Iterator<Item = (usize, i64)>,
-    units: usize,
-    bytes: usize,
-    size: usize,
-) -> bool {
-    let rows: usize = outer.iter().product();
-    if a.turned.is_some() || rows == 0 || !bytes.is_multiple_of(units) || !bytes.is_multiple_of(rows.max(1)) {
-        return false;
-    }
-    let (row_bytes, unit_rows) = ((bytes / rows) as i64, rows / units);
-    let (mut low, mut high) = (a.offset, a.offset);
-    let mut reach = |n: usize, s: i64| {
-        let far = s * (n as i64 - 1);
-        low += far.min(0);
-        high += far.max(0);
-    };
-    let mut below = rows;
-    for (n, s) in outer.iter().zip(&a.outer) {
-        below /= n;
-        if *n == 1 {
-            continue;
-        }
-        if below * n <= unit_rows {
-            reach(*n, *s);
-        } else if *s != below as i64 * row_bytes {
-            return false;
-        } else if below < unit_rows {
-            // Crosses from unit to unit: the part inside.
-            if !unit_rows.is_multiple_of(below) {
-                return false;
-            }
-            reach(unit_rows / below, *s);
-        }
-    }
-    inner.for_each(|(n, s)| reach(n, s));
-    low >= 0 && high + size as i64 <= (bytes / units) as i64
-}
-
-/// Joins actions to chains. The steps of each action, in order; and the buffers that exist for one piece only.
-pub fn join(
-    program: &LoopProgram,
-    actions: Vec<Action>,
-    vectors: Vectors,
-) -> (Vec<Action>, Vec<Range<usize>>, BTreeSet<usize>) {
-    let joiner = Joiner { program };
-    // The last step that touches a buffer, and the first.
-    let mut span: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
-    for (i, step) in program.steps.iter().enumerate() {
-        for b in cotangent_loops::plan::touched(step) {
-            let s = span.entry(b.0 as usize).or_insert((i, i));
-            s.1 = i;
-        }
-    }
-    // Decided first, moved afterwards: steps from `at` on, how many units, and what they do.
-    let mut plans: Vec<(Range<usize>, usize, BTreeMap<usize, Touch>)> = Vec::new();
-    let mut at = 0;
-    while at < actions.len() {
-        let best = candidates(&actions[at])
-            .into_iter()
-            .map(|units| (units, joiner.grow(&actions[at..], units)))
-            .max_by_key(|(units, (count, _))| (*count, *units))
-            .filter(|(_, (count, _))| *count > 1);
-        let (units, (count, touches)) = best.unwrap_or((0, (1, BTreeMap::new())));
-        plans.push((at..at + count, units, touches));
-        at += count;
-    }
-    let (mut out, mut steps, mut local) = (Vec::new(), Vec::new(), BTreeSet::new());
-    let mut rest = actions.into_iter();
-    for (range, units, touches) in plans {
-        if units == 0 {
-            out.extend(rest.next());
-            steps.push(range);
-            continue;
-        }
-        let inside = |b: &usize| {
-            let handed_out = program.results.iter().any(|r| r.0 as usize == *b);
-            let temp = program.buffers[*b].role == Role::Temp && !handed_out;
-            temp && touches[b].aligned && span[b].0 >= range.start && span[b].1 < range.end
-        };
-        let unit_bytes: usize = touches.iter().filter(|(_, t)| t.aligned).map(|(b, _)| joiner.bytes(*b) / units).sum();
-        let links: Vec<Action> = rest.by_ref().take(range.len()).collect();
-        let mut chain = Chain::new(links, units, unit_bytes, program, vectors);
-        for b in touches.keys().copied().filter(inside) {
-            local.insert(b);
-            let bytes = joiner.bytes(b) / units;
-            chain.locals.push((b, bytes, chain.local_bytes));
-            chain.local_bytes += (bytes * chain.each).next_multiple_of(ALIGN);
-        }
-        out.push(Action::Chain(chain));
-        steps.push(range);
-    }
-    (out, steps, local)
-}
-
 impl Chain {
-    fn new(actions: Vec<Action>, units: usize, unit_bytes: usize, program: &LoopProgram, vectors: Vectors) -> Self {
+    /// A chain of these actions; `written` says what it writes, and a unit touches so many bytes.
+    pub fn new(
+        actions: Vec<Action>,
+        units: usize,
+        unit_bytes: usize,
+        program: &LoopProgram,
+        vectors: Vectors,
+        written: impl Fn(usize) -> bool,
+    ) -> Self {
         let mut each = (PIECE_BYTES / unit_bytes.max(1)).clamp(1, units);
         let mut cost = 0;
         let mut links = Vec::with_capacity(actions.len());
@@ -323,7 +116,7 @@ impl Chain {
                         let least = each.max(MIN_ROWS.div_ceil(unit_rows));
                         each = if each >= whole { each / whole * whole } else { divisor(whole, least) };
                     }
-                    Link::Product(Box::new(ProductLink { product, routine: r, dtype }))
+                    Link::Product(Box::new(ProductLink { product, routine: r, dtype, panels: None }))
                 }
                 Action::Chain(_) => unreachable!("chains are not joined again"),
             });
@@ -332,7 +125,57 @@ impl Chain {
         if cost > threads::WORTH {
             each = each.min(units.div_ceil(MIN_UNITS)).max(1);
         }
-        Chain { links, units, each, locals: Vec::new(), local_bytes: 0, cost, vectors }
+        let (locals, packings) = (Vec::new(), Vec::new());
+        let mut chain = Chain { links, units, each, locals, local_bytes: 0, packings, panel_bytes: 0, cost, vectors };
+        chain.share_panels(written);
+        chain
+    }
+
+    /// Gives each piece a buffer of its own, of which a unit has so many bytes.
+    pub fn keep_inside(&mut self, buffer: usize, bytes: usize) {
+        self.locals.push((buffer, bytes, self.local_bytes));
+        self.local_bytes += (bytes * self.each).next_multiple_of(ALIGN);
+    }
+
+    /// Decides which right operands are packed once for all pieces: those that `written` is false of.
+    fn share_panels(&mut self, written: impl Fn(usize) -> bool) {
+        let pieces = self.units.div_ceil(self.each);
+        for link in &mut self.links {
+            let Link::Product(link) = link else { continue };
+            let ProductLink { product, routine, dtype, panels } = &mut **link;
+            let rows = self.each * (product.batch * product.m / self.units);
+            let Some(sizes) = product.panels(self.vectors, *dtype, rows) else { continue };
+            let again = (pieces - 1) * product.k * product.n;
+            let right = routine.inputs[1].0 as usize;
+            if again < MIN_PACKED || sizes.bytes > MAX_PANELS || written(right) {
+                continue;
+            }
+            let (at, product) = (self.panel_bytes, product.clone());
+            *panels = Some(at);
+            self.panel_bytes += sizes.bytes.next_multiple_of(ALIGN);
+            self.packings.push(Packing { product, dtype: *dtype, right, at, pieces: sizes.pieces });
+        }
+    }
+
+    /// Packs the panels that all pieces share into `memory`.
+    ///
+    /// # Safety
+    /// As [`Chain::run`]; `memory` has room for them.
+    unsafe fn pack(&self, buffers: Buffers, memory: &Block) {
+        let all = self.packings.iter().map(|p| p.pieces).sum();
+        // About 8 elements in a ns.
+        threads::for_each(all, (self.panel_bytes / 32) as u64, &|mut piece| {
+            for Packing { product, dtype, right, at, pieces } in &self.packings {
+                if piece < *pieces {
+                    let from = buffers.addresses()[*right].cast_const();
+                    // SAFETY: the caller's; each piece writes panels of its own.
+                    return unsafe {
+                        product.pack(self.vectors, *dtype, from, memory.as_ptr().wrapping_add(*at), piece)
+                    };
+                }
+                piece -= pieces;
+            }
+        });
     }
 
     /// Runs all steps.
@@ -343,6 +186,11 @@ impl Chain {
     pub unsafe fn run(&self, buffers: Buffers) -> Result<(), CallError> {
         let failure: Mutex<Option<(usize, CallError)>> = Mutex::new(None);
         let pieces = self.units.div_ceil(self.each);
+        let panels = (self.panel_bytes > 0).then(|| Block::new(self.panel_bytes));
+        if let Some(panels) = &panels {
+            // SAFETY: the caller's.
+            unsafe { self.pack(buffers, panels) };
+        }
         threads::for_each(pieces, self.cost, &|piece| {
             let (from, to) = (piece * self.each, self.units.min((piece + 1) * self.each));
             let memory = (self.local_bytes > 0).then(|| Block::new(self.local_bytes));
@@ -359,7 +207,7 @@ impl Chain {
                 let pointers = unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<*mut u8>(), words.len()) };
                 for (i, link) in self.links.iter().enumerate() {
                     // SAFETY: the caller's; units touch their own fractions of what the chain writes (`stays`).
-                    let result = unsafe { self.link(link, Buffers(pointers), from, to) };
+                    let result = unsafe { self.link(link, Buffers(pointers), panels.as_ref(), from..to) };
                     if let Err(e) = result {
                         let mut first = failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                         if first.as_ref().is_none_or(|(j, _)| i < *j) {
@@ -376,27 +224,34 @@ impl Chain {
         }
     }
 
-    /// Units `from..to` of a step.
+    /// Some units of a step, with the panels that all pieces share.
     ///
     /// # Safety
     /// As [`Chain::run`].
-    unsafe fn link(&self, link: &Link, buffers: Buffers, from: usize, to: usize) -> Result<(), CallError> {
+    unsafe fn link(
+        &self,
+        link: &Link,
+        buffers: Buffers,
+        panels: Option<&Block>,
+        units: Range<usize>,
+    ) -> Result<(), CallError> {
         // SAFETY: the caller's.
         unsafe {
             match link {
                 Link::Nest(nest) => {
                     let each = nest.rows / self.units;
-                    crate::run::part(nest, buffers, from * each..to * each)
+                    crate::run::part(nest, buffers, units.start * each..units.end * each)
                 }
                 Link::Product(link) => {
-                    let ProductLink { product, routine: r, dtype } = &**link;
+                    let ProductLink { product, routine: r, dtype, panels: at_panels } = &**link;
                     let each = product.batch * product.m / self.units;
                     let at = |b: cotangent_loops::ir::BufferId| buffers.0[b.0 as usize];
                     product.rows(
                         self.vectors,
                         *dtype,
                         [at(r.inputs[0]), at(r.inputs[1]), at(r.outputs[0])],
-                        from * each..to * each,
+                        panels.zip(*at_panels).map(|(all, at)| all.as_ptr().wrapping_add(at).cast_const()),
+                        units.start * each..units.end * each,
                     );
                     Ok(())
                 }

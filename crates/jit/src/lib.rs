@@ -12,6 +12,7 @@ mod chain;
 mod disassembly;
 mod error;
 mod frame;
+mod join;
 mod kernel;
 mod lane;
 mod machine;

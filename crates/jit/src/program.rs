@@ -7,9 +7,10 @@ use cotangent_loops::ir::{BufferId, LoopProgram, Role, Routine, Step};
 use cotangent_loops::plan::{Plan, plan_joined};
 use smallvec::SmallVec;
 
-use crate::chain::{Chain, Link, join};
+use crate::chain::{Chain, Link};
 use crate::error::{CallError, JitError};
 use crate::frame::with_words;
+use crate::join::join;
 use crate::kernel::{NestKernel, prepare};
 use crate::machine::Assembler;
 use crate::memory::Block;
@@ -200,7 +201,7 @@ pub(crate) fn compile_on(
     let places = places(program, &plan)?;
     let results = handed(program, &places, &streamed);
     let local = actions.iter().map(|a| match a {
-        Action::Chain(chain) => chain.local_bytes,
+        Action::Chain(chain) => chain.local_bytes + chain.panel_bytes,
         Action::Nest(_) | Action::Routine(_) => 0,
     });
     let (arena_bytes, peak_bytes) = (plan.arena, plan.peak_bytes() + local.max().unwrap_or(0));

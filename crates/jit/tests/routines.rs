@@ -184,6 +184,24 @@ fn products_with_rows_behind() {
     }
 }
 
+/// Weights that lie across are packed once for all pieces of the chain, in two parts of an inner dim of 300.
+#[test]
+fn layers_whose_weights_lie_across() {
+    for (d, m, k, n) in [("f32", 1024, 300, 130), ("f32", 1536, 120, 330), ("f64", 1024, 300, 130)] {
+        let text = format!(
+            "graph \"across\"(%0: {d}[{m},{k}], %1: {d}[{n},{k}], %2: {d}[{n}], %3: {d}[{k},{n}]) {{\n  \
+             %4: {d}[{k},{n}] = permute(%1, dims=[1, 0])\n  \
+             %5: {d}[{m},{n}] = mm(%0, %4)\n  \
+             %6: {d}[{m},{n}] = expand(%2, size=[{m}, {n}])\n  \
+             %7: {d}[{m},{n}] = add(%5, %6)\n  \
+             %8: {d}[{n},{k}] = permute(%3, dims=[1, 0])\n  \
+             %9: {d}[{m},{k}] = mm(%7, %8)\n  \
+             return (%9)\n}}\n"
+        );
+        near(&format!("{d} {m} {k} {n}"), &graph(&text), 1e-4);
+    }
+}
+
 /// Halves multiply and convolve in `f32` and are rounded once: near the evaluator, which sums in `f64`.
 #[test]
 fn halves() {

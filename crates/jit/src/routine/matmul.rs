@@ -1,10 +1,12 @@
 //! Matrix products: blocks that our own threads take.
 
+use std::ptr;
+
 use cotangent_core::array::{Element, dispatch};
 use cotangent_core::ir::DType;
 use cotangent_loops::ir::{Matrix, RoutineKind};
 
-use super::{FAR_ROWS, Operand, Products, Real, Target, Vectors, WIDTH_BYTES, product};
+use super::{FAR_ROWS, Operand, PanelSizes, Products, Real, Target, Vectors, WIDTH_BYTES, product};
 use crate::threads;
 
 /// Multiplications up to which a product may be too small for tiles.
@@ -80,7 +82,35 @@ impl Product {
         (self.batch as u64).saturating_mul(if work <= SMALL { self.m * self.k } else { work / 40 } as u64)
     }
 
-    /// Rows of all matrices, one below the other, on this thread; floats only.
+    /// The panels that blocks of `rows` rows can share of a right matrix that all products have; floats only.
+    pub fn panels(&self, vectors: Vectors, dtype: DType, rows: usize) -> Option<PanelSizes> {
+        let (mkn, none) = ([rows.min(self.m), self.k, self.n], Pointers(ptr::null(), ptr::null(), ptr::null_mut()));
+        if self.batch > 1 && self.rhs.batch != 0 {
+            None
+        } else if dtype == DType::F32 {
+            f32::panels(vectors, mkn, [self.lhs(none, 0), self.rhs(none, 0)])
+        } else {
+            f64::panels(vectors, mkn, [self.lhs(none, 0), self.rhs(none, 0)])
+        }
+    }
+
+    /// Packs a piece of the [panels](Self::panels) of the right operand.
+    ///
+    /// # Safety
+    /// As [`Product::run`] of the right operand; there are such panels, which have room at `to`, and nobody else uses the piece's.
+    pub unsafe fn pack(&self, vectors: Vectors, dtype: DType, rhs: *const u8, to: *mut u8, piece: usize) {
+        let p = Pointers(ptr::null(), rhs, ptr::null_mut());
+        // SAFETY: the caller's.
+        unsafe {
+            if dtype == DType::F32 {
+                f32::pack_right(vectors, [self.k, self.n], self.rhs(p, 0), to.cast(), piece);
+            } else {
+                f64::pack_right(vectors, [self.k, self.n], self.rhs(p, 0), to.cast(), piece);
+            }
+        }
+    }
+
+    /// Rows of all matrices, one below the other, on this thread, with the [panels](Self::panels) if they are packed; floats only.
     ///
     /// # Safety
     /// As [`Product::run`], for the rows.
@@ -89,6 +119,7 @@ impl Product {
         vectors: Vectors,
         dtype: DType,
         [lhs, rhs, out]: [*mut u8; 3],
+        panels: Option<*const u8>,
         rows: std::ops::Range<usize>,
     ) {
         let p = Pointers(lhs.cast_const(), rhs.cast_const(), out);
@@ -98,15 +129,36 @@ impl Product {
             let count = (self.m - i).min(rows.end - at);
             // SAFETY: the caller's.
             unsafe {
-                let of = [i..i + count, 0..self.n];
                 if dtype == DType::F32 {
-                    self.block::<f32>(vectors, p, b, of)
+                    self.some_rows::<f32>(vectors, p, panels, b, i..i + count);
                 } else {
-                    self.block::<f64>(vectors, p, b, of)
+                    self.some_rows::<f64>(vectors, p, panels, b, i..i + count);
                 }
             }
             at += count;
         }
+    }
+
+    /// Rows of product `b`.
+    ///
+    /// # Safety
+    /// As [`Product::rows`].
+    unsafe fn some_rows<T: Real>(
+        &self,
+        vectors: Vectors,
+        p: Pointers,
+        panels: Option<*const u8>,
+        b: usize,
+        rows: std::ops::Range<usize>,
+    ) {
+        let Some(panels) = panels else {
+            // SAFETY: the caller's.
+            return unsafe { self.block::<T>(vectors, p, b, [rows, 0..self.n]) };
+        };
+        let operands = [self.lhs(p, b).from(rows.start, 0), self.rhs(p, b)];
+        let to: Target<T> = self.target(p, b).from(rows.start, 0);
+        // SAFETY: the caller's.
+        unsafe { T::with_panels(vectors, [rows.len(), self.k, self.n], operands, panels.cast(), to) };
     }
 
     /// Into how many pieces rows and columns are cut, for elements of `size` bytes. Every element is summed in the same order however that is,

@@ -142,6 +142,15 @@ pub struct Products<T> {
     pub to: *mut T,
 }
 
+/// Panels of a right operand that blocks of rows share.
+#[derive(Clone, Copy, Debug)]
+pub struct PanelSizes {
+    /// Their bytes.
+    pub bytes: usize,
+    /// Into how many pieces packing them is cut.
+    pub pieces: usize,
+}
+
 /// The floats of matrix products.
 pub trait Real: Copy + Send + Sync + 'static {
     const ZERO: Self;
@@ -175,6 +184,24 @@ pub trait Real: Copy + Send + Sync + 'static {
         blocks: usize,
         cost: u64,
     ) -> bool;
+    /// The panels of the right operand that blocks of `m` rows can share; `None` if they need none.
+    fn panels(vectors: Vectors, mkn: [usize; 3], operands: [Operand<Self>; 2]) -> Option<PanelSizes>;
+    /// Packs one of the pieces of `b`, which has `k` rows and `n` columns.
+    ///
+    /// # Safety
+    /// The CPU has the vectors, which are some; the elements exist, `to` has room for the panels, and nobody else uses those of the piece.
+    unsafe fn pack_right(vectors: Vectors, kn: [usize; 2], b: Operand<Self>, to: *mut Self, piece: usize);
+    /// As [`product`], with the packed panels of `b`.
+    ///
+    /// # Safety
+    /// As [`product`], and the vectors are some; all pieces are packed.
+    unsafe fn with_panels(
+        vectors: Vectors,
+        mkn: [usize; 3],
+        operands: [Operand<Self>; 2],
+        panels: *const Self,
+        c: Target<Self>,
+    );
     /// The panels of `a`, which has `m` rows and `k` columns, for [`Real::sliding`].
     ///
     /// # Safety
@@ -268,6 +295,34 @@ macro_rules! real {
                 by_vectors!(vectors, $V256 $V512, L => unsafe { shared::product::<L>(mkn, operands, c, blocks, cost) }, else => {
                     let _ = (mkn, operands, c, blocks, cost);
                     false
+                })
+            }
+            fn panels(vectors: Vectors, mkn: [usize; 3], operands: [Operand<Self>; 2]) -> Option<PanelSizes> {
+                by_vectors!(vectors, $V256 $V512, L => shared::sizes::<L>(mkn, operands), else => {
+                    let _ = (mkn, operands);
+                    None
+                })
+            }
+            unsafe fn pack_right(vectors: Vectors, kn: [usize; 2], b: Operand<Self>, to: *mut Self, piece: usize) {
+                // SAFETY: the caller's.
+                by_vectors!(vectors, $V256 $V512, L => unsafe { shared::Panels::<L>::whole(kn, b, to).pack(piece) }, else => {
+                    let _ = (kn, b, to, piece);
+                    unreachable!("portable code has no panels")
+                })
+            }
+            unsafe fn with_panels(
+                vectors: Vectors,
+                [m, k, n]: [usize; 3],
+                [a, b]: [Operand<Self>; 2],
+                panels: *const Self,
+                c: Target<Self>,
+            ) {
+                // SAFETY: the caller's; the panels are only read.
+                by_vectors!(vectors, $V256 $V512, L => unsafe {
+                    shared::Panels::<L>::whole([k, n], b, panels.cast_mut()).multiply(m, a, 0..n, c)
+                }, else => {
+                    let _ = (m, k, n, a, b, panels, c);
+                    unreachable!("portable code has no panels")
                 })
             }
             unsafe fn pack(vectors: Vectors, mk: [usize; 2], a: Operand<Self>, to: *mut Self) {

@@ -1,13 +1,14 @@
-//! Large products whose rows are cut: threads pack the right operand together, and all blocks share its panels.
+//! Panels of a right operand that several blocks of rows share: packed once, by all threads.
 //!
-//! Elements are summed in the order of [`super::panel`], however many threads there are.
+//! Elements are summed in the order of [`super::panel`], however many blocks and threads there are.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::lanes::{Kernel, Lanes};
 use super::pack::{pack_columns, parts, parts_of_width};
 use super::panel::{DEPTH, HEIGHT, Rest, Right, by_panels, packing};
-use super::{Operand, Target, WIDTH_BYTES};
+use super::{Operand, PanelSizes, Target, WIDTH_BYTES};
 use crate::frame::with_words;
 use crate::memory::Block;
 use crate::threads;
@@ -16,6 +17,73 @@ use crate::threads;
 const AT_ONCE: usize = 4 << 20;
 /// Columns that a piece packs.
 const COLUMNS: usize = 128;
+
+/// Some parts of the inner dim of `b`, which has `k` rows and `n` columns, with the memory of their panels.
+#[derive(Clone, Copy)]
+pub struct Panels<L: Lanes> {
+    b: Operand<L::T>,
+    k: usize,
+    n: usize,
+    /// The first part, and the one behind the last.
+    parts: (usize, usize),
+    room: *mut L::T,
+    lanes: PhantomData<L>,
+}
+// SAFETY: threads write disjoint panels, and read what was written before.
+unsafe impl<L: Lanes> Sync for Panels<L> {}
+
+impl<L: Lanes> Panels<L> {
+    /// Those of the whole inner dim; [`sizes`] says how much `room` they need.
+    pub fn whole([k, n]: [usize; 2], b: Operand<L::T>, room: *mut L::T) -> Self {
+        Panels { b, k, n, parts: (0, k.div_ceil(DEPTH)), room, lanes: PhantomData }
+    }
+
+    /// The inner elements of a part.
+    fn part(&self, i: usize) -> Range<usize> {
+        parts(self.k, DEPTH).nth(i).unwrap_or(self.k..self.k)
+    }
+
+    /// Where the panels of a part have `column`, the first of a panel.
+    fn panel(&self, part: usize, column: usize) -> *mut L::T {
+        let (ps, first) = (self.part(part), self.part(self.parts.0).start);
+        self.room.wrapping_add((ps.start - first) * padded::<L>(self.n) + column * ps.len())
+    }
+
+    /// Packs one of the pieces of [`sizes`].
+    ///
+    /// # Safety
+    /// The CPU has the vectors; the elements of `b` exist, `room` has those of the panels, and nobody else uses what the piece writes.
+    pub unsafe fn pack(self, piece: usize) {
+        // SAFETY: the caller's.
+        unsafe { L::enabled(Pack { panels: self, piece }) };
+    }
+
+    /// `c (+)= a · b` for `m` rows and some columns, the first of which begins a panel, and the packed parts of the inner dim: added unless
+    /// they are the first.
+    ///
+    /// # Safety
+    /// The CPU has the vectors; the panels are packed, the elements of `a` exist, and nobody else uses those of `c`.
+    pub unsafe fn multiply(self, m: usize, a: Operand<L::T>, columns: Range<usize>, c: Target<L::T>) {
+        let (pack_a, _) = packing::<L>([m, self.k, columns.len()], a, self.b);
+        let words = if pack_a { (DEPTH.min(self.k) * HEIGHT.min(m) * size_of::<L::T>()).div_ceil(8) } else { 0 };
+        with_words(words, |words| {
+            let room = pack_a.then_some(words.as_mut_ptr().cast());
+            // SAFETY: the caller's; the room has the rows that are packed at once.
+            unsafe { L::enabled(Multiply { panels: self, m, left: Rest { a, room }, columns, c }) };
+        });
+    }
+}
+
+/// Whole panels of `n` columns.
+fn padded<L: Lanes>(n: usize) -> usize {
+    n.next_multiple_of(2 * L::LANES)
+}
+
+/// The panels of a right operand, unless it is read as it lies.
+pub fn sizes<L: Lanes>(mkn @ [_, k, n]: [usize; 3], [a, b]: [Operand<L::T>; 2]) -> Option<PanelSizes> {
+    let pieces = k.div_ceil(DEPTH) * n.div_ceil(COLUMNS);
+    packing::<L>(mkn, a, b).1.then(|| PanelSizes { bytes: k * padded::<L>(n) * size_of::<L::T>(), pieces })
+}
 
 /// `c = a · b` in about as many `blocks`, an estimated `cost` in ns; `false`, and nothing done, if `b` is read as it lies.
 ///
@@ -28,99 +96,94 @@ pub unsafe fn product<L: Lanes>(
     blocks: usize,
     cost: u64,
 ) -> bool {
-    let (pack_a, pack_b) = packing::<L>(mkn, a, b);
-    if !pack_b {
+    if sizes::<L>(mkn, [a, b]).is_none() {
         return false;
     }
-    let (width, size) = (2 * L::LANES, size_of::<L::T>());
-    let padded = n.next_multiple_of(width);
-    let widths: Vec<Range<usize>> = parts_of_width(n, WIDTH_BYTES / size, width).collect();
+    let size = size_of::<L::T>();
+    let widths: Vec<Range<usize>> = parts_of_width(n, WIDTH_BYTES / size, 2 * L::LANES).collect();
     let height = m.div_ceil(blocks.div_ceil(widths.len().max(1))).next_multiple_of(L::ROWS);
     let heights: Vec<Range<usize>> = parts_of_width(m, height, L::ROWS).collect();
-    let depths: Vec<Range<usize>> = parts(k, DEPTH).collect();
-    for depths in depths.chunks((AT_ONCE / (DEPTH * padded * size)).max(1)) {
-        let inner: usize = depths.iter().map(Range::len).sum();
-        let memory = Block::new(inner * padded * size);
-        let shared = Shared::<L> { a, b, c, pack_a, padded, depths, room: memory.as_ptr().cast() };
-        let pieces = n.div_ceil(COLUMNS);
-        threads::for_each(depths.len() * pieces, (inner * n / 8) as u64, &|piece| {
-            let first = piece % pieces * COLUMNS;
-            let (depth, columns) = (piece / pieces, first..n.min(first + COLUMNS));
+    let count = k.div_ceil(DEPTH);
+    let at_once = (AT_ONCE / (DEPTH * padded::<L>(n) * size)).max(1);
+    for first in (0..count).step_by(at_once) {
+        let parts = (first, count.min(first + at_once));
+        let all = Panels::<L> { parts, ..Panels::whole([k, n], b, std::ptr::null_mut()) };
+        let inner = all.part(parts.1).start - all.part(first).start;
+        let memory = Block::new(inner * padded::<L>(n) * size);
+        let shared = Shared { panels: Panels { room: memory.as_ptr().cast(), ..all }, a, c };
+        let packed = (parts.1 - first) * n.div_ceil(COLUMNS);
+        threads::for_each(packed, (inner * n / 8) as u64, &|piece| {
             // SAFETY: the caller's; each piece writes panels of its own.
-            unsafe { L::enabled(Pack { shared: &shared, depth, columns }) };
+            unsafe { shared.get().panels.pack(piece) };
         });
         threads::for_each(heights.len() * widths.len(), cost, &|piece| {
             let (rows, columns) = (heights[piece / widths.len()].clone(), widths[piece % widths.len()].clone());
-            let words = if pack_a { (DEPTH.min(k) * HEIGHT.min(m) * size).div_ceil(8) } else { 0 };
-            with_words(words, |words| {
-                let room = words.as_mut_ptr().cast();
-                // SAFETY: the caller's; each piece writes a block of its own, and the panels have been packed.
-                unsafe { L::enabled(Multiply { shared: &shared, rows, columns, room }) };
-            });
+            let Shared { panels, a, c } = shared.get();
+            let to = c.from(rows.start, columns.start);
+            // SAFETY: the caller's; each piece writes a block of its own, and the panels have been packed.
+            unsafe { panels.multiply(rows.len(), a.from(rows.start, 0), columns, to) };
         });
     }
     true
 }
 
-/// A product with the panels of some parts of its inner dim.
-struct Shared<'a, L: Lanes> {
+/// A product with panels of its right operand.
+#[derive(Clone, Copy)]
+struct Shared<L: Lanes> {
+    panels: Panels<L>,
     a: Operand<L::T>,
-    b: Operand<L::T>,
     c: Target<L::T>,
-    pack_a: bool,
-    /// The columns of `b`, in whole panels.
-    padded: usize,
-    depths: &'a [Range<usize>],
-    room: *mut L::T,
 }
 // SAFETY: threads write disjoint panels, then disjoint blocks of the result, and read what was written before.
-unsafe impl<L: Lanes> Sync for Shared<'_, L> {}
+unsafe impl<L: Lanes> Sync for Shared<L> {}
 
-impl<L: Lanes> Shared<'_, L> {
-    /// Where the panels of one of the `depths` have `column`, the first of a panel.
-    fn panel(&self, depth: usize, column: usize) -> *mut L::T {
-        let ps = &self.depths[depth];
-        self.room.wrapping_add((ps.start - self.depths[0].start) * self.padded + column * ps.len())
+impl<L: Lanes> Shared<L> {
+    /// Through which closures have the whole, that threads may share, and not its pointers.
+    fn get(&self) -> Self {
+        *self
     }
 }
 
-/// Columns of one of the depths, to their panels.
-struct Pack<'a, L: Lanes> {
-    shared: &'a Shared<'a, L>,
-    depth: usize,
-    columns: Range<usize>,
+/// A piece of the panels.
+struct Pack<L: Lanes> {
+    panels: Panels<L>,
+    piece: usize,
 }
 
-impl<L: Lanes> Kernel for Pack<'_, L> {
+impl<L: Lanes> Kernel for Pack<L> {
     #[inline(always)]
     unsafe fn run(self) {
-        let Pack { shared, depth, columns } = self;
-        let ps = &shared.depths[depth];
-        let from = shared.b.from(ps.start, columns.start);
+        let Pack { panels, piece } = self;
+        let (across, n) = (panels.n.div_ceil(COLUMNS), panels.n);
+        let (part, first) = (panels.parts.0 + piece / across, piece % across * COLUMNS);
+        let (ps, columns) = (panels.part(part), COLUMNS.min(n - first));
+        let from = panels.b.from(ps.start, first);
         // SAFETY: the caller's; the panels have room for the columns.
-        unsafe { pack_columns::<L>(ps.len(), columns.len(), from, shared.panel(depth, columns.start)) }
+        unsafe { pack_columns::<L>(ps.len(), columns, from, panels.panel(part, first)) }
     }
 }
 
-/// A block of the result; `room` is for rows of the left operand, if they are packed.
-struct Multiply<'a, L: Lanes> {
-    shared: &'a Shared<'a, L>,
-    rows: Range<usize>,
+/// A block of the result.
+struct Multiply<L: Lanes> {
+    panels: Panels<L>,
+    m: usize,
+    left: Rest<L::T>,
     columns: Range<usize>,
-    room: *mut L::T,
+    c: Target<L::T>,
 }
 
-impl<L: Lanes> Kernel for Multiply<'_, L> {
+impl<L: Lanes> Kernel for Multiply<L> {
     #[inline(always)]
     unsafe fn run(self) {
-        let Multiply { shared, rows, columns, room } = self;
-        for (depth, ps) in shared.depths.iter().enumerate() {
-            let packed = shared.panel(depth, columns.start).cast_const();
-            let direct = shared.b.from(ps.start, columns.start);
+        let Multiply { panels, m, left, columns, c } = self;
+        for part in panels.parts.0..panels.parts.1 {
+            let ps = panels.part(part);
+            let packed = panels.panel(part, columns.start).cast_const();
+            let direct = panels.b.from(ps.start, columns.start);
             let right = Right { depth: ps.len(), columns: columns.len(), whole: 0, direct, packed };
-            let left = Rest { a: shared.a.from(rows.start, ps.start), room: shared.pack_a.then_some(room) };
+            let left = Rest { a: left.a.from(0, ps.start), room: left.room };
             // SAFETY: the caller's.
-            unsafe { by_panels::<L>(rows.len(), left, right, shared.c.from(rows.start, columns.start), ps.start > 0) };
+            unsafe { by_panels::<L>(m, left, right, c, ps.start > 0) };
         }
     }
 }
