@@ -41,5 +41,16 @@ fn indices_and_their_neighbours() {
             |x, _| x.sort_along(1, true).0.slice_dim(1, 0, 1, 1),
             |x, _| x.sort_along(1, true).0.slice_dim(1, 1, 2, 1),
         ),
+        (
+            "value_selecting_reduction_backward",
+            |x, y| {
+                let at = y.argmax_along(1).view_to(&[2, 1].into());
+                x.zeros_like().scatter_add_along(1, &at, &y.sum_over(&[1]).exp().view_to(&[2, 1].into()))
+            },
+            |x, y| {
+                let at = y.argmax_along(1).view_to(&[2, 1].into());
+                x.ones_like().scatter_add_along(1, &at, &y.sum_over(&[1]).exp().view_to(&[2, 1].into()))
+            },
+        ),
     ]);
 }

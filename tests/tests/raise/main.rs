@@ -16,6 +16,7 @@ mod slope;
 mod solve;
 mod table;
 mod whole;
+mod window;
 
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;

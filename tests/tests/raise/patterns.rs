@@ -158,6 +158,25 @@ const PATTERNS: &[(&str, &str, &[&str])] = &[
         "%0: f64[4] = arange(end=4, dtype=f64) %1: f64[4] = full(size=[4], fill_value=0.1, dtype=f64) %2: f64[4] = add(%0, %1)",
         &["arange.default", "add.Scalar"],
     ),
+    // Pixels that are repeated, images that are, and pixels that PyTorch does not find, for 41 times its inverse is less than 1.
+    (
+        "%0: f64[1,2,2,3]",
+        "%1: f64[1,2,2,1,3,1] = reshape(%0, shape=[1, 2, 2, 1, 3, 1]) %2: f64[1,2,2,2,3,3] = expand(%1, size=[1, 2, 2, 2, 3, 3]) \
+         %3: f64[1,2,4,9] = reshape(%2, shape=[1, 2, 4, 9])",
+        &["upsample_nearest2d.default"],
+    ),
+    (
+        "%0: f64[1,2,2,3]",
+        "%1: f64[1,2,1,2,1,3] = reshape(%0, shape=[1, 2, 1, 2, 1, 3]) %2: f64[1,2,2,2,3,3] = expand(%1, size=[1, 2, 2, 2, 3, 3]) \
+         %3: f64[1,2,4,9] = reshape(%2, shape=[1, 2, 4, 9])",
+        &["reshape.default", "expand.default", "reshape.default"],
+    ),
+    (
+        "%0: f64[1,1,2,1]",
+        "%1: f64[1,1,2,1,1,1] = reshape(%0, shape=[1, 1, 2, 1, 1, 1]) %2: f64[1,1,2,41,1,1] = expand(%1, size=[1, 1, 2, 41, 1, 1]) \
+         %3: f64[1,1,82,1] = reshape(%2, shape=[1, 1, 82, 1])",
+        &["reshape.default", "expand.default", "reshape.default"],
+    ),
 ];
 
 /// The body as a graph: its last value is the result.

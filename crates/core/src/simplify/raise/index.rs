@@ -20,6 +20,7 @@ pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Exact, find: index },
     Raising { class: Class::Rounding, find: index_put },
     Raising { class: Class::Rounding, find: elements },
+    Raising { class: Class::Finite, find: selected_back },
     Raising { class: Class::Exact, find: top },
     Raising { class: Class::Exact, find: range },
 ];
@@ -96,6 +97,27 @@ fn elements(e: &Editor, id: NodeId) -> Option<Found> {
         Found::new(schema, [("indices", indices)].into_iter().chain(accumulate), [x, i].into_iter().chain(source))?;
     let made = (!alone).then(|| (1, Made::Rows(whole[0].get())));
     Some(Found { made, ..found })
+}
+
+/// One element of each row put into zeros: the derivative of the element at a place along a dim.
+fn selected_back(e: &Editor, id: NodeId) -> Option<Found> {
+    let Op::ScatterAdd(ScatterAdd { dim }) = e.op(id) else { return None };
+    let (zeros, places, g) = (e.arg(id, 0), e.arg(id, 1), e.arg(id, 2));
+    let shape = e.shape(zeros);
+    if !e.is_zero(zeros) || *e.shape(places) != kept_shape(shape, &[*dim]) {
+        return None;
+    }
+    // Without the dim in both, if it was added to both.
+    let short = |v: Value| e.as_view(v).filter(|x| *e.shape(*x) == shape.removed(*dim));
+    let (g, places, keep) = match (short(g), short(places)) {
+        (Some(g), Some(places)) => (g, places, false),
+        (Some(_) | None, _) => (g, places, true),
+    };
+    Found::new(
+        "aten::value_selecting_reduction_backward(Tensor grad, int dim, Tensor indices, SymInt[] sizes, bool keepdim) -> Tensor",
+        [("dim", number(*dim as i64)), ("sizes", sizes(&shape.sizes())), ("keepdim", number(keep))],
+        [g, places],
+    )
 }
 
 /// The first of sorted elements, of whose places nothing is needed.

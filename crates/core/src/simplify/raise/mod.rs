@@ -28,6 +28,7 @@ mod solve;
 mod table;
 mod term;
 mod whole;
+mod window;
 
 use std::sync::Arc;
 
@@ -114,7 +115,8 @@ static LARGE: [&[Raising]; 9] = [
 ];
 
 /// The rules of operators that stand for a few nodes.
-static MIDDLE: [&[Raising]; 5] = [index::RULES, reduce::RULES, reduce::POWER_NORMS, matrix::RULES, activation::CHOICES];
+static MIDDLE: [&[Raising]; 6] =
+    [index::RULES, window::RULES, reduce::RULES, reduce::POWER_NORMS, matrix::RULES, activation::CHOICES];
 
 /// The rules that take what is left.
 static SMALL: [&[Raising]; 2] = [fused::RULES, elementwise::RULES];

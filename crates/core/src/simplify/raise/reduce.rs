@@ -8,7 +8,7 @@ use super::super::pattern::aligned;
 use super::term::{Bindings, Term, close};
 use super::{Found, Raising, number, sizes};
 use crate::ir::{Attr, Scalar, Shape, Value};
-use crate::ops::{Amax, Amin, Binary, Call, Diagonal, Op, Unary};
+use crate::ops::{Amax, Amin, Argmax, Argmin, Binary, Call, Diagonal, Op, Unary};
 
 pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: mean },
@@ -191,10 +191,28 @@ fn trace(e: &Editor, id: NodeId) -> Option<Found> {
     Found::new("aten::trace(Tensor self) -> Tensor", [], [x])
 }
 
+/// The operator that finds the place of the largest or smallest element along a dim, that, and its operand.
+fn place_of_extreme(e: &Editor, v: Value) -> Option<(&'static str, usize, Value)> {
+    let (schema, dim, at) = match e.def_op(v)? {
+        (Op::Argmax(Argmax { dim }), at) => {
+            ("aten::argmax(Tensor self, int? dim=None, bool keepdim=False) -> Tensor", *dim, at)
+        }
+        (Op::Argmin(Argmin { dim }), at) => {
+            ("aten::argmin(Tensor self, int? dim=None, bool keepdim=False) -> Tensor", *dim, at)
+        }
+        _ => return None,
+    };
+    Some((schema, dim, e.arg(at, 0)))
+}
+
 /// A reduction whose dims stay with size 1.
 fn kept(e: &Editor, id: NodeId) -> Option<Found> {
     let v = e.results(id)[0];
     let r = e.as_view(v)?;
+    if let Some((schema, dim, x)) = place_of_extreme(e, r) {
+        let params = [("dim", number(dim as i64)), ("keepdim", number(true))];
+        return (*e.shape(v) == kept_shape(e.shape(x), &[dim])).then(|| Found::new(schema, params, [x]))?;
+    }
     let (schema, dims, x) = match e.def_op(r)? {
         (Op::Sum(_), at) => {
             let schema = "aten::sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor";

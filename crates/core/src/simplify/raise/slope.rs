@@ -8,6 +8,7 @@ use super::super::Class;
 use super::super::edit::{Editor, NodeId};
 use super::term::{Along, Bindings, Term, close, said};
 use super::{Found, Made, Raising, number};
+use crate::ir::DType;
 use crate::ops::Binary;
 
 pub(super) static RULES: &[Raising] = &[Raising { class: Class::Rounding, find }];
@@ -22,6 +23,8 @@ struct Row {
     reduces: Reduces,
     /// What the numbers that were found have to be.
     holds: fn(&Bindings) -> Option<bool>,
+    /// The dtypes of which PyTorch's operator has the slope to the last bits.
+    dtypes: fn(DType) -> bool,
 }
 
 /// How a backward operator reduces.
@@ -42,7 +45,10 @@ fn find(e: &Editor, id: NodeId) -> Option<Found> {
     }
     TABLE.iter().find_map(|r| {
         let (mut along, mut found) = (Along::Unknown, Bindings::default());
-        if !r.slope.matches_along(e, v, &mut along, &mut found) || (r.holds)(&found) != Some(true) {
+        if !(r.dtypes)(e.dtype(v))
+            || !r.slope.matches_along(e, v, &mut along, &mut found)
+            || (r.holds)(&found) != Some(true)
+        {
             return None;
         }
         let mut op = said(r.schema, r.said, &found)?;
@@ -117,7 +123,7 @@ fn always(_: &Bindings) -> Option<bool> {
 }
 
 fn row(slope: &'static str, schema: &'static str, said: &'static str) -> Row {
-    Row { slope: Term::parse(slope), schema, said, reduces: Reduces::Not, holds: always }
+    Row { slope: Term::parse(slope), schema, said, reduces: Reduces::Not, holds: always, dtypes: |_| true }
 }
 
 static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
@@ -147,7 +153,11 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
             ..row("where(bitwise_and(ge(x, ?a), le(x, ?l)), 0, 1)", HARDSHRINK, "x, lambd=?l")
         },
         row("where(gt(abs(x), ?l), 1, 0)", SOFTSHRINK, "x, lambd=?l"),
-        row("where(bitwise_and(gt(x, -3), lt(x, 3)), 0.16666666666666666, 0)", HARDSIGMOID, "x"),
+        Row {
+            // Of doubles PyTorch's operator takes the sixth part in single precision.
+            dtypes: |d| d != DType::F64,
+            ..row("where(bitwise_and(gt(x, -3), lt(x, 3)), 0.16666666666666666, 0)", HARDSIGMOID, "x")
+        },
         row(GELU_TANH, GELU, "x, approximate=tanh"),
         Row {
             reduces: Reduces::Loss,
@@ -171,6 +181,10 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
         Row {
             reduces: Reduces::Loss,
             ..row("where(gt(abs(sub(x, y)), 1), sign(sub(x, y)), sub(x, y))", SMOOTH_L1, "x, y, beta=1.0")
+        },
+        Row {
+            holds: ordered,
+            ..row("where(bitwise_and(gt(x, ?a), lt(x, ?b)), 1, 0)", HARDTANH, "x, min_val=?a, max_val=?b")
         },
     ]
 });
