@@ -83,8 +83,9 @@ fn elements(e: &Editor, id: NodeId) -> Option<Found> {
     if !behind || aligned[dim] != places[dim] || !(alone || (batched && aligned[0] == whole[0])) {
         return None;
     }
-    // Two nodes take the place of those that wrap the indices.
-    if !alone && e.count(wrapped) > 1 {
+    // R1: two nodes take the place of those that wrap the indices, if nothing else needs these.
+    let (negative, moved, _) = e.as_where(wrapped)?;
+    if !alone && [at_places, wide, wrapped, negative, moved].into_iter().any(|v| e.count(v) > 1) {
         return None;
     }
     let indices = if alone { at(dim) } else { Attr::List(vec![number(true), number(true)]) };
