@@ -47,10 +47,5 @@ fn terms_and_their_neighbours() {
             |x, _| x.full_like(-1.0).where_(&x.le(-1.0), x.ones_like().where_(&x.ge(1.0), x)),
             |x, _| x.full_like(-1.0).where_(&x.le(-2.0), x.ones_like().where_(&x.ge(1.0), x)),
         ),
-        (
-            "softshrink",
-            |x, _| (x - x.sign() * 0.3).where_(&x.abs().gt(0.3), x.zeros_like()),
-            |x, _| (x - x.sign() * 0.4).where_(&x.abs().gt(0.3), x.zeros_like()),
-        ),
     ]);
 }

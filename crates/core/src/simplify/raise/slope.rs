@@ -104,7 +104,6 @@ const HARDTANH: &str =
     "aten::hardtanh_backward(Tensor grad_output, Tensor self, Scalar min_val, Scalar max_val) -> Tensor";
 const ELU: &str = "aten::elu_backward(Tensor grad_output, Scalar alpha, Scalar scale, Scalar input_scale, bool is_result, Tensor self_or_result) -> Tensor";
 const HARDSHRINK: &str = "aten::hardshrink_backward(Tensor grad_out, Tensor self, Scalar lambd) -> Tensor";
-const SOFTSHRINK: &str = "aten::softshrink_backward(Tensor grad_output, Tensor self, Scalar lambd) -> Tensor";
 const HARDSIGMOID: &str = "aten::hardsigmoid_backward(Tensor grad_output, Tensor self) -> Tensor";
 const BCE: &str = "aten::binary_cross_entropy_backward(Tensor grad_output, Tensor self, Tensor target, Tensor? weight=None, int reduction=Mean) -> Tensor";
 const GELU: &str = "aten::gelu_backward(Tensor grad_output, Tensor self, *, str approximate='none') -> Tensor";
@@ -152,7 +151,6 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
             holds: |b| Some(b.number("a")? == -b.number("l")?),
             ..row("where(bitwise_and(ge(x, ?a), le(x, ?l)), 0, 1)", HARDSHRINK, "x, lambd=?l")
         },
-        row("where(gt(abs(x), ?l), 1, 0)", SOFTSHRINK, "x, lambd=?l"),
         Row {
             // Of doubles PyTorch's operator takes the sixth part in single precision.
             dtypes: |d| d != DType::F64,
@@ -181,10 +179,6 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
         Row {
             reduces: Reduces::Loss,
             ..row("where(gt(abs(sub(x, y)), 1), sign(sub(x, y)), sub(x, y))", SMOOTH_L1, "x, y, beta=1.0")
-        },
-        Row {
-            holds: ordered,
-            ..row("where(bitwise_and(gt(x, ?a), lt(x, ?b)), 1, 0)", HARDTANH, "x, min_val=?a, max_val=?b")
         },
     ]
 });
