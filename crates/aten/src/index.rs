@@ -307,6 +307,8 @@ impl Plan {
         let source = values.expand_to(&self.shape).permute_to(&back).view_to(&self.rest.inserted(0, Dim::new(m)));
         let written = if accumulate {
             rows.index_add_along(0, &flat, &source)
+        } else if self.rest.rank() == 0 {
+            rows.scatter_along(0, &flat, &source)
         } else {
             let k = self.rest.numel();
             let index = flat.view_to(&[m, 1].into()).expand_to(&[m, k].into());

@@ -178,7 +178,7 @@ pub trait Pointwise: AsTensor {
     #[track_caller]
     fn hypot(&self, other: impl IntoOperand) -> Tensor {
         let (x, y) = attempt!(pair(at!("hypot", 1), self.tensor(), other));
-        one(schema::HYPOT, &[], &[&x, &y], |a| {
+        let value = |a: &[Tensor]| {
             let (x, y) = floats(&a[0], &a[1]);
             let largest = x.abs().maximum(y.abs()).detach();
             let ordinary = largest.gt(0.0).bitwise_and(largest.lt(f64::INFINITY));
@@ -187,8 +187,14 @@ pub trait Pointwise: AsTensor {
             let (x, y) = (&x / &scale, &y / &scale);
             let length = (&x * &x + &y * &y).sqrt() * scale;
             // Infinite whatever the other one is, also beside NaN.
-            length.full_like(f64::INFINITY).where_(&infinite, length)
-        })
+            [length.full_like(f64::INFINITY).where_(&infinite, length)]
+        };
+        let [z] = by_result(schema::HYPOT, &[], &[&x, &y], value, |a, z, t| {
+            let (x, y) = floats(&a[0], &a[1]);
+            let [x_dot, y_dot] = [&t[0], &t[1]].map(|t| t.convert(z[0].dtype()));
+            vec![x_dot * (x / &z[0]) + y_dot * (y / &z[0])]
+        });
+        z
     }
 
     /// `log(eˣ + eʸ)` without overflow in between.

@@ -140,9 +140,13 @@ pub trait Activations: AsTensor {
     /// `½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))`.
     #[track_caller]
     fn gelu_tanh(&self) -> Tensor {
-        of_float(at!("gelu", 1), schema::GELU, &[("approximate", text("tanh"))], self.tensor(), |x| {
-            let inner = (x + x * x * x * 0.044715) * (SQRT_2 * FRAC_2_SQRT_PI * 0.5);
-            x * 0.5 * (inner.tanh() + 1.0)
+        const SCALE: f64 = SQRT_2 * FRAC_2_SQRT_PI * 0.5;
+        let gate = |x: &Tensor| ((x + x * x * x * 0.044715) * SCALE).tanh();
+        let value = |x: &Tensor| x * 0.5 * (gate(x) + 1.0);
+        sloped(at!("gelu", 1), schema::GELU, &[("approximate", text("tanh"))], self.tensor(), value, |x| {
+            let t = gate(x);
+            let inner = x * x * (0.5 * 3.0 * 0.044715 * SCALE) + 0.5 * SCALE;
+            (&t + 1.0) * 0.5 + (1.0 - &t * &t) * (inner * x)
         })
     }
 

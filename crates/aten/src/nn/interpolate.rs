@@ -2,7 +2,7 @@
 
 use cotangent_core::Tensor;
 use cotangent_core::array::Array;
-use cotangent_core::ir::{Aval, Shape};
+use cotangent_core::ir::{Aval, Dim, Shape};
 
 use super::adaptive::AdaptivePooling;
 use crate::arg::{AsTensor, at, attempt, bad, bad_operand, float};
@@ -145,8 +145,11 @@ pub trait Resampling: AsTensor {
         }
         let names: &[&str] = if n == 1 { &["scales"] } else { &["scales_d", "scales_h", "scales_w"][3 - n..] };
         params.extend(names.iter().zip(&scales).map(|(name, s)| (*name, opt(*s))));
-        one(name, &params, &[x], |a| {
-            (0..n).fold(a[0].clone(), |y, i| resampled(&y, i + 2, &taps(mode, input[i], out[i], scales[i])))
+        let taps: Vec<Taps> = (0..n).map(|i| taps(mode, input[i], out[i], scales[i])).collect();
+        let times = taps.iter().zip(&input).map(|(t, l)| t.repeats(*l)).collect::<Option<Vec<usize>>>();
+        one(name, &params, &[x], |a| match &times {
+            Some(times) => repeated(&a[0], times),
+            None => taps.iter().enumerate().fold(a[0].clone(), |y, (i, t)| resampled(&y, i + 2, t)),
         })
     }
 }
@@ -157,6 +160,15 @@ impl Resampling for Tensor {}
 struct Taps {
     places: Vec<Vec<i64>>,
     weights: Option<Vec<Vec<f64>>>,
+}
+
+impl Taps {
+    /// How many times each of `n` places is repeated, if nothing else is done.
+    fn repeats(&self, n: usize) -> Option<usize> {
+        let ([places], None) = (self.places.as_slice(), &self.weights) else { return None };
+        let times = places.len().checked_div(n).filter(|times| *times > 0 && times * n == places.len())?;
+        places.iter().enumerate().all(|(i, p)| *p == (i / times) as i64).then_some(times)
+    }
 }
 
 fn taps(mode: Interpolation, l: usize, o: usize, scale: Option<f64>) -> Taps {
@@ -236,6 +248,19 @@ fn cubic(t: f64) -> [f64; 4] {
 /// The kernel of cubic convolution with the slope `a` at 1, for `x` from 0 to 2.
 fn convolved(a: f64, x: f64) -> f64 {
     if x <= 1.0 { ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0 } else { ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a }
+}
+
+/// Each pixel so many times along the dims behind the first two: a broadcast, without indices.
+#[track_caller]
+fn repeated(x: &Tensor, times: &[usize]) -> Tensor {
+    let [mut apart, mut wide, mut out] = [(); 3].map(|()| x.shape().slice(0, 2));
+    for (i, t) in times.iter().enumerate() {
+        let n = x.shape()[i + 2];
+        apart = apart.concat(&[n, Dim::new(1)].into_iter().collect());
+        wide = wide.concat(&[n, Dim::new(*t)].into_iter().collect());
+        out = out.concat(&[n.get() * t].into());
+    }
+    x.view_to(&apart).expand_to(&wide).view_to(&out)
 }
 
 #[track_caller]

@@ -6,7 +6,7 @@ use cotangent_core::ir::{Attr, DType};
 use cotangent_core::tensor::{broadcast_shapes, reject};
 
 use crate::arg::{AsTensor, At, at, attempt, bad_operand, bad_pair, float, live};
-use crate::call::{by_result, num, one, optional};
+use crate::call::{by_result, num, one, optional, optional_by_result};
 use crate::nn::activation::log_sigmoid;
 use crate::nn::softmax::Softmaxes;
 use crate::pointwise::Pointwise;
@@ -215,9 +215,20 @@ pub trait Losses: AsTensor {
             return bad_pair(at!("binary_cross_entropy", 1), x, target, "targets like the input");
         }
         let args = [("self", Some(x)), ("target", Some(target)), ("weight", weight)];
-        let [y] = optional(schema::BINARY_CROSS_ENTROPY, &[("reduction", reduction.code())], args, |[x, t, w]| {
-            let losses = binary_losses(x.expect("always there"), t.expect("always there"));
-            [reduction.apply(&w.map_or(losses.clone(), |w| losses * w))]
+        let params = [("reduction", reduction.code())];
+        let weighted = |losses: Tensor, w: Option<&Tensor>| w.map_or(losses.clone(), |w| losses * w);
+        let losses =
+            |x: Option<&Tensor>, t: Option<&Tensor>| binary_losses(x.expect("always there"), t.expect("always there"));
+        let value = |[x, t, w]: [Option<&Tensor>; 3]| [reduction.apply(&weighted(losses(x, t), w))];
+        let [y] = optional_by_result(schema::BINARY_CROSS_ENTROPY, &params, args, value, |[x, t, w], _, x_dot| {
+            let [x_dot, t_dot, w_dot] = x_dot;
+            let (p, q) = (x.expect("always there"), t.expect("always there"));
+            let room = ((1.0 - p) * p).maximum(ROOM);
+            let by_input = x_dot.expect("always there") * ((p - q) / room);
+            let by_target = t_dot.expect("always there") * p.logit(None);
+            let along = weighted(by_input - by_target, w);
+            let along = w_dot.map_or(along.clone(), |w_dot| along + losses(x, t) * w_dot);
+            vec![reduction.apply(&along)]
         });
         y
     }

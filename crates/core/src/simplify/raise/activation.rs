@@ -25,6 +25,9 @@ pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: silu },
 ];
 
+/// What is left when no activation of its own matches.
+pub(super) static CHOICES: &[Raising] = &[Raising { class: Class::Exact, find: threshold }];
+
 /// The most factors of a product that are looked at.
 const MAX_FACTORS: usize = 6;
 
@@ -43,13 +46,13 @@ pub(super) fn factors(e: &Editor, v: Value) -> (f64, SmallVec<[Value; 6]>) {
 }
 
 /// Both orders of a product, of which one operand is found by `find`.
-fn product<T>(e: &Editor, v: Value, find: impl Fn(Value) -> Option<T>) -> Option<(Value, T)> {
+pub(super) fn product<T>(e: &Editor, v: Value, find: impl Fn(Value) -> Option<T>) -> Option<(Value, T)> {
     let (a, b) = e.as_binary(v, Binary::Mul)?;
     find(b).map(|t| (a, t)).or_else(|| find(a).map(|t| (b, t)))
 }
 
 /// `1 - x`.
-fn complement(e: &Editor, v: Value) -> Option<Value> {
+pub(super) fn complement(e: &Editor, v: Value) -> Option<Value> {
     let (one, x) = e.as_binary(v, Binary::Sub)?;
     e.is_full(one, 1.0).then_some(x)
 }
@@ -75,7 +78,7 @@ fn sigmoid_backward(e: &Editor, id: NodeId) -> Option<Found> {
 }
 
 /// The operand and bound of a comparison with a number.
-fn compared(e: &Editor, v: Value, op: Binary) -> Option<(Value, f64)> {
+pub(super) fn compared(e: &Editor, v: Value, op: Binary) -> Option<(Value, f64)> {
     let (x, c) = e.as_binary(v, op)?;
     e.as_full(c).map(|c| (x, c.to_f64()))
 }
@@ -94,6 +97,20 @@ fn threshold_backward(e: &Editor, id: NodeId) -> Option<Found> {
         [("threshold", number(c))],
         [g, x],
     )
+}
+
+/// `where(x <= c, value, x)`.
+fn threshold(e: &Editor, id: NodeId) -> Option<Found> {
+    let (p, value, x) = e.as_where(e.results(id)[0])?;
+    let (y, c) = compared(e, p, Binary::Le)?;
+    let value = e.as_full(value)?;
+    (x == y && e.dtype(x).is_float()).then(|| {
+        Found::new(
+            "aten::threshold(Tensor self, Scalar threshold, Scalar value) -> Tensor",
+            [("threshold", number(c)), ("value", number(value))],
+            [x],
+        )
+    })?
 }
 
 fn relu(e: &Editor, id: NodeId) -> Option<Found> {

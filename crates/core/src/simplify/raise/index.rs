@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::super::Class;
 use super::super::edit::{Editor, NodeId};
+use super::super::pattern::aligned;
 use super::reduce::kept_shape;
-use super::{Found, Raising, Slot, number, sizes};
+use super::{Found, Made, Raising, Slot, number, sizes};
 use crate::array::Array;
-use crate::ir::{Attr, Dim, Value};
-use crate::ops::{Argmax, Argmin, Binary, Cat, Gather, IndexAdd, IndexSelect, Op};
+use crate::ir::{Attr, Aval, DType, Dim, Shape, Value};
+use crate::ops::{Arange, Argmax, Argmin, Binary, Cat, Gather, IndexAdd, IndexSelect, Op, Scatter, ScatterAdd, Slice};
 
 pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Exact, find: roll },
@@ -18,7 +19,15 @@ pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Exact, find: stack },
     Raising { class: Class::Exact, find: index },
     Raising { class: Class::Rounding, find: index_put },
+    Raising { class: Class::Rounding, find: elements },
+    Raising { class: Class::Finite, find: selected_back },
+    Raising { class: Class::Exact, find: top },
+    Raising { class: Class::Exact, find: range },
 ];
+
+const INDEX: &str = "aten::index.Tensor(Tensor self, Tensor?[] indices) -> Tensor";
+const INDEX_PUT: &str =
+    "aten::index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor";
 
 /// `where(i < 0, i + n, i)`: the index `i`, which PyTorch wraps itself.
 fn unwrapped(e: &Editor, v: Value, n: usize) -> Option<Value> {
@@ -37,17 +46,119 @@ fn index(e: &Editor, id: NodeId) -> Option<Found> {
     let Op::IndexSelect(IndexSelect { dim }) = e.op(id) else { return None };
     let x = e.arg(id, 0);
     let i = unwrapped(e, e.arg(id, 1), e.shape(x)[*dim].get())?;
-    Found::new("aten::index.Tensor(Tensor self, Tensor?[] indices) -> Tensor", [("indices", at(*dim))], [x, i])
+    Found::new(INDEX, [("indices", at(*dim))], [x, i])
 }
 
 fn index_put(e: &Editor, id: NodeId) -> Option<Found> {
     let Op::IndexAdd(IndexAdd { dim }) = e.op(id) else { return None };
     let (x, source) = (e.arg(id, 0), e.arg(id, 2));
     let i = unwrapped(e, e.arg(id, 1), e.shape(x)[*dim].get())?;
+    Found::new(INDEX_PUT, [("indices", at(*dim)), ("accumulate", number(true))], [x, i, source])
+}
+
+/// Elements at indices that count from the end, the same for all that stands behind an index: of a vector of indices, or
+/// of one for each row of a batch in front.
+fn elements(e: &Editor, id: NodeId) -> Option<Found> {
+    let (dim, accumulate) = match e.op(id) {
+        Op::Gather(Gather { dim }) => (*dim, None),
+        Op::Scatter(Scatter { dim }) => (*dim, Some(false)),
+        Op::ScatterAdd(ScatterAdd { dim }) => (*dim, Some(true)),
+        _ => return None,
+    };
+    let (x, at_places) = (e.arg(id, 0), e.arg(id, 1));
+    let (whole, places) = (e.shape(x), e.shape(at_places));
+    let others = |d: &usize| *d != dim;
+    if (0..whole.rank()).filter(others).any(|d| whole[d] != places[d]) {
+        return None;
+    }
+    let wide = e.as_expand(at_places).unwrap_or(at_places);
+    let wrapped = e.as_view(wide).unwrap_or(wide);
+    let i = unwrapped(e, wrapped, whole[dim].get())?;
+    // Where the dims of the indices stand, without those along which they are the same.
+    let own = e.shape(i);
+    let aligned = aligned(e.shape(wide), places);
+    let behind = (dim + 1..whole.rank()).all(|d| aligned[d] == 1);
+    let batched = dim == 1 && *own == [whole[0], places[1]].into_iter().collect::<Shape>();
+    let alone = own.rank() == 1 && own[0] == places[dim] && (0..dim).all(|d| aligned[d] == 1);
+    if !behind || aligned[dim] != places[dim] || !(alone || (batched && aligned[0] == whole[0])) {
+        return None;
+    }
+    // R1: two nodes take the place of those that wrap the indices, if nothing else needs these.
+    let (negative, moved, _) = e.as_where(wrapped)?;
+    if !alone && [at_places, wide, wrapped, negative, moved].into_iter().any(|v| e.count(v) > 1) {
+        return None;
+    }
+    let indices = if alone { at(dim) } else { Attr::List(vec![number(true), number(true)]) };
+    let source = accumulate.map(|_| e.arg(id, 2));
+    let (schema, accumulate) = match accumulate {
+        None => (INDEX, None),
+        Some(sum) => (INDEX_PUT, Some(("accumulate", number(sum)))),
+    };
+    let found =
+        Found::new(schema, [("indices", indices)].into_iter().chain(accumulate), [x, i].into_iter().chain(source))?;
+    let made = (!alone).then(|| (1, Made::Rows(whole[0].get())));
+    Some(Found { made, ..found })
+}
+
+/// One element of each row put into zeros: the derivative of the element at a place along a dim.
+fn selected_back(e: &Editor, id: NodeId) -> Option<Found> {
+    let Op::ScatterAdd(ScatterAdd { dim }) = e.op(id) else { return None };
+    let (zeros, places, g) = (e.arg(id, 0), e.arg(id, 1), e.arg(id, 2));
+    let shape = e.shape(zeros);
+    if !e.is_zero(zeros) || *e.shape(places) != kept_shape(shape, &[*dim]) {
+        return None;
+    }
+    // Without the dim in both, if it was added to both.
+    let short = |v: Value| e.as_view(v).filter(|x| *e.shape(*x) == shape.removed(*dim));
+    let (g, places, keep) = match (short(g), short(places)) {
+        (Some(g), Some(places)) => (g, places, false),
+        (Some(_) | None, _) => (g, places, true),
+    };
     Found::new(
-        "aten::index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor",
-        [("indices", at(*dim)), ("accumulate", number(true))],
-        [x, i, source],
+        "aten::value_selecting_reduction_backward(Tensor grad, int dim, Tensor indices, SymInt[] sizes, bool keepdim) -> Tensor",
+        [("dim", number(*dim as i64)), ("sizes", sizes(&shape.sizes())), ("keepdim", number(keep))],
+        [g, places],
+    )
+}
+
+/// The first of sorted elements, of whose places nothing is needed.
+fn top(e: &Editor, id: NodeId) -> Option<Found> {
+    let Op::Slice(Slice { dim, start: 0, end, step: 1 }) = e.op(id) else { return None };
+    let (Op::Sort(sort), at) = e.def_op(e.arg(id, 0))? else { return None };
+    let [values, places] = *e.results(at) else { return None };
+    if values != e.arg(id, 0) || sort.dim != *dim || e.count(places) > 0 {
+        return None;
+    }
+    let params = [("k", *end as i64), ("dim", *dim as i64)].map(|(name, n)| (name, number(n)));
+    let order = [("largest", number(sort.descending)), ("sorted", number(true))];
+    let found = Found::new(
+        "aten::topk(Tensor self, SymInt k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)",
+        params.into_iter().chain(order),
+        [e.arg(at, 0)],
+    )?;
+    let places = Aval::new(DType::I64, e.shape(e.results(id)[0]).clone());
+    Some(Found { results: vec![Slot::Root, Slot::Nothing(places)], ..found })
+}
+
+/// The largest start of a range: all its numbers are exact in floats of single precision.
+const MAX_START: f64 = 16_777_216.0;
+
+/// `0, 1, …` and a whole number.
+fn range(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let (counted, start) = e.as_binary(v, Binary::Add)?;
+    let Op::Arange(Arange { end, dtype }) = e.def_op(counted)?.0 else { return None };
+    let start = e.as_full(start)?;
+    let x = start.to_f64();
+    let exact = x.fract() == 0.0 && x.abs() + end.get() as f64 <= MAX_START;
+    if !exact || !(dtype.is_int() || [DType::F32, DType::F64].contains(dtype)) {
+        return None;
+    }
+    let (start, end) = (x as i64, x as i64 + end.get() as i64);
+    Found::new(
+        "aten::arange.start_step(Scalar start, Scalar end, Scalar step=1, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
+        [("start", number(start)), ("end", number(end)), ("dtype", Attr::DType(*dtype))],
+        [],
     )
 }
 

@@ -4,7 +4,7 @@
 //! those dims back goes up through elementwise functions of which nothing else is needed.
 
 use super::super::edit::{Editor, NodeId};
-use super::reduce::kept_shape;
+use super::reduce::{called_spread, kept_shape};
 use crate::ir::{Shape, Value};
 use crate::ops::{Amax, Amin, Op};
 
@@ -42,7 +42,7 @@ fn chain(e: &Editor, v: Value, shape: &Shape) -> Option<Vec<NodeId>> {
                 v = operand(e, id)?;
                 continue;
             }
-            _ => return None,
+            _ => called_spread(e, v)?.1,
         };
         let kept = !dims.is_empty() && kept_shape(e.shape(e.arg(id, 0)), &dims) == *shape;
         return (kept && !out.is_empty()).then_some(out);

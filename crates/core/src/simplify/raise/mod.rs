@@ -15,6 +15,7 @@
 mod activation;
 mod elementwise;
 mod fused;
+mod gate;
 mod index;
 mod known;
 mod lift;
@@ -27,6 +28,7 @@ mod solve;
 mod table;
 mod term;
 mod whole;
+mod window;
 
 use std::sync::Arc;
 
@@ -34,8 +36,8 @@ use rustc_hash::FxHashMap;
 
 use super::edit::{Editor, NodeId};
 use super::{Class, Options, simplify_with};
-use crate::ir::{Attr, Aval, Builder, Graph, Scalar, Value, Values};
-use crate::ops::{Call, Full, Op, Rule as CallRule};
+use crate::ir::{Attr, Aval, Builder, DType, Dim, Graph, Scalar, Value, Values};
+use crate::ops::{Arange, Call, Full, Op, Rule as CallRule};
 
 /// The most nodes that a call may stand for.
 const MAX_BODY: usize = 32;
@@ -52,10 +54,18 @@ struct Found {
     schema: &'static str,
     params: Vec<(&'static str, Attr)>,
     args: Values,
-    /// The operand in front of `args`, if that is nowhere in the graph: a number everywhere, along which a derivative is.
-    uniform: Option<(Aval, f64)>,
+    /// The operand that is nowhere in the graph, and its place among `args`.
+    made: Option<(usize, Made)>,
     /// What its results are.
     results: Vec<Slot>,
+}
+
+/// An operand that a rule makes, on which nothing in the call's body depends.
+enum Made {
+    /// A number everywhere, along which a derivative is.
+    Uniform(Aval, f64),
+    /// The numbers `0, 1, …` of so many rows, as a column.
+    Rows(usize),
 }
 
 /// A result of an operator.
@@ -75,7 +85,7 @@ impl Found {
         args: impl IntoIterator<Item = Value>,
     ) -> Option<Self> {
         let (params, args) = (params.into_iter().collect(), args.into_iter().collect());
-        Some(Found { schema, params, args, uniform: None, results: vec![Slot::Root] })
+        Some(Found { schema, params, args, made: None, results: vec![Slot::Root] })
     }
 
     /// A backward operator on the cotangent `g`, or on ones of `aval`.
@@ -86,25 +96,27 @@ impl Found {
         aval: &Aval,
         x: Value,
     ) -> Option<Self> {
-        let uniform = g.is_none().then(|| (aval.clone(), 1.0));
-        Some(Found { uniform, ..Found::new(schema, params, g.into_iter().chain([x]))? })
+        let made = g.is_none().then(|| (0, Made::Uniform(aval.clone(), 1.0)));
+        Some(Found { made, ..Found::new(schema, params, g.into_iter().chain([x]))? })
     }
 }
 
 /// The rules of operators that stand for many nodes, larger patterns first.
-static LARGE: [&[Raising]; 8] = [
+static LARGE: [&[Raising]; 9] = [
     solve::RULES,
     whole::RULES,
     table::RULES,
     norm_backward::RULES,
     norm::RULES,
     slope::RULES,
+    gate::RULES,
     activation::RULES,
     reduce::NORMS,
 ];
 
 /// The rules of operators that stand for a few nodes.
-static MIDDLE: [&[Raising]; 3] = [index::RULES, reduce::RULES, matrix::RULES];
+static MIDDLE: [&[Raising]; 6] =
+    [index::RULES, window::RULES, reduce::RULES, reduce::POWER_NORMS, matrix::RULES, activation::CHOICES];
 
 /// The rules that take what is left.
 static SMALL: [&[Raising]; 2] = [fused::RULES, elementwise::RULES];
@@ -150,8 +162,10 @@ fn raise_by(mut e: Editor, class: Class, rules: &[&'static [Raising]]) -> Editor
         let found = rules.iter().copied().flatten().filter(|r| r.class <= class).find_map(|r| (r.find)(&e, id));
         let Some(found) = found else { continue };
         e.begin(id);
-        let uniform = found.uniform.as_ref().map(|(aval, x)| e.full(aval, *x).expect("I3: a number of a known aval"));
-        let args: Values = uniform.into_iter().chain(found.args).collect();
+        let mut args = found.args;
+        if let Some((place, made)) = &found.made {
+            args.insert(*place, make(&mut e, made));
+        }
         let Some(body) = body(&e, id, &args, &found.results) else {
             e.rollback();
             continue;
@@ -180,6 +194,17 @@ fn raise_by(mut e: Editor, class: Class, rules: &[&'static [Raising]]) -> Editor
         }
     }
     e
+}
+
+fn make(e: &mut Editor, made: &Made) -> Value {
+    let v = match made {
+        Made::Uniform(aval, x) => e.full(aval, *x),
+        Made::Rows(n) => {
+            let range = e.emit(Arange { end: Dim::new(*n), dtype: DType::I64 }, &[]);
+            range.and_then(|r| e.view(r, &[*n, 1].into()))
+        }
+    };
+    v.expect("I3: a known aval")
 }
 
 impl Graph {

@@ -3,7 +3,7 @@
 use super::super::Class;
 use super::super::edit::{Editor, NodeId};
 use super::elementwise::smaller;
-use super::reduce::{as_mean, keeping, repeated, unkept};
+use super::reduce::{STD, VAR, as_mean, keeping, repeated, unkept};
 use super::{Found, Raising, number, sizes};
 use crate::ir::{Attr, Value};
 use crate::ops::{Amax, Binary, Op, Unary};
@@ -128,9 +128,7 @@ fn of_variance(
 }
 
 fn variance(e: &Editor, id: NodeId) -> Option<Found> {
-    let schema =
-        "aten::var.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> Tensor";
-    of_variance(e, id, schema, |v| as_variance(e, v))
+    of_variance(e, id, VAR, |v| as_variance(e, v))
 }
 
 /// The arguments of a variance that is a call already.
@@ -144,12 +142,10 @@ fn called_variance(e: &Editor, v: Value) -> Option<(Vec<(&'static str, Attr)>, V
 }
 
 fn standard_deviation(e: &Editor, id: NodeId) -> Option<Found> {
-    let schema =
-        "aten::std.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> Tensor";
     if let Some((params, x)) = e.as_unary(e.results(id)[0], Unary::Sqrt).and_then(|v| called_variance(e, v)) {
-        return Found::new(schema, params, [x]);
+        return Found::new(STD, params, [x]);
     }
-    of_variance(e, id, schema, |v| as_variance(e, unkept(e, e.as_unary(v, Unary::Sqrt)?)))
+    of_variance(e, id, STD, |v| as_variance(e, unkept(e, e.as_unary(v, Unary::Sqrt)?)))
 }
 
 /// `(x - mean(x)) * rsqrt(var(x) + eps)` over the last dims: these, `x` and `eps`.

@@ -5,19 +5,27 @@ use std::sync::LazyLock;
 use super::super::Class;
 use super::super::edit::{Editor, NodeId};
 use super::super::pattern::aligned;
-use super::term::{Bindings, Term};
+use super::term::{Bindings, Term, close};
 use super::{Found, Raising, number, sizes};
-use crate::ir::{Attr, Shape, Value};
-use crate::ops::{Amax, Amin, Binary, Diagonal, Op, Unary};
+use crate::ir::{Attr, Scalar, Shape, Value};
+use crate::ops::{Amax, Amin, Argmax, Argmin, Binary, Call, Diagonal, Op, Unary};
 
 pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: mean },
     Raising { class: Class::Rounding, find: trace },
     Raising { class: Class::Exact, find: kept },
+    Raising { class: Class::Exact, find: kept_spread },
 ];
+
+pub(super) const VAR: &str =
+    "aten::var.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> Tensor";
+pub(super) const STD: &str =
+    "aten::std.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> Tensor";
 
 pub(super) static NORMS: &[Raising] =
     &[Raising { class: Class::Rounding, find: distances }, Raising { class: Class::Rounding, find: vector_norm }];
+
+pub(super) static POWER_NORMS: &[Raising] = &[Raising { class: Class::Rounding, find: power_norm }];
 
 /// `shape` with size 1 at `dims`.
 pub(super) fn kept_shape(shape: &Shape, dims: &[usize]) -> Shape {
@@ -107,14 +115,44 @@ pub(super) fn as_norm(e: &Editor, v: Value) -> Option<(Vec<usize>, Value)> {
 
 fn vector_norm(e: &Editor, id: NodeId) -> Option<Found> {
     let v = e.results(id)[0];
-    let (dims, x) = as_norm(e, unkept(e, v)).or_else(|| as_norm(e, v))?;
+    norm_of(e, v, as_norm(e, unkept(e, v)).or_else(|| as_norm(e, v))?, 2.0)
+}
+
+/// `v` as the norm of `x` over dims.
+fn norm_of(e: &Editor, v: Value, (dims, x): (Vec<usize>, Value), order: f64) -> Option<Found> {
     let keep = keeping(e, v, x, &dims)?;
     let all = dims.len() == e.shape(x).rank();
+    let order = if order.fract() == 0.0 { number(order as i64) } else { number(order) };
     Found::new(
         "aten::linalg_vector_norm(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
-        [("ord", number(2i64)), ("dim", if all { Attr::None } else { sizes(&dims) }), ("keepdim", number(keep))],
+        [("ord", order), ("dim", if all { Attr::None } else { sizes(&dims) }), ("keepdim", number(keep))],
         [x],
     )
+}
+
+/// The dims, the operand and the order of `sum(abs(x) ** p) ** (1 / p)`.
+fn as_power_norm(e: &Editor, v: Value) -> Option<(Vec<usize>, Value, f64)> {
+    let (sum, order) = match e.as_binary(v, Binary::Pow) {
+        Some((s, root)) => (s, e.as_full(root)?.to_f64().recip()),
+        None => (v, 1.0),
+    };
+    let (dims, power) = e.as_sum(unkept(e, sum))?;
+    let (base, exponent) = match (e.as_binary(power, Binary::Pow), e.as_binary(power, Binary::Mul)) {
+        (Some((x, p)), _) => (x, e.as_full(p)?.to_f64()),
+        (None, Some((square, x))) if e.as_binary(square, Binary::Mul) == Some((x, x)) => (x, 3.0),
+        (None, Some(_)) => return None,
+        (None, None) => (power, 1.0),
+    };
+    let x = e.as_unary(base, Unary::Abs).filter(|x| e.dtype(*x).is_float())?;
+    // Absolute values that something else needs have no shorter sum.
+    let shorter = exponent != 1.0 || e.count(base) == 1;
+    (shorter && exponent >= 1.0 && close(order, exponent)).then_some((dims, x, exponent))
+}
+
+fn power_norm(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let (dims, x, order) = as_power_norm(e, unkept(e, v)).or_else(|| as_power_norm(e, v))?;
+    norm_of(e, v, (dims, x), order)
 }
 
 /// The norms of the differences of all rows of `x` and all rows of `y`.
@@ -153,10 +191,28 @@ fn trace(e: &Editor, id: NodeId) -> Option<Found> {
     Found::new("aten::trace(Tensor self) -> Tensor", [], [x])
 }
 
+/// The operator that finds the place of the largest or smallest element along a dim, that, and its operand.
+fn place_of_extreme(e: &Editor, v: Value) -> Option<(&'static str, usize, Value)> {
+    let (schema, dim, at) = match e.def_op(v)? {
+        (Op::Argmax(Argmax { dim }), at) => {
+            ("aten::argmax(Tensor self, int? dim=None, bool keepdim=False) -> Tensor", *dim, at)
+        }
+        (Op::Argmin(Argmin { dim }), at) => {
+            ("aten::argmin(Tensor self, int? dim=None, bool keepdim=False) -> Tensor", *dim, at)
+        }
+        _ => return None,
+    };
+    Some((schema, dim, e.arg(at, 0)))
+}
+
 /// A reduction whose dims stay with size 1.
 fn kept(e: &Editor, id: NodeId) -> Option<Found> {
     let v = e.results(id)[0];
     let r = e.as_view(v)?;
+    if let Some((schema, dim, x)) = place_of_extreme(e, r) {
+        let params = [("dim", number(dim as i64)), ("keepdim", number(true))];
+        return (*e.shape(v) == kept_shape(e.shape(x), &[dim])).then(|| Found::new(schema, params, [x]))?;
+    }
     let (schema, dims, x) = match e.def_op(r)? {
         (Op::Sum(_), at) => {
             let schema = "aten::sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor";
@@ -172,4 +228,28 @@ fn kept(e: &Editor, id: NodeId) -> Option<Found> {
     };
     let keep = !dims.is_empty() && *e.shape(v) == kept_shape(e.shape(x), &dims);
     keep.then(|| Found::new(schema, [("dim", sizes(&dims)), ("keepdim", number(true))], [x]))?
+}
+
+/// The dims and the operand of a call that is a variance or a standard deviation, and the call.
+pub(super) fn called_spread(e: &Editor, v: Value) -> Option<(&Call, Vec<usize>, Value)> {
+    let (Op::Call(call), at) = e.def_op(v)? else { return None };
+    if !["var.correction", "std.correction"].contains(&call.function()) || call.param("keepdim") != Some(&number(false))
+    {
+        return None;
+    }
+    let Attr::List(dims) = call.param("dim")? else { return None };
+    let dim = |a: &Attr| if let Attr::Scalar(Scalar::Int(d)) = a { usize::try_from(*d).ok() } else { None };
+    Some((call, dims.iter().map(dim).collect::<Option<_>>()?, e.arg(at, 0)))
+}
+
+/// A variance or standard deviation whose dims stay with size 1.
+fn kept_spread(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let (call, dims, x) = called_spread(e, e.as_view(v)?)?;
+    if dims.is_empty() || *e.shape(v) != kept_shape(e.shape(x), &dims) {
+        return None;
+    }
+    let schema = if call.function() == "var.correction" { VAR } else { STD };
+    let correction = call.param("correction")?.clone();
+    Found::new(schema, [("dim", sizes(&dims)), ("correction", correction), ("keepdim", number(true))], [x])
 }

@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 use super::super::Class;
 use super::super::edit::{Editor, NodeId};
 use super::term::{Along, Bindings, Term, close, said};
-use super::{Found, Raising, number};
+use super::{Found, Made, Raising, number};
+use crate::ir::DType;
 use crate::ops::Binary;
 
 pub(super) static RULES: &[Raising] = &[Raising { class: Class::Rounding, find }];
@@ -22,6 +23,8 @@ struct Row {
     reduces: Reduces,
     /// What the numbers that were found have to be.
     holds: fn(&Bindings) -> Option<bool>,
+    /// The dtypes of which PyTorch's operator has the slope to the last bits.
+    dtypes: fn(DType) -> bool,
 }
 
 /// How a backward operator reduces.
@@ -42,7 +45,10 @@ fn find(e: &Editor, id: NodeId) -> Option<Found> {
     }
     TABLE.iter().find_map(|r| {
         let (mut along, mut found) = (Along::Unknown, Bindings::default());
-        if !r.slope.matches_along(e, v, &mut along, &mut found) || (r.holds)(&found) != Some(true) {
+        if !(r.dtypes)(e.dtype(v))
+            || !r.slope.matches_along(e, v, &mut along, &mut found)
+            || (r.holds)(&found) != Some(true)
+        {
             return None;
         }
         let mut op = said(r.schema, r.said, &found)?;
@@ -57,8 +63,8 @@ fn find(e: &Editor, id: NodeId) -> Option<Found> {
         }
         match along {
             Along::Value(g) => op.args.insert(0, g),
-            Along::Uniform(x) if reduction == 0 => op.uniform = Some((e.aval(v).clone(), x)),
-            Along::Uniform(x) => op.uniform = Some((e.aval(v).with_shape(()), x)),
+            Along::Uniform(x) if reduction == 0 => op.made = Some((0, Made::Uniform(e.aval(v).clone(), x))),
+            Along::Uniform(x) => op.made = Some((0, Made::Uniform(e.aval(v).with_shape(()), x))),
             Along::Unknown => return None,
         }
         Some(op)
@@ -98,6 +104,11 @@ const HARDTANH: &str =
     "aten::hardtanh_backward(Tensor grad_output, Tensor self, Scalar min_val, Scalar max_val) -> Tensor";
 const ELU: &str = "aten::elu_backward(Tensor grad_output, Scalar alpha, Scalar scale, Scalar input_scale, bool is_result, Tensor self_or_result) -> Tensor";
 const HARDSHRINK: &str = "aten::hardshrink_backward(Tensor grad_out, Tensor self, Scalar lambd) -> Tensor";
+const HARDSIGMOID: &str = "aten::hardsigmoid_backward(Tensor grad_output, Tensor self) -> Tensor";
+const BCE: &str = "aten::binary_cross_entropy_backward(Tensor grad_output, Tensor self, Tensor target, Tensor? weight=None, int reduction=Mean) -> Tensor";
+const GELU: &str = "aten::gelu_backward(Tensor grad_output, Tensor self, *, str approximate='none') -> Tensor";
+/// The slope of `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x ** 3)))`.
+const GELU_TANH: &str = "add(mul(add(tanh(mul(add(x, mul(mul(mul(x, x), x), 0.044715)), 0.7978845608028654)), 1), 0.5), mul(sub(1, mul(tanh(mul(add(x, mul(mul(mul(x, x), x), 0.044715)), 0.7978845608028654)), tanh(mul(add(x, mul(mul(mul(x, x), x), 0.044715)), 0.7978845608028654)))), mul(add(mul(mul(x, x), 0.053516112204450184), 0.3989422804014327), x)))";
 const MSE: &str = "aten::mse_loss_backward(Tensor grad_output, Tensor self, Tensor target, int reduction) -> Tensor";
 const SOFTPLUS: &str =
     "aten::softplus_backward(Tensor grad_output, Tensor self, Scalar beta, Scalar threshold) -> Tensor";
@@ -111,7 +122,7 @@ fn always(_: &Bindings) -> Option<bool> {
 }
 
 fn row(slope: &'static str, schema: &'static str, said: &'static str) -> Row {
-    Row { slope: Term::parse(slope), schema, said, reduces: Reduces::Not, holds: always }
+    Row { slope: Term::parse(slope), schema, said, reduces: Reduces::Not, holds: always, dtypes: |_| true }
 }
 
 static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
@@ -139,6 +150,16 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
         Row {
             holds: |b| Some(b.number("a")? == -b.number("l")?),
             ..row("where(bitwise_and(ge(x, ?a), le(x, ?l)), 0, 1)", HARDSHRINK, "x, lambd=?l")
+        },
+        Row {
+            // Of doubles PyTorch's operator takes the sixth part in single precision.
+            dtypes: |d| d != DType::F64,
+            ..row("where(bitwise_and(gt(x, -3), lt(x, 3)), 0.16666666666666666, 0)", HARDSIGMOID, "x")
+        },
+        row(GELU_TANH, GELU, "x, approximate=tanh"),
+        Row {
+            reduces: Reduces::Loss,
+            ..row("div(sub(x, y), maximum(mul(sub(1, x), x), 1e-12))", BCE, "x, y, weight=none")
         },
         Row { reduces: Reduces::Loss, ..row("mul(sub(x, y), 2)", MSE, "x, y") },
         Row { reduces: Reduces::HalfOfMean, ..row("sub(x, y)", MSE, "x, y") },

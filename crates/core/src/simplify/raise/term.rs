@@ -49,7 +49,7 @@ pub(super) fn uniform(e: &Editor, v: Value) -> Option<Scalar> {
 
 /// Whether two numbers differ by no more than rounding to single precision does.
 pub(super) fn close(a: f64, b: f64) -> bool {
-    a == b || (a - b).abs() <= 2.0 * f64::from(f32::EPSILON) * b.abs()
+    a == b || (b.is_finite() && (a - b).abs() <= 2.0 * f64::from(f32::EPSILON) * b.abs())
 }
 
 impl Term {
@@ -255,6 +255,7 @@ fn attribute(text: &'static str, found: &Bindings) -> Option<Attr> {
         "none" => return Some(Attr::None),
         "true" => return scalar(true.into()),
         "false" => return scalar(false.into()),
+        "tanh" => return Some(Attr::Str(text.to_owned())),
         _ => {}
     }
     if let Some(hole) = text.strip_prefix("1/?") {

@@ -1,10 +1,12 @@
 //! Operators that exported programs and derivatives have taken apart entirely: activations, losses, triangles.
 
+use std::sync::LazyLock;
+
 use super::super::Class;
 use super::super::edit::{Editor, NodeId};
 use super::norm::row_sum;
 use super::reduce::{keeping, unkept};
-use super::term::uniform;
+use super::term::{Bindings, Term, uniform};
 use super::{Found, Raising, number, sizes};
 use crate::ir::{Attr, Value};
 use crate::ops::{Amax, Arange, Binary, Op, Unary};
@@ -13,6 +15,7 @@ pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: loss },
     Raising { class: Class::Rounding, find: squares },
     Raising { class: Class::Rounding, find: bce_with_logits },
+    Raising { class: Class::Rounding, find: terms },
     Raising { class: Class::Rounding, find: logsumexp },
     Raising { class: Class::Exact, find: triangle },
 ];
@@ -46,6 +49,46 @@ fn bce_with_logits(e: &Editor, id: NodeId) -> Option<Found> {
         let params = [("weight", Attr::None), ("pos_weight", Attr::None), ("reduction", number(reduction))];
         Found::new("aten::binary_cross_entropy_with_logits(Tensor self, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=Mean) -> Tensor", params, [x, t])
     })?
+}
+
+const BINARY_CROSS_ENTROPY: &str =
+    "aten::binary_cross_entropy(Tensor self, Tensor target, Tensor? weight=None, int reduction=Mean) -> Tensor";
+
+/// Losses of two operands by the terms of one element.
+static LOSSES: LazyLock<[(Term, &str); 3]> = LazyLock::new(|| {
+    [
+        ("sub(mul(sub(y, 1), maximum(log1p(neg(x)), -100)), mul(y, maximum(log(x), -100)))", BINARY_CROSS_ENTROPY),
+        // A line near 0 and 1, for its derivative.
+        (
+            "where(lt(mul(detach(x), sub(1, detach(x))), 1e-12), \
+             sub(mul(sub(x, detach(x)), div(sub(detach(x), y), 1e-12)), \
+             add(mul(y, maximum(log(detach(x)), -100)), mul(sub(1, y), maximum(log1p(neg(detach(x))), -100)))), \
+             neg(add(mul(y, log(where(lt(mul(detach(x), sub(1, detach(x))), 1e-12), 0.5, x))), \
+             mul(sub(1, y), log1p(neg(where(lt(mul(detach(x), sub(1, detach(x))), 1e-12), 0.5, x)))))))",
+            BINARY_CROSS_ENTROPY,
+        ),
+        (
+            "log1p(exp(neg(mul(x, y))))",
+            "aten::soft_margin_loss(Tensor self, Tensor target, int reduction=Mean) -> Tensor",
+        ),
+    ]
+    .map(|(term, schema)| (Term::parse(term), schema))
+});
+
+/// A loss that [`LOSSES`] has.
+fn terms(e: &Editor, id: NodeId) -> Option<Found> {
+    let (reduction, v) = reduced(e, e.results(id)[0])?;
+    LOSSES.iter().find_map(|(term, schema)| {
+        let mut found = Bindings::default();
+        if !term.matches(e, v, &mut found) {
+            return None;
+        }
+        let (x, y) = (found.operand("x")?, found.operand("y")?);
+        let alike = e.shape(x) == e.shape(y) && e.dtype(x) == e.dtype(y);
+        let weight = schema.contains("weight").then_some(("weight", Attr::None));
+        let params = weight.into_iter().chain([("reduction", number(reduction))]);
+        if alike { Found::new(schema, params, [x, y]) } else { None }
+    })
 }
 
 /// `log(sum(exp(x - m))) + m` with the largest element `m` of each row, or 0 where that is infinite.

@@ -1,0 +1,56 @@
+//! Rotations, extremes and stacks, and what is almost so.
+
+use cotangent_aten::prelude::*;
+use cotangent_core::Tensor;
+use cotangent_core::array::Array;
+
+use crate::neighbours;
+
+fn places(i: &[i64]) -> Tensor {
+    Tensor::from_array(Array::new([i.len()], i.to_vec()))
+}
+
+#[test]
+fn indices_and_their_neighbours() {
+    neighbours(&[
+        ("roll", |x, _| x.roll(&[1], &[1]), |x, _| x.flip_dims(&[1])),
+        (
+            "roll",
+            |x, _| x.zeros_like().index_add_along(0, &places(&[1, 0]), x),
+            |x, _| x.ones_like().index_add_along(0, &places(&[1, 0]), x),
+        ),
+        (
+            "max",
+            |x, _| x.gather_along(1, &x.argmax_along(1).view_to(&[2, 1].into())),
+            |x, y| x.gather_along(1, &y.argmax_along(1).view_to(&[2, 1].into())),
+        ),
+        (
+            "min",
+            |x, _| x.gather_along(0, &x.argmin_along(0).view_to(&[1, 2].into())),
+            |x, _| x.gather_along(1, &x.argmin_along(0).view_to(&[2, 1].into())),
+        ),
+        (
+            "stack",
+            |x, y| Tensor::cat_dim(&[x.clone(), y.clone()], 1).view_to(&[2, 2, 2].into()),
+            |x, y| {
+                Tensor::cat_dim(&[x.clone(), y.sum_over(&[0]).view_to(&[1, 2].into())], 0).view_to(&[3, 1, 2].into())
+            },
+        ),
+        (
+            "topk",
+            |x, _| x.sort_along(1, true).0.slice_dim(1, 0, 1, 1),
+            |x, _| x.sort_along(1, true).0.slice_dim(1, 1, 2, 1),
+        ),
+        (
+            "value_selecting_reduction_backward",
+            |x, y| {
+                let at = y.argmax_along(1).view_to(&[2, 1].into());
+                x.zeros_like().scatter_add_along(1, &at, &y.sum_over(&[1]).exp().view_to(&[2, 1].into()))
+            },
+            |x, y| {
+                let at = y.argmax_along(1).view_to(&[2, 1].into());
+                x.ones_like().scatter_add_along(1, &at, &y.sum_over(&[1]).exp().view_to(&[2, 1].into()))
+            },
+        ),
+    ]);
+}

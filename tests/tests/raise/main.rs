@@ -1,0 +1,96 @@
+//! PyTorch's compound operators in graphs: which are found, and that they mean what stood there.
+//!
+//! One file for each file of rules, but for the smallest.
+
+mod activation;
+mod fused;
+mod gate;
+mod index;
+mod matrix;
+mod norm;
+mod norm_backward;
+mod patterns;
+mod recompose;
+mod reduce;
+mod slope;
+mod solve;
+mod table;
+mod whole;
+mod window;
+
+use cotangent_aten::prelude::*;
+use cotangent_core::Tensor;
+use cotangent_core::array::Array;
+use cotangent_core::ir::{Aval, DType, Graph};
+use cotangent_core::simplify::simplify;
+use cotangent_core::text::ir::parse;
+use cotangent_core::transform::build;
+use cotangent_core::transform::eval::eval;
+use cotangent_core::transform::inline::inline_composites;
+use cotangent_tests::random_graph::{Config, random_args, random_graph};
+
+fn graph(text: &str) -> Graph {
+    parse("raise.cot", text).unwrap_or_else(|e| panic!("{:?}\n{text}", e.problems))
+}
+
+/// The targets of the printed code, without namespace.
+fn targets(g: &Graph) -> Vec<String> {
+    let code = g.code();
+    let calls = code.lines().filter_map(|l| l.split("torch.ops.").nth(1)?.split('(').next());
+    calls.map(|t| t.trim_start_matches("aten.").to_owned()).collect()
+}
+
+fn same_bits(a: &[Array], b: &[Array]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.aval() == b.aval() && a.to_le_bytes() == b.to_le_bytes())
+}
+
+/// A function of two matrices of two rows and columns.
+type F = fn(&Tensor, &Tensor) -> Tensor;
+
+/// Functions that an operator is the whole of, and functions that are almost so: the one is found, with its bits, the other
+/// is not.
+fn neighbours(table: &[(&str, F, F)]) {
+    let aval = Aval::new(DType::F64, [2, 2]);
+    for (name, operator, neighbour) in table {
+        for (f, expected) in [(operator, true), (neighbour, false)] {
+            let g = build("f", |t| Ok(vec![f(&t.param(&aval), &t.param(&aval)).ok()?])).unwrap();
+            let g = simplify(&inline_composites(&g).unwrap());
+            let raised = g.raised();
+            let found = targets(&raised).iter().any(|t| t.split('.').next() == Some(name));
+            assert_eq!(found, expected, "{name}: {}", raised.code());
+            let args = random_args(1, &g);
+            assert!(same_bits(&eval(&g, &args).unwrap(), &eval(&raised, &args).unwrap()), "{name}: {g}");
+        }
+    }
+}
+
+/// A derivative beside its function takes from the call what that has already; what the call itself needs stays.
+#[test]
+fn results_of_calls_are_shared() {
+    let aval = Aval::new(DType::F64, [4, 3]);
+    let g = build("f", |t| {
+        let x = t.param(&aval);
+        let at = Tensor::from_array(Array::new([2], vec![0i64, 2]));
+        let y = embedding(&at, &x, None);
+        Ok(vec![&y * &y, y, x.index_select(0, &at) * 2.0])
+    });
+    let g = g.unwrap();
+    let raised = simplify(&g).raised();
+    assert!(!targets(&raised).contains(&"index_select.default".to_owned()), "{}", raised.code());
+    let args = random_args(1, &g);
+    assert!(same_bits(&eval(&g, &args).unwrap(), &eval(&raised, &args).unwrap()));
+}
+
+#[test]
+fn raised_graphs_have_the_values_of_graphs() {
+    for seed in 0..300 {
+        let g = random_graph(seed, Config::ALL);
+        let args = random_args(seed, &g);
+        for g in [g.clone(), simplify(&g)] {
+            let Ok(expected) = eval(&g, &args) else { continue };
+            let raised = g.raised();
+            assert!(raised.len() <= g.len(), "{seed}: {} nodes, {} before", raised.len(), g.len());
+            assert!(same_bits(&expected, &eval(&raised, &args).unwrap()), "{seed}: {g}\n{raised}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What exporters take apart.
+
+use cotangent_aten::prelude::*;
+use cotangent_core::Tensor;
+use cotangent_core::ir::{Aval, DType};
+use cotangent_core::simplify::recompose;
+use cotangent_core::transform::build;
+use cotangent_core::transform::eval::eval;
+use cotangent_tests::random_graph::random_args;
+
+use crate::{same_bits, targets};
+
+/// What an exporter takes apart is whole again before it is differentiated.
+#[test]
+fn decompositions_are_recomposed() {
+    type F = fn(&Tensor) -> Tensor;
+    /// `log(exp(x) + exp(2 x))` as PyTorch's exporter has it, where equal infinities are left out.
+    fn log_of_sum(x: &Tensor, infinity: f64) -> Tensor {
+        let y = x * 2.0;
+        let finite = x.eq(x) * x.abs().ne(infinity);
+        let same = finite.logical_not().logical_and(&x.eq(&y));
+        let above = x.ge(&y);
+        let (largest, least) = (x.where_(&above, &y), y.where_(&above, x));
+        x.where_(&same, &largest + (least - &largest).exp().log1p())
+    }
+    let table: &[(&str, F, F)] = &[
+        (
+            "hardswish",
+            |x| x * (x + 3.0).clamp_min(0i64).clamp_max(6i64) / 6.0,
+            |x| x * (x + 3.0).clamp_min(0i64).clamp_max(5i64) / 6.0,
+        ),
+        (
+            "hardsigmoid",
+            |x| (x + 3.0).clamp_min(0i64).clamp_max(6i64) / 6.0,
+            |x| (x + 2.0).clamp_min(0i64).clamp_max(6i64) / 6.0,
+        ),
+        ("logaddexp", |x| log_of_sum(x, f64::INFINITY), |x| log_of_sum(x, 1.0)),
+        ("linalg_vector_norm", |x| x.pow(2.0).sum_over(&[1]).sqrt(), |x| x.pow(3.0).sum_over(&[1]).sqrt()),
+    ];
+    let aval = Aval::new(DType::F64, [2, 3]);
+    for (name, f, neighbour) in table {
+        for (f, expected) in [(f, true), (neighbour, false)] {
+            let g = build("f", |t| Ok(vec![f(&t.param(&aval)).ok()?])).unwrap();
+            let whole = recompose(&g);
+            let found = targets(&whole).iter().any(|t| t.split('.').next() == Some(*name));
+            assert_eq!(found, expected, "{}", whole.code());
+            let args = random_args(1, &g);
+            assert!(same_bits(&eval(&g, &args).unwrap(), &eval(&whole, &args).unwrap()), "{name}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Reductions, norms and distances, and what is almost so.
+
+use cotangent_core::Tensor;
+
+use crate::neighbours;
+
+fn flat_root(s: &Tensor, at: f64) -> Tensor {
+    let flat = s.eq(0.0);
+    s.full_like(at).where_(&flat, s.ones_like().where_(&flat, s).sqrt())
+}
+
+#[test]
+fn reductions_and_their_neighbours() {
+    neighbours(&[
+        ("linalg_vector_norm", |x, _| (x * x).sum_over(&[1]).sqrt(), |x, y| (x * y).sum_over(&[1]).sqrt()),
+        (
+            "linalg_vector_norm",
+            |x, _| flat_root(&(x * x).sum_over(&[1]), 0.0),
+            |x, _| flat_root(&(x * x).sum_over(&[1]), 1.0),
+        ),
+        (
+            "cdist",
+            |x, y| {
+                let d = x.view_to(&[2, 1, 2].into()) - y;
+                flat_root(&(&d * &d).sum_over(&[2]), 0.0)
+            },
+            |x, y| {
+                let d = x.view_to(&[2, 2, 1].into()) - y;
+                flat_root(&(&d * &d).sum_over(&[2]), 0.0)
+            },
+        ),
+        (
+            "amax",
+            |x, _| (x.amax_over(&[1]).exp() + 1.0).view_to(&[2, 1].into()) * x,
+            |x, _| (x.prod_over(1).exp() + 1.0).view_to(&[2, 1].into()) * x,
+        ),
+        ("trace", |x, _| x.main_diagonal().sum_over(&[0]), |x, _| x.diagonal_of(1, 0, 1).sum_over(&[0])),
+        (
+            "linalg_vector_norm",
+            |x, _| x.abs().pow(2.5).sum_over(&[1]).pow(0.4),
+            |x, _| x.abs().pow(2.5).sum_over(&[1]).pow(0.3),
+        ),
+        (
+            "linalg_vector_norm",
+            |x, _| (x.abs() * x.abs() * x.abs()).sum_over(&[0, 1]).pow(1.0 / 3.0),
+            |x, _| (x.abs() * x.abs() * x).sum_over(&[0, 1]).pow(1.0 / 3.0),
+        ),
+        // What has another use is not computed twice.
+        ("linalg_vector_norm", |x, _| x.abs().sum_over(&[1]), |x, _| x.abs().sum_over(&[1]) + x.abs()),
+    ]);
+}

@@ -1,0 +1,49 @@
+//! Losses and triangles, and what is almost so.
+
+use cotangent_aten::prelude::*;
+use cotangent_core::Tensor;
+
+use crate::neighbours;
+
+fn huber(x: &Tensor, y: &Tensor, inside: f64) -> Tensor {
+    let d = (x - y).abs();
+    (&d * &d * 0.5).where_(&d.lt(inside), (&d - 0.25) * 0.5)
+}
+
+fn smooth(x: &Tensor, y: &Tensor, half: f64) -> Tensor {
+    let d = (x - y).abs();
+    (&d * &d * 0.5).where_(&d.lt(1.0), &d - half).sum_over(&[0, 1]) / 4.0
+}
+
+pub fn log_sigmoid(x: &Tensor, y: &Tensor) -> Tensor {
+    x.minimum(0.0) - (-y.abs()).exp().log1p()
+}
+
+fn log_sum_exp(x: &Tensor, guard: f64) -> Tensor {
+    let m = x.amax_over(&[1]);
+    let m = m.zeros_like().where_(&m.abs().eq(guard), &m);
+    (x - m.view_to(&[2, 1].into())).exp().sum_over(&[1]).log() + m
+}
+
+fn bounded_losses(x: &Tensor, t: &Tensor, least: f64) -> Tensor {
+    (t - 1.0) * (-x).log1p().maximum(least) - t * x.log().maximum(-100.0)
+}
+
+#[test]
+fn losses_and_triangles_and_their_neighbours() {
+    neighbours(&[
+        ("mse_loss", |x, y| ((x - y) * (x - y)).sum_over(&[0, 1]), |x, y| ((x - y) * (y - x)).sum_over(&[0, 1])),
+        (
+            "binary_cross_entropy_with_logits",
+            |x, t| (1.0 - t) * x - log_sigmoid(x, x),
+            |x, t| (2.0 - t) * x - log_sigmoid(x, x),
+        ),
+        ("huber_loss", |x, y| huber(x, y, 0.5), |x, y| huber(x, y, 0.75)),
+        ("smooth_l1_loss", |x, y| smooth(x, y, 0.5), |x, y| smooth(x, y, 0.25)),
+        ("logsumexp", |x, _| log_sum_exp(x, f64::INFINITY), |x, _| log_sum_exp(x, 1.0)),
+        ("tril", |x, _| x.tril(-1), |x, _| x.triu(-1)),
+        ("triu", |x, _| x.triu(1), |x, _| x.tril(1)),
+        ("binary_cross_entropy", |x, t| bounded_losses(x, t, -100.0).mean(), |x, t| bounded_losses(x, t, -50.0).mean()),
+        ("soft_margin_loss", |x, y| (-(x * y)).exp().log1p().sum_over(&[0, 1]), |x, y| (x * y).exp().log1p()),
+    ]);
+}
