@@ -414,6 +414,22 @@ fn dear_ends_of_many_rows_are_nests_of_their_own() {
     assert_eq!(nests(&[40, 300], |x| x.sum_dim(0).sin().exp()), 1, "columns are lanes");
 }
 
+/// A nest that reads a value at two places computes it twice, unless that is very dear.
+#[test]
+fn very_dear_values_at_shifted_places_are_memory() {
+    let temporaries = |f: fn(&Tensor) -> Tensor| {
+        let shifted = move |x: Tensor| {
+            let y = f(&x);
+            y.narrow(0, 1, 99) * y.narrow(0, 0, 99)
+        };
+        let g = make_fx(shifted, (f32s(&[100, 9]),)).unwrap();
+        check(&g, &args_of(&g, 10)).unwrap();
+        temporaries(&lower(&g).unwrap())
+    };
+    assert_eq!(temporaries(|x| x.sin().exp().tanh()), 1);
+    assert_eq!(temporaries(|x| x.sin()), 0);
+}
+
 #[test]
 fn networks() {
     let y = Tensor::from_array(Array::new([64], (0..64i64).map(|i| i % 10).collect()));
