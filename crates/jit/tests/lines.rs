@@ -46,8 +46,17 @@ fn sorts() {
 #[test]
 fn places_of_extremes() {
     for d in DType::ALL.into_iter().filter(|d| *d != DType::Bool) {
-        for shape in [[1, 5, 1], [16, 7, 1], [37, 32, 1], [40, 1, 1], [50, 33, 1], [6, 9, 5], [1, 20, 1100], [9, 3, 40]]
-        {
+        for shape in [
+            [1, 5, 1],
+            [16, 7, 1],
+            [37, 32, 1],
+            [40, 1, 1],
+            [50, 33, 1],
+            [6, 9, 5],
+            [1, 20, 1100],
+            [9, 3, 40],
+            [2, 3, 0],
+        ] {
             let x = aval(d, &shape);
             for op in [Op::Argmax(Argmax { dim: 1 }), Op::Argmin(Argmin { dim: 1 })] {
                 let elements = data(d, x.shape.numel(), 7);

@@ -59,7 +59,8 @@ const MOST_COLUMNS: usize = 512;
 /// Calls `f` with each outer index and with ranges that cover the `inner` columns, on several threads.
 fn for_columns(outer: usize, inner: usize, cost: u64, f: impl Fn(usize, Range<usize>) + Sync) {
     let fewest = inner.div_ceil(MOST_COLUMNS);
-    let blocks = if outer < 8 { fewest.max((inner / 256).min(8)) } else { fewest };
+    // Wide blocks read memory in long runs: where there are few lines, columns are cut once more at most.
+    let blocks = if outer < 8 { fewest.max((inner / 64).min(2)) } else { fewest };
     let parts = outer * blocks;
     let pieces = parts.min(256);
     threads::for_each(pieces, cost, &|piece| {
@@ -229,7 +230,7 @@ pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync>(axis: Axis, x: *const T, 
         });
         return;
     }
-    if inner > 1 {
+    if inner != 1 {
         for_columns(outer, inner, axis.len() as u64 / 4, |o, columns| {
             // SAFETY: the caller's; each column belongs to one piece.
             let (x, y) = unsafe {
