@@ -100,7 +100,8 @@ fn fires_and_keeps_values(rule: &Rule, test: &FileTest) -> Result<(), String> {
 fn args(g: &Graph, seed: u64, special: bool, infinite: bool) -> Vec<Array> {
     const SPECIAL: [f64; 8] = [0.0, -0.0, 1.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e-310];
     let mut rng = Rng(seed + 1);
-    let indices = g.nodes().iter().any(|n| n.op.name().contains("scatter") || n.op.name().contains("index"));
+    let indices =
+        g.nodes().iter().any(|n| ["scatter", "gather", "index"].iter().any(|word| n.op.name().contains(word)));
     let number = |rng: &mut Rng, aval: &Aval| match aval.dtype {
         DType::Bool => rng.below(2) as f64,
         DType::F64 | DType::F32 | DType::F16 | DType::BF16 if special => {

@@ -336,6 +336,8 @@ fn sorts_are_done_as_far_as_they_are_read() {
         (y.slice(1, 3, 9, 1).sin(), y.slice(1, 20, 30, 2), at.slice(1, 12, 14, 1))
     };
     assert_eq!(places(&make_fx(slices, (x.clone(),)).unwrap()), [(3, 30)]);
+    let square = |x: Tensor| x.topk(4, 1).0.square().sum();
+    assert_eq!(places(&make_fx(grad(square), (x.clone(),)).unwrap()), [(0, 4)], "the derivative");
     let none: [(usize, usize); 0] = [];
     // Slices of other dims, and what else reads a result, need it whole.
     assert_eq!(places(&make_fx(|x: Tensor| x.sort(1).0.slice(0, 0, 2, 1), (x.clone(),)).unwrap()), none);
@@ -360,6 +362,72 @@ fn what_is_read_at_shifted_places_is_computed_once() {
     let (few, many) = (steps(4), steps(8));
     // 7 operations for each point and step; each piece of a roll computes its part again before the value has a place in memory.
     assert!(many <= 2 * few + 12 * 16 * 40 && many <= 8 * 7 * 12 * 16 * 4, "{few} and {many} operations");
+}
+
+/// The derivative of differences adds paddings, and each of their parts is computed where it belongs.
+#[test]
+fn pointwise_work_on_pieces_needs_no_memory_between() {
+    let differences = |x: &Tensor, d: usize| {
+        let n = x.shape().sizes()[d];
+        (x.narrow(d as i64, 1, n - 1) - x.narrow(d as i64, 0, n - 1)).square().sum()
+    };
+    let f = move |x: Tensor| differences(&x, 0) + differences(&x, 1);
+    // Borders are few here, …
+    let g = make_fx(grad(f), (f32s(&[40, 200]),)).unwrap();
+    let large = lower(&g).unwrap();
+    assert_eq!(temporaries(&large), 0, "{large}");
+    check(&g, &args_of(&g, 10)).unwrap();
+    // … and half of everything there, where rows are short besides.
+    let g = make_fx(grad(f), (f32s(&[7, 20]),)).unwrap();
+    assert!(temporaries(&lower(&g).unwrap()) > 0);
+    check(&g, &args_of(&g, 10)).unwrap();
+    // What somebody else reads is put together.
+    let twice = |x: Tensor, y: Tensor| {
+        let both = cat(&[&x, &y], 0);
+        (both.sin(), both.cos())
+    };
+    let g = make_fx(twice, (f32s(&[3, 100]), f32s(&[5, 100]))).unwrap();
+    check(&g, &args_of(&g, 10)).unwrap();
+    let once = |x: Tensor, y: Tensor| cat(&[&x, &y], 0).sin() * 2.0;
+    let g = make_fx(once, (f32s(&[3, 100]), f32s(&[5, 100]))).unwrap();
+    assert_eq!(temporaries(&lower(&g).unwrap()), 0);
+    check(&g, &args_of(&g, 10)).unwrap();
+}
+
+fn temporaries(program: &LoopProgram) -> usize {
+    program.buffers.iter().filter(|b| b.role == Role::Temp).count()
+}
+
+/// A dear function of the sum of each row is computed for many rows at once, unless rows are long beside it.
+#[test]
+fn dear_ends_of_many_rows_are_nests_of_their_own() {
+    let nests = |shape: &[usize], f: fn(Tensor) -> Tensor| {
+        let g = make_fx(f, (f32s(shape),)).unwrap();
+        check(&g, &args_of(&g, 10)).unwrap();
+        lower(&g).unwrap().steps.len()
+    };
+    let dear = |x: Tensor| x.sum_dim(1).sin().exp();
+    assert_eq!(nests(&[300, 40], dear), 2);
+    assert_eq!(nests(&[300, 400], dear), 1, "long rows");
+    assert_eq!(nests(&[30, 40], dear), 1, "few rows");
+    assert_eq!(nests(&[300, 40], |x| x.sum_dim(1) * 2.0), 1, "a cheap end");
+    assert_eq!(nests(&[40, 300], |x| x.sum_dim(0).sin().exp()), 1, "columns are lanes");
+}
+
+/// A nest that reads a value at two places computes it twice, unless that is very dear.
+#[test]
+fn very_dear_values_at_shifted_places_are_memory() {
+    let temporaries = |f: fn(&Tensor) -> Tensor| {
+        let shifted = move |x: Tensor| {
+            let y = f(&x);
+            y.narrow(0, 1, 99) * y.narrow(0, 0, 99)
+        };
+        let g = make_fx(shifted, (f32s(&[100, 9]),)).unwrap();
+        check(&g, &args_of(&g, 10)).unwrap();
+        temporaries(&lower(&g).unwrap())
+    };
+    assert_eq!(temporaries(|x| x.sin().exp().tanh()), 1);
+    assert_eq!(temporaries(|x| x.sin()), 0);
 }
 
 #[test]

@@ -42,11 +42,21 @@ fn sorts() {
     }
 }
 
-/// Lines of few elements are searched side by side; ties and NaN are in the data.
+/// Lines of few elements, and columns, are searched side by side; ties and NaN are in the data.
 #[test]
 fn places_of_extremes() {
     for d in DType::ALL.into_iter().filter(|d| *d != DType::Bool) {
-        for shape in [[1, 5, 1], [16, 7, 1], [37, 32, 1], [40, 1, 1], [50, 33, 1], [6, 9, 5]] {
+        for shape in [
+            [1, 5, 1],
+            [16, 7, 1],
+            [37, 32, 1],
+            [40, 1, 1],
+            [50, 33, 1],
+            [6, 9, 5],
+            [1, 20, 1100],
+            [9, 3, 40],
+            [2, 3, 0],
+        ] {
             let x = aval(d, &shape);
             for op in [Op::Argmax(Argmax { dim: 1 }), Op::Argmin(Argmin { dim: 1 })] {
                 let elements = data(d, x.shape.numel(), 7);
@@ -154,7 +164,7 @@ fn written(d: DType, shape: &[usize], dim: usize, index: &[usize], vector: bool)
 }
 
 /// Shape, dim, and the index's sizes.
-const WRITES: [(&[usize], usize, &[usize]); 8] = [
+const WRITES: [(&[usize], usize, &[usize]); 10] = [
     (&[6], 0, &[9]),
     (&[5], 0, &[0]),
     (&[0, 3], 1, &[0, 4]),
@@ -163,6 +173,9 @@ const WRITES: [(&[usize], usize, &[usize]); 8] = [
     (&[40, 30], 0, &[500, 30]),
     (&[8, 7], 1, &[5, 4]),
     (&[300, 64], 0, &[900, 64]),
+    // Few places of long lines, of which one is written twice; and so many lines that threads do some of them one after the other.
+    (&[5, 14], 1, &[5, 3]),
+    (&[600, 40], 1, &[600, 4]),
 ];
 
 fn writes(op: impl Fn(usize) -> Op, vector: bool) {

@@ -24,6 +24,12 @@ pub(super) static RULES: &[Rule] = &[
         law: "convert(p) != 0 -> p, convert(p) == 0 -> not p, for truth values p",
         apply: Apply::Node(convert_truth),
     },
+    Rule {
+        name: "convert-choice",
+        class: Class::Exact,
+        law: "convert(where(p, c, d)) -> where(p, convert(c), convert(d)), and so for scatter(c, index, d)",
+        apply: Apply::Node(convert_choice),
+    },
 ];
 
 /// Whether `wide` has every value of `narrow`.
@@ -66,4 +72,20 @@ fn convert_truth(e: &mut Editor, id: NodeId) -> Option<Value> {
     let number = if e.is_zero(b) { a } else { e.is_zero(a).then_some(b)? };
     let p = e.as_convert(number).filter(|p| e.dtype(*p) == DType::Bool)?;
     if op == Binary::Ne { Some(p) } else { e.unary(Unary::BitwiseNot, p) }
+}
+
+/// Of two numbers each element is one, and they are converted instead of the elements.
+fn convert_choice(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let Op::Convert(c) = e.op(id) else { return None };
+    let to = c.dtype;
+    let (op, def) = e.def_op(e.arg(id, 0))?;
+    let (Op::Where(_) | Op::Scatter(_)) = op else { return None };
+    let op = op.clone();
+    let mut args = e.args(def).to_vec();
+    let numbers = if matches!(op, Op::Where(_)) { [1, 2] } else { [0, 2] };
+    for i in numbers {
+        let (number, aval) = (e.as_full(args[i])?, e.aval(args[i]).with_dtype(to));
+        args[i] = e.full(&aval, number)?;
+    }
+    e.emit(op, &args)
 }

@@ -4,7 +4,7 @@ use super::edit::{Editor, NodeId};
 use super::pattern::aligned;
 use super::{Apply, Class, Rule};
 use crate::ir::Value;
-use crate::ops::{Binary, Cat, Flip, Op, Pad, Slice};
+use crate::ops::{Binary, Cat, Flip, Op, Pad, ScatterAdd, Slice};
 
 macro_rules! rule {
     ($f:ident, $name:literal, $class:ident, $law:literal) => {
@@ -28,6 +28,13 @@ pub(super) static RULES: &[Rule] = &[
     rule!(cat_cat, "cat-cat", Exact, "cat(cat(x, y), z) -> cat(x, y, z)"),
     rule!(cat_slices, "cat-slices", Exact, "cat(x[a..b], x[b..c]) -> x[a..c]"),
     rule!(add_pads, "add-pads", Finite, "pad(x) + pad(y) with zeros, side by side -> pad(cat(x, y))"),
+    rule!(slice_gather, "slice-gather", Exact, "slice(gather(x, index)) -> gather(x, slice(index)) of the indexed dim"),
+    rule!(
+        scatter_add_pad,
+        "scatter-add-pad",
+        Finite,
+        "scatter_add(x, index, pad(y)) with zeros -> scatter_add(x, slice(index), y)"
+    ),
 ];
 
 fn flip_flip(e: &mut Editor, id: NodeId) -> Option<Value> {
@@ -221,4 +228,34 @@ fn add_pads(e: &mut Editor, id: NodeId) -> Option<Value> {
     let mut amounts = vec![(0, 0); rank];
     amounts[dim] = rest;
     if rest == (0, 0) { Some(line) } else { e.emit(Pad::of_dims(&amounts, zero), &[line]) }
+}
+
+fn slice_gather(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let Op::Slice(s) = e.op(id) else { return None };
+    let s = s.clone();
+    let (Op::Gather(g), def) = e.def_op(e.arg(id, 0))? else { return None };
+    if g.dim != s.dim {
+        return None;
+    }
+    let (g, x, index) = (g.clone(), e.arg(def, 0), e.arg(def, 1));
+    let index = slice(e, index, s)?;
+    e.emit(g, &[x, index])
+}
+
+fn scatter_add_pad(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let Op::ScatterAdd(ScatterAdd { dim }) = *e.op(id) else { return None };
+    let (x, index) = (e.arg(id, 0), e.arg(id, 1));
+    let (pad, y) = pad_of(e, e.arg(id, 2))?;
+    let rank = e.shape(y).rank();
+    let amounts = pad.amounts(rank);
+    let d = (0..rank).find(|d| amounts[*d] != (0, 0))?;
+    // On the other dims an element of the source stands where it is added.
+    let (low, high) = amounts[d];
+    let moves = low != 0 && d != dim;
+    if pad.value.to_f64() != 0.0 || moves || low < 0 || high < 0 || amounts.iter().skip(d + 1).any(|a| *a != (0, 0)) {
+        return None;
+    }
+    let start = usize::try_from(low).ok()?;
+    let index = slice(e, index, Slice { dim: d, start, end: start + e.shape(y)[d].get(), step: 1 })?;
+    e.emit(ScatterAdd { dim }, &[x, index, y])
 }

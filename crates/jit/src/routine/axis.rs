@@ -2,6 +2,8 @@
 //!
 //! A tensor is seen as `[outer, n, inner]`.
 
+use std::ops::Range;
+
 use cotangent_core::array::Element;
 use cotangent_core::ops::Extreme;
 
@@ -48,6 +50,27 @@ const SHORT: usize = 32;
 /// Rows that are scanned side by side, so that their chains of additions overlap.
 const ROWS: usize = 4;
 
+/// From this many columns on they are walked side by side, row by row.
+const COLUMNS: usize = 16;
+
+/// The most columns that are walked side by side: what is kept of each stays in the first-level cache.
+const MOST_COLUMNS: usize = 512;
+
+/// Calls `f` with each outer index and with ranges that cover the `inner` columns, on several threads.
+fn for_columns(outer: usize, inner: usize, cost: u64, f: impl Fn(usize, Range<usize>) + Sync) {
+    let fewest = inner.div_ceil(MOST_COLUMNS);
+    // Wide blocks read memory in long runs: where there are few lines, columns are cut once more at most.
+    let blocks = if outer < 8 { fewest.max((inner / 64).min(2)) } else { fewest };
+    let parts = outer * blocks;
+    let pieces = parts.min(256);
+    threads::for_each(pieces, cost, &|piece| {
+        for part in piece * parts / pieces..(piece + 1) * parts / pieces {
+            let (o, b) = (part / blocks, part % blocks);
+            f(o, b * inner / blocks..(b + 1) * inner / blocks);
+        }
+    });
+}
+
 /// `y[o, k, i]` = the elements up to `k` combined, in a wider type.
 ///
 /// # Safety
@@ -68,6 +91,26 @@ pub unsafe fn scan<T: Copy, S: Copy + Sync>(
     let groups = lines.div_ceil(ROWS);
     let pieces = groups.min(256);
     if n == 0 || lines == 0 {
+        return;
+    }
+    if inner >= COLUMNS {
+        for_columns(outer, inner, cost, |o, columns| {
+            let mut sums = vec![neutral; columns.len()];
+            for k in 0..n {
+                let at = (o * n + k) * inner + columns.start;
+                // SAFETY: the caller's; each column belongs to one piece.
+                let (x, y) = unsafe {
+                    (
+                        std::slice::from_raw_parts(x.get().add(at).cast_const(), columns.len()),
+                        std::slice::from_raw_parts_mut(y.get().add(at), columns.len()),
+                    )
+                };
+                for ((sum, x), y) in sums.iter_mut().zip(x).zip(y) {
+                    *sum = add(*sum, *x);
+                    *y = end(*sum);
+                }
+            }
+        });
         return;
     }
     threads::for_each(pieces, cost, &|piece| {
@@ -187,21 +230,31 @@ pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync>(axis: Axis, x: *const T, 
         });
         return;
     }
-    threads::for_each(pieces, axis.len() as u64 / 4, &|piece| {
-        for o in piece * outer / pieces..(piece + 1) * outer / pieces {
-            // SAFETY: the caller's; each piece has lines of its own.
+    if inner != 1 {
+        for_columns(outer, inner, axis.len() as u64 / 4, |o, columns| {
+            // SAFETY: the caller's; each column belongs to one piece.
             let (x, y) = unsafe {
                 (
                     std::slice::from_raw_parts(x.get().add(o * n * inner).cast_const(), n * inner),
-                    std::slice::from_raw_parts_mut(y.get().add(o * inner), inner),
+                    std::slice::from_raw_parts_mut(y.get().add(o * inner + columns.start), columns.len()),
                 )
             };
-            match (inner, largest) {
-                (1, true) => y[0] = first(x, |a, b| a > b),
-                (1, false) => y[0] = first(x, |a, b| a < b),
-                (_, true) => columns(x, y, |a, b| a > b),
-                (_, false) => columns(x, y, |a, b| a < b),
+            let rows = Rows { x, inner, columns };
+            match (largest, i32::try_from(n)) {
+                (true, Ok(_)) => rows.firsts::<i32>(y, |a, b| a > b),
+                (false, Ok(_)) => rows.firsts::<i32>(y, |a, b| a < b),
+                (true, Err(_)) => rows.firsts::<i64>(y, |a, b| a > b),
+                (false, Err(_)) => rows.firsts::<i64>(y, |a, b| a < b),
             }
+        });
+        return;
+    }
+    threads::for_each(pieces, axis.len() as u64 / 4, &|piece| {
+        for o in piece * outer / pieces..(piece + 1) * outer / pieces {
+            // SAFETY: the caller's; each piece has lines of its own.
+            let (x, y) =
+                unsafe { (std::slice::from_raw_parts(x.get().add(o * n).cast_const(), n), &mut *y.get().add(o)) };
+            *y = if largest { first(x, |a, b| a > b) } else { first(x, |a, b| a < b) };
         }
     });
 }
@@ -292,15 +345,56 @@ fn is_nan<T: PartialOrd>(x: T) -> bool {
     x != x
 }
 
-fn columns<T: Copy + PartialOrd>(x: &[T], y: &mut [i64], better: impl Fn(T, T) -> bool) {
-    let inner = y.len();
-    y.fill(0);
-    let mut best = x[..inner].to_vec();
-    for (k, row) in x.chunks_exact(inner).enumerate().skip(1) {
-        for ((x, best), y) in row.iter().zip(&mut best).zip(y.iter_mut()) {
-            if better(*x, *best) || (is_nan(*x) && !is_nan(*best)) {
-                (*best, *y) = (*x, k as i64);
+/// Some columns of rows of `inner` elements.
+struct Rows<'a, T> {
+    x: &'a [T],
+    inner: usize,
+    columns: Range<usize>,
+}
+
+impl<T: Copy + PartialOrd> Rows<'_, T> {
+    /// The first place of each column's extreme, counted in a `P`, which holds the number of rows.
+    fn firsts<P: Copy + TryFrom<usize>>(self, y: &mut [i64], better: impl Fn(T, T) -> bool)
+    where
+        i64: From<P>,
+    {
+        #[cfg(target_arch = "x86_64")]
+        {
+            #[target_feature(enable = "avx2")]
+            fn vector<T: Copy + PartialOrd, P: Copy + TryFrom<usize>>(
+                rows: Rows<'_, T>,
+                y: &mut [i64],
+                better: impl Fn(T, T) -> bool,
+            ) where
+                i64: From<P>,
+            {
+                rows.side_by_side::<P>(y, better);
+            }
+            if std::arch::is_x86_feature_detected!("avx2") {
+                // SAFETY: the CPU has the feature.
+                return unsafe { vector::<T, P>(self, y, better) };
             }
         }
+        self.side_by_side::<P>(y, better);
+    }
+
+    #[inline(always)]
+    fn side_by_side<P: Copy + TryFrom<usize>>(self, y: &mut [i64], better: impl Fn(T, T) -> bool)
+    where
+        i64: From<P>,
+    {
+        let place = |k: usize| P::try_from(k).unwrap_or_else(|_| unreachable!("it holds the number of rows"));
+        let mut rows = self.x.chunks_exact(self.inner).map(|row| &row[self.columns.clone()]);
+        let mut best = rows.next().map_or_else(Vec::new, <[T]>::to_vec);
+        let mut at = vec![place(0); best.len()];
+        for (k, row) in rows.enumerate() {
+            let k = place(k + 1);
+            for ((x, best), at) in row.iter().zip(&mut best).zip(&mut at) {
+                let is_better = better(*x, *best) | (is_nan(*x) & !is_nan(*best));
+                *best = if is_better { *x } else { *best };
+                *at = if is_better { k } else { *at };
+            }
+        }
+        y.iter_mut().zip(at).for_each(|(y, k)| *y = i64::from(k));
     }
 }

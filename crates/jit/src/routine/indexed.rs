@@ -14,6 +14,8 @@ use super::axis::{Axis, Shared};
 use super::combined::Row;
 use crate::threads;
 
+/// Lines with at least so many elements for each source are copied, and only the places of sources are combined.
+const FEW: usize = 4;
 /// Indices that are checked at once.
 const BLOCK: usize = 1 << 13;
 
@@ -195,6 +197,11 @@ pub unsafe fn scatter<T: Element, S: Copy + Send>(
 ) -> Result<(), EvalError> {
     in_bounds(index, dim, axis.n)?;
     let Axis { outer, n, inner } = axis;
+    if inner == 1 && count * FEW <= n {
+        // SAFETY: the caller's; the index is in bounds.
+        unsafe { scatter_few([outer, n, count], [x, src], index, y, combine) };
+        return Ok(());
+    }
     let work = outer * inner * (n + count);
     let (lines, columns) = pieces(axis, work);
     let (x, src, y) = (Shared(x.cast_mut()), Shared(src.cast_mut()), Shared(y));
@@ -237,6 +244,49 @@ pub unsafe fn scatter<T: Element, S: Copy + Send>(
         }
     });
     Ok(())
+}
+
+/// As [`scatter`] into `outer` lines of `n` elements, of which few get sources: the others are only copied.
+///
+/// # Safety
+/// As [`scatter`]; the index is in bounds.
+unsafe fn scatter_few<T: Element, S: Copy + Send>(
+    [outer, n, count]: [usize; 3],
+    [x, src]: [*const T; 2],
+    index: &[i64],
+    y: *mut T,
+    combine: &Combine<impl Fn(T) -> S + Sync, impl Fn(S, S) -> S + Sync, impl Fn(S) -> T + Sync>,
+) {
+    let pieces = outer.min(256);
+    let (x, src, y) = (Shared(x.cast_mut()), Shared(src.cast_mut()), Shared(y));
+    threads::for_each(pieces, (outer * (n / 8 + count)) as u64, &|piece| {
+        let mut sums: Vec<S> = Vec::new();
+        for o in piece * outer / pieces..(piece + 1) * outer / pieces {
+            // SAFETY: the caller's; pieces have lines of their own.
+            let (line, sources, to) = unsafe {
+                (
+                    std::slice::from_raw_parts(x.get().add(o * n).cast_const(), n),
+                    std::slice::from_raw_parts(src.get().add(o * count).cast_const(), count),
+                    std::slice::from_raw_parts_mut(y.get().add(o * n), n),
+                )
+            };
+            let index = &index[o * count..][..count];
+            if sums.is_empty() {
+                sums.extend(line.iter().map(|x| (combine.widen)(*x)));
+            }
+            for k in index {
+                sums[*k as usize] = (combine.widen)(line[*k as usize]);
+            }
+            for (x, k) in sources.iter().zip(index) {
+                let s = &mut sums[*k as usize];
+                *s = (combine.both)(*s, (combine.widen)(*x));
+            }
+            to.copy_from_slice(line);
+            for k in index {
+                to[*k as usize] = (combine.end)(sums[*k as usize]);
+            }
+        }
+    });
 }
 
 /// As [`scatter`], of an index that is smaller than the operand on other dims too: one element after the other.

@@ -5,6 +5,7 @@ mod pieces;
 mod places;
 mod reduce;
 mod single;
+mod sunk;
 
 use std::sync::Arc;
 
@@ -33,6 +34,19 @@ pub(crate) enum Point {
     Binary(Binary),
     Select,
     Convert,
+}
+
+impl Point {
+    /// `f`, unless bodies do not have it.
+    fn of(f: ScalarFn) -> Option<Self> {
+        match f {
+            ScalarFn::Unary(f) => Some(Point::Unary(f)),
+            ScalarFn::Binary(f) => Some(Point::Binary(f)),
+            ScalarFn::Select => Some(Point::Select),
+            ScalarFn::Convert(_) => Some(Point::Convert),
+            ScalarFn::Polygamma(_) => None,
+        }
+    }
 }
 
 /// How a value is made.
@@ -113,7 +127,7 @@ pub(crate) fn flow(graph: &Graph) -> Result<Flow, EvalError> {
         f.params.push(id);
     }
     let chosen = chosen(graph);
-    let (live, places) = (live(graph, &chosen), read_places(graph));
+    let (live, places, uses) = (live(graph, &chosen), read_places(graph), graph.use_counts());
     for (i, n) in graph.nodes().iter().enumerate().filter(|(i, _)| live[*i]) {
         if let Some(extreme) = chosen.get(&i) {
             let x = env[n.args[0].index()].expect("I1: defined before use");
@@ -129,7 +143,7 @@ pub(crate) fn flow(graph: &Graph) -> Result<Flow, EvalError> {
             f.sorted(args[0], sort, avals[0], read, i)
         } else if let (Op::Slice(slice), Some(read)) = (&n.op, read) {
             vec![f.part(args[0], slice, read.start, &results[0], i)]
-        } else if let Some(id) = f.node(&n.op, form, &args, &results, i)? {
+        } else if let Some(id) = f.node(&n.op, form, &args, |k| uses[n.args[k].index()] == 1, &results, i)? {
             vec![id]
         } else {
             f.call(&n.op, &args, avals.into_iter().cloned().collect(), results, i)
@@ -181,21 +195,19 @@ impl Flow {
         self.values.len() - 1
     }
 
-    /// The value of a node, or `None` if it is a call of a routine.
+    /// The value of a node, or `None` if it is a call of a routine. `is_free` says which operands nobody else reads.
     fn node(
         &mut self,
         op: &Op,
         form: LoopForm,
         args: &[Id],
+        is_free: impl Fn(usize) -> bool,
         results: &[Aval],
         i: usize,
     ) -> Result<Option<Id>, EvalError> {
         let y = &results[0];
         let kind = match form {
-            LoopForm::Pointwise(ScalarFn::Unary(f)) => Kind::Point(Point::Unary(f)),
-            LoopForm::Pointwise(ScalarFn::Binary(f)) => Kind::Point(Point::Binary(f)),
-            LoopForm::Pointwise(ScalarFn::Select) => Kind::Point(Point::Select),
-            LoopForm::Pointwise(ScalarFn::Convert(_)) => Kind::Point(Point::Convert),
+            LoopForm::Pointwise(f) => return Ok(Point::of(f).map(|f| self.point(f, args, is_free, y, i))),
             LoopForm::View(v) => Kind::View(v),
             LoopForm::Generate(Generate::Fill(s)) => Kind::Fill(s),
             LoopForm::Generate(Generate::Iota) => Kind::Iota,
@@ -214,8 +226,7 @@ impl Flow {
                 return Ok(self.single(dim, combine, args, y, i));
             }
             LoopForm::Convolution(_) if wide(y.dtype) != y.dtype => return Ok(Some(self.wide_call(op, args, y, i))),
-            LoopForm::Pointwise(ScalarFn::Polygamma(_))
-            | LoopForm::ArgReduce { .. }
+            LoopForm::ArgReduce { .. }
             | LoopForm::Scan { .. }
             | LoopForm::Convolution(_)
             | LoopForm::Access(Access::Gather { .. } | Access::Scatter { index: Indexing::Vector, .. })
@@ -223,6 +234,11 @@ impl Flow {
             | LoopForm::Inline => return Ok(None),
         };
         Ok(Some(self.push(kind, args, y, Some(i))))
+    }
+
+    /// `f` at each element.
+    fn point(&mut self, f: Point, args: &[Id], is_free: impl Fn(usize) -> bool, y: &Aval, i: usize) -> Id {
+        self.sunk(f, args, is_free, y, i).unwrap_or_else(|| self.push(Kind::Point(f), args, y, Some(i)))
     }
 
     /// The results of a routine.

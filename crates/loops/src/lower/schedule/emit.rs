@@ -4,7 +4,7 @@ use cotangent_core::ir::{DType, Scalar};
 use cotangent_core::ops::{Binary, Monoid, Unary, ViewForm};
 use smallvec::{SmallVec, smallvec};
 
-use super::{DEAR, REPEATED, Schedule, Stop, picked};
+use super::{DEAR, REPEATED, SHIFTED, Schedule, Stop, picked};
 use crate::affine::{Affine, Index, NotAffine, flatten};
 use crate::lower::flow::{Id, Kind, Point, through};
 use crate::lower::group::{Expr, ExprOp, Group, IndexId};
@@ -54,6 +54,7 @@ impl Schedule<'_> {
                     return Ok(g.expr(ExprOp::Load(v, place), value.dtype));
                 }
                 self.computed_again(g, v, index)?;
+                self.computed_beside(g, v, index)?;
                 let mut args: SmallVec<[Expr; 3]> = SmallVec::new();
                 for a in &value.args {
                     args.push(self.emit(g, *a, index, escapes)?);
@@ -122,6 +123,16 @@ impl Schedule<'_> {
         let most = |covered: usize| covered * 2 > n;
         let again = most(g.covered(index)) && most(earlier.covered(there));
         if again && !earlier.is_storable(there, &self.flow.values[v].sizes) { Err(Stop::Cut(v)) } else { Ok(()) }
+    }
+
+    /// A very dear value of which this nest computes most elements twice, at different points, is stored first.
+    fn computed_beside(&self, g: &Group, v: Id, index: IndexId) -> Result<(), Stop> {
+        if self.cost[v] < SHIFTED || self.readers[v] < 2 {
+            return Ok(());
+        }
+        let most = |index: IndexId| g.covered(index) * 2 > self.flow.values[v].numel();
+        let is_beside = most(index) && g.log.iter().any(|(x, there)| *x == v && most(*there));
+        if is_beside { Err(Stop::Cut(v)) } else { Ok(()) }
     }
 
     /// A dear operand of a view that repeats its elements is stored first, unless the nest computes it once for each row

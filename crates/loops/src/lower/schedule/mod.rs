@@ -20,8 +20,17 @@ use crate::ir::Matrix;
 /// An expression at least this dear is stored when a second nest needs it.
 const DEAR: u32 = 16;
 
+/// An expression at least this dear is stored when one nest needs it at different points.
+const SHIFTED: u32 = 24;
+
 /// An expression at least this dear is stored when a broadcast would repeat it outside of the rows that compute it once.
 const REPEATED: u32 = 8;
+
+/// What at least this many rows of reductions end with, at this cost for each, is computed for many rows at once where rows have at most this
+/// many elements for each unit of the cost.
+const MANY_ROWS: usize = 256;
+const DEAR_END: u32 = 12;
+const LANES: usize = 4;
 
 /// Nests of at most this many points are joined even if they share nothing.
 const SMALL: usize = 4096;
@@ -64,6 +73,8 @@ pub(crate) struct Schedule<'a> {
     /// The last step on which a value depends.
     last: Vec<u32>,
     cost: Vec<u32>,
+    /// How many operands of others a value is.
+    readers: Vec<u32>,
     region: Vec<usize>,
     regions: Vec<Region>,
     /// The last nests by number of points, and by number of kept points.
@@ -88,11 +99,15 @@ pub(crate) fn schedule(flow: &Flow) -> (Schedule<'_>, Vec<Id>) {
         home: vec![None; n],
         last: vec![0; n],
         cost: vec![0; n],
+        readers: vec![0; n],
         region: vec![usize::MAX; n],
         regions: Vec::new(),
         full: FxHashMap::default(),
         rows: FxHashMap::default(),
     };
+    for x in flow.values.iter().flat_map(|value| &value.args) {
+        s.readers[*x] += 1;
+    }
     for v in 0..n {
         s.visit(v);
     }

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Planned, Root, SMALL, Schedule, Stop};
+use super::{DEAR_END, LANES, MANY_ROWS, Planned, Root, SMALL, Schedule, Stop};
 use crate::affine::{Affine, Index, flatten};
 use crate::lower::flow::{Id, Kind};
 use crate::lower::group::{Expr, ExprOp, Group, IndexId, Reduction};
@@ -132,6 +132,9 @@ impl Schedule<'_> {
         } else if g.total() == total {
             g.over(sizes, false).ok_or(Stop::NotHere)?
         } else if g.has_reduces() && dims.is_empty() && g.kept() == total {
+            if self.is_better_apart(root, g) {
+                return Err(Stop::NotHere);
+            }
             g.over(sizes, true).ok_or(Stop::NotHere)?
         } else {
             return Err(Stop::NotHere);
@@ -198,6 +201,18 @@ impl Schedule<'_> {
                 Ok(Some((v, kept, r)))
             }
         }
+    }
+
+    /// Whether what is done once for each row of reductions is so dear beside the row that lanes of its own are worth more than the memory of
+    /// the reductions.
+    fn is_better_apart(&self, root: Root, g: &Group) -> bool {
+        let v = match root {
+            Root::Store(v) | Root::Reduce(v) => v,
+            Root::Piece { dst, k, .. } => self.flow.values[dst].args[k],
+        };
+        let is_across = g.order.last().is_some_and(|v| g.reduced[*v]);
+        let (rows, cost) = (g.kept(), self.cost[v] as usize);
+        is_across && rows >= MANY_ROWS && self.cost[v] >= DEAR_END && g.total() / rows <= cost * LANES
     }
 
     /// An operand below `v` that could be stored to make a nest smaller.
