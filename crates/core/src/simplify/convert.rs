@@ -27,7 +27,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule {
         name: "convert-choice",
         class: Class::Exact,
-        law: "convert(where(p, c, d)) -> where(p, convert(c), convert(d)), and so for scatter(c, index, d)",
+        law: "convert(where(p, c, d)) -> where(p, convert(c), convert(d)), and so for scatter(c, index, d), of integers",
         apply: Apply::Node(convert_choice),
     },
 ];
@@ -80,6 +80,10 @@ fn convert_choice(e: &mut Editor, id: NodeId) -> Option<Value> {
     let to = c.dtype;
     let (op, def) = e.def_op(e.arg(id, 0))?;
     let (Op::Where(_) | Op::Scatter(_)) = op else { return None };
+    // Choices of floats may be a slope, which is raised as a whole.
+    if e.dtype(e.arg(id, 0)).is_float() {
+        return None;
+    }
     let op = op.clone();
     let mut args = e.args(def).to_vec();
     let numbers = if matches!(op, Op::Where(_)) { [1, 2] } else { [0, 2] };
