@@ -250,57 +250,67 @@ pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync>(axis: Axis, x: *const T, 
         return;
     }
     threads::for_each(pieces, axis.len() as u64 / 4, &|piece| {
-        for o in piece * outer / pieces..(piece + 1) * outer / pieces {
-            // SAFETY: the caller's; each piece has lines of its own.
-            let (x, y) =
-                unsafe { (std::slice::from_raw_parts(x.get().add(o * n).cast_const(), n), &mut *y.get().add(o)) };
-            *y = if largest { first(x, |a, b| a > b) } else { first(x, |a, b| a < b) };
-        }
+        let lines = piece * outer / pieces..(piece + 1) * outer / pieces;
+        // SAFETY: the caller's; each piece has lines of its own.
+        let (x, y) = unsafe {
+            (
+                std::slice::from_raw_parts(x.get().add(lines.start * n).cast_const(), lines.len() * n),
+                std::slice::from_raw_parts_mut(y.get().add(lines.start), lines.len()),
+            )
+        };
+        if largest { long_lines(n, x, y, |a, b| a > b) } else { long_lines(n, x, y, |a, b| a < b) }
     });
+}
+
+/// The first places of the extremes of lines of `n` elements.
+fn long_lines<T: Copy + PartialOrd>(n: usize, x: &[T], y: &mut [i64], better: impl Fn(T, T) -> bool + Copy) {
+    #[inline(always)]
+    fn each<T: Copy + PartialOrd>(n: usize, x: &[T], y: &mut [i64], better: impl Fn(T, T) -> bool + Copy) {
+        for (x, y) in x.chunks_exact(n).zip(y) {
+            *y = first(x, better);
+        }
+    }
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2")]
+        fn vector<T: Copy + PartialOrd>(n: usize, x: &[T], y: &mut [i64], better: impl Fn(T, T) -> bool + Copy) {
+            each(n, x, y, better);
+        }
+        if std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: the CPU has the feature.
+            return unsafe { vector(n, x, y, better) };
+        }
+    }
+    each(n, x, y, better);
 }
 
 /// The extreme in lanes, then the first place where it stands: two passes over a line that stays in the cache, both vectorised.
 #[inline(always)]
 fn first<T: Copy + PartialOrd>(x: &[T], better: impl Fn(T, T) -> bool + Copy) -> i64 {
-    #[inline(always)]
-    fn both<T: Copy + PartialOrd>(x: &[T], better: impl Fn(T, T) -> bool) -> i64 {
-        const LANES: usize = 32;
-        let mut best = [x[0]; LANES];
-        let mut nan = [false; LANES];
-        let chunks = x.chunks_exact(LANES);
-        for x in chunks.remainder() {
-            if better(*x, best[0]) {
-                best[0] = *x;
-            }
-            nan[0] |= is_nan(*x);
+    const LANES: usize = 32;
+    let mut best = [x[0]; LANES];
+    let mut nan = [false; LANES];
+    let chunks = x.chunks_exact(LANES);
+    for x in chunks.remainder() {
+        if better(*x, best[0]) {
+            best[0] = *x;
         }
-        for chunk in chunks {
-            for j in 0..LANES {
-                best[j] = if better(chunk[j], best[j]) { chunk[j] } else { best[j] };
-                nan[j] |= is_nan(chunk[j]);
-            }
-        }
-        if nan.contains(&true) {
-            return x.iter().position(|x| is_nan(*x)).unwrap_or(0) as i64;
-        }
-        let top = best.into_iter().fold(best[0], |a, b| if better(b, a) { b } else { a });
-        // Blocks first: a search with an exit in each step is not vectorised.
-        let block = x.chunks(LANES).position(|c| c.iter().fold(false, |hit, x| hit | (*x == top))).unwrap_or(0);
-        let within = x[block * LANES..].iter().position(|x| *x == top).unwrap_or(0);
-        (block * LANES + within) as i64
+        nan[0] |= is_nan(*x);
     }
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx2")]
-        fn vector<T: Copy + PartialOrd>(x: &[T], better: impl Fn(T, T) -> bool) -> i64 {
-            both(x, better)
-        }
-        if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: the CPU has the feature.
-            return unsafe { vector(x, better) };
+    for chunk in chunks {
+        for j in 0..LANES {
+            best[j] = if better(chunk[j], best[j]) { chunk[j] } else { best[j] };
+            nan[j] |= is_nan(chunk[j]);
         }
     }
-    both(x, better)
+    if nan.contains(&true) {
+        return x.iter().position(|x| is_nan(*x)).unwrap_or(0) as i64;
+    }
+    let top = best.into_iter().fold(best[0], |a, b| if better(b, a) { b } else { a });
+    // Blocks first: a search with an exit in each step is not vectorised.
+    let block = x.chunks(LANES).position(|c| c.iter().fold(false, |hit, x| hit | (*x == top))).unwrap_or(0);
+    let within = x[block * LANES..].iter().position(|x| *x == top).unwrap_or(0);
+    (block * LANES + within) as i64
 }
 
 /// The first places of the extremes of lines of `n ≤ SHORT` elements, a few lines side by side: their elements are vectors.
