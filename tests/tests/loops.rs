@@ -3,7 +3,7 @@
 use cotangent::prelude::*;
 use cotangent_core::array::Array;
 use cotangent_core::ir::Aval;
-use cotangent_core::ops::Op;
+use cotangent_core::ops::{Op, Triangle};
 use cotangent_core::simplify::simplify;
 use cotangent_core::transform::eval::eval;
 use cotangent_core::transform::grad::vjp;
@@ -343,6 +343,26 @@ fn sorts_are_done_as_far_as_they_are_read() {
     assert_eq!(places(&make_fx(|x: Tensor| x.sort(1).0.slice(0, 0, 2, 1), (x.clone(),)).unwrap()), none);
     let both = |x: Tensor| (x.sort(1).0.slice(1, 0, 2, 1), x.sort(1).1 + 1i64);
     assert_eq!(places(&make_fx(both, (x,)).unwrap()), none);
+}
+
+#[test]
+fn vectors_that_nobody_reads_are_not_computed() {
+    let values = |g: &Graph| {
+        check(g, &args_of(g, 1)).unwrap_or_else(|e| panic!("{e}"));
+        let of = |s: &Step| matches!(s, Step::Routine(Routine { kind: RoutineKind::Values { .. }, .. }));
+        lower(g).unwrap().steps.iter().filter(|s| of(s)).count()
+    };
+    let x = f32s(&[2, 4, 4]);
+    assert_eq!(values(&make_fx(|x: Tensor| x.svdvals(), (x.clone(),)).unwrap()), 1);
+    let sum = |x: Tensor| x.eigvalsh(Triangle::Upper).sum();
+    assert_eq!(values(&make_fx(sum, (x.clone(),)).unwrap()), 1);
+    assert_eq!(values(&make_fx(|x: Tensor| x.svd()[0].abs(), (x.clone(),)).unwrap()), 0, "vectors alone");
+    let both = |x: Tensor| {
+        let [w, v] = x.eigh(Triangle::Lower);
+        (w, v.abs())
+    };
+    assert_eq!(values(&make_fx(both, (x.clone(),)).unwrap()), 0);
+    assert_eq!(values(&make_fx(grad(sum), (x,)).unwrap()), 0, "the derivative reads vectors");
 }
 
 /// Steps of a stencil on a torus, each of rolls of the last.

@@ -128,6 +128,41 @@ graph routine(%0: i8[3,4]) {
 }
 
 #[test]
+fn values_are_those_of_a_decomposition() {
+    let good = r#"loops {
+  b0: f64[12] param
+  b1: f64[3] result
+  params (b0)
+  results (b1)
+  routine linalg_svd (b0) -> (b1) at "a.rs":3 values <<<
+graph routine(%0: f64[3,4]) {
+  %1: f64[3,3], %2: f64[3], %3: f64[3,4] = linalg_svd(%0, full_matrices=false)
+  return (%1, %2, %3)
+}
+>>>
+}
+"#;
+    let found = |from: &str, to: &str| match parse(&good.replace(from, to)) {
+        Ok(program) => program.to_string(),
+        Err(e) => e.to_string(),
+    };
+    assert_eq!(found("", ""), good);
+    for (from, to, expected) in [
+        ("b1: f64[3]", "b1: f64[4]", "P3: step 0: buffers are not of the operand and the values of a decomposition"),
+        ("b0: f64[12]", "b0: f32[12]", "P3: step 0: buffers are not of the operand and the values of a decomposition"),
+        ("(b1) at", "(b1, b1) at", "P3: step 0: buffers are not of the operand and the values of a decomposition"),
+        (
+            "%1: f64[3,3], %2: f64[3], %3: f64[3,4] = linalg_svd(%0, full_matrices=false)\n  return (%1, %2, %3)",
+            "%1: f64[3,4] = neg(%0)\n  return (%1)",
+            "expected a decomposition, found `neg`",
+        ),
+    ] {
+        let found = found(from, to);
+        assert!(found.contains(expected), "{found}");
+    }
+}
+
+#[test]
 fn text_errors_name_the_line() {
     let message = |text: &str| parse(text).unwrap_err().to_string();
     assert_eq!(message("loop {"), "line 1: expected `loops`, found `loop`");

@@ -29,7 +29,10 @@ fn rows(action: &Action) -> usize {
         Action::Nest(nest) if nest.block == usize::MAX && nest.stages.iter().all(|s| s.lanes > 0) => nest.rows,
         Action::Routine(r) => match &r.kind {
             RoutineKind::MatMul { batch, m, k, n, .. } if *k > 0 && *n > 0 => batch * m,
-            RoutineKind::MatMul { .. } | RoutineKind::Places { .. } | RoutineKind::Op { .. } => 0,
+            RoutineKind::MatMul { .. }
+            | RoutineKind::Places { .. }
+            | RoutineKind::Values { .. }
+            | RoutineKind::Op { .. } => 0,
         },
         Action::Nest(_) | Action::Chain(_) => 0,
     }

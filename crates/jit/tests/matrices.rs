@@ -5,9 +5,11 @@ mod common;
 use common::{check, paths, routine, run};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Shape};
-use cotangent_core::ops::{Cholesky, LuFactor, LuUnpack, Op, SolveTriangular};
+use cotangent_core::ops::{Cholesky, Eigh, LuFactor, LuUnpack, Op, SolveTriangular, Spectral, Svd, Triangle};
 use cotangent_jit::{CompileOptions, compile_with, threads};
 use cotangent_loops::interp::interpret;
+use cotangent_loops::ir::{Buffer, BufferId, LoopProgram, Role, RoutineKind, Step};
+use cotangent_loops::verify::verify;
 
 /// Batches: one matrix, fewer than a vector has lanes, full vectors, and a rest.
 const COUNTS: [usize; 4] = [0, 1, 5, 19];
@@ -44,9 +46,8 @@ fn lu_factor() -> Op {
 
 #[test]
 fn factors_by_elimination() {
-    let sizes =
-        [[0, 0], [1, 1], [2, 2], [3, 3], [7, 4], [4, 7], [8, 8], [9, 9], [16, 16], [17, 17], [40, 25], [21, 33]];
-    batches(&sizes, |x| {
+    let square = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17].map(|n| [n, n]);
+    batches(&[&square[..], &[[7, 4], [4, 7], [40, 25], [21, 33]]].concat(), |x| {
         check(&format!("lu of {x}"), &routine(lu_factor(), std::slice::from_ref(x)), &[matrices(x, 0.0)], 0.0)
     });
 }
@@ -54,13 +55,13 @@ fn factors_by_elimination() {
 /// Zero pivots, equal ones, and elements that are no numbers.
 #[test]
 fn factors_of_singular_matrices() {
-    for count in [1, 9] {
-        let x = aval(DType::F64, &[count, 4, 4]);
+    for (count, n) in [(1, 4), (9, 4), (9, 7), (9, 10)] {
+        let x = aval(DType::F64, &[count, n, n]);
         for (what, special) in [("zero", 0.0), ("one", 1.0), ("infinite", f64::INFINITY), ("nan", f64::NAN)] {
-            for column in 0..4 {
-                let args = [Array::from_f64_fn(&x, |i| if i % 4 == column { special } else { (i % 3) as f64 - 1.0 })];
+            for column in 0..n {
+                let args = [Array::from_f64_fn(&x, |i| if i % n == column { special } else { (i % 3) as f64 - 1.0 })];
                 check(
-                    &format!("{count} with column {column} {what}"),
+                    &format!("{count} of {n} with column {column} {what}"),
                     &routine(lu_factor(), std::slice::from_ref(&x)),
                     &args,
                     0.0,
@@ -72,7 +73,7 @@ fn factors_of_singular_matrices() {
 
 #[test]
 fn parts_of_factors() {
-    batches(&[[0, 0], [1, 1], [3, 3], [4, 2], [2, 5], [20, 20]], |x| {
+    batches(&[[0, 0], [1, 1], [3, 3], [8, 8], [4, 2], [2, 5], [20, 20]], |x| {
         let (m, n) = (x.shape[1].get(), x.shape[2].get());
         let (count, k) = (x.shape[0].get(), m.min(n));
         let pivots = aval(DType::I32, &[count, k]);
@@ -135,6 +136,43 @@ fn triangular_systems() {
             }
         });
     }
+}
+
+/// The program of a decomposition whose vectors nobody reads.
+fn values_of(of: Spectral, x: &Aval) -> LoopProgram {
+    let mut p = routine(of.op(), std::slice::from_ref(x));
+    let Step::Routine(r) = &mut p.steps[0] else { unreachable!("one routine") };
+    let RoutineKind::Op { results, .. } = &r.kind else { unreachable!("an op") };
+    let values = results[of.result()].clone();
+    p.buffers.truncate(1);
+    p.buffers.push(Buffer { dtype: x.dtype, len: values.shape.numel(), role: Role::Result });
+    (r.outputs, p.results) = (vec![BufferId(1)], vec![BufferId(1)]);
+    r.kind = RoutineKind::Values { of, x: x.clone(), values };
+    verify(&p).unwrap_or_else(|e| panic!("{e}"));
+    p
+}
+
+#[test]
+fn values_without_vectors() {
+    let singular = Spectral::Svd(Svd { full_matrices: false });
+    batches(&[[0, 0], [1, 1], [3, 3], [7, 2], [2, 5], [40, 40], [0, 3]], |x| {
+        check(&format!("singular values of {x}"), &values_of(singular.clone(), x), &[matrices(x, 3.0)], 1e-6);
+    });
+    for side in [Triangle::Lower, Triangle::Upper] {
+        let eigen = Spectral::Eigh(Eigh { UPLO: side });
+        batches(&[[0, 0], [1, 1], [2, 2], [5, 5], [40, 40]], |x| {
+            check(&format!("eigenvalues of {x}"), &values_of(eigen.clone(), x), &[matrices(x, 30.0)], 1e-6);
+        });
+        let x = aval(DType::F64, &[2, 3, 3]);
+        let args = [Array::from_f64_fn(&x, |i| if i < 9 { f64::NAN } else { noise(i) })];
+        check("eigenvalues of no numbers", &values_of(eigen, &x), &args, 1e-6);
+    }
+    let x = aval(DType::F64, &[2, 3, 3]);
+    let args = [Array::from_f64_fn(&x, |i| if i == 12 { f64::INFINITY } else { noise(i) })];
+    let p = values_of(singular, &x);
+    let expected = interpret(&p, &args).unwrap_err().to_string();
+    let call = compile_with(&p, CompileOptions::default()).unwrap().call(&[&args[0].to_le_bytes()]);
+    assert!(call.unwrap_err().to_string().contains(&expected), "{expected}");
 }
 
 #[test]

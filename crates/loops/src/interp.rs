@@ -257,6 +257,10 @@ fn run_routine(r: &Routine, program: &LoopProgram, memory: &mut [Vec<Scalar>]) -
                 memory[id.0 as usize] = elements(&slice.eval(&[whole])?[0]);
             }
         }
+        RoutineKind::Values { of, x, values: _ } => {
+            let all = of.op().prim().eval(&[&Array::from_scalars(x, &memory[r.inputs[0].0 as usize])])?;
+            memory[r.outputs[0].0 as usize] = elements(&all[of.result()]);
+        }
         RoutineKind::Op { op, args, results } => {
             let inputs: Vec<Array> =
                 r.inputs.iter().zip(args).map(|(b, aval)| Array::from_scalars(aval, &memory[b.0 as usize])).collect();

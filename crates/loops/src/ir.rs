@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Loc, Scalar};
-use cotangent_core::ops::{Binary, Monoid, Op, Sort, Unary};
+use cotangent_core::ops::{Binary, Monoid, Op, Sort, Spectral, Unary};
 
 /// An index into [`LoopProgram::buffers`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -241,6 +241,15 @@ pub enum RoutineKind {
         x: Aval,
         /// The places that are written.
         places: Range<usize>,
+    },
+    /// The values of a decomposition, of whose vectors nobody reads any, of a dense row-major operand.
+    Values {
+        /// The decomposition.
+        of: Spectral,
+        /// The aval of the operand.
+        x: Aval,
+        /// The aval of the values.
+        values: Aval,
     },
     /// Any other op of the graph on dense row-major operands: sorts, factorizations, convolutions, gathers and scatters.
     Op {

@@ -405,6 +405,14 @@ impl Verifier<'_> {
                     self.wrong("P3", "buffers are not of the operand and the places of a sort".to_owned());
                 }
             }
+            RoutineKind::Values { of, x, values } => {
+                let all = of.op().prim().infer(&[x]).map(|all| all[of.result()].clone());
+                let found: Vec<_> = r.inputs.iter().chain(&r.outputs).map(own).collect();
+                let is_own = all.is_ok_and(|own| own == *values);
+                if !is_own || found != [x, values].map(|a| (a.dtype, a.shape.numel())) {
+                    self.wrong("P3", "buffers are not of the operand and the values of a decomposition".to_owned());
+                }
+            }
             RoutineKind::Op { op, args, results } => {
                 let fits = |ids: &[BufferId], avals: &[Aval]| {
                     ids.len() == avals.len()

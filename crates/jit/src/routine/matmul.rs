@@ -72,7 +72,9 @@ impl Product {
     pub fn of(kind: &RoutineKind) -> Self {
         match *kind {
             RoutineKind::MatMul { batch, m, k, n, lhs, rhs } => Product { batch, m, k, n, lhs, rhs },
-            RoutineKind::Places { .. } | RoutineKind::Op { .. } => unreachable!("the caller has seen a product"),
+            RoutineKind::Places { .. } | RoutineKind::Values { .. } | RoutineKind::Op { .. } => {
+                unreachable!("the caller has seen a product")
+            }
         }
     }
 

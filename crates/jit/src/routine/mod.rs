@@ -74,6 +74,12 @@ pub unsafe fn run(
             Ok(())
         }
         // SAFETY: the caller's.
+        RoutineKind::Values { of, x, values } => unsafe {
+            reference::run(routine, std::slice::from_ref(x), std::slice::from_ref(values), buffers, |x| {
+                Ok(vec![of.values(x[0])?])
+            })
+        },
+        // SAFETY: the caller's.
         RoutineKind::Op { op, args, results } => unsafe { op::run(routine, op, args, results, vectors, buffers) },
     }));
     match result {

@@ -28,7 +28,7 @@ pub unsafe fn run(
     match unsafe { call.kernel(op, vectors) } {
         Some(result) => result,
         // SAFETY: the caller's.
-        None => unsafe { reference::run(routine, op, args, results, buffers) },
+        None => unsafe { reference::run(routine, args, results, buffers, |args| op.prim().eval(args)) },
     }
 }
 

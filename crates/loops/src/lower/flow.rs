@@ -12,7 +12,9 @@ use std::sync::Arc;
 use cotangent_core::array::Array;
 use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Aval, DType, Graph, Loc, Scalar, Shape};
-use cotangent_core::ops::{Access, Binary, Generate, Indexing, LoopForm, Monoid, Op, ScalarFn, Unary, ViewForm};
+use cotangent_core::ops::{
+    Access, Binary, Generate, Indexing, LoopForm, Monoid, Op, ScalarFn, Spectral, Unary, ViewForm,
+};
 use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
 
@@ -137,6 +139,13 @@ pub(crate) fn flow(graph: &Graph) -> Result<Flow, EvalError> {
         let args: SmallVec<[Id; 2]> = n.args.iter().map(|v| env[v.index()].expect("I1: defined before use")).collect();
         let avals: Vec<&Aval> = n.args.iter().map(|v| graph.aval(*v)).collect();
         let results: Vec<Aval> = n.results.iter().map(|v| graph.aval(*v).clone()).collect();
+        if let Some(of) = Spectral::of(&n.op) {
+            let (values, rest) = (n.results[of.result()], n.results.iter().filter(|v| uses[v.index()] > 0));
+            if rest.eq([&values]) {
+                env[values.index()] = Some(f.spectrum(args[0], of, avals[0], graph.aval(values), i));
+                continue;
+            }
+        }
         let form = n.op.prim().loop_form(&avals, &results);
         let read = places.get(&i);
         let ids = if let (Op::Sort(sort), Some(read)) = (&n.op, read) {
@@ -245,6 +254,12 @@ impl Flow {
     fn call(&mut self, op: &Op, args: &[Id], avals: Vec<Aval>, results: Vec<Aval>, i: usize) -> Vec<Id> {
         let kind = RoutineKind::Op { op: op.clone(), args: avals, results: results.clone() };
         self.routine(kind, args, &results, i)
+    }
+
+    /// The values of a decomposition of `x` whose vectors nobody reads.
+    fn spectrum(&mut self, x: Id, of: Spectral, aval: &Aval, values: &Aval, i: usize) -> Id {
+        let kind = RoutineKind::Values { of, x: aval.clone(), values: values.clone() };
+        self.routine(kind, &[x], std::slice::from_ref(values), i)[0]
     }
 
     /// The results of a routine of this kind.

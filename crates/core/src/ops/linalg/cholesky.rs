@@ -66,6 +66,7 @@ impl Primitive for Cholesky {
                 None => Ok([row_major(l)]),
             }
         })
+        .map(Vec::from)
     }
 
     fn jvp(&self, _: &[Tensor], y: &[Tensor], x_dot: &[Tangent]) -> Vec<Tangent> {

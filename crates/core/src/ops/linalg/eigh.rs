@@ -30,6 +30,34 @@ attr_struct! {
 }
 from_text!(Eigh, "linalg_eigh");
 
+const NO_CONVERGENCE: &str =
+    "the algorithm failed to converge because the input matrix is ill-conditioned or has too many repeated eigenvalues";
+
+impl Eigh {
+    fn side(&self) -> Side {
+        match self.UPLO {
+            Triangle::Lower => Side::Lower,
+            Triangle::Upper => Side::Upper,
+        }
+    }
+
+    /// `w` alone.
+    pub(super) fn values(&self, x: &Array) -> Result<Array, EvalError> {
+        let aval = x.aval();
+        let a = Matrices::of(&aval).expect("I3: inferred");
+        let [w] = each_matrix(x, [a.with(aval.dtype, &[a.rows])], |a| {
+            if a.rows == 0 {
+                return Ok([Vec::new()]);
+            }
+            if !a.is_finite() {
+                return Ok([vec![f64::NAN; a.rows]]);
+            }
+            Ok([a.faer().self_adjoint_eigenvalues(self.side()).map_err(|_| NO_CONVERGENCE.to_owned())?])
+        })?;
+        Ok(w)
+    }
+}
+
 impl Primitive for Eigh {
     fn name(&self) -> &'static str {
         "linalg_eigh"
@@ -51,10 +79,6 @@ impl Primitive for Eigh {
 
     fn eval(&self, args: &[&Array]) -> Result<Vec<Array>, EvalError> {
         let x = args[0].aval();
-        let side = match self.UPLO {
-            Triangle::Lower => Side::Lower,
-            Triangle::Upper => Side::Upper,
-        };
         let a = Matrices::of(&x).expect("I3: inferred");
         each_matrix(args[0], [a.with(x.dtype, &[a.rows]), x], |a| {
             if a.rows == 0 {
@@ -63,16 +87,13 @@ impl Primitive for Eigh {
             if !a.is_finite() {
                 return Ok([vec![f64::NAN; a.rows], vec![f64::NAN; a.rows * a.rows]]);
             }
-            let eigen = a.faer().self_adjoint_eigen(side).map_err(|_| {
-                "the algorithm failed to converge because the input matrix is ill-conditioned or has too many repeated \
-                 eigenvalues"
-                    .to_owned()
-            })?;
+            let eigen = a.faer().self_adjoint_eigen(self.side()).map_err(|_| NO_CONVERGENCE.to_owned())?;
             let w: Vec<f64> = eigen.S().column_vector().iter().copied().collect();
             let mut v = row_major(eigen.U());
             super::pin_signs(&mut v, a.rows, a.rows, &mut []);
             Ok([w, v])
         })
+        .map(Vec::from)
     }
 
     fn jvp(&self, _: &[Tensor], y: &[Tensor], x_dot: &[Tangent]) -> Vec<Tangent> {

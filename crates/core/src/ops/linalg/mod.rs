@@ -14,6 +14,7 @@ mod lu_unpack;
 mod qr;
 mod solve;
 mod solve_triangular;
+mod spectral;
 mod svd;
 
 pub use cholesky::Cholesky;
@@ -26,9 +27,10 @@ pub use lu_unpack::LuUnpack;
 pub use qr::{Qr, QrMode};
 pub use solve::Solve;
 pub use solve_triangular::SolveTriangular;
+pub use spectral::Spectral;
 pub use svd::Svd;
 
-use faer::MatRef;
+use faer::{MatMut, MatRef};
 
 use crate::array::Array;
 use crate::error::{EvalError, InferError};
@@ -135,7 +137,9 @@ impl Matrix<'_> {
 
 /// The elements of a `faer` matrix in row-major order.
 fn row_major(x: MatRef<'_, f64>) -> Vec<f64> {
-    (0..x.nrows()).flat_map(|i| (0..x.ncols()).map(move |j| x[(i, j)])).collect()
+    let mut out = vec![0.0; x.nrows() * x.ncols()];
+    MatMut::from_row_major_slice_mut(&mut out, x.nrows(), x.ncols()).copy_from(x);
+    out
 }
 
 /// Applies `f` to each matrix of `x`; it gives one row-major matrix for each of the results' avals, or what went
@@ -144,15 +148,15 @@ fn each_matrix<const N: usize>(
     x: &Array,
     results: [Aval; N],
     f: impl Fn(Matrix<'_>) -> Result<[Vec<f64>; N], String>,
-) -> Result<Vec<Array>, EvalError> {
+) -> Result<[Array; N], EvalError> {
     let m = Matrices::of(&x.aval()).expect("I3: inferred");
     let data = x.to_f64_vec();
-    let mut out: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
+    let mut out = [(); N].map(|()| Vec::new());
     for (b, matrix) in m.each(&data).enumerate() {
         let parts = f(matrix).map_err(|problem| EvalError::Linalg(in_batch(&m.batch, b, &problem)))?;
         out.iter_mut().zip(parts).for_each(|(out, part)| out.extend(part));
     }
-    Ok(results.iter().zip(out).map(|(aval, out)| Array::from_f64_fn(aval, |i| out[i])).collect())
+    Ok(std::array::from_fn(|r| Array::from_f64_fn(&results[r], |i| out[r][i])))
 }
 
 /// PyTorch's words for the place of a failure: nothing for a single matrix.

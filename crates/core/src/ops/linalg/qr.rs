@@ -106,6 +106,7 @@ impl Primitive for Qr {
             r.resize(q.ncols() * a.cols, 0.0);
             Ok([row_major(q.as_ref()), r])
         })
+        .map(Vec::from)
     }
 
     fn jvp(&self, x: &[Tensor], y: &[Tensor], x_dot: &[Tangent]) -> Vec<Tangent> {

@@ -1,6 +1,6 @@
 //! The singular value decomposition.
 
-use super::{Kind, Matrices, each_matrix, row_major, sample_matrix};
+use super::{Kind, Matrices, Matrix, each_matrix, row_major, sample_matrix};
 use crate::array::Array;
 use crate::error::{EvalError, InferError};
 use crate::ir::{Attrs, Aval, DType, Dim, attr_struct};
@@ -34,6 +34,28 @@ impl Svd {
         let k = a.small();
         Ok([a.with(x.dtype, &[a.rows, k]), a.with(x.dtype, &[k]), a.with(x.dtype, &[k, a.cols])])
     }
+
+    /// `S` alone.
+    pub(super) fn values(&self, x: &Array) -> Result<Array, EvalError> {
+        let [_, s, _] = self.results(&x.aval()).expect("I3: inferred");
+        let [s] = each_matrix(x, [s], |a| {
+            if a.rows.min(a.cols) == 0 {
+                return Ok([Vec::new()]);
+            }
+            check_finite(&a)?;
+            Ok([a.faer().singular_values().map_err(|_| NO_CONVERGENCE.to_owned())?])
+        })?;
+        Ok(s)
+    }
+}
+
+const NO_CONVERGENCE: &str = "the algorithm failed to converge";
+
+fn check_finite(a: &Matrix) -> Result<(), String> {
+    if a.is_finite() {
+        return Ok(());
+    }
+    Err(format!("{NO_CONVERGENCE} because the input matrix contained non-finite values"))
 }
 
 impl Primitive for Svd {
@@ -70,16 +92,13 @@ impl Primitive for Svd {
             if k == 0 {
                 return Ok([Vec::new(), Vec::new(), Vec::new()]);
             }
-            if !a.is_finite() {
-                return Err(
-                    "the algorithm failed to converge because the input matrix contained non-finite values".to_owned()
-                );
-            }
-            let svd = a.faer().thin_svd().map_err(|_| "the algorithm failed to converge".to_owned())?;
+            check_finite(&a)?;
+            let svd = a.faer().thin_svd().map_err(|_| NO_CONVERGENCE.to_owned())?;
             let (mut u, mut vh) = (row_major(svd.U()), row_major(svd.V().transpose()));
             super::pin_signs(&mut u, a.rows, k, &mut vh);
             Ok([u, svd.S().column_vector().iter().copied().collect(), vh])
         })
+        .map(Vec::from)
     }
 
     fn jvp(&self, x: &[Tensor], y: &[Tensor], x_dot: &[Tangent]) -> Vec<Tangent> {

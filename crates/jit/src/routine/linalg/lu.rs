@@ -1,10 +1,30 @@
 //! Factors by elimination, with the row exchanges of LAPACK.
 
+mod small;
+
+use std::cmp::Ordering;
+
 use cotangent_core::array::Element;
 
 use super::{Batch, Matrices, Number, PANEL, divide, subtract};
 use crate::routine::axis::Shared;
 use crate::threads;
+
+/// Evaluates `$small` with the constant `$K` that `$n` is, if it is small enough for loops that are written out.
+macro_rules! if_tiny {
+    ($n:expr, $K:ident => $small:expr) => {
+        if_tiny!($n, $K => $small; 1 2 3 4 5 6 7 8)
+    };
+    ($n:expr, $K:ident => $small:expr; $($size:literal)*) => {
+        match $n {
+            $($size => {
+                const $K: usize = $size;
+                $small
+            })*
+            _ => {}
+        }
+    };
+}
 
 /// `P · A = L · U`: the factors over one another, the exchanged rows from 1, and the place from 1 of the first zero pivot, or 0.
 pub(super) struct Lu<T> {
@@ -33,6 +53,10 @@ impl<T: Element> Matrices for Lu<T> {
         let (m, n) = (self.a.rows, self.a.cols);
         let k = m.min(n);
         let lanes = N::W.min(self.a.count - first);
+        if lanes == N::W && m == n {
+            // SAFETY: the caller's.
+            if_tiny!(n, K => return unsafe { self.small::<N, K>(first) });
+        }
         let (a, panel) = memory.split_at_mut(m * n);
         // SAFETY: the caller's.
         unsafe {
@@ -81,12 +105,26 @@ impl<T: Element> Matrices for Lu<T> {
                 }
             }
             self.lu.store(first, |i, j| a[i * n + j]);
-            let mut places = [0.0; 8];
+            self.end(first, info, lanes, a)
+        }
+    }
+}
+
+impl<T: Element> Lu<T> {
+    /// Tells where the first zero pivots of the group from `first` on are; whether the factors `a` are right.
+    ///
+    /// # Safety
+    /// As [`Matrices::group`].
+    #[inline(always)]
+    unsafe fn end<N: Number>(&self, first: usize, info: N, lanes: usize, a: &[N]) -> bool {
+        let mut places = [0.0; 8];
+        // SAFETY: the caller's.
+        unsafe {
             info.spread(&mut places);
             for (w, place) in places[..lanes].iter().enumerate() {
                 *self.info.get().add(first + w) = *place as i32;
             }
-            // A NaN is in no order and zero times infinity is no zero, which the lines above take it for.
+            // A NaN is in no order and zero times infinity is no zero, which elimination takes it for.
             places[..lanes].iter().all(|place| *place == 0.0) || a.iter().all(|x| is_finite(*x))
         }
     }
@@ -151,32 +189,49 @@ pub(super) unsafe fn unpack<T: Element>(lu: Batch<T>, pivots: &[i32], [p, l, u]:
     }
     let pieces = lu.count.div_ceil(8).min(256);
     threads::for_each(pieces, (lu.count * (m * m + m * n)) as u64, &|piece| {
-        let mut row_of: Vec<usize> = vec![0; m];
-        for b in piece * lu.count / pieces..(piece + 1) * lu.count / pieces {
-            row_of.iter_mut().enumerate().for_each(|(i, row)| *row = i);
-            for (i, pivot) in pivots[b * k..][..k].iter().enumerate() {
-                row_of.swap(i, *pivot as usize - 1);
+        let matrices = piece * lu.count / pieces..(piece + 1) * lu.count / pieces;
+        let each =
+            matrices.map(|b| (&pivots[b * k..][..k], [lu, p, l, u].map(|x| x.at.get().wrapping_add(b * x.len()))));
+        // SAFETY: the caller's; each matrix belongs to one piece.
+        unsafe {
+            if m == n {
+                if_tiny!(n, K => return each.for_each(|(rows, at)| parts([K; 3], &mut [0; K], rows, at)));
             }
-            let (zero, one) = (T::from_f64(0.0), T::from_f64(1.0));
-            let [lu, p, l, u] = [lu, p, l, u].map(|x| x.at.get().wrapping_add(b * x.len()));
-            // SAFETY: the caller's; each matrix belongs to one piece.
-            unsafe {
-                std::slice::from_raw_parts_mut(p, m * m).fill(zero);
-                row_of.iter().enumerate().for_each(|(i, row)| *p.add(row * m + i) = one);
-                for i in 0..m {
-                    let row = std::slice::from_raw_parts_mut(l.add(i * k), k);
-                    let below = i.min(k);
-                    row[..below].copy_from_slice(std::slice::from_raw_parts(lu.add(i * n), below));
-                    row[below..].fill(zero);
-                    row[below..].iter_mut().take(1).for_each(|x| *x = one);
-                }
-                for i in 0..k {
-                    let row = std::slice::from_raw_parts_mut(u.add(i * n), n);
-                    row[..i].fill(zero);
-                    row[i..].copy_from_slice(std::slice::from_raw_parts(lu.add(i * n + i), n - i));
-                }
-            }
+            let mut row_of = vec![0; m];
+            each.for_each(|(rows, at)| parts([m, n, k], &mut row_of, rows, at));
         }
     });
     true
+}
+
+/// As [`unpack`], of one matrix of `m` rows, `n` columns and `k` pivots; `row_of` is memory for the order of `m` rows.
+///
+/// # Safety
+/// As there, for the matrices from these places on.
+#[inline(always)]
+unsafe fn parts<T: Element>([m, n, k]: [usize; 3], row_of: &mut [usize], pivots: &[i32], [lu, p, l, u]: [*mut T; 4]) {
+    row_of.iter_mut().enumerate().for_each(|(i, row)| *row = i);
+    for (i, pivot) in pivots.iter().enumerate() {
+        row_of.swap(i, *pivot as usize - 1);
+    }
+    let (zero, one) = (T::from_f64(0.0), T::from_f64(1.0));
+    // SAFETY: the caller's.
+    unsafe {
+        std::slice::from_raw_parts_mut(p, m * m).fill(zero);
+        row_of.iter().enumerate().for_each(|(i, row)| *p.add(row * m + i) = one);
+        for i in 0..m {
+            for j in 0..k {
+                *l.add(i * k + j) = match i.cmp(&j) {
+                    Ordering::Less => zero,
+                    Ordering::Equal => one,
+                    Ordering::Greater => *lu.add(i * n + j),
+                };
+            }
+        }
+        for i in 0..k {
+            for j in 0..n {
+                *u.add(i * n + j) = if i <= j { *lu.add(i * n + j) } else { zero };
+            }
+        }
+    }
 }

@@ -90,7 +90,11 @@ macro_rules! vectors {
             }
             #[inline(always)]
             unsafe fn of(f: impl Fn(usize) -> f64) -> Self {
-                let numbers: [f64; $w] = std::array::from_fn(f);
+                // A library function would be compiled without the instructions, and called.
+                let mut numbers = [0.0; $w];
+                for (w, x) in numbers.iter_mut().enumerate() {
+                    *x = f(w);
+                }
                 // SAFETY: the trait's; there are as many numbers.
                 $V(unsafe { $load(numbers.as_ptr()) })
             }

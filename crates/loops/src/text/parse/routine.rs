@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use cotangent_core::ir::Aval;
-use cotangent_core::ops::Op;
+use cotangent_core::ops::{Op, Spectral};
 
 use super::tokens::Parser;
 use super::{LoopParseError, Result};
@@ -46,6 +46,8 @@ impl Parser<'_> {
             self.expect("to")?;
             let end = self.number()?;
             self.places(start..end)?
+        } else if self.take("values") {
+            self.values()?
         } else {
             self.expect("op")?;
             let (op, args, results) = self.op()?;
@@ -61,6 +63,22 @@ impl Parser<'_> {
         match (op, <[Aval; 1]>::try_from(args)) {
             (Op::Sort(sort), Ok([x])) => Ok(RoutineKind::Places { sort, x, places }),
             (op, _) => Err(LoopParseError::Op { line, message: format!("expected a sort, found `{}`", op.name()) }),
+        }
+    }
+
+    /// The values of a decomposition, whose graph follows.
+    fn values(&mut self) -> Result<RoutineKind> {
+        let line = self.line;
+        let (op, args, mut results) = self.op()?;
+        match (Spectral::of(&op), <[Aval; 1]>::try_from(args)) {
+            (Some(of), Ok([x])) => {
+                let values = results.swap_remove(of.result());
+                Ok(RoutineKind::Values { of, x, values })
+            }
+            (_, _) => {
+                let message = format!("expected a decomposition, found `{}`", op.name());
+                Err(LoopParseError::Op { line, message })
+            }
         }
     }
 
