@@ -215,21 +215,6 @@ pub unsafe fn prefix_sums(lines: usize, n: usize, x: *const f32, y: *mut f32) {
 pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync>(axis: Axis, x: *const T, y: *mut i64, largest: bool) {
     let Axis { outer, n, inner } = axis;
     let (x, y) = (Shared(x.cast_mut()), Shared(y));
-    let pieces = outer.min(256);
-    if inner == 1 && n <= SHORT {
-        threads::for_each(pieces, axis.len() as u64 / 2, &|piece| {
-            let lines = piece * outer / pieces..(piece + 1) * outer / pieces;
-            // SAFETY: the caller's; each piece has lines of its own.
-            let (x, y) = unsafe {
-                (
-                    std::slice::from_raw_parts(x.get().add(lines.start * n).cast_const(), lines.len() * n),
-                    std::slice::from_raw_parts_mut(y.get().add(lines.start), lines.len()),
-                )
-            };
-            if largest { short_lines(n, x, y, |a, b| a > b) } else { short_lines(n, x, y, |a, b| a < b) }
-        });
-        return;
-    }
     if inner != 1 {
         for_columns(outer, inner, axis.len() as u64 / 4, |o, columns| {
             // SAFETY: the caller's; each column belongs to one piece.
@@ -249,7 +234,8 @@ pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync>(axis: Axis, x: *const T, 
         });
         return;
     }
-    threads::for_each(pieces, axis.len() as u64 / 4, &|piece| {
+    let pieces = outer.min(256);
+    threads::for_each(pieces, axis.len() as u64 / if n <= SHORT { 2 } else { 4 }, &|piece| {
         let lines = piece * outer / pieces..(piece + 1) * outer / pieces;
         // SAFETY: the caller's; each piece has lines of its own.
         let (x, y) = unsafe {
@@ -258,7 +244,12 @@ pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync>(axis: Axis, x: *const T, 
                 std::slice::from_raw_parts_mut(y.get().add(lines.start), lines.len()),
             )
         };
-        if largest { long_lines(n, x, y, |a, b| a > b) } else { long_lines(n, x, y, |a, b| a < b) }
+        match (n <= SHORT, largest) {
+            (true, true) => short_lines(n, x, y, |a, b| a > b),
+            (true, false) => short_lines(n, x, y, |a, b| a < b),
+            (false, true) => long_lines(n, x, y, |a, b| a > b),
+            (false, false) => long_lines(n, x, y, |a, b| a < b),
+        }
     });
 }
 

@@ -29,8 +29,6 @@ pub struct Panels<L: Lanes> {
     room: *mut L::T,
     lanes: PhantomData<L>,
 }
-// SAFETY: threads write disjoint panels, and read what was written before.
-unsafe impl<L: Lanes> Sync for Panels<L> {}
 
 impl<L: Lanes> Panels<L> {
     /// Those of the whole inner dim; [`sizes`] says how much `room` they need.
