@@ -6,7 +6,7 @@
 //! Large blocks want huge pages, which save translations of addresses at each use, and are cleared in a thirteenth of the time of as many small
 //! ones where memory is at hand. The host of a virtual machine, however, takes free memory back in pieces of that size, and a first write there
 //! waits for the host (2 MiB, measured: 90 µs at hand, 4,400 away; in small pages, which are made of pieces that the host leaves alone, 600 to
-//! 1,000 always). So large blocks begin with small pages, and move to huge ones when they have been used a few times. The largest begin with huge
+//! 1,000 always). So large blocks begin with small pages, and move to huge ones when they have been used a few times. Vast ones begin with huge
 //! pages as long as the first write to each, which is timed, does not have to wait.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
@@ -27,7 +27,7 @@ const MAPPED: usize = 32 << 10;
 const LARGE: usize = 4 << 20;
 /// From this size on, blocks begin with huge pages where they are at hand. What a smaller one saves is less than what it may have to wait.
 #[cfg(target_os = "linux")]
-const LARGEST: usize = 8 << 20;
+const VAST: usize = 8 << 20;
 /// The size and alignment of a huge page.
 #[cfg(target_os = "linux")]
 const HUGE_PAGE: usize = 2 << 20;
@@ -108,7 +108,7 @@ fn map(capacity: usize) -> Option<NonNull<u8>> {
     unsafe {
         unmap(start, before);
         unmap(block.wrapping_add(capacity), slack - before);
-        if capacity >= LARGEST && !AWAY.load(Ordering::Relaxed) {
+        if capacity >= VAST && !AWAY.load(Ordering::Relaxed) {
             begin_huge(block, capacity);
         }
     }
@@ -118,7 +118,7 @@ fn map(capacity: usize) -> Option<NonNull<u8>> {
 /// Asks for huge pages, and makes the first; if it was not at hand, the others are small.
 ///
 /// # Safety
-/// [`map`] has mapped the block, of at least [`LARGEST`] bytes, and nobody uses it yet.
+/// [`map`] has mapped the block, of at least [`VAST`] bytes, and nobody uses it yet.
 #[cfg(target_os = "linux")]
 unsafe fn begin_huge(block: *mut u8, capacity: usize) {
     // SAFETY: the caller's. The advices change no contents; a fresh byte is zero, and written to make its page.
