@@ -10,6 +10,7 @@ mod matrix;
 mod norm;
 mod norm_backward;
 mod patterns;
+mod pullback;
 mod recompose;
 mod reduce;
 mod slope;

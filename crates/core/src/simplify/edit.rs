@@ -149,6 +149,12 @@ impl Editor {
         self.counts[v.index()]
     }
 
+    /// The nodes that take `v`.
+    pub fn users(&self, v: Value) -> impl Iterator<Item = NodeId> {
+        let all = self.users[v.index()].iter().map(|u| *u as NodeId);
+        all.filter(move |id| self.nodes.get(*id).is_some_and(|n| n.alive && n.args.contains(&v)))
+    }
+
     /// The value of `op` at `args`: that of an equal node, or of a new one at the location of the node under rewrite.
     /// `None` if the op does not take these operands, which lets the rule give up.
     pub fn emit(&mut self, op: impl Into<Op>, args: &[Value]) -> Option<Value> {

@@ -8,7 +8,7 @@ use super::super::pattern::aligned;
 use super::reduce::kept_shape;
 use super::{Found, Made, Raising, Slot, number, sizes};
 use crate::array::Array;
-use crate::ir::{Attr, Aval, DType, Dim, Shape, Value};
+use crate::ir::{Attr, Aval, DType, Dim, Scalar, Shape, Value};
 use crate::ops::{Arange, Argmax, Argmin, Binary, Cat, Gather, IndexAdd, IndexSelect, Op, Scatter, ScatterAdd, Slice};
 
 pub(super) static RULES: &[Raising] = &[
@@ -23,6 +23,8 @@ pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Finite, find: selected_back },
     Raising { class: Class::Exact, find: top },
     Raising { class: Class::Exact, find: range },
+    Raising { class: Class::Exact, find: select },
+    Raising { class: Class::Exact, find: select_back },
 ];
 
 const INDEX: &str = "aten::index.Tensor(Tensor self, Tensor?[] indices) -> Tensor";
@@ -245,4 +247,35 @@ fn stack(e: &Editor, id: NodeId) -> Option<Found> {
     let alike = items.iter().all(|x| e.shape(*x) == one) && *e.shape(v) == one.inserted(*dim, Dim::new(items.len()));
     let schema = "aten::stack(Tensor[] tensors, int dim=0) -> Tensor";
     if alike { Found::new(schema, [("dim", number(*dim as i64))], items.iter().copied()) } else { None }
+}
+
+/// One place of a dim, which goes.
+fn select(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let (Op::Slice(Slice { dim, start, end, .. }), at) = e.def_op(e.as_view(v)?)? else { return None };
+    let x = e.arg(at, 0);
+    if end - start != 1 || *e.shape(v) != e.shape(x).removed(*dim) {
+        return None;
+    }
+    let params = [("dim", number(*dim as i64)), ("index", number(*start as i64))];
+    Found::new("aten::select.int(Tensor self, int dim, SymInt index) -> Tensor", params, [x])
+}
+
+/// A tensor at one place of a dim, which is added, and zeros elsewhere.
+fn select_back(e: &Editor, id: NodeId) -> Option<Found> {
+    let Op::Pad(pad) = e.op(id) else { return None };
+    let (wide, shape) = (e.arg(id, 0), e.out(id).shape);
+    let g = e.as_view(wide)?;
+    let amounts = pad.amounts(shape.rank());
+    let mut padded = (0..shape.rank()).filter(|d| amounts[*d] != (0, 0));
+    let (dim, None) = (padded.next()?, padded.next()) else { return None };
+    let (low, _) = amounts[dim];
+    // A negative zero is another number.
+    let zeros = pad.value == Scalar::Int(0).cast(e.dtype(g));
+    if !zeros || low < 0 || e.shape(wide)[dim] != 1 || *e.shape(g) != shape.removed(dim) {
+        return None;
+    }
+    let params = [("input_sizes", sizes(&shape.sizes())), ("dim", number(dim as i64)), ("index", number(low))];
+    let schema = "aten::select_backward(Tensor grad_output, SymInt[] input_sizes, int dim, SymInt index) -> Tensor";
+    Found::new(schema, params, [g])
 }

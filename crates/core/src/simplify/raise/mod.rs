@@ -22,6 +22,7 @@ mod lift;
 mod matrix;
 mod norm;
 mod norm_backward;
+mod pullback;
 mod reduce;
 mod slope;
 mod solve;
@@ -37,7 +38,7 @@ use rustc_hash::FxHashMap;
 use super::edit::{Editor, NodeId};
 use super::{Class, Options, simplify_with};
 use crate::ir::{Attr, Aval, Builder, DType, Dim, Graph, Scalar, Value, Values};
-use crate::ops::{Arange, Call, Full, Op, Rule as CallRule};
+use crate::ops::{Arange, Call, Full, Op, Rule as CallRule, Unary};
 
 /// The most nodes that a call may stand for.
 const MAX_BODY: usize = 32;
@@ -60,12 +61,14 @@ struct Found {
     results: Vec<Slot>,
 }
 
-/// An operand that a rule makes, on which nothing in the call's body depends.
+/// An operand that a rule makes.
 enum Made {
-    /// A number everywhere, along which a derivative is.
+    /// A number everywhere, along which a derivative is; nothing in the call's body depends on it.
     Uniform(Aval, f64),
-    /// The numbers `0, 1, …` of so many rows, as a column.
+    /// The numbers `0, 1, …` of so many rows, as a column; nothing in the call's body depends on it.
     Rows(usize),
+    /// The opposite of a value that the body has.
+    Opposite(Value),
 }
 
 /// A result of an operator.
@@ -130,10 +133,12 @@ static DECOMPOSED: [&[Raising]; 3] = [whole::RULES, table::RULES, reduce::NORMS]
 /// runs the printed code.
 pub fn raise(graph: &Graph, class: Class) -> Graph {
     let mut e = editor(graph);
-    if known::share(&mut e) {
-        // Views of what is shared may cancel.
-        let graph = simplify_with(&e.finish(graph), Options { class, trace: false }).0;
-        e = editor(&graph);
+    for pass in [known::share, pullback::take] {
+        if pass(&mut e) {
+            // Views of what is shared may cancel.
+            let graph = simplify_with(&e.finish(graph), Options { class, trace: false }).0;
+            e = editor(&graph);
+        }
     }
     let mut e = raise_by(e, class, &LARGE);
     lift::lift(&mut e);
@@ -166,18 +171,15 @@ fn raise_by(mut e: Editor, class: Class, rules: &[&'static [Raising]]) -> Editor
         if let Some((place, made)) = &found.made {
             args.insert(*place, make(&mut e, made));
         }
-        let Some(body) = body(&e, id, &args, &found.results) else {
+        let opposite = match found.made {
+            Some((place, Made::Opposite(v))) => Some((place, v)),
+            Some((_, Made::Uniform(..) | Made::Rows(_))) | None => None,
+        };
+        let Some(body) = body(&e, id, &args, opposite, &found.results) else {
             e.rollback();
             continue;
         };
-        let pair = |(k, a): (&str, Attr)| Attr::List(vec![Attr::Str(k.to_owned()), a]);
-        let call = Call {
-            target: found.schema.to_owned(),
-            params: found.params.into_iter().map(pair).collect(),
-            body: Arc::new(body),
-            rule: CallRule::Inline,
-        };
-        match e.emit(call, &args) {
+        match e.emit(call(found.schema, found.params, body), &args) {
             Some(first) => {
                 let call = e.def(first).expect("just emitted");
                 let made = e.results(call).to_vec();
@@ -196,6 +198,13 @@ fn raise_by(mut e: Editor, class: Class, rules: &[&'static [Raising]]) -> Editor
     e
 }
 
+/// The operator with this schema, which computes what `body` does.
+fn call(schema: &str, params: impl IntoIterator<Item = (&'static str, Attr)>, body: Graph) -> Call {
+    let pair = |(k, a): (&str, Attr)| Attr::List(vec![Attr::Str(k.to_owned()), a]);
+    let params = params.into_iter().map(pair).collect();
+    Call { target: schema.to_owned(), params, body: Arc::new(body), rule: CallRule::Inline }
+}
+
 fn make(e: &mut Editor, made: &Made) -> Value {
     let v = match made {
         Made::Uniform(aval, x) => e.full(aval, *x),
@@ -203,6 +212,7 @@ fn make(e: &mut Editor, made: &Made) -> Value {
             let range = e.emit(Arange { end: Dim::new(*n), dtype: DType::I64 }, &[]);
             range.and_then(|r| e.view(r, &[*n, 1].into()))
         }
+        Made::Opposite(v) => e.unary(Unary::Neg, *v),
     };
     v.expect("I3: a known aval")
 }
@@ -218,13 +228,20 @@ impl Graph {
     }
 }
 
-/// What computes `results` from `args`: `None` if that needs anything else, or if it is long.
-fn body(e: &Editor, root: NodeId, args: &[Value], results: &[Slot]) -> Option<Graph> {
+/// What computes `results` from `args`: `None` if that needs anything else, or if it is long. The argument at a place may be
+/// the `opposite` of a value.
+fn body(e: &Editor, root: NodeId, args: &[Value], opposite: Option<(usize, Value)>, results: &[Slot]) -> Option<Graph> {
     let mut b = Builder::new();
     let mut env: FxHashMap<Value, Value> = FxHashMap::default();
+    let mut params = Vec::with_capacity(args.len());
     for v in args {
         let param = b.param(e.aval(*v).clone());
         env.entry(*v).or_insert(param);
+        params.push(param);
+    }
+    if let Some((place, v)) = opposite {
+        let own = b.node(Unary::Neg.into(), [params[place]].into_iter().collect(), [e.aval(v).clone()], e.loc(root));
+        env.insert(v, own[0]);
     }
     let wanted = |slot: &Slot| match slot {
         Slot::Root => Some(e.results(root)[0]),
