@@ -38,7 +38,7 @@ use rustc_hash::FxHashMap;
 use super::edit::{Editor, NodeId};
 use super::{Class, Options, simplify_with};
 use crate::ir::{Attr, Aval, Builder, DType, Dim, Graph, Scalar, Value, Values};
-use crate::ops::{Arange, Call, Full, Op, Rule as CallRule, Unary};
+use crate::ops::{Arange, Call, Expand, Full, Op, Rule as CallRule, Sum, Unary, View};
 
 /// The most nodes that a call may stand for.
 const MAX_BODY: usize = 32;
@@ -57,6 +57,8 @@ struct Found {
     args: Values,
     /// The operand that is nowhere in the graph, and its place among `args`.
     made: Option<(usize, Made)>,
+    /// A value that the body has from an operand, not from where the graph has it; signs of zeros may differ.
+    given: Option<(Value, Given)>,
     /// What its results are.
     results: Vec<Slot>,
 }
@@ -69,6 +71,14 @@ enum Made {
     Rows(usize),
     /// The opposite of a value that the body has.
     Opposite(Value),
+}
+
+/// What a value is of an operand of the call.
+enum Given {
+    /// The opposite of that at a place.
+    Opposite(usize),
+    /// The sums of that at a place over a dim, repeated along it.
+    Total(usize, usize),
 }
 
 /// A result of an operator.
@@ -88,7 +98,7 @@ impl Found {
         args: impl IntoIterator<Item = Value>,
     ) -> Option<Self> {
         let (params, args) = (params.into_iter().collect(), args.into_iter().collect());
-        Some(Found { schema, params, args, made: None, results: vec![Slot::Root] })
+        Some(Found { schema, params, args, made: None, given: None, results: vec![Slot::Root] })
     }
 
     /// A backward operator on the cotangent `g`, or on ones of `aval`.
@@ -129,8 +139,8 @@ static DECOMPOSED: [&[Raising]; 3] = [whole::RULES, table::RULES, reduce::NORMS]
 
 /// The graph with PyTorch's compound operators as calls; rules up to `class` apply.
 ///
-/// Values are those of `graph` to the last bit wherever this project computes them, and within `class` where PyTorch
-/// runs the printed code.
+/// Values are those of `graph` to the last bit wherever this project computes them, but for signs of zeros, and within `class`
+/// where PyTorch runs the printed code.
 pub fn raise(graph: &Graph, class: Class) -> Graph {
     let mut e = editor(graph);
     for pass in [known::share, pullback::take] {
@@ -171,11 +181,7 @@ fn raise_by(mut e: Editor, class: Class, rules: &[&'static [Raising]]) -> Editor
         if let Some((place, made)) = &found.made {
             args.insert(*place, make(&mut e, made));
         }
-        let opposite = match found.made {
-            Some((place, Made::Opposite(v))) => Some((place, v)),
-            Some((_, Made::Uniform(..) | Made::Rows(_))) | None => None,
-        };
-        let Some(body) = body(&e, id, &args, opposite, &found.results) else {
+        let Some(body) = body(&e, id, &args, found.given.as_ref(), &found.results) else {
             e.rollback();
             continue;
         };
@@ -228,9 +234,9 @@ impl Graph {
     }
 }
 
-/// What computes `results` from `args`: `None` if that needs anything else, or if it is long. The argument at a place may be
-/// the `opposite` of a value.
-fn body(e: &Editor, root: NodeId, args: &[Value], opposite: Option<(usize, Value)>, results: &[Slot]) -> Option<Graph> {
+/// What computes `results` from `args`, and from the value that is `given` by one of them: `None` if that needs anything else, or
+/// if it is long.
+fn body(e: &Editor, root: NodeId, args: &[Value], given: Option<&(Value, Given)>, results: &[Slot]) -> Option<Graph> {
     let mut b = Builder::new();
     let mut env: FxHashMap<Value, Value> = FxHashMap::default();
     let mut params = Vec::with_capacity(args.len());
@@ -239,9 +245,20 @@ fn body(e: &Editor, root: NodeId, args: &[Value], opposite: Option<(usize, Value
         env.entry(*v).or_insert(param);
         params.push(param);
     }
-    if let Some((place, v)) = opposite {
-        let own = b.node(Unary::Neg.into(), [params[place]].into_iter().collect(), [e.aval(v).clone()], e.loc(root));
-        env.insert(v, own[0]);
+    if let Some((v, how)) = given {
+        let aval = e.aval(*v);
+        let mut node = |op: Op, x: Value, aval: Aval| b.node(op, [x].into_iter().collect(), [aval], e.loc(root))[0];
+        let own = match how {
+            Given::Opposite(place) => node(Unary::Neg.into(), params[*place], aval.clone()),
+            Given::Total(place, dim) => {
+                let short = aval.with_shape(aval.shape.removed(*dim));
+                let kept = aval.with_shape(aval.shape.with(*dim, 1));
+                let sum = node(Sum::over(&[*dim], aval.rank()).into(), params[*place], short);
+                let column = node(View { shape: kept.shape.clone() }.into(), sum, kept);
+                node(Expand { size: aval.shape.clone() }.into(), column, aval.clone())
+            }
+        };
+        env.insert(*v, own);
     }
     let wanted = |slot: &Slot| match slot {
         Slot::Root => Some(e.results(root)[0]),

@@ -6,7 +6,7 @@
 use super::super::Class;
 use super::super::edit::{Editor, NodeId};
 use super::reduce::{as_mean, repeated, unkept};
-use super::{Found, Made, Raising, Slot, number};
+use super::{Found, Given, Made, Raising, Slot, number};
 use crate::ir::{Attr, Aval, Value};
 use crate::ops::{Binary, Call, Op, Sum, Unary};
 
@@ -105,6 +105,7 @@ fn find(e: &Editor, id: NodeId) -> Option<Found> {
     if negated {
         found.args.remove(0);
         found.made = Some((0, Made::Opposite(g)));
+        found.given = Some((g, Given::Opposite(0)));
     }
     Some(Found { results: vec![Slot::Root, slot(weight), slot(bias)], ..found })
 }
