@@ -24,7 +24,7 @@ fn derivatives_of_normalizations_are_one_operator() {
         ("native_layer_norm_backward.default", |a| a[0].layer_norm([4], &a[1], &a[2], 1e-5).cos()),
         ("native_batch_norm_backward.default", |a| {
             let [y, _, _] =
-                cotangent_aten::nn::norm::native_batch_norm(&a[0], Some(&a[1]), Some(&a[2]), 0.1, 1e-5).unwrap();
+                cotangent_aten::nn::native_norm::native_batch_norm(&a[0], Some(&a[1]), Some(&a[2]), 0.1, 1e-5).unwrap();
             y
         }),
     ];
