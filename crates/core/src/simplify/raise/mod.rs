@@ -13,6 +13,7 @@
 //!   more than [`MAX_BODY`].
 
 mod activation;
+mod cross;
 mod elementwise;
 mod fused;
 mod gate;
@@ -150,7 +151,9 @@ pub fn raise(graph: &Graph, class: Class) -> Graph {
             e = editor(&graph);
         }
     }
-    let mut e = raise_by(e, class, &LARGE);
+    // Before the differences and squares that they are made of.
+    e = raise_by(e, class, &[cross::RULES]);
+    e = raise_by(e, class, &LARGE);
     lift::lift(&mut e);
     raise_by(e, class, &[MIDDLE.as_slice(), SMALL.as_slice()].concat()).finish(graph)
 }
