@@ -90,6 +90,18 @@ fn p5_memory_is_written_before_it_is_read() {
     assert_eq!(broken("%1 = store a0 %0 : f32", "%1 = load a0 : f32"), ["P5"]);
 }
 
+/// The program `good` reads back, and says `expected` when `from` became `to`, for each `(from, to, expected)`.
+fn each_is_found(good: &str, cases: &[(&str, &str, &str)]) {
+    assert_eq!(parse(good).unwrap().to_string(), good);
+    for (from, to, expected) in cases {
+        let found = match parse(&good.replace(from, to)) {
+            Ok(program) => program.to_string(),
+            Err(e) => e.to_string(),
+        };
+        assert!(found.contains(expected), "{found}");
+    }
+}
+
 #[test]
 fn places_of_a_sort_are_inside_and_its_buffers_fit() {
     let good = r#"loops {
@@ -106,25 +118,20 @@ graph routine(%0: i8[3,4]) {
 >>>
 }
 "#;
-    let found = |from: &str, to: &str| match parse(&good.replace(from, to)) {
-        Ok(program) => program.to_string(),
-        Err(e) => e.to_string(),
-    };
-    assert_eq!(found("", ""), good);
-    for (from, to, expected) in [
-        ("1 to 3", "3 to 5", "P2: step 0: places 3 to 5 of 4"),
-        ("1 to 3", "3 to 3", "P2: step 0: places 3 to 3 of 4"),
-        ("1 to 3", "1 to 4", "P3: step 0: buffers are not of the operand and the places of a sort"),
-        ("b2: i64", "b2: i32", "P3: step 0: buffers are not of the operand and the places of a sort"),
-        (
-            "%1: i8[3,4], %2: i64[3,4] = sort(%0, stable=true, dim=1, descending=false)\n  return (%1, %2)",
-            "%1: i8[3,4] = neg(%0)\n  return (%1)",
-            "expected a sort, found `neg`",
-        ),
-    ] {
-        let found = found(from, to);
-        assert!(found.contains(expected), "{found}");
-    }
+    each_is_found(
+        good,
+        &[
+            ("1 to 3", "3 to 5", "P2: step 0: places 3 to 5 of 4"),
+            ("1 to 3", "3 to 3", "P2: step 0: places 3 to 3 of 4"),
+            ("1 to 3", "1 to 4", "P3: step 0: buffers are not of the operand and the places of a sort"),
+            ("b2: i64", "b2: i32", "P3: step 0: buffers are not of the operand and the places of a sort"),
+            (
+                "%1: i8[3,4], %2: i64[3,4] = sort(%0, stable=true, dim=1, descending=false)\n  return (%1, %2)",
+                "%1: i8[3,4] = neg(%0)\n  return (%1)",
+                "expected a sort, found `neg`",
+            ),
+        ],
+    );
 }
 
 #[test]
@@ -142,24 +149,27 @@ graph routine(%0: f64[3,4]) {
 >>>
 }
 "#;
-    let found = |from: &str, to: &str| match parse(&good.replace(from, to)) {
-        Ok(program) => program.to_string(),
-        Err(e) => e.to_string(),
-    };
-    assert_eq!(found("", ""), good);
-    for (from, to, expected) in [
-        ("b1: f64[3]", "b1: f64[4]", "P3: step 0: buffers are not of the operand and the values of a decomposition"),
-        ("b0: f64[12]", "b0: f32[12]", "P3: step 0: buffers are not of the operand and the values of a decomposition"),
-        ("(b1) at", "(b1, b1) at", "P3: step 0: buffers are not of the operand and the values of a decomposition"),
-        (
-            "%1: f64[3,3], %2: f64[3], %3: f64[3,4] = linalg_svd(%0, full_matrices=false)\n  return (%1, %2, %3)",
-            "%1: f64[3,4] = neg(%0)\n  return (%1)",
-            "expected a decomposition, found `neg`",
-        ),
-    ] {
-        let found = found(from, to);
-        assert!(found.contains(expected), "{found}");
-    }
+    each_is_found(
+        good,
+        &[
+            (
+                "b1: f64[3]",
+                "b1: f64[4]",
+                "P3: step 0: buffers are not of the operand and the values of a decomposition",
+            ),
+            (
+                "b0: f64[12]",
+                "b0: f32[12]",
+                "P3: step 0: buffers are not of the operand and the values of a decomposition",
+            ),
+            ("(b1) at", "(b1, b1) at", "P3: step 0: buffers are not of the operand and the values of a decomposition"),
+            (
+                "%1: f64[3,3], %2: f64[3], %3: f64[3,4] = linalg_svd(%0, full_matrices=false)\n  return (%1, %2, %3)",
+                "%1: f64[3,4] = neg(%0)\n  return (%1)",
+                "expected a decomposition, found `neg`",
+            ),
+        ],
+    );
 }
 
 #[test]

@@ -30,6 +30,7 @@ pub mod dtype;
 pub mod einsum;
 pub mod gather;
 pub mod index;
+pub mod integral;
 pub mod join;
 pub mod linalg;
 pub mod matmul;
@@ -54,6 +55,7 @@ pub mod prelude {
     pub use crate::einsum::einsum;
     pub use crate::gather::Gathers;
     pub use crate::index::{ELLIPSIS, Index, Indexing, IntoIndices, NEW_AXIS};
+    pub use crate::integral::Integrals;
     pub use crate::join::*;
     pub use crate::linalg::prelude::*;
     pub use crate::matmul::{Products, chain_matmul};

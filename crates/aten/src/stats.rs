@@ -58,9 +58,8 @@ pub trait Statistics: AsTensor {
         let params = spread(&over, correction);
         let [var, mean] = by_result(schema::VAR_MEAN_CORRECTION, &params, &[x], value, |x, _, x_dot| {
             let (x, x_dot) = (&x[0], &x_dot[0]);
-            let mean_dot = mean_over(&widen(x_dot), &axes).convert(x.dtype());
-            let var_dot = variance_tangent(x, &axes, correction, x_dot);
-            vec![axes.finish(x, &var_dot), axes.finish(x, &mean_dot)]
+            let var_dot = axes.finish(x, &variance_tangent(x, &axes, correction, x_dot));
+            vec![var_dot, mean_tangent(&axes, x_dot)]
         });
         (var, mean)
     }
@@ -80,9 +79,8 @@ pub trait Statistics: AsTensor {
         let params = spread(&over, correction);
         let [std, mean] = by_result(schema::STD_MEAN_CORRECTION, &params, &[x], value, |x, y, x_dot| {
             let (x, x_dot) = (&x[0], &x_dot[0]);
-            let mean_dot = mean_over(&widen(x_dot), &axes).convert(x.dtype());
             let var_dot = axes.finish(x, &variance_tangent(x, &axes, correction, x_dot));
-            vec![root_tangent(&y[0], &var_dot), axes.finish(x, &mean_dot)]
+            vec![root_tangent(&y[0], &var_dot), mean_tangent(&axes, x_dot)]
         });
         (std, mean)
     }
@@ -203,6 +201,12 @@ fn variance_tangent(x: &Tensor, axes: &Axes, correction: i64, x_dot: &Tensor) ->
     let centered = &wide - axes.keep_all(&wide, &mean_over(&wide, axes));
     let n = axes.count(x) as f64 - correction as f64;
     (widen(x_dot) * (2.0 / n) * centered).sum_over(&axes.dims).convert(x.dtype())
+}
+
+/// The tangent of the mean, which is linear: the mean of the tangent.
+#[track_caller]
+fn mean_tangent(axes: &Axes, x_dot: &Tensor) -> Tensor {
+    axes.finish(x_dot, &mean_over(&widen(x_dot), axes).convert(x_dot.dtype()))
 }
 
 /// The tangent of the root `y` of a value with the tangent `t`: 0 at 0.

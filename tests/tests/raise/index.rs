@@ -10,6 +10,11 @@ fn places(i: &[i64]) -> Tensor {
     Tensor::from_array(Array::new([i.len()], i.to_vec()))
 }
 
+/// A vector of two elements.
+fn place(x: &Tensor, y: &Tensor) -> Tensor {
+    x.sum_over(&[0]) * y.sum_over(&[1])
+}
+
 #[test]
 fn indices_and_their_neighbours() {
     neighbours(&[
@@ -35,6 +40,22 @@ fn indices_and_their_neighbours() {
             |x, y| {
                 Tensor::cat_dim(&[x.clone(), y.sum_over(&[0]).view_to(&[1, 2].into())], 0).view_to(&[3, 1, 2].into())
             },
+        ),
+        ("select", |x, _| x.slice_dim(1, 1, 2, 1).view_to(&[2].into()), |x, _| x.slice_dim(1, 1, 2, 1)),
+        (
+            "select",
+            |x, _| x.slice_dim(0, 1, 2, 1).view_to(&[2].into()),
+            |x, _| x.slice_dim(0, 1, 2, 1).view_to(&[2, 1].into()),
+        ),
+        (
+            "select_backward",
+            |x, y| place(x, y).view_to(&[1, 2].into()).pad_dims(&[(1, 2), (0, 0)], 0.0),
+            |x, y| place(x, y).view_to(&[1, 2].into()).pad_dims(&[(1, 2), (0, 0)], -0.0),
+        ),
+        (
+            "select_backward",
+            |x, y| place(x, y).view_to(&[2, 1].into()).pad_dims(&[(0, 0), (1, 0)], 0.0),
+            |x, y| place(x, y).view_to(&[2, 1].into()).pad_dims(&[(1, 0), (1, 0)], 0.0),
         ),
         (
             "topk",

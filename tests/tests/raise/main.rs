@@ -3,6 +3,7 @@
 //! One file for each file of rules, but for the smallest.
 
 mod activation;
+mod cross;
 mod fused;
 mod gate;
 mod index;
@@ -10,6 +11,7 @@ mod matrix;
 mod norm;
 mod norm_backward;
 mod patterns;
+mod pullback;
 mod recompose;
 mod reduce;
 mod slope;

@@ -2,6 +2,7 @@
 
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
+use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType};
 use cotangent_core::simplify::simplify;
 use cotangent_core::transform::build;
@@ -33,6 +34,18 @@ fn normal(x: &Tensor, w: &Tensor, eps: f64, square: f64) -> Tensor {
     centred * (variance + eps).rsqrt().view_to(&[2, 1].into()) * w
 }
 
+/// The sums of rows, repeated by what they are added to.
+fn totals(x: &Tensor) -> Tensor {
+    x.sum_over(&[1]).view_to(&[2, 1].into())
+}
+
+/// A derivative along one element of each row, which is the row's total.
+fn along_one(y: &Tensor, g: &Tensor, total: impl Fn(&Tensor) -> Tensor) -> Tensor {
+    let element = g.slice_dim(1, 0, 1, 1);
+    let place = Tensor::from_array(Array::new([2, 1], vec![1i64, 0]));
+    y.zeros_like().scatter_add_along(1, &place, &element) - total(&element) * y.exp()
+}
+
 #[test]
 fn functions_of_rows_and_their_neighbours() {
     neighbours(&[
@@ -46,6 +59,24 @@ fn functions_of_rows_and_their_neighbours() {
             "_softmax_backward_data",
             |y, g| (g - (g * y).sum_over(&[1]).view_to(&[2, 1].into())) * y,
             |y, g| (g - (g * g).sum_over(&[1]).view_to(&[2, 1].into())) * y,
+        ),
+        // Along opposites, of which the graph has one or both.
+        ("_log_softmax_backward_data", |y, g| totals(g) * y.exp() - g, |y, g| totals(g) * y.exp() - y),
+        (
+            "_log_softmax_backward_data",
+            |y, g| (g - y) + totals(&(y - g)) * y.exp(),
+            |y, g| (g - y) + totals(&(y + g)) * y.exp(),
+        ),
+        ("_softmax_backward_data", |y, g| (totals(&(g * y)) - g) * y, |y, g| (totals(&(g * y)) - g) * g),
+        (
+            "_softmax_backward_data",
+            |y, g| ((g - y) + totals(&((y - g) * y))) * y,
+            |y, g| ((g - y) - totals(&((y - g) * y))) * y,
+        ),
+        (
+            "_log_softmax_backward_data",
+            |y, g| along_one(y, g, Tensor::clone),
+            |y, g| along_one(y, g, |element| -element),
         ),
         ("var", |x, _| spread(x, 2.0, 2.0), |x, _| spread(x, 3.0, 2.0)),
         ("std", |x, _| spread(x, 2.0, 2.0).sqrt(), |x, _| spread(x, 3.0, 2.0).sqrt()),

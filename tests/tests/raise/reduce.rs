@@ -1,6 +1,10 @@
 //! Reductions, norms and distances, and what is almost so.
 
+use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
+use cotangent_core::ir::{Aval, DType, Shape};
+use cotangent_core::simplify::simplify;
+use cotangent_core::transform::build;
 
 use crate::neighbours;
 
@@ -48,4 +52,22 @@ fn reductions_and_their_neighbours() {
         // What has another use is not computed twice.
         ("linalg_vector_norm", |x, _| x.abs().sum_over(&[1]), |x, _| x.abs().sum_over(&[1]) + x.abs()),
     ]);
+}
+
+/// Dims of size 1 after a reduction are those that it keeps, if they stand where it reduced.
+#[test]
+fn reductions_keep_their_dims() {
+    type F = fn(&Tensor, &Shape) -> Tensor;
+    let table: [(&str, F); 3] = [
+        ("aten.argmax.default(x_1, 1, True)", |x, shape| x.argmax_along(1).view_to(shape)),
+        ("aten.argmin.default(x_1, 1, True)", |x, shape| x.argmin_along(1).view_to(shape)),
+        ("correction = 1, keepdim = True)", |x, shape| x.var(1, 1).view_to(shape)),
+    ];
+    for (said, f) in table {
+        for (shape, kept) in [([2, 1], true), ([1, 2], false)] {
+            let g = build("f", |t| Ok(vec![f(&t.param(&Aval::new(DType::F64, [2, 2])), &shape.into()).ok()?]));
+            let code = simplify(&g.unwrap()).raised().code();
+            assert_eq!(code.contains(said), kept, "{code}");
+        }
+    }
 }

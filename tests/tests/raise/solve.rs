@@ -1,5 +1,11 @@
 //! Systems that have to be regular.
 
+use cotangent_aten::prelude::*;
+use cotangent_core::Tensor;
+use cotangent_core::ir::{Aval, DType};
+use cotangent_core::ops::Triangle;
+use cotangent_core::transform::build;
+
 use crate::{graph, targets};
 
 /// An inverse or a solution that has to exist.
@@ -30,4 +36,25 @@ fn checked_systems_are_found() {
         "%6",
     );
     assert!(targets(&other.raised()).contains(&"_functional_assert_async.msg".to_owned()), "{other}");
+}
+
+/// The Cholesky factor of a matrix that has to have one.
+#[test]
+fn checked_factors_are_found() {
+    let of = |checked: fn(&Tensor, &Tensor, &Tensor) -> (Tensor, Tensor)| {
+        let aval = Aval::new(DType::F64, [3, 3]);
+        let g = build("f", |t| {
+            let x = t.param(&aval);
+            let [l, info] = x.cholesky_ex(Triangle::Lower);
+            let (condition, y) = checked(&x, &l, &info);
+            Ok(vec![y.assert_that(&condition, "not positive definite").ok()?])
+        });
+        targets(&g.unwrap().raised())
+    };
+    assert_eq!(of(|_, l, info| (info.eq(0i64), l.clone())), ["linalg_cholesky.default"]);
+    let unchecked = "_functional_assert_async.msg".to_owned();
+    // Another condition, and another value under it.
+    assert!(of(|_, l, info| (info.eq(1i64), l.clone())).contains(&unchecked));
+    assert!(of(|_, l, info| (info.ne(0i64), l.clone())).contains(&unchecked));
+    assert!(of(|x, _, info| (info.eq(0i64), x.clone())).contains(&unchecked));
 }

@@ -29,6 +29,16 @@ fn bounded_losses(x: &Tensor, t: &Tensor, least: f64) -> Tensor {
     (t - 1.0) * (-x).log1p().maximum(least) - t * x.log().maximum(-100.0)
 }
 
+/// The cross entropy that is a line near 0 and 1, where `x (1 - x)` is below `room`.
+fn line_losses(x: &Tensor, t: &Tensor, room: f64, slope: &Tensor) -> Tensor {
+    let fixed = x.detach();
+    let edge = (&fixed * (1.0 - &fixed)).lt(room);
+    let inside = x.full_like(0.5).where_(&edge, x);
+    let smooth = -(t * inside.log() + (1.0 - t) * (-&inside).log1p());
+    let bounded = t * fixed.log().maximum(-100.0) + (1.0 - t) * (-&fixed).log1p().maximum(-100.0);
+    ((x - &fixed) * ((&fixed - slope) / room) - bounded).where_(&edge, smooth)
+}
+
 #[test]
 fn losses_and_triangles_and_their_neighbours() {
     neighbours(&[
@@ -44,6 +54,8 @@ fn losses_and_triangles_and_their_neighbours() {
         ("tril", |x, _| x.tril(-1), |x, _| x.triu(-1)),
         ("triu", |x, _| x.triu(1), |x, _| x.tril(1)),
         ("binary_cross_entropy", |x, t| bounded_losses(x, t, -100.0).mean(), |x, t| bounded_losses(x, t, -50.0).mean()),
+        ("binary_cross_entropy", |x, t| line_losses(x, t, 1e-12, t), |x, t| line_losses(x, t, 1e-11, t)),
+        ("binary_cross_entropy", |x, t| line_losses(x, t, 1e-12, t), |x, t| line_losses(x, t, 1e-12, x)),
         ("soft_margin_loss", |x, y| (-(x * y)).exp().log1p().sum_over(&[0, 1]), |x, y| (x * y).exp().log1p()),
     ]);
 }

@@ -11,6 +11,7 @@ pub mod embedding;
 pub mod grid;
 pub mod interpolate;
 pub mod loss;
+pub mod native_norm;
 pub mod norm;
 pub mod pool;
 pub mod softmax;

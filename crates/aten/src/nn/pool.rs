@@ -345,8 +345,8 @@ fn max_pool(x: &Tensor, kernel: &PerDim, options: &Pool, n: usize) -> (Tensor, T
 #[track_caller]
 fn max_pool_of(x: &Tensor, w: &Windows, options: &Pool) -> (Tensor, Tensor) {
     let schema = if w.n() == 2 { schema::MAX_POOL2D_WITH_INDICES } else { schema::MAX_POOL3D_WITH_INDICES };
-    // By its windows, which are transposed window by window: elements put at places of the whole input would be fewer statements, but
-    // take several times as long as the choice inside a window.
+    // By its windows, which are transposed window by window: elements put at places of the whole input take several times as long
+    // as the choice inside a window.
     let [values, indices] = many(schema, &w.attrs(options), &[x], |a| w.max(&a[0]));
     (values, indices)
 }

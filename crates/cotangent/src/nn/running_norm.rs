@@ -1,6 +1,6 @@
 //! Norms that may keep running statistics: batch norms and instance norms.
 
-use cotangent_aten::nn::norm::running_statistics;
+use cotangent_aten::nn::native_norm::running_statistics;
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
 use cotangent_core::error::InferError;
@@ -95,7 +95,7 @@ macro_rules! running_norm {
         $(#[$doc])*
         ///
         #[doc = concat!("*Errors*: `", $label, "` an input that is not ", $expected, "; as")]
-        /// [`batch_norm`](cotangent_aten::nn::norm::Normalizations::batch_norm).
+        /// [`batch_norm`](cotangent_aten::nn::native_norm::Normalizations::batch_norm).
         #[derive(Clone, Debug, Module)]
         #[module(extra_repr)]
         pub struct $name {

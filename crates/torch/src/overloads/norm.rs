@@ -1,6 +1,6 @@
 //! Normalisations.
 
-use cotangent_aten::nn::norm::{
+use cotangent_aten::nn::native_norm::{
     fused_rms_norm, native_batch_norm, native_group_norm, native_layer_norm, running_statistics,
 };
 use cotangent_aten::prelude::*;

@@ -8,12 +8,11 @@ use super::super::pattern::aligned;
 use super::reduce::kept_shape;
 use super::{Found, Made, Raising, Slot, number, sizes};
 use crate::array::Array;
-use crate::ir::{Attr, Aval, DType, Dim, Shape, Value};
+use crate::ir::{Attr, Aval, DType, Dim, Scalar, Shape, Value};
 use crate::ops::{Arange, Argmax, Argmin, Binary, Cat, Gather, IndexAdd, IndexSelect, Op, Scatter, ScatterAdd, Slice};
 
 pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Exact, find: roll },
-    Raising { class: Class::Exact, find: exchanged },
     Raising { class: Class::Finite, find: roll_back },
     Raising { class: Class::Exact, find: extreme },
     Raising { class: Class::Exact, find: stack },
@@ -23,6 +22,8 @@ pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Finite, find: selected_back },
     Raising { class: Class::Exact, find: top },
     Raising { class: Class::Exact, find: range },
+    Raising { class: Class::Exact, find: select },
+    Raising { class: Class::Exact, find: select_back },
 ];
 
 const INDEX: &str = "aten::index.Tensor(Tensor self, Tensor?[] indices) -> Tensor";
@@ -181,36 +182,52 @@ fn rotation(e: &Editor, v: Value, n: usize) -> Option<usize> {
     moved.then_some(first)
 }
 
-fn rolled(x: Value, by: usize, dim: usize) -> Option<Found> {
-    let params = [("shifts", sizes(&[by])), ("dims", sizes(&[dim]))];
+/// The tensor whose elements `v` has, the dim and the number of places further along it.
+pub(super) fn turned(e: &Editor, v: Value) -> Option<(Value, usize, usize)> {
+    let (op, at) = e.def_op(v)?;
+    match op {
+        // A selection of all places, each moved by the same number.
+        Op::IndexSelect(IndexSelect { dim }) => {
+            let x = e.arg(at, 0);
+            Some((x, *dim, rotation(e, e.arg(at, 1), e.shape(x)[*dim].get())?))
+        }
+        // The end of a tensor before its beginning.
+        Op::Cat(Cat { dim }) => {
+            let [end, begin] = e.args(at) else { return None };
+            let piece = |v: Value| match e.def_op(v)? {
+                (Op::Slice(s), at) if s.dim == *dim && s.step == 1 => {
+                    Some((s.start, e.shape(v)[*dim].get(), e.arg(at, 0)))
+                }
+                _ => None,
+            };
+            let ((start, _, x), (first, n, y)) = (piece(*end)?, piece(*begin)?);
+            let whole = e.shape(x) == e.shape(v);
+            (x == y && whole && first == 0 && n == start).then_some((x, *dim, n))
+        }
+        _ => None,
+    }
+}
+
+/// As [`turned`] for an addition to zeros at all places, each moved by the same number.
+pub(super) fn turned_back(e: &Editor, v: Value) -> Option<(Value, usize, usize)> {
+    let (Op::IndexAdd(IndexAdd { dim }), at) = e.def_op(v)? else { return None };
+    let n = e.shape(v)[*dim].get();
+    let first = rotation(e, e.arg(at, 1), n)?;
+    e.is_zero(e.arg(at, 0)).then(|| (e.arg(at, 2), *dim, (n - first) % n))
+}
+
+fn rolled(e: &Editor, (x, dim, first): (Value, usize, usize)) -> Option<Found> {
+    let n = e.shape(x)[dim].get();
+    let params = [("shifts", sizes(&[(n - first) % n])), ("dims", sizes(&[dim]))];
     Found::new("aten::roll(Tensor self, SymInt[1] shifts, int[1] dims=[]) -> Tensor", params, [x])
 }
 
-/// A selection of all places, each moved by the same number.
 fn roll(e: &Editor, id: NodeId) -> Option<Found> {
-    let Op::IndexSelect(IndexSelect { dim }) = e.op(id) else { return None };
-    let (x, n) = (e.arg(id, 0), e.shape(e.arg(id, 0))[*dim].get());
-    let first = rotation(e, e.arg(id, 1), n)?;
-    rolled(x, (n - first) % n, *dim)
+    rolled(e, turned(e, e.results(id)[0])?)
 }
 
-/// The end of a tensor before its beginning.
-fn exchanged(e: &Editor, id: NodeId) -> Option<Found> {
-    let (Op::Cat(Cat { dim }), [end, begin]) = (e.op(id), e.args(id)) else { return None };
-    let piece = |v: Value| match e.def_op(v)? {
-        (Op::Slice(s), at) if s.dim == *dim && s.step == 1 => Some((s.start, e.shape(v)[*dim].get(), e.arg(at, 0))),
-        _ => None,
-    };
-    let ((at, _, x), (first, n, y)) = (piece(*end)?, piece(*begin)?);
-    let whole = e.shape(x) == e.shape(e.results(id)[0]);
-    if x == y && whole && first == 0 && n == at { rolled(x, e.shape(x)[*dim].get() - n, *dim) } else { None }
-}
-
-/// An addition to zeros at all places, each moved by the same number.
 fn roll_back(e: &Editor, id: NodeId) -> Option<Found> {
-    let Op::IndexAdd(IndexAdd { dim }) = e.op(id) else { return None };
-    let first = rotation(e, e.arg(id, 1), e.shape(e.arg(id, 0))[*dim].get())?;
-    if e.is_zero(e.arg(id, 0)) { rolled(e.arg(id, 2), first, *dim) } else { None }
+    rolled(e, turned_back(e, e.results(id)[0])?)
 }
 
 /// The element at the place of the largest or smallest one of its row.
@@ -245,4 +262,35 @@ fn stack(e: &Editor, id: NodeId) -> Option<Found> {
     let alike = items.iter().all(|x| e.shape(*x) == one) && *e.shape(v) == one.inserted(*dim, Dim::new(items.len()));
     let schema = "aten::stack(Tensor[] tensors, int dim=0) -> Tensor";
     if alike { Found::new(schema, [("dim", number(*dim as i64))], items.iter().copied()) } else { None }
+}
+
+/// One place of a dim, which goes.
+fn select(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let (Op::Slice(Slice { dim, start, end, .. }), at) = e.def_op(e.as_view(v)?)? else { return None };
+    let x = e.arg(at, 0);
+    if end - start != 1 || *e.shape(v) != e.shape(x).removed(*dim) {
+        return None;
+    }
+    let params = [("dim", number(*dim as i64)), ("index", number(*start as i64))];
+    Found::new("aten::select.int(Tensor self, int dim, SymInt index) -> Tensor", params, [x])
+}
+
+/// A tensor at one place of a dim, which is added, and zeros elsewhere.
+fn select_back(e: &Editor, id: NodeId) -> Option<Found> {
+    let Op::Pad(pad) = e.op(id) else { return None };
+    let (wide, shape) = (e.arg(id, 0), e.out(id).shape);
+    let g = e.as_view(wide)?;
+    let amounts = pad.amounts(shape.rank());
+    let mut padded = (0..shape.rank()).filter(|d| amounts[*d] != (0, 0));
+    let (dim, None) = (padded.next()?, padded.next()) else { return None };
+    let (low, _) = amounts[dim];
+    // A negative zero is another number.
+    let zeros = pad.value == Scalar::Int(0).cast(e.dtype(g));
+    if !zeros || low < 0 || e.shape(wide)[dim] != 1 || *e.shape(g) != shape.removed(dim) {
+        return None;
+    }
+    let params = [("input_sizes", sizes(&shape.sizes())), ("dim", number(dim as i64)), ("index", number(low))];
+    let schema = "aten::select_backward(Tensor grad_output, SymInt[] input_sizes, int dim, SymInt index) -> Tensor";
+    Found::new(schema, params, [g])
 }

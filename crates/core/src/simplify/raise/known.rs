@@ -60,7 +60,8 @@ fn outside(e: &Editor, id: NodeId, body: &Graph) -> Vec<Option<Value>> {
     let inner = |v: Value| body.nodes().iter().find(|n| n.results[0] == v).filter(|n| matches!(n.op, Op::View(_)));
     let result = |v: &Value| {
         let own = if body.params().contains(v) { None } else { computed(*v) };
-        own.or_else(|| computed(inner(*v)?.args[0]))
+        // Others may take the operand of the last view as well.
+        inner(*v).and_then(|n| computed(n.args[0])).or(own)
     };
     body.results().iter().map(result).collect()
 }

@@ -13,6 +13,7 @@
 //!   more than [`MAX_BODY`].
 
 mod activation;
+mod cross;
 mod elementwise;
 mod fused;
 mod gate;
@@ -22,6 +23,7 @@ mod lift;
 mod matrix;
 mod norm;
 mod norm_backward;
+mod pullback;
 mod reduce;
 mod slope;
 mod solve;
@@ -37,7 +39,7 @@ use rustc_hash::FxHashMap;
 use super::edit::{Editor, NodeId};
 use super::{Class, Options, simplify_with};
 use crate::ir::{Attr, Aval, Builder, DType, Dim, Graph, Scalar, Value, Values};
-use crate::ops::{Arange, Call, Full, Op, Rule as CallRule};
+use crate::ops::{Arange, Call, Expand, Full, Op, Rule as CallRule, Sum, Unary, View};
 
 /// The most nodes that a call may stand for.
 const MAX_BODY: usize = 32;
@@ -56,16 +58,28 @@ struct Found {
     args: Values,
     /// The operand that is nowhere in the graph, and its place among `args`.
     made: Option<(usize, Made)>,
+    /// A value that the body has from an operand, not from where the graph has it; signs of zeros may differ.
+    given: Option<(Value, Given)>,
     /// What its results are.
     results: Vec<Slot>,
 }
 
-/// An operand that a rule makes, on which nothing in the call's body depends.
+/// An operand that a rule makes.
 enum Made {
-    /// A number everywhere, along which a derivative is.
+    /// A number everywhere, along which a derivative is; nothing in the call's body depends on it.
     Uniform(Aval, f64),
-    /// The numbers `0, 1, …` of so many rows, as a column.
+    /// The numbers `0, 1, …` of so many rows, as a column; nothing in the call's body depends on it.
     Rows(usize),
+    /// The opposite of a value that the body has.
+    Opposite(Value),
+}
+
+/// What a value is of an operand of the call.
+enum Given {
+    /// The opposite of that at a place.
+    Opposite(usize),
+    /// The sums of that at a place over a dim, repeated along it.
+    Total(usize, usize),
 }
 
 /// A result of an operator.
@@ -85,7 +99,7 @@ impl Found {
         args: impl IntoIterator<Item = Value>,
     ) -> Option<Self> {
         let (params, args) = (params.into_iter().collect(), args.into_iter().collect());
-        Some(Found { schema, params, args, made: None, results: vec![Slot::Root] })
+        Some(Found { schema, params, args, made: None, given: None, results: vec![Slot::Root] })
     }
 
     /// A backward operator on the cotangent `g`, or on ones of `aval`.
@@ -126,16 +140,20 @@ static DECOMPOSED: [&[Raising]; 3] = [whole::RULES, table::RULES, reduce::NORMS]
 
 /// The graph with PyTorch's compound operators as calls; rules up to `class` apply.
 ///
-/// Values are those of `graph` to the last bit wherever this project computes them, and within `class` where PyTorch
-/// runs the printed code.
+/// Values are those of `graph` to the last bit wherever this project computes them, but for signs of zeros, and within `class`
+/// where PyTorch runs the printed code.
 pub fn raise(graph: &Graph, class: Class) -> Graph {
     let mut e = editor(graph);
-    if known::share(&mut e) {
-        // Views of what is shared may cancel.
-        let graph = simplify_with(&e.finish(graph), Options { class, trace: false }).0;
-        e = editor(&graph);
+    for pass in [known::share, pullback::take] {
+        if pass(&mut e) {
+            // Views of what is shared may cancel.
+            let graph = simplify_with(&e.finish(graph), Options { class, trace: false }).0;
+            e = editor(&graph);
+        }
     }
-    let mut e = raise_by(e, class, &LARGE);
+    // Before the differences and squares that they are made of.
+    e = raise_by(e, class, &[cross::RULES]);
+    e = raise_by(e, class, &LARGE);
     lift::lift(&mut e);
     raise_by(e, class, &[MIDDLE.as_slice(), SMALL.as_slice()].concat()).finish(graph)
 }
@@ -166,18 +184,11 @@ fn raise_by(mut e: Editor, class: Class, rules: &[&'static [Raising]]) -> Editor
         if let Some((place, made)) = &found.made {
             args.insert(*place, make(&mut e, made));
         }
-        let Some(body) = body(&e, id, &args, &found.results) else {
+        let Some(body) = body(&e, id, &args, found.given.as_ref(), &found.results) else {
             e.rollback();
             continue;
         };
-        let pair = |(k, a): (&str, Attr)| Attr::List(vec![Attr::Str(k.to_owned()), a]);
-        let call = Call {
-            target: found.schema.to_owned(),
-            params: found.params.into_iter().map(pair).collect(),
-            body: Arc::new(body),
-            rule: CallRule::Inline,
-        };
-        match e.emit(call, &args) {
+        match e.emit(call(found.schema, found.params, body), &args) {
             Some(first) => {
                 let call = e.def(first).expect("just emitted");
                 let made = e.results(call).to_vec();
@@ -196,6 +207,13 @@ fn raise_by(mut e: Editor, class: Class, rules: &[&'static [Raising]]) -> Editor
     e
 }
 
+/// The operator with this schema, which computes what `body` does.
+fn call(schema: &str, params: impl IntoIterator<Item = (&'static str, Attr)>, body: Graph) -> Call {
+    let pair = |(k, a): (&str, Attr)| Attr::List(vec![Attr::Str(k.to_owned()), a]);
+    let params = params.into_iter().map(pair).collect();
+    Call { target: schema.to_owned(), params, body: Arc::new(body), rule: CallRule::Inline }
+}
+
 fn make(e: &mut Editor, made: &Made) -> Value {
     let v = match made {
         Made::Uniform(aval, x) => e.full(aval, *x),
@@ -203,6 +221,7 @@ fn make(e: &mut Editor, made: &Made) -> Value {
             let range = e.emit(Arange { end: Dim::new(*n), dtype: DType::I64 }, &[]);
             range.and_then(|r| e.view(r, &[*n, 1].into()))
         }
+        Made::Opposite(v) => e.unary(Unary::Neg, *v),
     };
     v.expect("I3: a known aval")
 }
@@ -218,13 +237,31 @@ impl Graph {
     }
 }
 
-/// What computes `results` from `args`: `None` if that needs anything else, or if it is long.
-fn body(e: &Editor, root: NodeId, args: &[Value], results: &[Slot]) -> Option<Graph> {
+/// What computes `results` from `args`, and from the value that is `given` by one of them: `None` if that needs anything else, or
+/// if it is long.
+fn body(e: &Editor, root: NodeId, args: &[Value], given: Option<&(Value, Given)>, results: &[Slot]) -> Option<Graph> {
     let mut b = Builder::new();
     let mut env: FxHashMap<Value, Value> = FxHashMap::default();
+    let mut params = Vec::with_capacity(args.len());
     for v in args {
         let param = b.param(e.aval(*v).clone());
         env.entry(*v).or_insert(param);
+        params.push(param);
+    }
+    if let Some((v, how)) = given {
+        let aval = e.aval(*v);
+        let mut node = |op: Op, x: Value, aval: Aval| b.node(op, [x].into_iter().collect(), [aval], e.loc(root))[0];
+        let own = match how {
+            Given::Opposite(place) => node(Unary::Neg.into(), params[*place], aval.clone()),
+            Given::Total(place, dim) => {
+                let short = aval.with_shape(aval.shape.removed(*dim));
+                let kept = aval.with_shape(aval.shape.with(*dim, 1));
+                let sum = node(Sum::over(&[*dim], aval.rank()).into(), params[*place], short);
+                let column = node(View { shape: kept.shape.clone() }.into(), sum, kept);
+                node(Expand { size: aval.shape.clone() }.into(), column, aval.clone())
+            }
+        };
+        env.insert(*v, own);
     }
     let wanted = |slot: &Slot| match slot {
         Slot::Root => Some(e.results(root)[0]),

@@ -2,11 +2,12 @@
 
 use super::super::Class;
 use super::super::edit::{Editor, NodeId};
+use super::super::pattern::aligned;
 use super::elementwise::smaller;
-use super::reduce::{STD, VAR, as_mean, keeping, repeated, unkept};
-use super::{Found, Raising, number, sizes};
+use super::reduce::{STD, VAR, as_mean, keeping, kept_shape, repeated, unkept};
+use super::{Found, Given, Made, Raising, number, sizes};
 use crate::ir::{Attr, Value};
-use crate::ops::{Amax, Binary, Op, Unary};
+use crate::ops::{Amax, Binary, Op, ScatterAdd, Unary};
 
 pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: layer_norm },
@@ -62,9 +63,77 @@ fn both_orders(e: &Editor, v: Value) -> impl Iterator<Item = (Value, Value)> {
     e.as_binary(v, Binary::Mul).into_iter().flat_map(|(a, b)| [(a, b), (b, a)])
 }
 
-fn backward(schema: &'static str, e: &Editor, g: Value, y: Value, dims: &[usize]) -> Option<Found> {
-    let [dim] = dims else { return None };
-    Found::new(schema, [("dim", number(*dim as i64)), ("input_dtype", Attr::DType(e.dtype(y)))], [g, y])
+/// Values of the graph that are the opposite of `x`.
+fn opposites(e: &Editor, x: Value) -> impl Iterator<Item = Value> {
+    let swapped = e.as_binary(x, Binary::Sub).and_then(|(a, b)| e.equal_node(&Binary::Sub.into(), &[b, a]));
+    let negated = e.equal_node(&Unary::Neg.into(), &[x]);
+    let made = [swapped, negated].into_iter().flatten().map(|id| e.results(id)[0]);
+    e.as_unary(x, Unary::Neg).into_iter().chain(made)
+}
+
+/// The sums of a cotangent over a dim.
+struct Total {
+    dim: usize,
+    /// The repeated sums, if they do not stand as sums of it.
+    value: Option<Value>,
+}
+
+/// A cotangent less its sums over a dim.
+struct LessTotal {
+    dim: usize,
+    /// The cotangent; `None` where only its opposite is in the graph.
+    g: Option<Value>,
+    given: Option<(Value, Given)>,
+}
+
+/// `g - total(g)`, in which `total(s, g)` says over which dim `s` is that.
+fn less_total(e: &Editor, v: Value, total: impl Fn(Value, Value) -> Option<Total>) -> Option<LessTotal> {
+    let opposite = |x: Value| Some((x, Given::Opposite(0)));
+    if let Some((a, b)) = e.as_binary(v, Binary::Sub) {
+        if let Some(Total { dim, value }) = total(b, a) {
+            let given = value.map(|s| (s, Given::Total(0, dim)));
+            return Some(LessTotal { dim, g: Some(a), given });
+        }
+        let Total { dim, .. } = total(a, b).filter(|t| t.value.is_none())?;
+        return Some(LessTotal { dim, g: None, given: opposite(b) });
+    }
+    let (a, b) = e.as_binary(v, Binary::Add)?;
+    [(a, b), (b, a)].into_iter().find_map(|(g, s)| {
+        let found = |x: Value| Some((x, total(s, x).filter(|t| t.value.is_none())?));
+        let (x, Total { dim, .. }) = opposites(e, g).find_map(found)?;
+        Some(LessTotal { dim, g: Some(g), given: opposite(x) })
+    })
+}
+
+/// The dim over which `s` is the sum of `x`, repeated.
+fn row_total(e: &Editor, s: Value, x: Value) -> Option<Total> {
+    let sum = repeated(e, s, row_sum).filter(|(_, y, ())| *y == x);
+    match sum.as_ref().map(|(dims, ..)| dims.as_slice()) {
+        Some([dim]) => Some(Total { dim: *dim, value: None }),
+        Some(_) => None,
+        None => scattered_total(e, s, x),
+    }
+}
+
+/// As [`row_total`], where `x` has one element of each row and zeros elsewhere: `s` repeats that element.
+fn scattered_total(e: &Editor, s: Value, x: Value) -> Option<Total> {
+    let (Op::ScatterAdd(ScatterAdd { dim }), at) = e.def_op(x)? else { return None };
+    let (zeros, places, element) = (e.arg(at, 0), e.arg(at, 1), e.arg(at, 2));
+    let one = e.is_zero(zeros) && *e.shape(places) == kept_shape(e.shape(x), &[*dim]);
+    let repeated = e.as_expand(s)?;
+    let same = repeated == element || e.as_expand(element) == Some(repeated);
+    let along = aligned(e.shape(repeated), e.shape(s))[*dim] == 1;
+    (one && same && along).then_some(Total { dim: *dim, value: Some(s) })
+}
+
+fn backward(schema: &'static str, e: &Editor, along: LessTotal, y: Value) -> Option<Found> {
+    let LessTotal { dim, g, given } = along;
+    let made = match (g, &given) {
+        (None, Some((x, Given::Opposite(_)))) => Some((0, Made::Opposite(*x))),
+        (None | Some(_), _) => None,
+    };
+    let params = [("dim", number(dim as i64)), ("input_dtype", Attr::DType(e.dtype(y)))];
+    Some(Found { made, given, ..Found::new(schema, params, g.into_iter().chain([y]))? })
 }
 
 /// `(g - sum(g * y)) * y`.
@@ -72,21 +141,27 @@ fn softmax_backward(e: &Editor, id: NodeId) -> Option<Found> {
     let schema =
         "aten::_softmax_backward_data(Tensor grad_output, Tensor output, int dim, ScalarType input_dtype) -> Tensor";
     both_orders(e, e.results(id)[0]).find_map(|(difference, y)| {
-        let (g, s) = e.as_binary(difference, Binary::Sub)?;
-        let (dims, product, ()) = repeated(e, s, row_sum)?;
-        both_orders(e, product).find(|p| *p == (g, y))?;
-        backward(schema, e, g, y, &dims)
+        let total = |s: Value, g: Value| {
+            let (dims, product, ()) = repeated(e, s, row_sum)?;
+            both_orders(e, product).find(|p| *p == (g, y))?;
+            <[usize; 1]>::try_from(dims).ok().map(|[dim]| Total { dim, value: None })
+        };
+        backward(schema, e, less_total(e, difference, total)?, y)
     })
 }
 
 /// `g - sum(g) * exp(y)`.
 fn log_softmax_backward(e: &Editor, id: NodeId) -> Option<Found> {
     let schema = "aten::_log_softmax_backward_data(Tensor grad_output, Tensor output, int dim, ScalarType input_dtype) -> Tensor";
-    let (g, product) = e.as_binary(e.results(id)[0], Binary::Sub)?;
-    both_orders(e, product).find_map(|(s, exp)| {
-        let y = e.as_unary(exp, Unary::Exp)?;
-        let (dims, h, ()) = repeated(e, s, row_sum)?;
-        if g != h { None } else { backward(schema, e, g, y, &dims) }
+    let v = e.results(id)[0];
+    let (a, b) = e.as_binary(v, Binary::Sub).or_else(|| e.as_binary(v, Binary::Add))?;
+    let products = [a, b].into_iter().flat_map(|p| both_orders(e, p));
+    products.filter_map(|(_, exp)| e.as_unary(exp, Unary::Exp)).find_map(|y| {
+        let total = |t: Value, g: Value| {
+            let mut sums = both_orders(e, t).filter(|(_, exp)| e.as_unary(*exp, Unary::Exp) == Some(y));
+            sums.find_map(|(s, _)| row_total(e, s, g))
+        };
+        backward(schema, e, less_total(e, v, total)?, y)
     })
 }
 

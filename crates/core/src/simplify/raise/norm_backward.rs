@@ -6,7 +6,7 @@
 use super::super::Class;
 use super::super::edit::{Editor, NodeId};
 use super::reduce::{as_mean, repeated, unkept};
-use super::{Found, Raising, Slot, number};
+use super::{Found, Given, Made, Raising, Slot, number};
 use crate::ir::{Attr, Aval, Value};
 use crate::ops::{Binary, Call, Op, Sum, Unary};
 
@@ -62,13 +62,18 @@ fn normalised(e: &Editor, y: Value) -> Option<(Normalization<'_>, Value)> {
 
 fn find(e: &Editor, id: NodeId) -> Option<Found> {
     let v = e.results(id)[0];
-    let (dims, h, y) = both(e, v, Binary::Add).find_map(|(p, q)| {
+    let (dims, h, y, negated) = both(e, v, Binary::Add).find_map(|(p, q)| {
         both(e, q, Binary::Mul).find_map(|(along, y)| {
             let (dims, product) = mean(e, along)?;
             let (opposite, _) = both(e, product, Binary::Mul).find(|(_, z)| *z == y)?;
+            let is_mean = |c: Value| mean(e, c) == Some((dims.clone(), opposite));
+            // Where `h` is an opposite itself, the other is at hand.
+            if e.as_binary(p, Binary::Sub).is_some_and(|(c, k)| k == opposite && is_mean(c)) {
+                return Some((dims, opposite, y, true));
+            }
             let h = e.as_unary(opposite, Unary::Neg)?;
-            both(e, p, Binary::Add).find(|(a, c)| *a == h && mean(e, *c) == Some((dims.clone(), opposite)))?;
-            Some((dims, h, y))
+            both(e, p, Binary::Add).find(|(a, c)| *a == h && is_mean(*c))?;
+            Some((dims, h, y, false))
         })
     })?;
     let (n, r) = normalised(e, y)?;
@@ -86,7 +91,9 @@ fn find(e: &Editor, id: NodeId) -> Option<Found> {
     // Of what is computed after all that the operator takes, so that nothing waits for itself.
     let last = [g, n.x, n.mean, n.rstd].into_iter().chain(n.weight).chain(n.bias).map(|v| e.def(v)).max()?;
     let sum = |of: Value, like: Option<Value>| {
-        let total = e.results(e.equal_node(&Sum::over(&others, rank).into(), &[of])?)[0];
+        let sum = e.equal_node(&Sum::over(&others, rank).into(), &[of])?;
+        let own = if negated { e.equal_node(&Unary::Neg.into(), e.results(sum))? } else { sum };
+        let total = e.results(own)[0];
         (e.aval(total) == e.aval(like?) && e.def(total) > last).then_some(total)
     };
     let weight = e.equal_node(&Binary::Mul.into(), &[g, y]).and_then(|p| sum(e.results(p)[0], n.weight));
@@ -94,7 +101,13 @@ fn find(e: &Editor, id: NodeId) -> Option<Found> {
     let nothing = || Slot::Nothing(Aval::new(e.dtype(v), [0]));
     let slot = |v: Option<Value>| v.map_or_else(nothing, Slot::Value);
     let mask = [true, weight.is_some(), bias.is_some()].map(number).to_vec();
-    Some(Found { results: vec![Slot::Root, slot(weight), slot(bias)], ..operator(&n, g, Attr::List(mask))? })
+    let mut found = operator(&n, g, Attr::List(mask))?;
+    if negated {
+        found.args.remove(0);
+        found.made = Some((0, Made::Opposite(g)));
+        found.given = Some((g, Given::Opposite(0)));
+    }
+    Some(Found { results: vec![Slot::Root, slot(weight), slot(bias)], ..found })
 }
 
 /// The backward operator of the normalisation.

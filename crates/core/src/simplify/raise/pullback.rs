@@ -1,0 +1,312 @@
+//! Derivatives for which PyTorch has one operator that takes the function's own operands: of convolutions, and of the maxima
+//! of windows.
+//!
+//! The function stands in the graph. What its own rules make of its derivative is looked for beside it, so that no pattern here
+//! repeats these rules, whatever strides, padding and groups there are.
+
+use super::super::edit::{Editor, NodeId};
+use super::super::simplify;
+use super::{MAX_BODY, call, number, sizes};
+use crate::error::Error;
+use crate::ir::{Attr, Aval, Graph, Value};
+use crate::ops::{Call, Convolution, Op, Permute, Sum};
+use crate::tensor::Tensor;
+use crate::transform::build;
+use crate::transform::grad::vjp;
+use crate::transform::inline::inline_composites;
+use crate::transform::replay::replay;
+
+/// Lets one operator stand for the derivatives of each function that has one; whether there were any.
+pub(super) fn take(e: &mut Editor) -> bool {
+    let mut taken = false;
+    for id in 0..e.num_nodes() {
+        if e.is_alive(id) {
+            taken |= convolution(e, id).or_else(|| maximum(e, id)).is_some();
+        }
+    }
+    taken
+}
+
+fn traced(params: &[Aval], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Result<Graph, Error> {
+    build("", |t| Ok(f(&params.iter().map(|a| t.param(a)).collect::<Vec<_>>())))
+}
+
+/// The derivative of a function of one result in one of its operands, `(x…, y_bar) → x_bar`, as its rules make it.
+struct Pullback(Graph);
+
+/// Where a pullback stands in a graph.
+struct Standing {
+    /// What the pullback makes of its cotangent before anything else, and the value of the graph that this is.
+    seen: (Value, Value),
+    x_bar: Bar,
+}
+
+/// The result of a pullback in a graph.
+struct Bar {
+    /// It, or that of which it is a view or a permutation.
+    value: Value,
+    /// How the dims of the result are permuted to those of `value`.
+    dims: Option<Vec<usize>>,
+}
+
+impl Bar {
+    /// What stands for the value, if `result` is the result.
+    fn seen(&self, e: &mut Editor, result: Value) -> Option<Value> {
+        let shape = e.shape(self.value).clone();
+        match &self.dims {
+            Some(dims) => e.permute(result, dims),
+            None => e.view(result, &shape),
+        }
+    }
+}
+
+/// The node that computes `op` at `args`; views of views and permutations of permutations are one.
+fn seen(e: &Editor, op: &Op, args: &[Value]) -> Option<NodeId> {
+    e.equal_node(op, args).or_else(|| match op {
+        Op::View(_) => e.equal_node(op, &[e.as_view(args[0])?]),
+        Op::Permute(Permute { dims }) => {
+            let (first, x) = e.as_permute(args[0])?;
+            e.equal_node(&Permute { dims: dims.iter().map(|d| first[*d]).collect() }.into(), &[x])
+        }
+        _ => None,
+    })
+}
+
+fn inverse(dims: &[usize]) -> Vec<usize> {
+    let mut back = vec![0; dims.len()];
+    dims.iter().enumerate().for_each(|(to, from)| back[*from] = to);
+    back
+}
+
+impl Pullback {
+    fn new(f: &Graph, wrt: usize) -> Option<Self> {
+        let all = vjp(f, &[wrt]).ok()?;
+        let last = traced(&all.param_avals(), |args| replay(&all, args).pop().into_iter().collect()).ok()?;
+        Some(Pullback(simplify(&last))).filter(|p| p.0.len() <= MAX_BODY)
+    }
+
+    fn y_bar(&self) -> Value {
+        *self.0.params().last().expect("a pullback has a cotangent")
+    }
+
+    /// The values of the graph that are those of the pullback, as far as they follow from `known` ones.
+    fn follow(&self, e: &Editor, known: &mut [Option<Value>]) {
+        for n in self.0.nodes().iter().filter(|n| n.results.len() == 1) {
+            let args: Option<Vec<Value>> = n.args.iter().map(|v| known[v.index()]).collect();
+            let found = args.and_then(|args| seen(e, &n.op, &args)).map(|id| e.results(id)[0]);
+            let own = &mut known[n.results[0].index()];
+            *own = own.or(found);
+        }
+    }
+
+    /// The result among the `known` values.
+    fn result(&self, known: &[Option<Value>]) -> Option<Bar> {
+        let result = self.0.results()[0];
+        if let Some(value) = known[result.index()] {
+            return Some(Bar { value, dims: None });
+        }
+        let last = self.0.nodes().iter().find(|n| n.results[0] == result)?;
+        let dims = match &last.op {
+            Op::View(_) => None,
+            Op::Permute(Permute { dims }) => Some(inverse(dims)),
+            _ => return None,
+        };
+        known[last.args[0].index()].map(|value| Bar { value, dims })
+    }
+
+    /// The values of the graph that are those of the pullback at `args`, which are all of its operands or the first of them.
+    fn known(&self, e: &Editor, args: &[Value]) -> Vec<Option<Value>> {
+        let mut known = vec![None; self.0.num_values()];
+        for (p, v) in self.0.params().iter().zip(args) {
+            known[p.index()] = Some(*v);
+        }
+        self.follow(e, &mut known);
+        known
+    }
+
+    /// The result at `args`.
+    fn at(&self, e: &Editor, args: &[Value]) -> Option<Bar> {
+        self.result(&self.known(e, args))
+    }
+
+    /// The places where the pullback stands at `operands`, along some cotangent.
+    fn standing(&self, e: &Editor, operands: &[Value]) -> Vec<Standing> {
+        let known = self.known(e, operands);
+        // What is computed from nothing may be anywhere.
+        let told = |v: &Value| known[v.index()].filter(|v| e.def(*v).is_none_or(|d| !e.args(d).is_empty()));
+        let meets = self.0.nodes().iter().find_map(|n| {
+            let (mut unknown, anchor) =
+                (n.args.iter().filter(|v| known[v.index()].is_none()), n.args.iter().find_map(told)?);
+            Some((n, unknown.next()?, anchor)).filter(|_| unknown.next().is_none())
+        });
+        let Some((n, unknown, anchor)) = meets else { return Vec::new() };
+        let along = |user: NodeId| {
+            let pairs = || n.args.iter().zip(e.args(user));
+            let same = *e.op(user) == n.op && pairs().all(|(v, w)| known[v.index()].is_none_or(|k| k == *w));
+            let (_, cotangent) = pairs().find(|(v, _)| *v == unknown).filter(|_| same)?;
+            let mut known = known.clone();
+            known[unknown.index()] = Some(*cotangent);
+            self.follow(e, &mut known);
+            Some(Standing { seen: (*unknown, *cotangent), x_bar: self.result(&known)? })
+        };
+        e.users(anchor).filter_map(along).collect()
+    }
+
+    /// The cotangent, from what the pullback makes of it first.
+    fn cotangent(&self, e: &mut Editor, seen: (Value, Value)) -> Option<Value> {
+        let (mut own, mut v) = seen;
+        while own != self.y_bar() {
+            let n = self.0.nodes().iter().find(|n| n.results[0] == own)?;
+            own = *n.args.first()?;
+            v = match &n.op {
+                Op::View(_) => e.view(v, &self.0.aval(own).shape)?,
+                Op::Permute(Permute { dims }) => e.permute(v, &inverse(dims))?,
+                _ => return None,
+            };
+        }
+        Some(v)
+    }
+
+    fn replay(&self, operands: &[Tensor], y_bar: &Tensor) -> Tensor {
+        let args: Vec<Tensor> = operands.iter().chain([y_bar]).cloned().collect();
+        replay(&self.0, &args).remove(0)
+    }
+}
+
+/// Lets the results of `call` stand for the values `bars` that they are. The attempt is at the first of them.
+fn stand(e: &mut Editor, call: Call, args: &[Value], bars: &[Option<Bar>]) -> Option<()> {
+    let made = e.emit(call, args).and_then(|v| Some(e.results(e.def(v)?).to_vec()));
+    let mut committed = false;
+    for (bar, made) in bars.iter().zip(made.into_iter().flatten()) {
+        let Some(bar) = bar else { continue };
+        let Some(v) = bar.seen(e, made) else { break };
+        if committed {
+            e.stand_in(bar.value, v);
+        } else if e.commit(v, 0) {
+            committed = true;
+        } else {
+            return None;
+        }
+    }
+    if !committed {
+        e.rollback();
+    }
+    committed.then_some(())
+}
+
+/// Whether `v` is computed after all of `args`, so that none of them waits for it.
+fn follows(e: &Editor, v: Value, args: &[Value]) -> bool {
+    args.iter().all(|a| e.def(v) > e.def(*a))
+}
+
+const CONVOLUTION_BACKWARD: &str = "aten::convolution_backward(Tensor grad_output, Tensor input, Tensor weight, SymInt[]? bias_sizes, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool transposed, SymInt[] output_padding, SymInt groups, bool[3] output_mask) -> (Tensor, Tensor, Tensor)";
+
+/// The convolution that a node is, or that a composite with a bias begins with.
+fn as_convolution(op: &Op) -> Option<&Convolution> {
+    match op {
+        Op::Convolution(op) => Some(op),
+        Op::Call(call) if call.function() == "convolution" => {
+            let operands = call.body.params().get(..2)?;
+            call.body.nodes().iter().filter(|n| n.args.as_slice() == operands).find_map(|n| as_convolution(&n.op))
+        }
+        _ => None,
+    }
+}
+
+/// The cotangents of the input, of the weight and perhaps of the bias of a convolution.
+fn convolution(e: &mut Editor, id: NodeId) -> Option<()> {
+    let op = as_convolution(e.op(id))?.clone();
+    let [x, w] = [e.arg(id, 0), e.arg(id, 1)];
+    if e.count(w) < 2 {
+        return None;
+    }
+    let f = traced(&[e.aval(x).clone(), e.aval(w).clone()], |a| vec![a[0].conv(&a[1], op.clone())]).ok()?;
+    let (by_x, by_w) = (Pullback::new(&f, 0)?, Pullback::new(&f, 1)?);
+    let (y_bar, x_bar, w_bar) = by_x.standing(e, &[x, w]).into_iter().find_map(|s| {
+        let (own, y_bar) = s.seen;
+        let w_bar = by_w.at(e, &[x, w, y_bar]).filter(|_| own == by_x.y_bar())?;
+        Some((y_bar, s.x_bar, w_bar))
+    })?;
+    let args = [y_bar, x, w];
+    if !follows(e, x_bar.value, &args) || !follows(e, w_bar.value, &args) {
+        return None;
+    }
+    let rank = e.shape(y_bar).rank();
+    let others: Vec<usize> = (0..rank).filter(|d| *d != 1).collect();
+    let total = e.equal_node(&Sum::over(&others, rank).into(), &[y_bar]).map(|id| e.results(id)[0]);
+    let bias_bar = total.filter(|v| follows(e, *v, &args)).map(|value| Bar { value, dims: None });
+    let body = traced(&args.map(|v| e.aval(v).clone()), |a| {
+        let bias_bar = match &bias_bar {
+            Some(_) => a[0].sum_over(&others),
+            None => a[0].full_of(&Aval::new(a[0].dtype(), [0]), 0.0),
+        };
+        vec![by_x.replay(&a[1..], &a[0]), by_w.replay(&a[1..], &a[0]), bias_bar]
+    });
+    let channels = bias_bar.as_ref().map_or(0, |b| e.shape(b.value).numel());
+    let (root, bars) = (e.def(x_bar.value)?, [Some(x_bar), Some(w_bar), bias_bar]);
+    let params = [
+        ("bias_sizes", sizes(&[channels])),
+        ("stride", sizes(&op.stride)),
+        ("padding", sizes(&op.padding)),
+        ("dilation", sizes(&op.dilation)),
+        ("transposed", number(op.transposed)),
+        ("output_padding", sizes(&op.output_padding)),
+        ("groups", number(op.groups as i64)),
+        ("output_mask", Attr::List(bars.iter().map(|b| number(b.is_some())).collect())),
+    ];
+    let call = call(CONVOLUTION_BACKWARD, params, body.ok()?);
+    e.begin(root);
+    stand(e, call, &args, &bars)
+}
+
+/// The operators that give the maxima of windows with their places, and those of their derivatives by these places.
+const MAXIMA: [(&str, &str); 4] = [
+    (
+        "max_pool2d_with_indices",
+        "aten::max_pool2d_with_indices_backward(Tensor grad_output, Tensor self, int[2] kernel_size, int[2] stride, int[2] padding, int[2] dilation, bool ceil_mode, Tensor indices) -> Tensor",
+    ),
+    (
+        "max_pool3d_with_indices",
+        "aten::max_pool3d_with_indices_backward(Tensor grad_output, Tensor self, int[3] kernel_size, int[3] stride, int[3] padding, int[3] dilation, bool ceil_mode, Tensor indices) -> Tensor",
+    ),
+    (
+        "adaptive_max_pool2d",
+        "aten::adaptive_max_pool2d_backward(Tensor grad_output, Tensor self, Tensor indices) -> Tensor",
+    ),
+    (
+        "adaptive_max_pool3d",
+        "aten::adaptive_max_pool3d_backward(Tensor grad_output, Tensor self, Tensor indices) -> Tensor",
+    ),
+];
+
+/// The cotangent of an image of whose windows a call gives the maxima and their places.
+fn maximum(e: &mut Editor, id: NodeId) -> Option<()> {
+    let Op::Call(forward) = e.op(id) else { return None };
+    let (_, schema) = MAXIMA.iter().find(|(name, _)| *name == forward.function())?;
+    let [_, places] = *e.results(id) else { return None };
+    let x = e.arg(id, 0);
+    if e.count(x) < 2 {
+        return None;
+    }
+    let body = inline_composites(&forward.body).ok()?;
+    let f = traced(&[e.aval(x).clone()], |a| replay(&body, a).drain(..1).collect()).ok()?;
+    let by_x = Pullback::new(&f, 0)?;
+    let Standing { seen, x_bar } = by_x.standing(e, &[x]).pop()?;
+    if !follows(e, x_bar.value, &[seen.1, x, places]) {
+        return None;
+    }
+    let of_windows = ["kernel_size", "stride", "padding", "dilation", "ceil_mode"];
+    let params: Vec<(&str, Attr)> =
+        of_windows.into_iter().filter_map(|name| Some((name, forward.param(name)?.clone()))).collect();
+    e.begin(e.def(x_bar.value)?);
+    let Some(y_bar) = by_x.cotangent(e, seen) else {
+        e.rollback();
+        return None;
+    };
+    let args = [y_bar, x, places];
+    let Ok(body) = traced(&args.map(|v| e.aval(v).clone()), |a| vec![by_x.replay(&a[1..2], &a[0])]) else {
+        e.rollback();
+        return None;
+    };
+    stand(e, call(schema, params, body), &args, &[Some(x_bar)])
+}

@@ -1,0 +1,125 @@
+//! What is chosen by a place: scatters, maxima, sorts and decompositions that are read in part.
+
+use cotangent::prelude::*;
+use cotangent_core::array::Array;
+use cotangent_core::ops::Triangle;
+use cotangent_core::transform::eval::eval;
+use cotangent_loops::interp::interpret;
+use cotangent_loops::ir::{Routine, RoutineKind, Step};
+use cotangent_loops::lower;
+
+use crate::{args_of, check, f32s};
+
+/// Operand, index and source of a scatter of one element into each line along `dim`.
+fn single_scatter(op: &str, dtype: &str, shape: &[usize], dim: usize) -> Graph {
+    let own: Vec<usize> = shape.iter().enumerate().map(|(d, n)| if d == dim { 1 } else { *n }).collect();
+    let sizes = |s: &[usize]| s.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let (x, y) = (sizes(shape), sizes(&own));
+    let text = format!(
+        "graph \"single\"(%0: {dtype}[{x}], %1: i64[{y}], %2: {dtype}[{y}]) {{\n  \
+         %3: {dtype}[{x}] = {op}(%0, %1, %2, dim={dim})\n  return (%3)\n}}\n"
+    );
+    cotangent_core::text::ir::parse("single.cot", &text).unwrap_or_else(|e| panic!("{e}"))
+}
+
+#[test]
+fn scatters_of_one_element_for_each_line_are_choices() {
+    for shape in [&[7usize, 5, 9][..], &[4, 6], &[6, 4], &[9]] {
+        for dim in 0..shape.len() {
+            for (op, dtype) in [
+                ("scatter", "f32"),
+                ("scatter", "bool"),
+                ("scatter", "i64"),
+                ("scatter_add", "bf16"),
+                ("scatter_add", "i8"),
+            ] {
+                let g = single_scatter(op, dtype, shape, dim);
+                let mut args = args_of(&g, 4);
+                check(&g, &args).unwrap_or_else(|e| panic!("{op} {dtype} {shape:?} {dim}: {e}"));
+                // The last index out of bounds: refused as the reference does.
+                let (n, own) = (args[1].numel(), args[1].shape().clone());
+                let last = |k: i64| Array::new(&own, (0..n).map(|i| if i + 1 == n { k } else { 0 }).collect());
+                for k in [shape[dim] as i64, -1] {
+                    args[1] = last(k);
+                    let expected = eval(&g, &args).unwrap_err().to_string();
+                    let program = lower(&g).unwrap();
+                    let found = interpret(&program, &args).unwrap_err().to_string();
+                    assert!(expected.ends_with(&found), "{op} {dtype} {shape:?} {dim}: {found}");
+                    check(&g, &args).unwrap_or_else(|e| panic!("{op} {dtype} {shape:?} {dim}: {e}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_gradient_of_a_cross_entropy_writes_its_result_once() {
+    let y = Tensor::from_array(Array::new([64], (0..64i64).map(|i| i % 10).collect()));
+    let g = make_fx(grad(|z: Tensor, y: Tensor| z.cross_entropy(&y)), (f32s(&[64, 10]), y)).unwrap();
+    check(&g, &args_of(&g, 10)).unwrap_or_else(|e| panic!("{e}"));
+    let is_scatter = |s: &&Step| matches!(s, Step::Routine(r) if r.outputs.len() == 1 && r.inputs.len() == 3);
+    let program = lower(&g).unwrap();
+    assert_eq!(program.steps.iter().filter(is_scatter).count(), 0, "{program}");
+}
+
+#[test]
+fn maxima_over_windows_need_no_positions() {
+    let options = Pool { stride: Some(2.into()), padding: 1.into(), ..Pool::default() };
+    let pools = |x: Tensor| (x.max_pool2d(3, &options), x.max_dim(1).0, x.min_dim(keepdim(0)).0);
+    let g = make_fx(pools, (f32s(&[2, 3, 14, 21]),)).unwrap();
+    check(&g, &args_of(&g, 1)).unwrap_or_else(|e| panic!("{e}"));
+    let program = lower(&g).unwrap();
+    assert!(program.steps.iter().all(|s| matches!(s, Step::Nest(_))), "{program}");
+    // Where positions are results too, they are searched once and read through.
+    let g = make_fx(|x: Tensor| x.max_dim(1), (f32s(&[12, 40]),)).unwrap();
+    check(&g, &args_of(&g, 1)).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(lower(&g).unwrap().steps.len(), 2);
+}
+
+#[test]
+fn sorts_are_done_as_far_as_they_are_read() {
+    let places = |g: &Graph| {
+        check(g, &args_of(g, 1)).unwrap_or_else(|e| panic!("{e}"));
+        let program = lower(g).unwrap();
+        let of = |s: &Step| match s {
+            Step::Routine(Routine { kind: RoutineKind::Places { places, .. }, .. }) => Some((places.start, places.end)),
+            Step::Routine(_) | Step::Nest(_) => None,
+        };
+        program.steps.iter().filter_map(of).collect::<Vec<_>>()
+    };
+    let x = f32s(&[3, 40]);
+    assert_eq!(places(&make_fx(|x: Tensor| x.topk(4, 1), (x.clone(),)).unwrap()), [(0, 4)]);
+    assert_eq!(places(&make_fx(|x: Tensor| x.kthvalue(7, 1), (x.clone(),)).unwrap()), [(6, 7)]);
+    let slices = |x: Tensor| {
+        let (y, at) = x.sort(1);
+        (y.slice(1, 3, 9, 1).sin(), y.slice(1, 20, 30, 2), at.slice(1, 12, 14, 1))
+    };
+    assert_eq!(places(&make_fx(slices, (x.clone(),)).unwrap()), [(3, 30)]);
+    let square = |x: Tensor| x.topk(4, 1).0.square().sum();
+    assert_eq!(places(&make_fx(grad(square), (x.clone(),)).unwrap()), [(0, 4)], "the derivative");
+    let none: [(usize, usize); 0] = [];
+    // Slices of other dims, and what else reads a result, need it whole.
+    assert_eq!(places(&make_fx(|x: Tensor| x.sort(1).0.slice(0, 0, 2, 1), (x.clone(),)).unwrap()), none);
+    let both = |x: Tensor| (x.sort(1).0.slice(1, 0, 2, 1), x.sort(1).1 + 1i64);
+    assert_eq!(places(&make_fx(both, (x,)).unwrap()), none);
+}
+
+#[test]
+fn vectors_that_nobody_reads_are_not_computed() {
+    let values = |g: &Graph| {
+        check(g, &args_of(g, 1)).unwrap_or_else(|e| panic!("{e}"));
+        let of = |s: &Step| matches!(s, Step::Routine(Routine { kind: RoutineKind::Values { .. }, .. }));
+        lower(g).unwrap().steps.iter().filter(|s| of(s)).count()
+    };
+    let x = f32s(&[2, 4, 4]);
+    assert_eq!(values(&make_fx(|x: Tensor| x.svdvals(), (x.clone(),)).unwrap()), 1);
+    let sum = |x: Tensor| x.eigvalsh(Triangle::Upper).sum();
+    assert_eq!(values(&make_fx(sum, (x.clone(),)).unwrap()), 1);
+    assert_eq!(values(&make_fx(|x: Tensor| x.svd()[0].abs(), (x.clone(),)).unwrap()), 0, "vectors alone");
+    let both = |x: Tensor| {
+        let [w, v] = x.eigh(Triangle::Lower);
+        (w, v.abs())
+    };
+    assert_eq!(values(&make_fx(both, (x.clone(),)).unwrap()), 0);
+    assert_eq!(values(&make_fx(grad(sum), (x,)).unwrap()), 0, "the derivative reads vectors");
+}

@@ -1,0 +1,72 @@
+//! Functions of whole rows share a nest.
+
+use cotangent::prelude::*;
+use cotangent_loops::lower;
+
+use crate::{args_of, check, f32s, fused};
+
+#[test]
+fn softmax_is_one_nest() {
+    let g = make_fx(|x: Tensor| x.softmax(-1), (f32s(&[16, 128]),)).unwrap();
+    fused("softmax", &g, 1, 0);
+}
+
+#[test]
+fn logsumexp_is_one_nest() {
+    let g = make_fx(|x: Tensor| x.logsumexp(-1), (f32s(&[16, 128]),)).unwrap();
+    fused("logsumexp", &g, 1, 0);
+}
+
+#[test]
+fn softmax_gradient_is_one_nest() {
+    let f = |x: Tensor, w: Tensor| (x.softmax(-1) * w).sum_over(&[0, 1]);
+    let g = make_fx(grad(f), (f32s(&[16, 128]), f32s(&[16, 128]))).unwrap();
+    fused("softmax_gradient", &g, 1, 0);
+}
+
+#[test]
+fn layer_norm_is_one_nest() {
+    let f = |x: Tensor, w: Tensor, b: Tensor| x.layer_norm([128], &w, &b, 1e-5);
+    let g = make_fx(f, (f32s(&[16, 128]), f32s(&[128]), f32s(&[128]))).unwrap();
+    fused("layer_norm", &g, 1, 0);
+}
+
+#[test]
+fn layer_norm_gradient_is_two_nests() {
+    let f = |x: Tensor, w: Tensor, b: Tensor, g: Tensor| (x.layer_norm([128], &w, &b, 1e-5) * g).sum_over(&[0, 1]);
+    let args = (f32s(&[16, 128]), f32s(&[128]), f32s(&[128]), f32s(&[16, 128]));
+    let g = make_fx(grad(f).argnums::<(At<0>, At<1>, At<2>)>(), args).unwrap();
+    fused("layer_norm_gradient", &g, 2, 0);
+}
+
+#[test]
+fn mean_and_variance_are_one_nest() {
+    let f = |x: Tensor| (x.mean_dim(0), x.var(0, 0));
+    let g = make_fx(f, (f32s(&[128, 64]),)).unwrap();
+    fused("mean_var_first", &g, 1, 0);
+    let f = |x: Tensor| (x.mean_dim(-1), x.var(-1, 0));
+    let g = make_fx(f, (f32s(&[64, 128]),)).unwrap();
+    fused("mean_var_last", &g, 1, 0);
+}
+
+#[test]
+fn sums_of_squares_are_split_for_threads() {
+    let g = make_fx(|x: Tensor| x.square().sum_over(&[0]), (f32s(&[65536]),)).unwrap();
+    fused("sum_sq", &g, 2, 0);
+}
+
+/// A dear function of the sum of each row is computed for many rows at once, unless rows are long beside it.
+#[test]
+fn dear_ends_of_many_rows_are_nests_of_their_own() {
+    let nests = |shape: &[usize], f: fn(Tensor) -> Tensor| {
+        let g = make_fx(f, (f32s(shape),)).unwrap();
+        check(&g, &args_of(&g, 10)).unwrap();
+        lower(&g).unwrap().steps.len()
+    };
+    let dear = |x: Tensor| x.sum_dim(1).sin().exp();
+    assert_eq!(nests(&[300, 40], dear), 2);
+    assert_eq!(nests(&[300, 400], dear), 1, "long rows");
+    assert_eq!(nests(&[30, 40], dear), 1, "few rows");
+    assert_eq!(nests(&[300, 40], |x| x.sum_dim(1) * 2.0), 1, "a cheap end");
+    assert_eq!(nests(&[40, 300], |x| x.sum_dim(0).sin().exp()), 1, "columns are lanes");
+}
