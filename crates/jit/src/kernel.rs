@@ -3,6 +3,7 @@
 use cotangent_core::ir::{DType, Loc};
 use cotangent_loops::ir::{BodyOp, Loop, LoopProgram, Memory, Nest, Stage};
 
+use crate::across::Across;
 use crate::error::JitError;
 use crate::frame::{HEADER, PARTIAL_WORDS};
 use crate::lane::{Expanded, Op, OpSet, ScalarCall, expand};
@@ -103,6 +104,8 @@ pub struct NestKernel {
     pub words: usize,
     /// The rows of a block, where accesses are turned.
     pub block: usize,
+    /// How lanes are cut, where a part of them goes through all rows.
+    pub across: Option<Across>,
     /// Estimated time of one row in ns.
     pub cost: u64,
     /// The source.
@@ -273,9 +276,11 @@ pub fn prepare(
     }
     let rows = nest.outer.iter().product();
     let cost = stages.iter().map(|s| s.cost).sum();
+    let across = if block == usize::MAX { crate::across::across(&nest.outer, &stages) } else { None };
     let mut walk = None;
     if let Some(asm) = asm {
-        walk = if crate::run::divides(rows, cost) { None } else { asm.rows(&stages, together, partials) };
+        let whole = across.is_none() && !crate::run::divides(rows, cost);
+        walk = if whole { asm.rows(&stages, together, partials) } else { None };
         if walk.is_none() {
             together = 1;
             stages.iter_mut().for_each(|s| s.code = asm.stage(s));
@@ -294,6 +299,7 @@ pub fn prepare(
         frame: partials,
         words: partials * (together - 1) + words,
         block,
+        across,
         loc: nest.locs.first().cloned().unwrap_or_default(),
     })
 }
@@ -307,12 +313,15 @@ fn fallible(lane: &Expanded) -> Option<&'static str> {
 
 /// Rough, in ns: 16 vector operations or one scalar call take about as long as reading a few elements from the second-level cache.
 fn cost(stage: &Stage, lane: &Expanded) -> u64 {
+    let is_dense = |a: u32| (-1..=1).contains(&stage.accesses[a as usize].lane);
     let weigh = |code: &crate::lane::Code| -> f64 {
         code.insts
             .iter()
             .map(|i| match i.op {
                 Op::Const(_) => 0.0,
-                Op::Load(..) | Op::Store(..) => 0.15,
+                Op::Load(a, _) | Op::Store(a, ..) if is_dense(a) => 0.15,
+                // Element by element.
+                Op::Load(..) | Op::Store(..) => 0.4,
                 Op::Call(_, _, _, None) => 15.0,
                 _ => 0.05,
             })
