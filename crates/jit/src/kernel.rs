@@ -104,7 +104,7 @@ pub struct NestKernel {
     pub words: usize,
     /// The rows of a block, where accesses are turned.
     pub block: usize,
-    /// How lanes are cut, where a part of them goes through all rows.
+    /// How rows and lanes are cut, where a part of the lanes goes through several rows.
     pub across: Option<Across>,
     /// Estimated time of one row in ns.
     pub cost: u64,
@@ -178,8 +178,10 @@ pub fn prepare(
     let sizes = |nest: &Nest, m: &Memory| dtypes(m, nest).size_bytes();
     let turned = turn(&mut nest, &sizes);
     let lying = if turned.is_empty() { turn_serial(&nest, &sizes) } else { Vec::new() };
+    let mut between = 0;
     if turned.is_empty() && lying.is_empty() {
         rows_inside(&mut nest);
+        between = crate::across::between_innermost(&mut nest);
     }
     let nest = &nest;
     let pitch = |&(s, i): &(usize, usize)| {
@@ -276,7 +278,7 @@ pub fn prepare(
     }
     let rows = nest.outer.iter().product();
     let cost = stages.iter().map(|s| s.cost).sum();
-    let across = if block == usize::MAX { crate::across::across(&nest.outer, &stages) } else { None };
+    let across = crate::across::across(&nest.outer, between, &stages);
     let mut walk = None;
     if let Some(asm) = asm {
         let whole = across.is_none() && !crate::run::divides(rows, cost);
@@ -357,19 +359,8 @@ fn turn(nest: &mut Nest, size: &dyn Fn(&Nest, &Memory) -> usize) -> Vec<(usize, 
         return Vec::new();
     };
     // Outer loops run in any order (P4).
-    nest.outer[d..].rotate_left(1);
-    for stage in &mut nest.stages {
-        stage.accesses.iter_mut().for_each(|a| a.outer[d..].rotate_left(1));
-        for (op, _) in stage.body.ops.iter_mut().chain(&mut stage.after.ops) {
-            if let BodyOp::Index { of: Loop::Outer(i), .. } = op {
-                *i = match *i as usize {
-                    j if j == d => last as u32,
-                    j if j > d => *i - 1,
-                    _ => *i,
-                };
-            }
-        }
-    }
+    let order: Vec<usize> = (0..=last).filter(|e| *e != d).chain([d]).collect();
+    crate::across::reorder(nest, &order);
     all.into_iter().filter(|t| t.2 == d).map(|(s, i, _)| (s, i)).collect()
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use cotangent_core::error::EvalError;
 use cotangent_loops::ir::Memory;
 
+use crate::across::Across;
 use crate::error::CallError;
 use crate::frame::{Frame, HEADER, with_words};
 use crate::kernel::{NestKernel, StageKernel};
@@ -46,12 +47,13 @@ pub unsafe fn nest(kernel: &NestKernel, buffers: Buffers) -> Result<(), CallErro
     let failure = AtomicUsize::new(usize::MAX);
     let rows = kernel.rows;
     let total = kernel.cost.saturating_mul(rows as u64);
-    if let Some(across) = kernel.across {
-        threads::for_each(across.lanes.div_ceil(across.chunk), total, &|i| {
-            let from = i * across.chunk;
-            let lanes = Lanes::Part(from..across.lanes.min(from + across.chunk));
-            // SAFETY: the caller's; pieces have lanes of their own.
-            unsafe { piece(kernel, buffers, 0, rows, lanes, &failure) }
+    if let Some(Across { rows: each, lanes, chunk }) = kernel.across {
+        let parts = lanes.div_ceil(chunk);
+        threads::for_each(rows / each * parts, total, &|i| {
+            let (row, from) = (i / parts * each, i % parts * chunk);
+            let lanes = Lanes::Part(from..lanes.min(from + chunk));
+            // SAFETY: the caller's; pieces have rows or lanes of their own.
+            unsafe { piece(kernel, buffers, row, row + each, lanes, &failure) }
         });
     } else if divides(rows, kernel.cost) {
         // SAFETY: the caller's.

@@ -55,7 +55,17 @@ fn sums([batch, height, cols]: [usize; 3]) -> LoopProgram {
 
 #[test]
 fn lanes_between_rows() {
-    for sizes in [[1000, 5, 5], [1024, 3, 1], [777, 1, 7], [4099, 2, 2], [130, 4, 4], [64, 3, 3], [0, 2, 2]] {
+    for sizes in [
+        [1000, 5, 5],
+        [1024, 3, 1],
+        [777, 1, 7],
+        [4099, 2, 2],
+        [130, 4, 4],
+        [200, 8, 1],
+        [300, 6, 1],
+        [64, 3, 3],
+        [0, 2, 2],
+    ] {
         for d in [DType::F32, DType::F64, DType::I64, DType::I32, DType::U8, DType::BF16] {
             let args = [data(d, sizes[0] * sizes[1], 3), data(d, sizes[2] * sizes[0], 4)];
             check(&format!("{d} {sizes:?}"), &products(d, sizes), &args, 1e-6);
