@@ -152,7 +152,7 @@ impl Emit<'_> {
             }
         } else {
             self.strided(a, stride);
-            if let Some(apart) = self.interleaved(mem, stride) {
+            if let Some(apart) = self.read_between(mem, stride) {
                 return self.load_interleaved(apart, mem, first, d, ty);
             }
             let plain = matches!(mem, Mem::B32 | Mem::B64);
@@ -265,7 +265,7 @@ impl Emit<'_> {
                 let at = Rm::Index(self.pointer(a), RDX, size.trailing_zeros() as u8, first);
                 return self.store_lanes(mem, v.ty, r, at, tail);
             }
-            if let Some(apart) = self.interleaved(mem, stride) {
+            if let Some(apart) = self.written_between(mem, stride) {
                 self.strided(a, stride);
                 return self.store_interleaved(apart, mem, first, r, v.ty);
             }
