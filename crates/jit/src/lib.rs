@@ -25,8 +25,6 @@ mod program;
 mod raw;
 mod routine;
 mod run;
-#[cfg(target_os = "linux")]
-mod spans;
 mod stream;
 pub mod threads;
 mod tile;

@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::pages::{ALIGN, obtain, release};
+use crate::pages::{ALIGN, obtain, release, settle};
 
 /// Memory that the free lists keep at most, in bytes.
 const KEEP: usize = 1 << 30;
@@ -74,8 +74,12 @@ fn share(class: usize, block: Free) {
     }
 }
 
-/// A block that nobody uses.
-struct Free(NonNull<u8>);
+/// How often a block comes back until its memory [settles](settle). Moving it costs what some hundred uses save: a block that is used twice
+/// shall not pay for it, and one of a loop shall not wait for long.
+const SETTLES: u8 = 3;
+
+/// A block that nobody uses, and how often it has come back, up to [`SETTLES`].
+struct Free(NonNull<u8>, u8);
 // SAFETY: a `Free` is the only owner of its memory, which has no tie to a thread.
 unsafe impl Send for Free {}
 
@@ -84,6 +88,8 @@ pub struct Block {
     ptr: NonNull<u8>,
     len: usize,
     class: usize,
+    /// How often it has come back, up to [`SETTLES`].
+    reused: u8,
 }
 
 // SAFETY: a block owns its memory as a `Vec<u8>` does; shared references only read.
@@ -107,15 +113,22 @@ impl Block {
     pub fn new(len: usize) -> Self {
         let (class, capacity) = class(len);
         // A thread that is ending has no list any more.
-        if let Some(Free(ptr)) = NEAREST.try_with(|near| near.borrow_mut().take(class)).ok().flatten() {
-            return Block { ptr, len, class };
+        if let Some(Free(ptr, reused)) = NEAREST.try_with(|near| near.borrow_mut().take(class)).ok().flatten() {
+            return Block { ptr, len, class, reused };
         }
         let recycled = FREE[class].lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop();
-        if let Some(Free(ptr)) = recycled {
-            KEPT.fetch_sub(capacity, Ordering::Relaxed);
-            return Block { ptr, len, class };
+        let Some(Free(ptr, mut reused)) = recycled else {
+            return Block { ptr: obtain(capacity), len, class, reused: 0 };
+        };
+        KEPT.fetch_sub(capacity, Ordering::Relaxed);
+        if reused < SETTLES {
+            reused += 1;
+            if reused == SETTLES {
+                // SAFETY: every block of a class was obtained with its capacity.
+                unsafe { settle(ptr, capacity) };
+            }
         }
-        Block { ptr: obtain(capacity), len, class }
+        Block { ptr, len, class, reused }
     }
 
     /// The address of the first byte.
@@ -162,7 +175,7 @@ impl std::fmt::Debug for Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        let block = Free(self.ptr);
+        let block = Free(self.ptr, self.reused);
         let mut left = Some(block);
         // A thread that is ending has no list any more.
         let _ = NEAREST.try_with(|near| left = left.take().and_then(|block| near.borrow_mut().keep(self.class, block)));
@@ -177,7 +190,7 @@ pub fn trim() {
     for (i, list) in FREE.iter().enumerate() {
         let blocks = std::mem::take(&mut *list.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         let capacity = capacity(i);
-        for Free(ptr) in blocks {
+        for Free(ptr, _) in blocks {
             KEPT.fetch_sub(capacity, Ordering::Relaxed);
             // SAFETY: every block of a class has its capacity, and a free block has no user.
             unsafe { release(ptr, capacity) };
