@@ -72,7 +72,7 @@ impl Flow {
         let (total, last) = (y.shape.numel(), *sizes.last()?);
         // In a batch of small arrays, whose rows are too short for lanes, the lanes are the longest dim.
         let longest = (0..sizes.len()).max_by_key(|d| sizes[*d])?;
-        let lanes = if last < SHORT { longest } else { sizes.len() - 1 };
+        let lanes = if last < SHORT && sizes[longest] >= NARROW { longest } else { sizes.len() - 1 };
         let narrow: usize =
             cells.iter().filter(|c| c.part[lanes].len() < NARROW.min(sizes[lanes])).map(|c| numel(&c.part)).sum();
         if divided.is_empty() || total == 0 || narrow * FEW > total {
