@@ -1,10 +1,10 @@
-//! Batches of small arrays: where their temporaries stand, and how pieces of them are computed.
+//! What fills vectors: where temporaries of batches of small arrays stand, how pieces of them are computed, and what is computed once for each row.
 
 use cotangent::prelude::*;
 use cotangent_core::array::Array;
 use cotangent_core::transform::eval::eval;
 use cotangent_loops::interp::interpret;
-use cotangent_loops::ir::{LoopProgram, Memory, Role, Step};
+use cotangent_loops::ir::{Access, Buffer, LoopProgram, Memory, Role, Stage, Step};
 use cotangent_loops::lower;
 use cotangent_loops::verify::verify;
 use cotangent_tests::numeric::{close, tolerance};
@@ -25,11 +25,15 @@ fn loops(graph: &Graph) -> LoopProgram {
     program
 }
 
+fn stages(program: &LoopProgram) -> impl Iterator<Item = &Stage> {
+    let nests = program.steps.iter().filter_map(|s| if let Step::Nest(n) = s { Some(n) } else { None });
+    nests.flat_map(|n| &n.stages)
+}
+
 /// How many accesses of temporaries have lanes that lie apart.
 fn apart(program: &LoopProgram) -> usize {
-    let nests = program.steps.iter().filter_map(|s| if let Step::Nest(n) = s { Some(n) } else { None });
-    let accesses = nests.flat_map(|n| &n.stages).flat_map(|s| &s.accesses);
-    let is_apart = |a: &&cotangent_loops::ir::Access| match a.memory {
+    let accesses = stages(program).flat_map(|s| &s.accesses);
+    let is_apart = |a: &&Access| match a.memory {
         Memory::Buffer(b) => program.buffers[b.0 as usize].role == Role::Temp && a.lane.abs() > 1,
         Memory::Scratch(_) => false,
     };
@@ -76,6 +80,21 @@ fn pieces_of_batches_are_computed_piece_by_piece() {
     let graph = make_fx(grad(f), (zeros([500, 3]),)).expect("traces");
     let program = loops(&graph);
     // No part is padded to the size of the whole before it is added.
-    let whole = |b: &&cotangent_loops::ir::Buffer| b.role == Role::Temp && b.len == 1500;
+    let whole = |b: &&Buffer| b.role == Role::Temp && b.len == 1500;
     assert_eq!(program.buffers.iter().filter(whole).count(), 0, "{program}");
+}
+
+/// Labels are integers of 64 bits: what they say of a row does not halve the lanes of its numbers.
+#[test]
+fn wide_work_on_rows_leaves_lanes_narrow() {
+    let f = |x: Tensor, k: Tensor| {
+        let k = k.unsqueeze(1);
+        x.exp().where_(&k.ne(3i64), &x * k.convert(DType::F32))
+    };
+    for (len, rows) in [(512, 1), (16, 0)] {
+        let args = (zeros([7, len]), zeros([7]).convert(DType::I64));
+        let program = loops(&make_fx(f, args).expect("traces"));
+        let narrow = |s: &Stage| s.lanes == len && s.body.ops.iter().all(|(_, d)| *d != DType::I64);
+        assert_eq!(stages(&program).filter(|s| narrow(s)).count(), rows, "{program}");
+    }
 }
