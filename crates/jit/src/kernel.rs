@@ -3,6 +3,7 @@
 use cotangent_core::ir::{DType, Loc};
 use cotangent_loops::ir::{BodyOp, Loop, LoopProgram, Memory, Nest, Stage};
 
+use crate::across::Across;
 use crate::error::JitError;
 use crate::frame::{HEADER, PARTIAL_WORDS};
 use crate::lane::{Expanded, Op, OpSet, ScalarCall, expand};
@@ -103,6 +104,8 @@ pub struct NestKernel {
     pub words: usize,
     /// The rows of a block, where accesses are turned.
     pub block: usize,
+    /// How rows and lanes are cut, where a part of the lanes goes through several rows.
+    pub across: Option<Across>,
     /// Estimated time of one row in ns.
     pub cost: u64,
     /// The source.
@@ -175,8 +178,10 @@ pub fn prepare(
     let sizes = |nest: &Nest, m: &Memory| dtypes(m, nest).size_bytes();
     let turned = turn(&mut nest, &sizes);
     let lying = if turned.is_empty() { turn_serial(&nest, &sizes) } else { Vec::new() };
+    let mut between = 0;
     if turned.is_empty() && lying.is_empty() {
         rows_inside(&mut nest);
+        between = crate::across::between_innermost(&mut nest);
     }
     let nest = &nest;
     let pitch = |&(s, i): &(usize, usize)| {
@@ -273,9 +278,11 @@ pub fn prepare(
     }
     let rows = nest.outer.iter().product();
     let cost = stages.iter().map(|s| s.cost).sum();
+    let across = crate::across::across(&nest.outer, between, &stages);
     let mut walk = None;
     if let Some(asm) = asm {
-        walk = if crate::run::divides(rows, cost) { None } else { asm.rows(&stages, together, partials) };
+        let whole = across.is_none() && !crate::run::divides(rows, cost);
+        walk = if whole { asm.rows(&stages, together, partials) } else { None };
         if walk.is_none() {
             together = 1;
             stages.iter_mut().for_each(|s| s.code = asm.stage(s));
@@ -294,6 +301,7 @@ pub fn prepare(
         frame: partials,
         words: partials * (together - 1) + words,
         block,
+        across,
         loc: nest.locs.first().cloned().unwrap_or_default(),
     })
 }
@@ -307,12 +315,15 @@ fn fallible(lane: &Expanded) -> Option<&'static str> {
 
 /// Rough, in ns: 16 vector operations or one scalar call take about as long as reading a few elements from the second-level cache.
 fn cost(stage: &Stage, lane: &Expanded) -> u64 {
+    let is_dense = |a: u32| (-1..=1).contains(&stage.accesses[a as usize].lane);
     let weigh = |code: &crate::lane::Code| -> f64 {
         code.insts
             .iter()
             .map(|i| match i.op {
                 Op::Const(_) => 0.0,
-                Op::Load(..) | Op::Store(..) => 0.15,
+                Op::Load(a, _) | Op::Store(a, ..) if is_dense(a) => 0.15,
+                // Element by element.
+                Op::Load(..) | Op::Store(..) => 0.4,
                 Op::Call(_, _, _, None) => 15.0,
                 _ => 0.05,
             })
@@ -348,19 +359,8 @@ fn turn(nest: &mut Nest, size: &dyn Fn(&Nest, &Memory) -> usize) -> Vec<(usize, 
         return Vec::new();
     };
     // Outer loops run in any order (P4).
-    nest.outer[d..].rotate_left(1);
-    for stage in &mut nest.stages {
-        stage.accesses.iter_mut().for_each(|a| a.outer[d..].rotate_left(1));
-        for (op, _) in stage.body.ops.iter_mut().chain(&mut stage.after.ops) {
-            if let BodyOp::Index { of: Loop::Outer(i), .. } = op {
-                *i = match *i as usize {
-                    j if j == d => last as u32,
-                    j if j > d => *i - 1,
-                    _ => *i,
-                };
-            }
-        }
-    }
+    let order: Vec<usize> = (0..=last).filter(|e| *e != d).chain([d]).collect();
+    crate::across::reorder(nest, &order);
     all.into_iter().filter(|t| t.2 == d).map(|(s, i, _)| (s, i)).collect()
 }
 

@@ -6,6 +6,7 @@
 //! This is the only crate with `unsafe`; what makes it sound are the invariants P1 to P5 of [`cotangent_loops::ir`] and the lengths that
 //! [`Compiled::call`] checks.
 
+mod across;
 mod arithmetic;
 mod array;
 mod chain;

@@ -1,12 +1,14 @@
-//! Running a nest: rows on threads, or one row's lanes in chunks on threads.
+//! Running a nest: rows on threads, or lanes in chunks on threads, of one row after the other or each of all rows.
 //!
 //! How the work is cut depends on shapes only; who computes a piece never changes what is computed.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cotangent_core::error::EvalError;
 use cotangent_loops::ir::Memory;
 
+use crate::across::Across;
 use crate::error::CallError;
 use crate::frame::{Frame, HEADER, with_words};
 use crate::kernel::{NestKernel, StageKernel};
@@ -45,9 +47,17 @@ pub unsafe fn nest(kernel: &NestKernel, buffers: Buffers) -> Result<(), CallErro
     let failure = AtomicUsize::new(usize::MAX);
     let rows = kernel.rows;
     let total = kernel.cost.saturating_mul(rows as u64);
-    if divides(rows, kernel.cost) {
+    if let Some(Across { rows: each, lanes, chunk }) = kernel.across {
+        let parts = lanes.div_ceil(chunk);
+        threads::for_each(rows / each * parts, total, &|i| {
+            let (row, from) = (i / parts * each, i % parts * chunk);
+            let lanes = Lanes::Part(from..lanes.min(from + chunk));
+            // SAFETY: the caller's; pieces have rows or lanes of their own.
+            unsafe { piece(kernel, buffers, row, row + each, lanes, &failure) }
+        });
+    } else if divides(rows, kernel.cost) {
         // SAFETY: the caller's.
-        unsafe { piece(kernel, buffers, 0, rows, true, &failure) };
+        unsafe { piece(kernel, buffers, 0, rows, Lanes::Divided, &failure) };
     } else {
         let pieces = if total < threads::WORTH { 1 } else { rows.min((total / CHUNK) as usize + 1).min(256) };
         // Blocks are not cut, where there are some.
@@ -55,7 +65,7 @@ pub unsafe fn nest(kernel: &NestKernel, buffers: Buffers) -> Result<(), CallErro
         threads::for_each(pieces.min(rows), total, &|i| {
             let at = |i: usize| i * rows / pieces;
             // SAFETY: the caller's; pieces have rows of their own.
-            unsafe { piece(kernel, buffers, at(i), at(i + 1), false, &failure) }
+            unsafe { piece(kernel, buffers, at(i), at(i + 1), Lanes::All, &failure) }
         });
     }
     outcome(kernel, &failure)
@@ -70,10 +80,10 @@ pub fn divides(rows: usize, cost: u64) -> bool {
 ///
 /// # Safety
 /// As [`nest`], for the rows.
-pub unsafe fn part(kernel: &NestKernel, buffers: Buffers, rows: std::ops::Range<usize>) -> Result<(), CallError> {
+pub unsafe fn part(kernel: &NestKernel, buffers: Buffers, rows: Range<usize>) -> Result<(), CallError> {
     let failure = AtomicUsize::new(usize::MAX);
     // SAFETY: the caller's.
-    unsafe { piece(kernel, buffers, rows.start, rows.end, false, &failure) };
+    unsafe { piece(kernel, buffers, rows.start, rows.end, Lanes::All, &failure) };
     outcome(kernel, &failure)
 }
 
@@ -88,11 +98,22 @@ fn outcome(kernel: &NestKernel, failure: &AtomicUsize) -> Result<(), CallError> 
     }
 }
 
-/// Rows `from..to`, on this thread, or with the lanes of each divided.
+/// The lanes of a piece.
+#[derive(Clone, PartialEq)]
+enum Lanes {
+    /// Those of each stage, on this thread.
+    All,
+    /// Those of each stage, on several threads.
+    Divided,
+    /// These of all stages, which have equally many and reduce none.
+    Part(Range<usize>),
+}
+
+/// Rows `from..to`.
 ///
 /// # Safety
-/// As [`nest`]; the rows are no other piece's.
-unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, divided: bool, failure: &AtomicUsize) {
+/// As [`nest`]; the rows, or these lanes of them, are no other piece's.
+unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, lanes: Lanes, failure: &AtomicUsize) {
     let scratch = (kernel.scratch_bytes > 0).then(|| Block::new(kernel.scratch_bytes));
     let dims = kernel.outer.len();
     with_words(kernel.words, |words| {
@@ -121,6 +142,9 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, d
                     };
                     let outer: i64 = (0..dims).map(|d| a.outer[d] * frame.outer(d as u32) as i64).sum();
                     let mut at = base.wrapping_offset((a.offset + outer) as isize);
+                    if let Lanes::Part(part) = &lanes {
+                        at = at.wrapping_offset(a.lane as isize * part.start as isize);
+                    }
                     if let (Some(t), Some(memory)) = (&a.turned, &scratch) {
                         let to = memory.as_ptr().wrapping_add(t.at);
                         // SAFETY: the caller's; the block has its own scratch memory, with room for `kernel.block` rows.
@@ -145,11 +169,15 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, d
                 for stage in &kernel.stages {
                     // SAFETY: the caller's; the pointers are those of this row.
                     unsafe {
-                        if divided && stage.cost > 2 * CHUNK && stage.lanes >= 256 {
+                        if lanes == Lanes::Divided && stage.cost > 2 * CHUNK && stage.lanes >= 256 {
                             chunks(stage, frame, failure);
                         } else {
-                            frame.set(0, stage.lanes as u64);
-                            frame.set(1, 0);
+                            let (first, count) = match &lanes {
+                                Lanes::All | Lanes::Divided => (0, stage.lanes),
+                                Lanes::Part(part) => (part.start, part.len()),
+                            };
+                            frame.set(0, count as u64);
+                            frame.set(1, first as u64);
                             run(stage, frame);
                             for (k, a) in stage.lane.accumulators.iter().take(stage.lane.rows).enumerate() {
                                 frame.set_scalar(stage, a.scalar.unwrap_or(0), partial(frame, k));

@@ -178,8 +178,12 @@ fn values_without_vectors() {
 #[test]
 fn threads_do_not_change_bits() {
     let x = aval(DType::F32, &[300, 5, 5]);
-    for op in [lu_factor(), Cholesky { upper: false }.into()] {
-        let p = routine(op, std::slice::from_ref(&x));
+    let one_op = |op: Op| routine(op, std::slice::from_ref(&x));
+    let values = [
+        values_of(Spectral::Svd(Svd { full_matrices: false }), &x),
+        values_of(Spectral::Eigh(Eigh { UPLO: Triangle::Lower }), &x),
+    ];
+    for p in [one_op(lu_factor()), one_op(Cholesky { upper: false }.into())].into_iter().chain(values) {
         for path in paths() {
             let of = |n| {
                 threads::set_num_threads(n);

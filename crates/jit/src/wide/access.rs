@@ -152,6 +152,9 @@ impl Emit<'_> {
             }
         } else {
             self.strided(a, stride);
+            if let Some(apart) = self.read_between(mem, stride) {
+                return self.load_interleaved(apart, mem, first, d, ty);
+            }
             let plain = matches!(mem, Mem::B32 | Mem::B64);
             if let Some(n) = self.known_lanes().filter(|_| plain) {
                 return self.gather(n, size, stride, first, d);
@@ -261,6 +264,10 @@ impl Emit<'_> {
             if dense {
                 let at = Rm::Index(self.pointer(a), RDX, size.trailing_zeros() as u8, first);
                 return self.store_lanes(mem, v.ty, r, at, tail);
+            }
+            if let Some(apart) = self.written_between(mem, stride) {
+                self.strided(a, stride);
+                return self.store_interleaved(apart, mem, first, r, v.ty);
             }
             self.store_lanes(mem, v.ty, r, Rm::Mem(RSP, BOUNCE), false);
             self.strided(a, stride);

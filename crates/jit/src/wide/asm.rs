@@ -459,6 +459,10 @@ mod tests {
         asm.vi(op::EXTRACT256, 2, 17, 0, Rm::Reg(14), 1);
         asm.vi(op::ROUNDPD, 2, 17, 0, Rm::Reg(14), 9);
         asm.v(op::MOVNTPS_TO, 2, 24, 0, Rm::Index(R8 + 5, RDX, 2, 64));
+        asm.masked(op::PERM2PS, 2, 17, 15, Rm::Mem(RAX, 60), Masked::No);
+        asm.masked(op::PERM2PD, 1, 3, 15, Rm::Mem(RAX, 64), Masked::No);
+        asm.masked(op::PERMPS, 2, 15, 15, Rm::Reg(20), Masked::No);
+        asm.masked(op::PERMPD, 2, 15, 15, Rm::Reg(20), Masked::No);
         asm.sfence();
         let expected = [
             "vaddps zmm17, zmm30, zmm9",
@@ -490,6 +494,10 @@ mod tests {
             "vextracti64x4 ymm14, zmm17, 1",
             "vrndscalepd zmm17, zmm14, 9",
             "vmovntps [r13+rdx*4+40h], zmm24",
+            "vpermt2ps zmm17, zmm15, [rax+3Ch]",
+            "vpermt2pd ymm3, ymm15, [rax+40h]",
+            "vpermps zmm15, zmm15, zmm20",
+            "vpermpd zmm15, zmm15, zmm20",
             "sfence",
         ];
         assert_eq!(text(asm), expected);

@@ -12,6 +12,7 @@ mod blocks;
 mod call;
 mod emit;
 mod inst;
+mod interleaved;
 mod isa;
 mod mask;
 mod op;

@@ -92,6 +92,11 @@ pub const QQ2PS: Vop = Vop(1, 0, 1, 0x5B);
 pub const TPD2QQ: Vop = Vop(1, 1, 1, 0x7A);
 pub const EXTRACT256: Vop = Vop(3, 1, 1, 0x3B);
 pub const PABSB: Vop = Vop(2, 1, 0, 0x1C);
+/// Lanes of one vector, or of two, where the first's are replaced, in the order that a vector of indices says.
+pub const PERMPS: Vop = Vop(2, 1, 0, 0x16);
+pub const PERMPD: Vop = Vop(2, 1, 1, 0x16);
+pub const PERM2PS: Vop = Vop(2, 1, 0, 0x7F);
+pub const PERM2PD: Vop = Vop(2, 1, 1, 0x7F);
 /// A mask as bytes, 32-bit or 64-bit lanes, and back.
 pub const MASK_TO_B: Vop = Vop(2, 2, 0, 0x28);
 pub const MASK_TO_D: Vop = Vop(2, 2, 0, 0x38);

@@ -302,6 +302,31 @@ impl Group {
         flat.base == 0 && stride == sizes.iter().product::<usize>() as i64 && (all || kept)
     }
 
+    /// The values in memory that are read and written, and where.
+    pub fn accesses(&self) -> impl Iterator<Item = (Id, &Affine)> {
+        let loads = self.exprs.iter().filter_map(|e| match &e.op {
+            ExprOp::Load(v, at) => Some((*v, at)),
+            ExprOp::Const(_) | ExprOp::Index(_) | ExprOp::Point(..) | ExprOp::Reduced(_) => None,
+        });
+        loads.chain(self.stores.iter().map(|s| (s.dst, &s.at)))
+    }
+
+    /// Moves what is read and written to the places that `to` gives. No more is computed in the group afterwards.
+    pub fn move_accesses(&mut self, to: impl Fn(Id, &Affine, &Extents) -> Option<Affine>) {
+        for e in &mut self.exprs {
+            if let ExprOp::Load(v, at) = &mut e.op
+                && let Some(place) = to(*v, at, &self.extents)
+            {
+                *at = place;
+            }
+        }
+        for s in &mut self.stores {
+            if let Some(place) = to(s.dst, &s.at, &self.extents) {
+                s.at = place;
+            }
+        }
+    }
+
     /// Records a store.
     pub fn store(&mut self, expr: Expr, dst: Id, at: Affine) {
         self.stores.push(StoreTo { expr, dst, at });

@@ -16,7 +16,7 @@ const MIN_COLUMNS: usize = 64;
 const LONG_ROW: usize = 128;
 
 /// Lanes below this are worse than strided ones.
-const SHORT: usize = 8;
+pub(crate) const SHORT: usize = 8;
 
 /// One loop: `scale` steps of the variable `var` and what lies inside it.
 #[derive(Clone, Copy, Debug)]

@@ -2,6 +2,7 @@
 
 mod flow;
 mod group;
+mod layout;
 mod loops;
 mod nest;
 mod schedule;
@@ -75,7 +76,8 @@ pub fn explained(graph: &Graph) -> Result<Explained, LowerError> {
 }
 
 fn program(flow: &Flow) -> Explained {
-    let (schedule, results) = schedule(flow);
+    let (mut schedule, results) = schedule(flow);
+    layout::lay_out(&mut schedule.steps, flow, &results);
     let read = reads(&schedule.steps, &results);
     let is_result: FxHashSet<Id> = results.iter().copied().collect();
     let mut memory = Buffers { flow, program: LoopProgram::default(), ids: FxHashMap::default(), is_result };

@@ -13,6 +13,9 @@ use crate::ir::{Access, Body, BodyOp, BodyValue, BufferId, Loop, Memory, Nest, S
 /// An expression at least this dear is kept in a scratch row for later passes; cheaper ones are computed again.
 const KEEP: u32 = 10;
 
+/// Rows of at least so many lanes are worth a pass of their own for what is the same in all of them, if lanes are narrower then.
+const LONG_ROW: usize = 256;
+
 /// The longest scratch row, in elements.
 const MAX_ROW: usize = 1 << 15;
 
@@ -76,7 +79,8 @@ struct Builder<'a> {
     g: &'a Group,
     loops: &'a Loops,
     buffer: &'a dyn Fn(Id) -> BufferId,
-    /// Whether an expression depends on a reduced variable; all do in a nest without reductions.
+    /// Whether an expression differs within a row: depends on a reduced variable. In a nest without reductions all count as such, unless lanes are
+    /// narrower if those do not that are the same in all lanes.
     varies: Vec<bool>,
     /// What an expression costs at a point; what is the same for a whole row is a read.
     cost: Vec<u32>,
@@ -95,18 +99,42 @@ enum Part {
     Points,
 }
 
+/// Whether lanes have 32 bits once what is the same for a whole row, of which `varies` is false, is computed elsewhere, but 64 before: vectors have half as
+/// many of these.
+fn narrows(g: &Group, loops: &Loops, varies: &[bool]) -> bool {
+    let is_wide = |e: Expr| matches!(g.exprs[e as usize].dtype, DType::F64 | DType::I64);
+    let works_wide = |i: usize| match &g.exprs[i].op {
+        ExprOp::Point(_, args) => is_wide(i as Expr) || args.iter().any(|a| is_wide(*a)),
+        ExprOp::Load(..) | ExprOp::Index(_) => varies[i] && is_wide(i as Expr),
+        ExprOp::Const(_) | ExprOp::Reduced(_) => false,
+    };
+    let (mut wide_rows, mut wide_lanes) = (false, false);
+    for i in (0..g.exprs.len()).filter(|i| works_wide(*i)) {
+        *(if varies[i] { &mut wide_lanes } else { &mut wide_rows }) = true;
+    }
+    let wide_store = g.stores.iter().any(|s| is_wide(s.expr));
+    loops.lanes() >= LONG_ROW && wide_rows && !wide_lanes && !wide_store
+}
+
 impl<'a> Builder<'a> {
     fn new(g: &'a Group, loops: &'a Loops, buffer: &'a dyn Fn(Id) -> BufferId) -> Self {
-        let mut varies: Vec<bool> = Vec::with_capacity(g.exprs.len());
-        let reduced = |a: &Affine| a.terms().any(|(v, _)| g.reduced[v]);
-        for e in &g.exprs {
-            let v = match &e.op {
-                ExprOp::Load(_, a) | ExprOp::Index(a) => reduced(a),
-                ExprOp::Const(_) | ExprOp::Reduced(_) => false,
-                ExprOp::Point(_, args) => args.iter().any(|a| varies[*a as usize]),
-            };
-            varies.push(v || !g.has_reduces());
-        }
+        let differing = |moves: &dyn Fn(&Affine) -> bool| {
+            let mut varies: Vec<bool> = Vec::with_capacity(g.exprs.len());
+            for e in &g.exprs {
+                varies.push(match &e.op {
+                    ExprOp::Load(_, a) | ExprOp::Index(a) => moves(a),
+                    ExprOp::Const(_) | ExprOp::Reduced(_) => false,
+                    ExprOp::Point(_, args) => args.iter().any(|a| varies[*a as usize]),
+                });
+            }
+            varies
+        };
+        let varies = if g.has_reduces() {
+            differing(&|a| a.terms().any(|(v, _)| g.reduced[v]))
+        } else {
+            let along_lanes = differing(&|a| loops.lane.is_some_and(|l| l.stride(a) != 0));
+            if narrows(g, loops, &along_lanes) { along_lanes } else { vec![true; g.exprs.len()] }
+        };
         let mut cost: Vec<u32> = Vec::with_capacity(g.exprs.len());
         for (e, varies) in g.exprs.iter().zip(&varies) {
             cost.push(match &e.op {

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::{Flow, Id, Kind, Piece, Point};
 use crate::affine::Affine;
+use crate::lower::loops::SHORT;
 
 /// The most pieces that come of it.
 const MAX_PIECES: usize = 16;
@@ -69,11 +70,11 @@ impl Flow {
             }
         }
         let (total, last) = (y.shape.numel(), *sizes.last()?);
-        let narrow: usize = cells
-            .iter()
-            .filter(|c| c.part.last().is_some_and(|r| r.len() < NARROW.min(last)))
-            .map(|c| numel(&c.part))
-            .sum();
+        // In a batch of small arrays, whose rows are too short for lanes, the lanes are the longest dim.
+        let longest = (0..sizes.len()).max_by_key(|d| sizes[*d])?;
+        let lanes = if last < SHORT && sizes[longest] >= NARROW { longest } else { sizes.len() - 1 };
+        let narrow: usize =
+            cells.iter().filter(|c| c.part[lanes].len() < NARROW.min(sizes[lanes])).map(|c| numel(&c.part)).sum();
         if divided.is_empty() || total == 0 || narrow * FEW > total {
             return None;
         }

@@ -1,0 +1,98 @@
+//! Nests whose lanes lie apart with rows between them: a part of the lanes goes through all rows at a time.
+
+mod common;
+
+use common::{Pointwise, access, check, data, nest, paths, run, stage};
+use cotangent_core::ir::DType;
+use cotangent_core::ops::{Binary, Monoid};
+use cotangent_jit::threads;
+use cotangent_loops::ir::*;
+
+const V: fn(u32) -> BodyValue = BodyValue;
+
+/// `y[l, i, j] = max(x[l, i] · w[j, l], l + 3 i)` for arrays of `batch` in the lanes, of `[rows, cols]` each.
+fn products(d: DType, [batch, rows, cols]: [usize; 3]) -> LoopProgram {
+    let index = |of, scale| (BodyOp::Index { of, scale, offset: 0 }, d);
+    let ops = vec![
+        (BodyOp::Load(0), d),
+        (BodyOp::Load(1), d),
+        (BodyOp::Binary(Binary::Mul, V(0), V(1)), d),
+        index(Loop::Lane, 1),
+        index(Loop::Outer(0), 3),
+        (BodyOp::Binary(Binary::Add, V(3), V(4)), d),
+        (BodyOp::Binary(Binary::Maximum, V(2), V(5)), d),
+        (BodyOp::Store(2, V(6)), d),
+    ];
+    let [b, r, c] = [batch, rows, cols].map(|n| n as i64);
+    let accesses =
+        vec![access(0, 0, &[1, 0], &[], r), access(1, 0, &[0, b], &[], 1), access(2, 0, &[c, 1], &[], r * c)];
+    Pointwise {
+        inputs: vec![(d, batch * rows), (d, cols * batch)],
+        outputs: vec![(d, batch * rows * cols)],
+        nest: nest(&[rows, cols], &[], vec![stage(batch, accesses, ops)]),
+    }
+    .program()
+}
+
+/// The sums over the middle dim of `[batch, height, cols]`, with the batch in the lanes, and their squares by way of scratch rows.
+fn sums([batch, height, cols]: [usize; 3]) -> LoopProgram {
+    let d = DType::F32;
+    let [h, c] = [height, cols].map(|n| n as i64);
+    let scratch = |lane| Access { memory: Memory::Scratch(0), offset: 0, outer: vec![0], serial: vec![], lane };
+    let sum = Stage {
+        serial: vec![height],
+        lanes: batch,
+        columns: vec![(Monoid::Sum, d)],
+        accesses: vec![access(0, 0, &[1], &[c], h * c), Access { serial: vec![0], ..scratch(1) }],
+        body: Body { ops: vec![(BodyOp::Load(0), d), (BodyOp::ReduceSerial(0, V(0)), d)] },
+        after: Body { ops: vec![(BodyOp::Column(0), d), (BodyOp::Store(1, V(0)), d)] },
+    };
+    let square = vec![(BodyOp::Load(0), d), (BodyOp::Binary(Binary::Mul, V(0), V(0)), d), (BodyOp::Store(1, V(1)), d)];
+    let end = stage(batch, vec![scratch(1), access(1, 0, &[1], &[], c)], square);
+    let nest = Nest { scratch: vec![(d, batch)], ..nest(&[cols], &[], vec![sum, end]) };
+    Pointwise { inputs: vec![(d, batch * height * cols)], outputs: vec![(d, batch * cols)], nest }.program()
+}
+
+#[test]
+fn lanes_between_rows() {
+    for sizes in [
+        [1000, 5, 5],
+        [1024, 3, 1],
+        [777, 1, 7],
+        [4099, 2, 2],
+        [130, 4, 4],
+        [200, 8, 1],
+        [300, 6, 1],
+        [64, 3, 3],
+        [0, 2, 2],
+    ] {
+        for d in [DType::F32, DType::F64, DType::I64, DType::I32, DType::U8, DType::BF16] {
+            let args = [data(d, sizes[0] * sizes[1], 3), data(d, sizes[2] * sizes[0], 4)];
+            check(&format!("{d} {sizes:?}"), &products(d, sizes), &args, 1e-6);
+        }
+    }
+}
+
+#[test]
+fn columns_between_rows() {
+    for sizes in [[1000, 9, 3], [4099, 20, 2], [300, 33, 5]] {
+        // Sums of small whole numbers have no rounding.
+        let x = data(DType::I64, sizes.iter().product(), 5).cast(DType::F32);
+        check(&format!("{sizes:?}"), &sums(sizes), &[x], 1e-6);
+    }
+}
+
+#[test]
+fn bits_do_not_depend_on_threads() {
+    let program = products(DType::F32, [20_011, 5, 5]);
+    let args = [data(DType::F32, 20_011 * 5, 3), data(DType::F32, 5 * 20_011, 4)];
+    for path in paths() {
+        threads::set_num_threads(1);
+        let one = run(&program, &args, path);
+        for t in [2, 4] {
+            threads::set_num_threads(t);
+            let same = run(&program, &args, path).iter().zip(&one).all(|(a, b)| a.to_le_bytes() == b.to_le_bytes());
+            assert!(same, "{path:?}, {t} threads");
+        }
+    }
+}
