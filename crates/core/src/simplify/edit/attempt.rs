@@ -82,9 +82,10 @@ impl Editor {
         }
         let Some(slot) = self.nodes.pop() else { return };
         for v in slot.args.iter().rev() {
+            // It is the newest of all nodes, and at the end of the list.
             let users = &mut self.users[v.index()];
-            if users.last() == Some(&(id as u32)) {
-                users.pop();
+            if let Some(at) = users.iter().rposition(|u| *u as NodeId == id) {
+                users.remove(at);
             }
         }
         let n = self.avals.len() - slot.results.len();

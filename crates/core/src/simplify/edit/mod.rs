@@ -33,7 +33,7 @@ pub(crate) struct Editor {
     nodes: Vec<Slot>,
     avals: Vec<Aval>,
     defs: Vec<Option<NodeId>>,
-    /// Every node that uses a value, and perhaps some that no longer do (dropped when the list is read).
+    /// Every node that uses a value, and perhaps some that are gone or stand there twice (dropped when the list is read).
     users: Vec<SmallVec<[u32; 2]>>,
     /// The operand positions and results that hold a value.
     counts: Vec<u32>,
@@ -154,7 +154,7 @@ impl Editor {
     /// The nodes that take `v`.
     pub fn users(&self, v: Value) -> impl Iterator<Item = NodeId> {
         let all = self.users[v.index()].iter().map(|u| *u as NodeId);
-        all.filter(move |id| self.nodes.get(*id).is_some_and(|n| n.alive && n.args.contains(&v)))
+        all.filter(move |id| self.nodes[*id].alive)
     }
 
     /// Replaces all results of `id` by those of the equal node `by`.
@@ -309,6 +309,7 @@ impl Editor {
             }
             self.touched.push(id);
         }
+        self.users[old.index()].clear();
         let pins = std::mem::take(&mut self.pinned[old.index()]);
         self.pinned[new.index()] += pins;
         self.counts[new.index()] += pins;
@@ -321,7 +322,8 @@ impl Editor {
         let mut users = std::mem::take(&mut self.users[v.index()]);
         users.sort_unstable();
         users.dedup();
-        users.retain(|u| self.nodes.get(*u as usize).is_some_and(|n| n.alive && n.args.contains(&v)));
+        users.retain(|u| self.nodes[*u as usize].alive);
+        debug_assert!(users.iter().all(|u| self.nodes[*u as usize].args.contains(&v)), "a user takes the value");
         self.users[v.index()].clone_from(&users);
         users
     }
