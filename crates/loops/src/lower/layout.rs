@@ -1,7 +1,7 @@
 //! Layouts of temporaries: the order in which the dims of a value stand in memory that nests alone touch.
 //!
 //! Values are row-major, and lanes should lie side by side. In a batch of small arrays the last dims are too short for lanes, which are the batch then, and
-//! apart in memory. Temporaries of such shapes have their longest dim last, where that leaves fewer elements to be read and
+//! apart in memory. Temporaries of such shapes, between nests that reduce nothing, have their longest dim last, where that leaves fewer elements to be read and
 //! written one by one; those that nests have in common change together, so that neighbours in one stay neighbours in the other.
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -33,6 +33,10 @@ pub(crate) fn lay_out(steps: &mut [Planned], flow: &Flow, results: &[Id]) {
     });
     for members in components(steps, &layouts) {
         let group = |i: &usize| group_of(&steps[*i]).expect("members are nests");
+        // Lanes of reductions are chosen for more than what lies apart.
+        if members.iter().any(|i| group(i).has_reduces()) {
+            continue;
+        }
         let move_all = |i: &usize| {
             let mut moved = group(i).clone();
             moved.move_accesses(|v, at, extents| layouts.get(&v).and_then(|l| l.place(at, extents)));
