@@ -279,25 +279,22 @@ fn long_lines<T: Copy + PartialOrd>(n: usize, x: &[T], y: &mut [i64], better: im
 #[inline(always)]
 fn first<T: Copy + PartialOrd>(x: &[T], better: impl Fn(T, T) -> bool + Copy) -> i64 {
     const LANES: usize = 32;
+    // A NaN stays: nothing is better than it.
+    let extreme = |best: T, x: T| if better(x, best) | is_nan(x) { x } else { best };
     let mut best = [x[0]; LANES];
-    let mut nan = [false; LANES];
     let chunks = x.chunks_exact(LANES);
     for x in chunks.remainder() {
-        if better(*x, best[0]) {
-            best[0] = *x;
-        }
-        nan[0] |= is_nan(*x);
+        best[0] = extreme(best[0], *x);
     }
     for chunk in chunks {
         for j in 0..LANES {
-            best[j] = if better(chunk[j], best[j]) { chunk[j] } else { best[j] };
-            nan[j] |= is_nan(chunk[j]);
+            best[j] = extreme(best[j], chunk[j]);
         }
     }
-    if nan.contains(&true) {
+    let top = best.into_iter().fold(best[0], extreme);
+    if is_nan(top) {
         return x.iter().position(|x| is_nan(*x)).unwrap_or(0) as i64;
     }
-    let top = best.into_iter().fold(best[0], |a, b| if better(b, a) { b } else { a });
     // Blocks first: a search with an exit in each step is not vectorised.
     let block = x.chunks(LANES).position(|c| c.iter().fold(false, |hit, x| hit | (*x == top))).unwrap_or(0);
     let within = x[block * LANES..].iter().position(|x| *x == top).unwrap_or(0);
