@@ -143,11 +143,11 @@ fn values_of(of: Spectral, x: &Aval) -> LoopProgram {
     let mut p = routine(of.op(), std::slice::from_ref(x));
     let Step::Routine(r) = &mut p.steps[0] else { unreachable!("one routine") };
     let RoutineKind::Op { results, .. } = &r.kind else { unreachable!("an op") };
-    let values = results[of.result()].clone();
+    let (results, len) = (results.clone(), results[of.result()].shape.numel());
     p.buffers.truncate(1);
-    p.buffers.push(Buffer { dtype: x.dtype, len: values.shape.numel(), role: Role::Result });
+    p.buffers.push(Buffer { dtype: x.dtype, len, role: Role::Result });
     (r.outputs, p.results) = (vec![BufferId(1)], vec![BufferId(1)]);
-    r.kind = RoutineKind::Values { of, x: x.clone(), values };
+    r.kind = RoutineKind::Values { of, x: x.clone(), results };
     verify(&p).unwrap_or_else(|e| panic!("{e}"));
     p
 }

@@ -257,7 +257,7 @@ fn run_routine(r: &Routine, program: &LoopProgram, memory: &mut [Vec<Scalar>]) -
                 memory[id.0 as usize] = elements(&slice.eval(&[whole])?[0]);
             }
         }
-        RoutineKind::Values { of, x, values: _ } => {
+        RoutineKind::Values { of, x, results: _ } => {
             let all = of.op().prim().eval(&[&Array::from_scalars(x, &memory[r.inputs[0].0 as usize])])?;
             memory[r.outputs[0].0 as usize] = elements(&all[of.result()]);
         }

@@ -248,8 +248,8 @@ pub enum RoutineKind {
         of: Spectral,
         /// The aval of the operand.
         x: Aval,
-        /// The aval of the values.
-        values: Aval,
+        /// The avals of all its results, of which the values alone are written.
+        results: Vec<Aval>,
     },
     /// Any other op of the graph on dense row-major operands: sorts, factorizations, convolutions, gathers and scatters.
     Op {

@@ -405,11 +405,11 @@ impl Verifier<'_> {
                     self.wrong("P3", "buffers are not of the operand and the places of a sort".to_owned());
                 }
             }
-            RoutineKind::Values { of, x, values } => {
-                let all = of.op().prim().infer(&[x]).map(|all| all[of.result()].clone());
-                let found: Vec<_> = r.inputs.iter().chain(&r.outputs).map(own).collect();
-                let is_own = all.is_ok_and(|own| own == *values);
-                if !is_own || found != [x, values].map(|a| (a.dtype, a.shape.numel())) {
+            RoutineKind::Values { of, x, results } => {
+                let is_own = of.op().prim().infer(&[x]).is_ok_and(|own| own.as_slice() == results);
+                let found = r.inputs.iter().chain(&r.outputs).map(own);
+                let avals = [Some(x), results.get(of.result())].into_iter().flatten();
+                if !is_own || !found.eq(avals.map(|a| (a.dtype, a.shape.numel()))) {
                     self.wrong("P3", "buffers are not of the operand and the values of a decomposition".to_owned());
                 }
             }

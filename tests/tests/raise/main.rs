@@ -29,6 +29,7 @@ use cotangent_core::text::ir::parse;
 use cotangent_core::transform::build;
 use cotangent_core::transform::eval::eval;
 use cotangent_core::transform::inline::inline_composites;
+use cotangent_core::transform::vmap::vmap;
 use cotangent_tests::random_graph::{Config, random_args, random_graph};
 
 fn graph(text: &str) -> Graph {
@@ -81,6 +82,22 @@ fn results_of_calls_are_shared() {
     assert!(!targets(&raised).contains(&"index_select.default".to_owned()), "{}", raised.code());
     let args = random_args(1, &g);
     assert!(same_bits(&eval(&g, &args).unwrap(), &eval(&raised, &args).unwrap()));
+}
+
+/// A batch of an elementwise composite is the composite; one of a reduction of single elements is not the reduction.
+#[test]
+fn batches_of_composites_are_what_they_say() {
+    let batch = |shape: &[usize], f: fn(&Tensor) -> Tensor| {
+        let g = build("f", |t| Ok(vec![f(&t.param(&Aval::new(DType::F64, shape))).ok()?])).unwrap();
+        targets(&vmap(&g, &[Some(0)], &[0], 3.into()).unwrap())
+    };
+    assert_eq!(batch(&[2], |x| x.softplus(1.0, 20.0)), ["softplus.default"]);
+    let reductions: [(&str, fn(&Tensor) -> Tensor); 3] =
+        [("any", |x| x.any(0)), ("mean", |x| x.mean()), ("l1_loss", |x| x.l1_loss(&(x * x), Reduction::Mean))];
+    for (name, f) in reductions {
+        let found = batch(&[], f);
+        assert!(!found.iter().any(|t| t.starts_with(name)), "{found:?}");
+    }
 }
 
 #[test]

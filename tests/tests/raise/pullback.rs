@@ -4,7 +4,7 @@ use cotangent_aten::nn::pool::Pool;
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
 use cotangent_core::ir::{Aval, DType, Graph};
-use cotangent_core::ops::Convolution;
+use cotangent_core::ops::{Convolution, Op};
 use cotangent_core::simplify::simplify;
 use cotangent_core::transform::build;
 use cotangent_core::transform::eval::eval;
@@ -147,4 +147,50 @@ fn derivatives_of_maxima_go_by_their_places() {
         let other = graph(&format!("{}argmin({}", &text[..at], &text[at + "argmax(".len()..]));
         assert_eq!(found(&other, &target), 0, "{}", other.raised().code());
     }
+}
+
+/// Without a call beside it the derivative and what it takes of the function go by a call that is made for both.
+#[test]
+fn maxima_of_plain_windows_are_made_a_call() {
+    let backward = "max_pool2d_with_indices_backward.default";
+    let pools: [(&[usize], Pool); 3] =
+        [(&[2, 2, 4, 4], Pool::default()), (&[1, 1, 5, 6], Pool::stride(1)), (&[2, 1, 6, 7], Pool::stride(3))];
+    for (shape, pool) in pools {
+        let f = function(&[shape], |a| a[0].max_pool2d(2, &pool).sin());
+        let g = simplify(&vjp(&f, &[0]).unwrap());
+        assert_eq!(found(&g, backward), 1, "{}", g.raised().code());
+        assert_eq!(found(&g, "max_pool2d_with_indices.default"), 1);
+        // The call gives the places that the backward operator takes.
+        let raised = g.raised();
+        let places = raised.nodes().iter().find(|n| n.results.len() == 2).map(|n| n.results[1]).unwrap();
+        let user = raised.nodes().iter().find(|n| n.args.contains(&places)).unwrap();
+        assert_eq!(user.args[2], places, "{raised}");
+        // Other places are taken elsewhere, so that nothing would become shorter.
+        let f = function(&[shape], |a| {
+            let windows = a[0].unfold(2, 2, 2).unfold(3, 2, 2);
+            let flat = windows.view_to(&windows.shape().slice(0, 4).concat(&[4].into()));
+            let at = flat.argmax_along(4).view_to(&flat.shape().with(4, 1));
+            flat.gather_along(4, &at) + at.convert(DType::F64)
+        });
+        assert_eq!(found(&simplify(&f), "max_pool2d_with_indices.default"), 0);
+    }
+}
+
+/// The places are those of the composite.
+#[test]
+fn made_calls_have_the_places_of_the_composite() {
+    let f = function(&[&[2, 2, 4, 6]], |a| a[0].max_pool2d([2, 3], &Pool::stride([2, 1])).sin());
+    let raised = simplify(&vjp(&f, &[0]).unwrap()).raised();
+    let call = raised.nodes().iter().find_map(|n| match &n.op {
+        Op::Call(c) if c.function() == "max_pool2d_with_indices" => Some(c.body.clone()),
+        _ => None,
+    });
+    let composite = build("f", |t| {
+        let x = t.param(&Aval::new(DType::F64, [2, 2, 4, 6]));
+        let (values, places) = x.max_pool2d_with_indices([2, 3], &Pool::stride([2, 1]));
+        Ok(vec![values, places])
+    });
+    let composite = composite.unwrap();
+    let args = random_args(3, &composite);
+    assert!(same_bits(&eval(&call.unwrap(), &args).unwrap(), &eval(&composite, &args).unwrap()));
 }

@@ -11,7 +11,7 @@ use crate::stats::Statistics;
 
 /// The normalised tensor, mean and reciprocal deviation, as `aten::native_layer_norm` returns them.
 ///
-/// *Errors*: see [`Normalizations::layer_norm`].
+/// *Errors*: see [`Normalizations::layer_norm`](super::norm::Normalizations::layer_norm).
 #[track_caller]
 pub fn native_layer_norm(
     x: &Tensor,
@@ -40,7 +40,7 @@ pub fn native_layer_norm(
 
 /// The normalised tensor and the reciprocal root of the mean square, as `aten::_fused_rms_norm` returns them.
 ///
-/// *Errors*: see [`Normalizations::rms_norm`].
+/// *Errors*: see [`Normalizations::rms_norm`](super::norm::Normalizations::rms_norm).
 #[track_caller]
 pub fn fused_rms_norm(
     x: &Tensor,
@@ -79,7 +79,7 @@ pub(super) fn scaled_by_root(x: &Tensor, weight: Option<&Tensor>, axes: &Axes, e
 
 /// The normalised tensor, and mean and reciprocal deviation of each group, as `aten::native_group_norm` returns them.
 ///
-/// *Errors*: see [`Normalizations::group_norm`].
+/// *Errors*: see [`Normalizations::group_norm`](super::norm::Normalizations::group_norm).
 #[track_caller]
 pub fn native_group_norm(
     x: &Tensor,
@@ -205,7 +205,7 @@ pub(super) fn batch_checks<const N: usize>(x: &Tensor, parameters: [Option<&Tens
 
 /// The normalised batch, its means and reciprocal deviations, as `aten::_native_batch_norm_legit.no_stats` returns them.
 ///
-/// *Errors*: see [`Normalizations::batch_norm`].
+/// *Errors*: see [`Normalizations::batch_norm`](super::norm::Normalizations::batch_norm).
 #[track_caller]
 pub fn native_batch_norm(
     x: &Tensor,
@@ -233,7 +233,7 @@ pub fn native_batch_norm(
 
 /// The running statistics after a batch: `(1 - momentum) · old + momentum · new`, with the unbiased variance.
 ///
-/// *Errors*: see [`Normalizations::batch_norm`].
+/// *Errors*: see [`Normalizations::batch_norm`](super::norm::Normalizations::batch_norm).
 #[track_caller]
 pub fn running_statistics(x: &Tensor, mean: &Tensor, var: &Tensor, momentum: f64) -> Result<[Tensor; 2], Tensor> {
     batch_checks(x, [Some(mean), Some(var)])?;

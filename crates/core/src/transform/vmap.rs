@@ -44,6 +44,8 @@ pub fn push_batched(graph: &Graph, args: &[Batched], size: Dim) -> Vec<Batched> 
 }
 
 /// Whether a call is elementwise in operands of one shape that are all mapped: of a batch it is the same operator.
+///
+/// Of one element every operator is, reductions too, which of a batch would be others.
 fn elementwise(call: &Call, args: &[Batched]) -> bool {
     let body = &call.body;
     let [y] = body.results() else { return false };
@@ -51,7 +53,8 @@ fn elementwise(call: &Call, args: &[Batched]) -> bool {
     let pointwise = |op: &Op| {
         matches!(op, Op::Unary(_) | Op::Binary(_) | Op::Where(_) | Op::Convert(_) | Op::Full(_) | Op::Expand(_))
     };
-    args.iter().all(|a| a.mapped)
+    shape.rank() > 0
+        && args.iter().all(|a| a.mapped)
         && body.params().iter().all(|p| body.aval(*p).shape == *shape)
         && body.nodes().iter().all(|n| {
             pointwise(&n.op) && (matches!(n.op, Op::Full(_)) || n.results.iter().all(|v| body.aval(*v).shape == *shape))

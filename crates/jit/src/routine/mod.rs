@@ -74,8 +74,8 @@ pub unsafe fn run(
             Ok(())
         }
         // SAFETY: the caller's.
-        RoutineKind::Values { of, x, values } => unsafe {
-            reference::run(routine, std::slice::from_ref(x), std::slice::from_ref(values), buffers, |x| {
+        RoutineKind::Values { of, x, results } => unsafe {
+            reference::run(routine, std::slice::from_ref(x), &results[of.result()..][..1], buffers, |x| {
                 Ok(vec![of.values(x[0])?])
             })
         },

@@ -142,7 +142,7 @@ pub(crate) fn flow(graph: &Graph) -> Result<Flow, EvalError> {
         if let Some(of) = Spectral::of(&n.op) {
             let (values, rest) = (n.results[of.result()], n.results.iter().filter(|v| uses[v.index()] > 0));
             if rest.eq([&values]) {
-                env[values.index()] = Some(f.spectrum(args[0], of, avals[0], graph.aval(values), i));
+                env[values.index()] = Some(f.spectrum(args[0], of, avals[0], results, i));
                 continue;
             }
         }
@@ -257,9 +257,10 @@ impl Flow {
     }
 
     /// The values of a decomposition of `x` whose vectors nobody reads.
-    fn spectrum(&mut self, x: Id, of: Spectral, aval: &Aval, values: &Aval, i: usize) -> Id {
-        let kind = RoutineKind::Values { of, x: aval.clone(), values: values.clone() };
-        self.routine(kind, &[x], std::slice::from_ref(values), i)[0]
+    fn spectrum(&mut self, x: Id, of: Spectral, aval: &Aval, results: Vec<Aval>, i: usize) -> Id {
+        let values = results[of.result()].clone();
+        let kind = RoutineKind::Values { of, x: aval.clone(), results };
+        self.routine(kind, &[x], &[values], i)[0]
     }
 
     /// The results of a routine of this kind.

@@ -174,11 +174,9 @@ fn write_routine(out: &mut String, r: &Routine) -> fmt::Result {
             writeln!(out, "{}", graph_of(&sort.clone().into(), std::slice::from_ref(x), &results))?;
             writeln!(out, ">>>")
         }
-        RoutineKind::Values { of, x, values: _ } => {
-            let op = of.op();
-            let results = op.prim().infer(&[x]).expect("a decomposition of its operand");
+        RoutineKind::Values { of, x, results } => {
             writeln!(out, " values <<<")?;
-            writeln!(out, "{}", graph_of(&op, std::slice::from_ref(x), &results))?;
+            writeln!(out, "{}", graph_of(&of.op(), std::slice::from_ref(x), results))?;
             writeln!(out, ">>>")
         }
         RoutineKind::Op { op, args, results } => {

@@ -23,6 +23,7 @@ mod lift;
 mod matrix;
 mod norm;
 mod norm_backward;
+mod pooled;
 mod pullback;
 mod reduce;
 mod slope;
@@ -144,7 +145,7 @@ static DECOMPOSED: [&[Raising]; 3] = [whole::RULES, table::RULES, reduce::NORMS]
 /// where PyTorch runs the printed code.
 pub fn raise(graph: &Graph, class: Class) -> Graph {
     let mut e = editor(graph);
-    for pass in [known::share, pullback::take] {
+    for pass in [known::share, pullback::take, pooled::take] {
         if pass(&mut e) {
             // Views of what is shared may cancel.
             let graph = simplify_with(&e.finish(graph), Options { class, trace: false }).0;

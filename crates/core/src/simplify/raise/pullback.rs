@@ -27,22 +27,22 @@ pub(super) fn take(e: &mut Editor) -> bool {
     taken
 }
 
-fn traced(params: &[Aval], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Result<Graph, Error> {
+pub(super) fn traced(params: &[Aval], f: impl FnOnce(&[Tensor]) -> Vec<Tensor>) -> Result<Graph, Error> {
     build("", |t| Ok(f(&params.iter().map(|a| t.param(a)).collect::<Vec<_>>())))
 }
 
 /// The derivative of a function of one result in one of its operands, `(x…, y_bar) → x_bar`, as its rules make it.
-struct Pullback(Graph);
+pub(super) struct Pullback(Graph);
 
 /// Where a pullback stands in a graph.
-struct Standing {
+pub(super) struct Standing {
     /// What the pullback makes of its cotangent before anything else, and the value of the graph that this is.
     seen: (Value, Value),
     x_bar: Bar,
 }
 
 /// The result of a pullback in a graph.
-struct Bar {
+pub(super) struct Bar {
     /// It, or that of which it is a view or a permutation.
     value: Value,
     /// How the dims of the result are permuted to those of `value`.
@@ -79,7 +79,7 @@ fn inverse(dims: &[usize]) -> Vec<usize> {
 }
 
 impl Pullback {
-    fn new(f: &Graph, wrt: usize) -> Option<Self> {
+    pub fn new(f: &Graph, wrt: usize) -> Option<Self> {
         let all = vjp(f, &[wrt]).ok()?;
         let last = traced(&all.param_avals(), |args| replay(&all, args).pop().into_iter().collect()).ok()?;
         Some(Pullback(simplify(&last))).filter(|p| p.0.len() <= MAX_BODY)
@@ -130,7 +130,7 @@ impl Pullback {
     }
 
     /// The places where the pullback stands at `operands`, along some cotangent.
-    fn standing(&self, e: &Editor, operands: &[Value]) -> Vec<Standing> {
+    pub fn standing(&self, e: &Editor, operands: &[Value]) -> Vec<Standing> {
         let known = self.known(e, operands);
         // What is computed from nothing may be anywhere.
         let told = |v: &Value| known[v.index()].filter(|v| e.def(*v).is_none_or(|d| !e.args(d).is_empty()));
@@ -194,9 +194,23 @@ fn stand(e: &mut Editor, call: Call, args: &[Value], bars: &[Option<Bar>]) -> Op
     committed.then_some(())
 }
 
+/// The most nodes of one operand above a value.
+const MAX_ALONE: usize = 4;
+
+/// What `v` is computed from alone: it may stand right behind that, wherever it was made.
+fn origin(e: &Editor, mut v: Value) -> Value {
+    for _ in 0..MAX_ALONE {
+        match e.def_op(v) {
+            Some((Op::View(_) | Op::Permute(_) | Op::Call(_), at)) if e.args(at).len() == 1 => v = e.arg(at, 0),
+            Some(_) | None => break,
+        }
+    }
+    v
+}
+
 /// Whether `v` is computed after all of `args`, so that none of them waits for it.
 fn follows(e: &Editor, v: Value, args: &[Value]) -> bool {
-    args.iter().all(|a| e.def(v) > e.def(*a))
+    args.iter().all(|a| e.def(v) > e.def(origin(e, *a)))
 }
 
 const CONVOLUTION_BACKWARD: &str = "aten::convolution_backward(Tensor grad_output, Tensor input, Tensor weight, SymInt[]? bias_sizes, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool transposed, SymInt[] output_padding, SymInt groups, bool[3] output_mask) -> (Tensor, Tensor, Tensor)";
@@ -280,7 +294,7 @@ const MAXIMA: [(&str, &str); 4] = [
 ];
 
 /// The cotangent of an image of whose windows a call gives the maxima and their places.
-fn maximum(e: &mut Editor, id: NodeId) -> Option<()> {
+pub(super) fn maximum(e: &mut Editor, id: NodeId) -> Option<()> {
     let Op::Call(forward) = e.op(id) else { return None };
     let (_, schema) = MAXIMA.iter().find(|(name, _)| *name == forward.function())?;
     let [_, places] = *e.results(id) else { return None };

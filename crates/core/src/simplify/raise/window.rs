@@ -13,7 +13,7 @@ pub(super) static RULES: &[Raising] = &[
 ];
 
 /// The windows of `v` along a dim, which follows the others in `v`: their size, their distance, and of what they are.
-fn windows(e: &Editor, v: Value, dimension: usize) -> Option<(usize, usize, Value)> {
+pub(super) fn windows(e: &Editor, v: Value, dimension: usize) -> Option<(usize, usize, Value)> {
     match e.def_op(v)? {
         (Op::Unfold(u @ Unfold { .. }), at) if u.dimension == dimension => Some((u.size, u.step, e.arg(at, 0))),
         _ => None,

@@ -69,12 +69,9 @@ impl Parser<'_> {
     /// The values of a decomposition, whose graph follows.
     fn values(&mut self) -> Result<RoutineKind> {
         let line = self.line;
-        let (op, args, mut results) = self.op()?;
+        let (op, args, results) = self.op()?;
         match (Spectral::of(&op), <[Aval; 1]>::try_from(args)) {
-            (Some(of), Ok([x])) => {
-                let values = results.swap_remove(of.result());
-                Ok(RoutineKind::Values { of, x, values })
-            }
+            (Some(of), Ok([x])) => Ok(RoutineKind::Values { of, x, results }),
             (_, _) => {
                 let message = format!("expected a decomposition, found `{}`", op.name());
                 Err(LoopParseError::Op { line, message })
