@@ -44,8 +44,6 @@ pub fn push_batched(graph: &Graph, args: &[Batched], size: Dim) -> Vec<Batched> 
 }
 
 /// Whether a call is elementwise in operands of one shape that are all mapped: of a batch it is the same operator.
-///
-/// Of one element every operator is, reductions too, which of a batch would be others.
 fn elementwise(call: &Call, args: &[Batched]) -> bool {
     let body = &call.body;
     let [y] = body.results() else { return false };
@@ -53,12 +51,20 @@ fn elementwise(call: &Call, args: &[Batched]) -> bool {
     let pointwise = |op: &Op| {
         matches!(op, Op::Unary(_) | Op::Binary(_) | Op::Where(_) | Op::Convert(_) | Op::Full(_) | Op::Expand(_))
     };
-    shape.rank() > 0
+    (shape.rank() > 0 || !reduces(call))
         && args.iter().all(|a| a.mapped)
         && body.params().iter().all(|p| body.aval(*p).shape == *shape)
         && body.nodes().iter().all(|n| {
             pointwise(&n.op) && (matches!(n.op, Op::Full(_)) || n.results.iter().all(|v| body.aval(*v).shape == *shape))
         })
+}
+
+/// Whether a composite reduces or relates elements, by its schema: of a single element the body does not show it, and of a batch it would be another
+/// function. Such schemas name dims or a way to reduce, but for those that take all elements; a user's says nothing.
+fn reduces(call: &Call) -> bool {
+    const OF_ALL: [&str; 3] = ["mean", "median", "nanmedian"];
+    let names = |what: &str| call.target.contains(what);
+    !call.target.starts_with("aten::") || names(" dim") || names(" reduction") || OF_ALL.contains(&call.function())
 }
 
 fn unbatched(b: &Batched) -> Aval {
