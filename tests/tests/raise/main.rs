@@ -87,13 +87,14 @@ fn results_of_calls_are_shared() {
 /// A batch of an elementwise composite is the composite; one of a reduction of single elements is not the reduction.
 #[test]
 fn batches_of_composites_are_what_they_say() {
-    let batch = |shape: &[usize], f: fn(&Tensor) -> Tensor| {
+    type F = fn(&Tensor) -> Tensor;
+    let batch = |shape: &[usize], f: F| {
         let g = build("f", |t| Ok(vec![f(&t.param(&Aval::new(DType::F64, shape))).ok()?])).unwrap();
         targets(&vmap(&g, &[Some(0)], &[0], 3.into()).unwrap())
     };
     assert_eq!(batch(&[2], |x| x.softplus(1.0, 20.0)), ["softplus.default"]);
     assert_eq!(batch(&[], |x| x.softplus(1.0, 20.0)), ["softplus.default"]);
-    let reductions: [(&str, fn(&Tensor) -> Tensor); 4] = [
+    let reductions: [(&str, F); 4] = [
         ("any", |x| x.any(0)),
         ("mean", |x| x.mean()),
         ("l1_loss", |x| x.l1_loss(&(x * x), Reduction::Mean)),
