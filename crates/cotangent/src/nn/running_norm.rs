@@ -95,7 +95,7 @@ macro_rules! running_norm {
         $(#[$doc])*
         ///
         #[doc = concat!("*Errors*: `", $label, "` an input that is not ", $expected, "; as")]
-        /// [`batch_norm`](cotangent_aten::nn::native_norm::Normalizations::batch_norm).
+        /// [`batch_norm`](cotangent_aten::nn::norm::Normalizations::batch_norm).
         #[derive(Clone, Debug, Module)]
         #[module(extra_repr)]
         pub struct $name {
