@@ -1,6 +1,7 @@
 //! What the tests of cotangent share.
 
 pub mod archive;
+pub mod each;
 pub mod filetest;
 pub mod numeric;
 pub mod oracle;

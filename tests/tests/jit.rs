@@ -2,15 +2,14 @@
 
 use cotangent_core::array::Array;
 use cotangent_core::ir::Graph;
-use cotangent_core::ops::Op;
 use cotangent_core::simplify::simplify;
 use cotangent_core::transform::eval::eval;
 use cotangent_core::transform::inline::inline_all;
 use cotangent_jit::{Block, CompileOptions, JitError, Path, compile_with};
 use cotangent_loops::ir::LoopProgram;
 use cotangent_loops::lower_as_is;
-use cotangent_tests::numeric::{close, sample_graph, tolerance};
-use cotangent_tests::random_graph::{Config, random_args, random_graph, seeds};
+use cotangent_tests::each::{each_random_graph, each_sample};
+use cotangent_tests::numeric::{close, tolerance};
 
 fn block(a: &Array) -> Block {
     let bytes = a.to_le_bytes();
@@ -57,28 +56,10 @@ fn check_program(g: &Graph, inlined: &Graph, program: &LoopProgram, args: &[Arra
 
 #[test]
 fn every_op_sample() {
-    let only = std::env::var("COTANGENT_OP").ok();
-    let mut failures = Vec::new();
-    for s in Op::all_samples().iter().filter(|s| only.as_deref().is_none_or(|o| o == s.op.name())) {
-        let g = sample_graph(s);
-        match std::panic::catch_unwind(|| check(&g, &s.args)) {
-            Ok(Ok(())) => {}
-            Ok(Err(e)) => failures.push(format!("{} ({}): {e}", s.op.name(), s.note)),
-            Err(_) => failures.push(format!("{} ({}): panic", s.op.name(), s.note)),
-        }
-    }
-    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    each_sample(check);
 }
 
 #[test]
 fn random_graphs() {
-    for seed in seeds(2000) {
-        for config in [Config::ALL, Config::F64] {
-            let g = random_graph(seed, config);
-            let args = random_args(seed, &g);
-            if let Err(e) = check(&g, &args) {
-                panic!("seed {seed}: {e}");
-            }
-        }
-    }
+    each_random_graph(2000, check);
 }

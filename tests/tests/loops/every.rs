@@ -6,37 +6,19 @@ use cotangent_core::ir::Aval;
 use cotangent_core::ops::Op;
 use cotangent_core::transform::build;
 use cotangent_core::transform::grad::vjp;
+use cotangent_tests::each::{each_random_graph, each_sample};
 use cotangent_tests::numeric::{Rng, sample_graph};
-use cotangent_tests::random_graph::{Config, random_args, random_graph, seeds};
 
 use crate::{args_of, check, f32s, pullback_of};
 
 #[test]
 fn every_op_sample() {
-    let only = std::env::var("COTANGENT_OP").ok();
-    let mut failures = Vec::new();
-    for s in Op::all_samples().iter().filter(|s| only.as_deref().is_none_or(|o| o == s.op.name())) {
-        let g = sample_graph(s);
-        match std::panic::catch_unwind(|| check(&g, &s.args)) {
-            Ok(Ok(())) => {}
-            Ok(Err(e)) => failures.push(format!("{} ({}): {e}", s.op.name(), s.note)),
-            Err(_) => failures.push(format!("{} ({}): panic", s.op.name(), s.note)),
-        }
-    }
-    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    each_sample(check);
 }
 
 #[test]
 fn random_graphs() {
-    for seed in seeds(1000) {
-        for config in [Config::ALL, Config::F64] {
-            let g = random_graph(seed, config);
-            let args = random_args(seed, &g);
-            if let Err(e) = check(&g, &args) {
-                panic!("seed {seed}: {e}");
-            }
-        }
-    }
+    each_random_graph(1000, check);
 }
 
 /// Derivatives and batches of every op's samples lower as well.
