@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod each;
+pub mod expect;
 pub mod filetest;
 pub mod numeric;
 pub mod oracle;

@@ -1,16 +1,10 @@
 //! `custom_jvp`, `custom_vjp` (field.md F17).
 
 use cotangent::prelude::*;
+use cotangent_tests::expect::message;
 
 fn at(t: &Tensor) -> f64 {
     t.item().unwrap()
-}
-
-fn message<T>(r: Result<T, Error>) -> String {
-    match r {
-        Ok(_) => panic!("an error was expected"),
-        Err(e) => e.to_string(),
-    }
 }
 
 type One = (Tensor,);

@@ -1,16 +1,10 @@
 //! `grad`, `grad_and_value`, `value_and_grad` (field.md F5, F6).
 
 use cotangent::prelude::*;
+use cotangent_tests::expect::message;
 
 fn at(t: &Tensor) -> f64 {
     t.item().unwrap()
-}
-
-fn message<T>(r: Result<T, Error>) -> String {
-    match r {
-        Ok(_) => panic!("an error was expected"),
-        Err(e) => e.to_string(),
-    }
 }
 
 fn scalars(n: usize) -> [Tensor; 3] {

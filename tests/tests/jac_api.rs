@@ -3,13 +3,7 @@
 use std::collections::BTreeMap;
 
 use cotangent::prelude::*;
-
-fn message<T>(r: Result<T, Error>) -> String {
-    match r {
-        Ok(_) => panic!("an error was expected"),
-        Err(e) => e.to_string(),
-    }
-}
+use cotangent_tests::expect::message;
 
 fn close(a: &Tensor, b: &Tensor) {
     assert_eq!(a.aval(), b.aval());

@@ -2,13 +2,7 @@
 
 use cotangent::prelude::*;
 use cotangent_core::text::CodeStyle;
-
-fn message<T>(r: Result<T, Error>) -> String {
-    match r {
-        Ok(_) => panic!("an error was expected"),
-        Err(e) => e.to_string(),
-    }
-}
+use cotangent_tests::expect::message;
 
 fn f32s(shape: &[usize]) -> Tensor {
     Tensor::abstract_(DType::F32, shape)

@@ -1,13 +1,7 @@
 //! Random draws: by key, and without one under `vmap`'s randomness (field.md F2).
 
 use cotangent::prelude::*;
-
-fn message<T>(r: Result<T, Error>) -> String {
-    match r {
-        Ok(_) => panic!("an error was expected"),
-        Err(e) => e.to_string(),
-    }
-}
+use cotangent_tests::expect::message;
 
 fn f32s(t: &Tensor) -> Vec<f32> {
     t.to_vec().unwrap()

@@ -1,16 +1,10 @@
 //! `vjp`, `jvp`, `linearize` (field.md F7, F8, F12).
 
 use cotangent::prelude::*;
+use cotangent_tests::expect::message;
 
 fn at(t: &Tensor) -> f64 {
     t.item().unwrap()
-}
-
-fn message<T>(r: Result<T, Error>) -> String {
-    match r {
-        Ok(_) => panic!("an error was expected"),
-        Err(e) => e.to_string(),
-    }
 }
 
 fn x() -> Tensor {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cotangent::prelude::*;
+use cotangent_tests::expect::message;
 
 fn arange(shape: &[usize]) -> Tensor {
     let n: usize = shape.iter().product();
@@ -11,13 +12,6 @@ fn arange(shape: &[usize]) -> Tensor {
 
 fn values(t: &Tensor) -> Vec<f64> {
     t.to_vec::<f64>().unwrap()
-}
-
-fn message<T>(r: Result<T, Error>) -> String {
-    match r {
-        Ok(_) => panic!("an error was expected"),
-        Err(e) => e.to_string(),
-    }
 }
 
 /// Example `i` of `x` along `dim`.

@@ -8,12 +8,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::flow::{Flow, Id};
 use super::group::Group;
-use super::loops::{SHORT, arrange};
+use super::loops::{arrange, lane_dim};
 use super::schedule::Planned;
 use crate::affine::{Affine, Extents, delinearize, flatten};
-
-/// The fewest elements of a dim that is worth moving.
-const LONG: usize = 64;
 
 /// Gives the temporaries of `steps` their layouts. The memory of `results` stays row-major. Linear in what nests touch.
 pub(crate) fn lay_out(steps: &mut [Planned], flow: &Flow, results: &[Id]) {
@@ -58,13 +55,12 @@ struct Layout {
 }
 
 impl Layout {
-    /// The longest dim last, where the last is too short for lanes.
+    /// The dim of the lanes last, where it is not.
     fn of(sizes: &[usize]) -> Option<Self> {
-        let longest = (0..sizes.len()).max_by_key(|d| sizes[*d])?;
-        let last = sizes.iter().rev().copied().find(|n| *n != 1)?;
-        let mut order: Vec<usize> = (0..sizes.len()).filter(|d| *d != longest).collect();
-        order.push(longest);
-        (last < SHORT && sizes[longest] >= LONG).then(|| Layout { sizes: sizes.to_vec(), order })
+        let lanes = lane_dim(sizes)?;
+        let mut order: Vec<usize> = (0..sizes.len()).filter(|d| *d != lanes).collect();
+        order.push(lanes);
+        sizes[lanes + 1..].iter().any(|n| *n != 1).then(|| Layout { sizes: sizes.to_vec(), order })
     }
 
     /// Where the element at the row-major place `at` stands; `None` where that is not affine.

@@ -16,7 +16,17 @@ const MIN_COLUMNS: usize = 64;
 const LONG_ROW: usize = 128;
 
 /// Lanes below this are worse than strided ones.
-pub(crate) const SHORT: usize = 8;
+const SHORT: usize = 8;
+
+/// The fewest elements that make strided lanes better than [`SHORT`] ones.
+pub(crate) const LONG: usize = 64;
+
+/// The dim along which lanes go best through an array: the last, or the longest where the last is too short and that one is [`LONG`]. Dims of one do not count.
+pub(crate) fn lane_dim(sizes: &[usize]) -> Option<usize> {
+    let last = sizes.iter().rposition(|n| *n != 1)?;
+    let longest = (0..sizes.len()).max_by_key(|d| sizes[*d])?;
+    Some(if sizes[last] < SHORT && sizes[longest] >= LONG { longest } else { last })
+}
 
 /// One loop: `scale` steps of the variable `var` and what lies inside it.
 #[derive(Clone, Copy, Debug)]

@@ -57,16 +57,10 @@ impl AttrField for Triangle {
     }
 
     fn from_attr(attr: &Attr) -> Option<Self> {
-        match attr {
-            Attr::Str(s) if s == "L" => Some(Triangle::Lower),
-            Attr::Str(s) if s == "U" => Some(Triangle::Upper),
-            Attr::None
-            | Attr::Scalar(_)
-            | Attr::DType(_)
-            | Attr::Str(_)
-            | Attr::List(_)
-            | Attr::Array(_)
-            | Attr::Graph(_) => None,
+        match String::from_attr(attr)?.as_str() {
+            "L" => Some(Triangle::Lower),
+            "U" => Some(Triangle::Upper),
+            _ => None,
         }
     }
 }

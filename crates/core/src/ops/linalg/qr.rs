@@ -30,16 +30,10 @@ impl AttrField for QrMode {
     }
 
     fn from_attr(attr: &Attr) -> Option<Self> {
-        match attr {
-            Attr::Str(s) if s == "reduced" => Some(QrMode::Reduced),
-            Attr::Str(s) if s == "complete" => Some(QrMode::Complete),
-            Attr::None
-            | Attr::Scalar(_)
-            | Attr::DType(_)
-            | Attr::Str(_)
-            | Attr::List(_)
-            | Attr::Array(_)
-            | Attr::Graph(_) => None,
+        match String::from_attr(attr)?.as_str() {
+            "reduced" => Some(QrMode::Reduced),
+            "complete" => Some(QrMode::Complete),
+            _ => None,
         }
     }
 }

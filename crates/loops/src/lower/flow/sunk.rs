@@ -7,13 +7,10 @@ use smallvec::SmallVec;
 
 use super::{Flow, Id, Kind, Piece, Point};
 use crate::affine::Affine;
-use crate::lower::loops::SHORT;
+use crate::lower::loops::{LONG, lane_dim};
 
 /// The most pieces that come of it.
 const MAX_PIECES: usize = 16;
-
-/// Pieces with shorter rows than this are narrow, unless they have whole rows.
-const NARROW: usize = 64;
 
 /// The part of all elements, one in so many, that may be in narrow pieces.
 const FEW: usize = 16;
@@ -69,12 +66,10 @@ impl Flow {
                 return None;
             }
         }
-        let (total, last) = (y.shape.numel(), *sizes.last()?);
-        // In a batch of small arrays, whose rows are too short for lanes, the lanes are the longest dim.
-        let longest = (0..sizes.len()).max_by_key(|d| sizes[*d])?;
-        let lanes = if last < SHORT && sizes[longest] >= NARROW { longest } else { sizes.len() - 1 };
+        let (total, lanes) = (y.shape.numel(), lane_dim(&sizes)?);
+        // Pieces with short lanes, unless they have whole rows.
         let narrow: usize =
-            cells.iter().filter(|c| c.part[lanes].len() < NARROW.min(sizes[lanes])).map(|c| numel(&c.part)).sum();
+            cells.iter().filter(|c| c.part[lanes].len() < LONG.min(sizes[lanes])).map(|c| numel(&c.part)).sum();
         if divided.is_empty() || total == 0 || narrow * FEW > total {
             return None;
         }
