@@ -50,7 +50,7 @@ pub fn jacobians(net: &Net, x: &Tensor) -> Result<[Way; 3], Error> {
         let basis = eye(y.size(0));
         let rows = (0..y.size(0) as i64).map(|i| Ok(pullback.call((basis.select(0, i),))?.0));
         let rows = rows.collect::<Result<Vec<Tensor>, Error>>()?;
-        Ok::<_, Error>(stack(&rows.iter().collect::<Vec<_>>(), 0))
+        Ok::<_, Error>(stack(&rows, 0))
     };
     Ok([timed("row by row", row_by_row, x)?, timed("jacrev", jacrev(f), x)?, timed("jacfwd", jacfwd(f), x)?])
 }

@@ -31,7 +31,7 @@ const MISTAKES: &[Mistake] = &[
     ("index_c2", |x, _| x.i(x.gt(0.0))),
     ("index_c3", |x, k| x.i((k, &cat(&[k, k], 0)))),
     ("index_put_c1", |x, k| x.index_put(&[Some(k)], k)),
-    ("cat_c1", |_, _| cat(&[], 0)),
+    ("cat_c1", |_, _| cat::<Tensor>(&[], 0)),
     ("cat_c3", |x, _| cat(&[x, &x.t()], 0)),
     ("stack_c2", |x, _| stack(&[x, &x.t()], 0)),
     ("pad_c1", |x, _| x.pad(&[1], PadMode::Reflect)),

@@ -1,4 +1,6 @@
-//! Arguments as users give them, and their checks: dims, sizes, what is reduced.
+//! Arguments as users give them, and their checks: dims, sizes, lists of tensors, what is reduced.
+
+use std::borrow::Borrow;
 
 use cotangent_core::Tensor;
 use cotangent_core::error::InferError;
@@ -170,6 +172,11 @@ impl Axes {
     pub fn finish(&self, x: &Tensor, y: &Tensor) -> Tensor {
         if self.keep { self.keep_all(x, y) } else { y.clone() }
     }
+}
+
+/// A list of tensors, owned (`&[x, y]`, `&vec`) or borrowed (`&[&x, &y]`).
+pub(crate) fn refs<T: Borrow<Tensor>>(tensors: &[T]) -> Vec<&Tensor> {
+    tensors.iter().map(Borrow::borrow).collect()
 }
 
 /// An error that one of the operands stands for.

@@ -1,11 +1,13 @@
 //! Sums of products by an equation.
 
+use std::borrow::Borrow;
+
 use cotangent_core::Tensor;
 use cotangent_core::error::InferError;
 use cotangent_core::ir::{Dim, Shape};
 use cotangent_core::tensor::reject;
 
-use crate::arg::{attempt, live};
+use crate::arg::{attempt, live, refs};
 
 /// An operand and the label of each of its dims; all labels are different.
 struct Term {
@@ -28,7 +30,8 @@ enum Label {
 /// *Errors*: `einsum_c1` an equation that cannot be read; `einsum_c2` another number of operands or dims; `einsum_c3`
 /// sizes that differ.
 #[track_caller]
-pub fn einsum(equation: &str, operands: &[&Tensor]) -> Tensor {
+pub fn einsum<T: Borrow<Tensor>>(equation: &str, operands: &[T]) -> Tensor {
+    let operands = &refs(operands)[..];
     attempt!(live(operands));
     match plan(equation, operands) {
         Ok((terms, output, sizes)) => evaluate(terms, &output, &sizes),

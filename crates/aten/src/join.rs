@@ -1,9 +1,11 @@
 //! Tensors put together and taken apart.
 
+use std::borrow::Borrow;
+
 use cotangent_core::Tensor;
 use cotangent_core::ir::{DType, Shape};
 
-use crate::arg::{AsTensor, Sizes, at, attempt, bad, bad_pair, live, real_dim, sizes};
+use crate::arg::{AsTensor, Sizes, at, attempt, bad, bad_pair, live, real_dim, refs, sizes};
 use crate::shape::place;
 
 /// Taking tensors apart under PyTorch's names.
@@ -130,7 +132,8 @@ fn common(tensors: &[&Tensor]) -> Option<DType> {
 ///
 /// *Errors*: `cat_c1` no tensors; `cat_c2` no such dim; `cat_c3` shapes that differ elsewhere.
 #[track_caller]
-pub fn cat(tensors: &[&Tensor], dim: i64) -> Tensor {
+pub fn cat<T: Borrow<Tensor>>(tensors: &[T], dim: i64) -> Tensor {
+    let tensors = &refs(tensors)[..];
     attempt!(live(tensors));
     let Some(dtype) = common(tensors) else {
         return bad(at!("cat", 1), &[], "tensors", "at least one tensor", "none");
@@ -151,7 +154,8 @@ pub fn cat(tensors: &[&Tensor], dim: i64) -> Tensor {
 ///
 /// *Errors*: `stack_c1` no tensors; `stack_c2` shapes that differ; `unsqueeze_c1` no such place.
 #[track_caller]
-pub fn stack(tensors: &[&Tensor], dim: i64) -> Tensor {
+pub fn stack<T: Borrow<Tensor>>(tensors: &[T], dim: i64) -> Tensor {
+    let tensors = &refs(tensors)[..];
     attempt!(live(tensors));
     let Some(dtype) = common(tensors) else {
         return bad(at!("stack", 1), &[], "tensors", "at least one tensor", "none");
@@ -185,12 +189,13 @@ pub fn at_least(x: &Tensor, rank: usize) -> Tensor {
 fn joined(tensors: &[&Tensor], rank: usize, dim: i64) -> Tensor {
     attempt!(live(tensors));
     let wide: Vec<Tensor> = tensors.iter().map(|t| at_least(t, rank)).collect();
-    cat(&wide.iter().collect::<Vec<_>>(), dim)
+    cat(&wide, dim)
 }
 
 /// Vectors end to end, others side by side (along dim 1).
 #[track_caller]
-pub fn hstack(tensors: &[&Tensor]) -> Tensor {
+pub fn hstack<T: Borrow<Tensor>>(tensors: &[T]) -> Tensor {
+    let tensors = &refs(tensors)[..];
     attempt!(live(tensors));
     let dim = if tensors.first().is_some_and(|t| t.rank() > 1) { 1 } else { 0 };
     joined(tensors, 1, dim)
@@ -198,30 +203,32 @@ pub fn hstack(tensors: &[&Tensor]) -> Tensor {
 
 /// Vectors as rows, others along dim 0.
 #[track_caller]
-pub fn vstack(tensors: &[&Tensor]) -> Tensor {
-    joined(tensors, 2, 0)
+pub fn vstack<T: Borrow<Tensor>>(tensors: &[T]) -> Tensor {
+    joined(&refs(tensors), 2, 0)
 }
 
 /// Along dim 2, where vectors are `[1, n, 1]` and matrices `[n, m, 1]`.
 #[track_caller]
-pub fn dstack(tensors: &[&Tensor]) -> Tensor {
-    joined(tensors, 3, 2)
+pub fn dstack<T: Borrow<Tensor>>(tensors: &[T]) -> Tensor {
+    joined(&refs(tensors), 3, 2)
 }
 
 /// Vectors as columns, others along dim 1.
 #[track_caller]
-pub fn column_stack(tensors: &[&Tensor]) -> Tensor {
+pub fn column_stack<T: Borrow<Tensor>>(tensors: &[T]) -> Tensor {
+    let tensors = &refs(tensors)[..];
     attempt!(live(tensors));
     let column = |t: &&Tensor| if t.rank() < 2 { t.view_to(&[t.numel(), 1].into()) } else { (*t).clone() };
     let columns: Vec<Tensor> = tensors.iter().map(column).collect();
-    cat(&columns.iter().collect::<Vec<_>>(), 1)
+    cat(&columns, 1)
 }
 
 /// Matrices on the diagonal of one large matrix of zeros.
 ///
 /// *Errors*: `block_diag_c1` more than two dims.
 #[track_caller]
-pub fn block_diag(tensors: &[&Tensor]) -> Tensor {
+pub fn block_diag<T: Borrow<Tensor>>(tensors: &[T]) -> Tensor {
+    let tensors = &refs(tensors)[..];
     attempt!(live(tensors));
     if let Some(t) = tensors.iter().find(|t| t.rank() > 2) {
         return crate::arg::bad_operand(at!("block_diag", 1), t, "at most two dims");
@@ -235,14 +242,15 @@ pub fn block_diag(tensors: &[&Tensor]) -> Tensor {
         rows.push(b.pad_dims(&[(0, 0), (left as i64, (total - left - width) as i64)], 0.0));
         left += width;
     }
-    cat(&rows.iter().collect::<Vec<_>>(), 0)
+    cat(&rows, 0)
 }
 
 /// The coordinates of the grid over vectors: result `i` has the value of vector `i` along its own dim.
 ///
 /// *Errors*: `meshgrid_c1` tensors of more than one dim, or of different dtypes.
 #[track_caller]
-pub fn meshgrid(tensors: &[&Tensor]) -> Vec<Tensor> {
+pub fn meshgrid<T: Borrow<Tensor>>(tensors: &[T]) -> Vec<Tensor> {
+    let tensors = &refs(tensors)[..];
     if let Err(poison) = live(tensors) {
         return vec![poison; tensors.len()];
     }
@@ -257,12 +265,13 @@ pub fn meshgrid(tensors: &[&Tensor]) -> Vec<Tensor> {
 
 /// All tuples of elements of vectors, one a row.
 #[track_caller]
-pub fn cartesian_prod(tensors: &[&Tensor]) -> Tensor {
+pub fn cartesian_prod<T: Borrow<Tensor>>(tensors: &[T]) -> Tensor {
+    let tensors = &refs(tensors)[..];
     if let [alone] = tensors {
         return (*alone).clone();
     }
     let grid = meshgrid(tensors);
-    attempt!(live(&grid.iter().collect::<Vec<_>>()));
+    attempt!(live(&refs(&grid)));
     let columns: Vec<Tensor> = grid.iter().map(|g| g.view_to(&[g.numel()].into())).collect();
-    stack(&columns.iter().collect::<Vec<_>>(), 1)
+    stack(&columns, 1)
 }

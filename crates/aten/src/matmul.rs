@@ -1,10 +1,12 @@
 //! Products of vectors, matrices and batches.
 
+use std::borrow::Borrow;
+
 use cotangent_core::Tensor;
 use cotangent_core::ir::{Scalar, Shape};
 use cotangent_core::tensor::broadcast_shapes;
 
-use crate::arg::{AsTensor, At, at, attempt, bad_operand, bad_pair, live, real_dim};
+use crate::arg::{AsTensor, At, at, attempt, bad_operand, bad_pair, live, real_dim, refs};
 use crate::call::{num, one};
 use crate::pointwise::{meeting, pair, scaled};
 use crate::reduce::Reductions;
@@ -272,9 +274,10 @@ impl Products for Tensor {}
 ///
 /// *Errors*: `chain_matmul_c1` no matrices; `mm_c…` sizes that do not fit.
 #[track_caller]
-pub fn chain_matmul(matrices: &[Tensor]) -> Tensor {
+pub fn chain_matmul<T: Borrow<Tensor>>(matrices: &[T]) -> Tensor {
+    let matrices = &refs(matrices)[..];
+    attempt!(live(matrices));
     for m in matrices {
-        attempt!(live(&[m]));
         if m.rank() != 2 {
             return bad_operand(at!("chain_matmul", 1), m, "a matrix");
         }
@@ -300,7 +303,7 @@ pub fn chain_matmul(matrices: &[Tensor]) -> Tensor {
 }
 
 #[track_caller]
-fn chain(m: &[Tensor], split: &[Vec<usize>], i: usize, j: usize) -> Tensor {
+fn chain(m: &[&Tensor], split: &[Vec<usize>], i: usize, j: usize) -> Tensor {
     if i == j {
         return m[i].clone();
     }

@@ -1,12 +1,15 @@
 //! Shapes: the same elements under another shape, in another order of dims, or repeated.
 
+use std::borrow::Borrow;
+
 use cotangent_core::Tensor;
 use cotangent_core::ir::{Dim, Shape};
 use cotangent_core::ops::Expand;
 use cotangent_core::tensor::broadcast_shapes;
 
 use crate::arg::{
-    AsTensor, Over, Sizes, at, attempt, bad, bad_operand, bad_pair, dim, dims_in_order, live, normal, real_dim, sizes,
+    AsTensor, Over, Sizes, at, attempt, bad, bad_operand, bad_pair, dim, dims_in_order, live, normal, real_dim, refs,
+    sizes,
 };
 
 /// Change of shape under PyTorch's names. Everything here emits primitives.
@@ -385,13 +388,14 @@ fn resolved(x: &Tensor, sizes: &Sizes, n: usize) -> Result<Shape, Tensor> {
 ///
 /// *Errors*: `broadcast_c1` shapes that do not broadcast; then all results stand for the error.
 #[track_caller]
-pub fn broadcast_tensors(tensors: &[Tensor]) -> Vec<Tensor> {
+pub fn broadcast_tensors<T: Borrow<Tensor>>(tensors: &[T]) -> Vec<Tensor> {
+    let tensors = refs(tensors);
     let mut shape = Shape::scalar();
-    for t in tensors {
+    for t in &tensors {
         match broadcast_shapes(&shape, t.shape()) {
             Some(s) => shape = s,
             None => {
-                let poison = bad_pair(at!("broadcast", 1), &tensors[0], t, "shapes that broadcast");
+                let poison = bad_pair(at!("broadcast", 1), tensors[0], t, "shapes that broadcast");
                 return vec![poison; tensors.len()];
             }
         }

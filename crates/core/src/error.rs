@@ -167,7 +167,9 @@ impl fmt::Display for Stack {
 }
 
 /// Any error of cotangent. Cheap to clone.
-#[derive(Clone, Debug, thiserror::Error, miette::Diagnostic)]
+///
+/// Its `Debug` form is for people too, as it is what a `main` that returns it and `unwrap` print: the message, and how to mend it.
+#[derive(Clone, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     /// A call whose operands break a constraint.
     #[error("`{op}` at {loc}{}: {source}", in_stack(stack))]
@@ -453,6 +455,20 @@ pub enum TransformError {
         /// What is wrong.
         problem: String,
     },
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        let mut part: Option<&dyn miette::Diagnostic> = Some(self);
+        while let Some(diagnostic) = part {
+            if let Some(help) = diagnostic.help() {
+                write!(f, "\nhelp: {help}")?;
+            }
+            part = diagnostic.diagnostic_source();
+        }
+        Ok(())
+    }
 }
 
 impl Error {

@@ -63,6 +63,28 @@
 //! # }
 //! ```
 //!
+//! # Tensors
+//!
+//! Data come from [`Tensor::from`], [`Tensor::from_vec`], [`Tensor::from_slice`] and [`Ndarray`](ndarray::Ndarray), and go to [`Tensor::to_vec`] and
+//! [`Tensor::item`]. What `torch` has as functions ([`zeros`](prelude::zeros), [`arange`](prelude::arange), [`linspace`](prelude::linspace),
+//! [`eye`](prelude::eye), [`cat`](prelude::cat), [`stack`](prelude::stack), [`einsum`](prelude::einsum), …) are functions of the prelude; its methods are methods
+//! by traits: [`Pointwise`](prelude::Pointwise), [`Comparisons`](prelude::Comparisons), [`Reductions`](prelude::Reductions), [`Shapes`](prelude::Shapes),
+//! [`Indexing`](prelude::Indexing), [`Gathers`](prelude::Gathers), [`Products`](prelude::Products), [`Conversion`](prelude::Conversion), linear algebra
+//! ([`Factorizations`](prelude::Factorizations), [`Systems`](prelude::Systems), …), and what networks use ([`Activations`](prelude::Activations),
+//! [`Losses`](prelude::Losses), …). Operators broadcast, and take tensors, references to them, and numbers.
+//!
+//! ```
+//! use cotangent::prelude::*;
+//!
+//! # fn main() -> Result<(), Error> {
+//! let x = arange(6).float().view([2, 3]);
+//! let y = (2.0 * &x + ones([3])).i((1, ..2));
+//! assert_eq!(y.to_vec::<f32>()?, [7.0, 9.0]);
+//! assert_eq!(stack(&[&y, &y], 1).sum().item::<f32>()?, 32.0);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Concrete, traced, abstract
 //!
 //! Outside a transform a tensor is concrete: operations evaluate at once. Inside, it is traced: it has a dtype and a shape

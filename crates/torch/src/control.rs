@@ -318,5 +318,5 @@ fn elements(xs: &[Value], i: usize) -> Vec<Value> {
 }
 
 fn stacked(tensors: &[Tensor]) -> Tensor {
-    stack(&tensors.iter().collect::<Vec<_>>(), 0)
+    stack(tensors, 0)
 }

@@ -27,6 +27,7 @@ pub mod prelude {
         Adjoint, Determinants, Factorizations, LeastSquares, MatrixFunctions, MatrixNorms, MatrixOrd, MatrixProducts,
         Reflections, Side, Systems, Tolerance, multi_dot,
     };
+    pub use cotangent_core::ops::{QrMode, Triangle};
 }
 
 use std::sync::Arc;

@@ -1,10 +1,12 @@
 //! Products of matrices and tensors, and systems over several dims.
 
+use std::borrow::Borrow;
+
 use cotangent_core::Tensor;
 use cotangent_core::ir::{DType, Shape};
 
 use super::solve::Systems;
-use crate::arg::{AsTensor, at, attempt, bad, bad_operand, bad_pair, dims_in_order, live};
+use crate::arg::{AsTensor, at, attempt, bad, bad_operand, bad_pair, dims_in_order, live, refs};
 use crate::matmul::chain_matmul;
 use crate::pointwise::pair;
 
@@ -91,8 +93,9 @@ impl MatrixProducts for Tensor {}
 ///
 /// *Errors*: `multi_dot_c1` fewer than two; `multi_dot_c2` ranks; as products of matrices.
 #[track_caller]
-pub fn multi_dot(tensors: &[Tensor]) -> Tensor {
-    attempt!(live(&tensors.iter().collect::<Vec<_>>()));
+pub fn multi_dot<T: Borrow<Tensor>>(tensors: &[T]) -> Tensor {
+    let tensors = &refs(tensors)[..];
+    attempt!(live(tensors));
     let [first, inner @ .., last] = tensors else {
         return bad(at!("multi_dot", 1), &[], "tensors", "at least two", &tensors.len().to_string());
     };
@@ -101,7 +104,7 @@ pub fn multi_dot(tensors: &[Tensor]) -> Tensor {
         return bad_operand(at!("multi_dot", 2), t, "matrices, or vectors at the ends");
     }
     let (row, column) = (first.rank() == 1, last.rank() == 1);
-    let mut all = tensors.to_vec();
+    let mut all: Vec<Tensor> = tensors.iter().map(|t| (*t).clone()).collect();
     let end = all.len() - 1;
     if row {
         all[0] = first.row();

@@ -160,13 +160,13 @@ impl Stack {
                 if direction == 1 {
                     out.reverse();
                 }
-                outputs.push(stack(&out.iter().collect::<Vec<_>>(), 0));
+                outputs.push(stack(&out, 0));
                 last.iter_mut().zip(state).for_each(|(all, s)| all.push(s));
             }
-            x = cat(&outputs.iter().collect::<Vec<_>>(), -1);
+            x = cat(&outputs, -1);
         }
         let last = last.iter().map(|all| {
-            let all = stack(&all.iter().collect::<Vec<_>>(), 0);
+            let all = stack(all, 0);
             if unbatched { all.squeeze(1) } else { all }
         });
         let y = match (unbatched, o.batch_first) {

@@ -45,7 +45,7 @@ pub(super) fn call(c: &Call) -> Answer {
         ("addr", "default") => plus(&x()?, &c.tensor("vec1")?.outer(&c.tensor("vec2")?), factors()?),
         ("einsum", "default") => {
             let tensors = c.tensors("tensors")?;
-            einsum(c.str_or("equation", "")?, &tensors.iter().collect::<Vec<_>>())
+            einsum(c.str_or("equation", "")?, &tensors)
         }
         (_, _) => return Ok(None),
     })

@@ -60,7 +60,7 @@ fn sequences(c: &Call) -> Read<Tensor> {
         amounts[0] = amount;
         filled.push(t.pad_dims(&amounts, value.cast(t.dtype())));
     }
-    Ok(stack(&filled.iter().collect::<Vec<_>>(), if c.bool_or("batch_first", false)? { 0 } else { 1 }))
+    Ok(stack(&filled, if c.bool_or("batch_first", false)? { 0 } else { 1 }))
 }
 
 /// Borders of one number, which takes the tensor's dtype.

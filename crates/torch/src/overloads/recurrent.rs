@@ -136,7 +136,7 @@ fn network(c: &Call, cell: Cell) -> Answer {
             outputs.push(y);
             end.into_iter().zip(&mut last).for_each(|(e, l)| l.push(e));
         }
-        x = cat(&outputs.iter().collect::<Vec<_>>(), -1);
+        x = cat(&outputs, -1);
         if dropout > 0.0 && trains && layer + 1 < layers {
             x = dropped(&x, dropout);
         }
@@ -144,7 +144,7 @@ fn network(c: &Call, cell: Cell) -> Answer {
     let y = if batch_first && !unbatched { x.transpose(0, 1) } else { x };
     let y = if unbatched { y.select(1, 0) } else { y };
     let ends = last.iter().map(|l| {
-        let all = stack(&l.iter().collect::<Vec<_>>(), 0);
+        let all = stack(l, 0);
         if unbatched { all.select(1, 0) } else { all }
     });
     many(std::iter::once(y).chain(ends))
@@ -176,7 +176,7 @@ fn layer_over(
     } else {
         parts.iter().try_for_each(&mut advance)?;
     }
-    Ok((stack(&outputs.iter().collect::<Vec<_>>(), 0), state))
+    Ok((stack(&outputs, 0), state))
 }
 
 #[cfg(test)]

@@ -25,19 +25,19 @@ const ALIASES: &[(&str, &str)] = &[
 pub(super) fn call(c: &Call) -> Answer {
     let Some((name, overload)) = parts(c) else { return Ok(None) };
     let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
-    let joined = |f: fn(&[&Tensor]) -> Tensor| -> Read<Tensor> {
+    let joined = |f: fn(&[Tensor]) -> Tensor| -> Read<Tensor> {
         let tensors = c.tensors("tensors")?;
-        Ok(f(&tensors.iter().collect::<Vec<_>>()))
+        Ok(f(&tensors))
     };
     let dim = || c.int_or("dim", 0);
     match (name, overload) {
         ("cat", "default") => {
             let (tensors, dim) = (c.tensors("tensors")?, dim()?);
-            one(cat(&tensors.iter().collect::<Vec<_>>(), dim))
+            one(cat(&tensors, dim))
         }
         ("stack", "default") => {
             let (tensors, dim) = (c.tensors("tensors")?, dim()?);
-            one(stack(&tensors.iter().collect::<Vec<_>>(), dim))
+            one(stack(&tensors, dim))
         }
         ("hstack", "default") => one(joined(hstack)?),
         ("vstack", "default") => one(joined(vstack)?),
@@ -48,7 +48,7 @@ pub(super) fn call(c: &Call) -> Answer {
         ("combinations", "default") => one(combinations(c)?),
         ("meshgrid", "default" | "indexing") => {
             let tensors = c.tensors("tensors")?;
-            let grid = meshgrid(&tensors.iter().collect::<Vec<_>>());
+            let grid = meshgrid(&tensors);
             match c.str_or("indexing", "ij")? {
                 "xy" if grid.len() > 1 => list(swapped_grid(&tensors)),
                 "ij" | "xy" => list(grid),
