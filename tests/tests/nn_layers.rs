@@ -209,22 +209,20 @@ fn convolutions() {
     check("conv1d", Conv1d::new(2, 3, 3, &mut keys()));
     let same = Conv { padding: Padding::Same, dilation: 2.into(), groups: 2, ..Conv::default() };
     check("conv1d_same", Conv1d::with(2, 4, 3, same, &mut keys()).without_bias());
-    let strided = Conv { stride: per_dim(&[2, 1]), padding: Padding::Explicit(1.into()), ..Conv::default() };
-    check("conv2d", Conv2d::with(2, 3, per_dim(&[2, 3]), strided, &mut keys()));
+    let strided = Conv2d::new(2, 3, per_dim(&[2, 3]), &mut keys()).with_stride(per_dim(&[2, 1])).with_padding(1);
+    check("conv2d", strided);
     let grouped = Conv { dilation: 2.into(), groups: 2, ..Conv::default() };
     check("conv2d_groups", Conv2d::with(2, 2, 2, grouped, &mut keys()));
-    let padded = Conv { padding: Padding::Explicit(per_dim(&[1, 0, 0])), ..Conv::default() };
-    check("conv3d", Conv3d::with(1, 2, 2, padded, &mut keys()));
+    check("conv3d", Conv3d::new(1, 2, 2, &mut keys()).with_padding(per_dim(&[1, 0, 0])));
 }
 
 #[test]
 fn convolutions_with_borders() {
-    let same = Conv { padding: Padding::Same, ..Conv::default() };
-    check("conv1d_circular", Conv1d::with(2, 3, 4, same, &mut keys()).with_padding_mode(PaddingMode::Circular));
-    let around = |p: &[usize]| Conv { padding: Padding::Explicit(per_dim(p)), ..Conv::default() };
-    let reflect = Conv2d::with(2, 2, per_dim(&[2, 3]), around(&[2, 1]), &mut keys()).without_bias();
+    let circular = Conv1d::new(2, 3, 4, &mut keys()).with_padding(Padding::Same);
+    check("conv1d_circular", circular.with_padding_mode(PaddingMode::Circular));
+    let reflect = Conv2d::new(2, 2, per_dim(&[2, 3]), &mut keys()).with_padding(per_dim(&[2, 1])).without_bias();
     check("conv2d_reflect", reflect.with_padding_mode(PaddingMode::Reflect));
-    let replicate = Conv3d::with(1, 1, 2, around(&[1, 0, 2]), &mut keys());
+    let replicate = Conv3d::new(1, 1, 2, &mut keys()).with_padding(per_dim(&[1, 0, 2]));
     check("conv3d_replicate", replicate.with_padding_mode(PaddingMode::Replicate));
 }
 
@@ -235,8 +233,7 @@ fn transposed_convolutions() {
     check("conv_transpose1d", ConvTranspose1d::with(2, 3, 3, wide, &mut keys()));
     let grouped = ConvTranspose { stride: 2.into(), groups: 2, ..ConvTranspose::default() };
     check("conv_transpose2d", ConvTranspose2d::with(2, 4, per_dim(&[2, 3]), grouped, &mut keys()));
-    let dilated = ConvTranspose { dilation: per_dim(&[1, 2, 1]), ..ConvTranspose::default() };
-    check("conv_transpose3d", ConvTranspose3d::with(2, 1, 2, dilated, &mut keys()));
+    check("conv_transpose3d", ConvTranspose3d::new(2, 1, 2, &mut keys()).with_dilation(per_dim(&[1, 2, 1])));
     let all = ConvTranspose {
         stride: 2.into(),
         padding: 1.into(),

@@ -149,7 +149,7 @@ fn amounts(options: &Conv, kernel: &[usize]) -> Vec<i64> {
 macro_rules! convolution {
     (
         $(#[$doc:meta])*
-        $name:ident, $dims:literal, $options:ident, $method:ident, $weight:literal $(, $mode:ident)?
+        $name:ident, $dims:literal, $options:ident, $padding:ident, $method:ident, $weight:literal $(, $mode:ident)?
     ) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Module)]
@@ -196,6 +196,24 @@ macro_rules! convolution {
                 $name { bias: None, ..self }
             }
 
+            /// The same layer with this distance of windows.
+            pub fn with_stride(mut self, stride: impl Into<PerDim>) -> Self {
+                self.options.stride = stride.into();
+                self
+            }
+
+            /// The same layer with this padding.
+            pub fn with_padding(mut self, padding: impl Into<$padding>) -> Self {
+                self.options.padding = padding.into();
+                self
+            }
+
+            /// The same layer with this distance of a window's elements.
+            pub fn with_dilation(mut self, dilation: impl Into<PerDim>) -> Self {
+                self.options.dilation = dilation.into();
+                self
+            }
+
             $(
                 /// The same layer with a padding of this kind.
                 pub fn with_padding_mode(self, $mode: PaddingMode) -> Self {
@@ -232,7 +250,7 @@ macro_rules! direct {
             #[doc = concat!("A convolution over the last ", $dims, " dims: `[n, in_channels, …] → [n, out_channels, …]`, or without `n`.")]
             ///
             /// Parameters start uniform in ±1/√fan_in.
-            $name, $dims, Conv, $method, "[out_channels, in_channels / groups, k…]", padding_mode
+            $name, $dims, Conv, Padding, $method, "[out_channels, in_channels / groups, k…]", padding_mode
         }
     };
 }
@@ -246,7 +264,7 @@ macro_rules! transposed {
             #[doc = concat!("A transposed convolution over the last ", $dims, " dims: `[n, in_channels, …] → [n, out_channels, …]`, or without `n`.")]
             ///
             /// Parameters start uniform in ±1/√fan_in, where the fan is that of the weight as it stands.
-            $name, $dims, ConvTranspose, $method, "[in_channels, out_channels / groups, k…]"
+            $name, $dims, ConvTranspose, PerDim, $method, "[in_channels, out_channels / groups, k…]"
         }
     };
 }
