@@ -386,13 +386,12 @@ fn dropouts() {
 #[test]
 fn pooling() {
     check("max_pool1d", MaxPool1d::new(2));
-    let overlapping = Pool { stride: Some(1.into()), padding: 1.into(), ..Pool::default() };
-    check("max_pool2d", MaxPool2d::with(per_dim(&[2, 3]), overlapping));
+    check("max_pool2d", MaxPool2d::new(per_dim(&[2, 3])).with_stride(1).with_padding(1));
     let dilated = Pool { dilation: 2.into(), ceil_mode: true, ..Pool::default() };
     check("max_pool3d", MaxPool3d::with(2, dilated));
-    check("avg_pool1d", AvgPool1d::with(2, Pool { padding: 1.into(), ..Pool::default() }));
-    let inner = Pool { stride: Some(2.into()), padding: 1.into(), count_include_pad: false, ..Pool::default() };
-    check("avg_pool2d", AvgPool2d::with(3, inner));
+    check("avg_pool1d", AvgPool1d::new(2).with_padding(1));
+    let inner = Pool { count_include_pad: false, ..Pool::default() };
+    check("avg_pool2d", AvgPool2d::with(3, inner).with_stride(2).with_padding(1));
     check("avg_pool3d", AvgPool3d::new(per_dim(&[1, 2, 2])));
     check("adaptive_avg_pool1d", AdaptiveAvgPool1d::new(3));
     check("adaptive_avg_pool2d", AdaptiveAvgPool2d::new([2, 3]));

@@ -32,6 +32,18 @@ macro_rules! pool { ($($(#[$doc:meta])* $name:ident $method:ident, |$layer:ident
             $name { kernel_size: kernel_size.into(), options }
         }
 
+        /// The same layer with this distance of windows.
+        pub fn with_stride(mut self, stride: impl Into<PerDim>) -> Self {
+            self.options.stride = Some(stride.into());
+            self
+        }
+
+        /// The same layer with this padding.
+        pub fn with_padding(mut self, padding: impl Into<PerDim>) -> Self {
+            self.options.padding = padding.into();
+            self
+        }
+
         fn extra_repr(&self) -> String {
             let ($layer, $stride) = (self, self.options.stride.as_ref().unwrap_or(&self.kernel_size));
             $repr
