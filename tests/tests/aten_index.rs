@@ -84,6 +84,35 @@ fn indexing() {
 }
 
 #[test]
+fn writing_through_indices() {
+    check(
+        "assign",
+        &[
+            row("row", |a| vec![a[0].set_at(1, &a[1])]),
+            row("negative", |a| vec![a[0].set_at((-1, 2), &a[1])]),
+            row("range", |a| vec![a[0].set_at((.., 1..3), &a[1])]),
+            row("from", |a| vec![a[0].set_at((1.., 0), &a[1])]),
+            row("empty", |a| vec![a[0].set_at(2..2, &a[1])]),
+            row("ellipsis", |a| vec![a[0].set_at((ELLIPSIS, NEW_AXIS, 1), &a[1])]),
+            row("all", |a| vec![a[0].set_at(ELLIPSIS, &a[1])]),
+            row("deep", |a| vec![a[0].set_at((0, 1..3, .., 1), &a[1])]),
+            row("positions", |a| vec![a[0].set_at((.., &a[1]), &a[2])]),
+            row("number_and_positions", |a| vec![a[0].set_at((1, 1..3, &a[1]), &a[2])]),
+            row("add_range", |a| vec![a[0].add_at((.., 1..3), &a[1])]),
+            row("add_positions", |a| vec![a[0].add_at(&a[1], &a[2])]),
+            row("mask", |a| vec![a[0].set_at(&a[1], &a[2])]),
+            row("mask_of_rows", |a| vec![a[0].set_at(&a[1], &a[2])]),
+            row("mask_of_columns", |a| vec![a[0].set_at((.., &a[1]), &a[2])]),
+            row("add_mask", |a| vec![a[0].add_at(&a[1], &a[2])]),
+            row("cast", |a| vec![a[0].set_at(1, &a[1])]),
+        ],
+    );
+    let x = Tensor::from([1.0f32, -2.0, 3.0]);
+    assert_eq!(x.set_at(x.lt(0.0), 0.5).to_vec::<f32>().unwrap(), [1.0, 0.5, 3.0]);
+    assert_eq!(x.set_at(0, 7i64).add_at(1.., 1.0).to_vec::<f32>().unwrap(), [7.0, -1.0, 4.0]);
+}
+
+#[test]
 fn order() {
     check(
         "order",

@@ -1,4 +1,4 @@
-//! Indexing as in Python: `x.i((.., 1, 2..5, NEW_AXIS, &rows))`.
+//! Indexing as in Python: `x.i((.., 1, 2..5, NEW_AXIS, &rows))`. Writing is in [`assign`](crate::assign).
 
 use std::ops::{Range, RangeFrom, RangeFull, RangeTo};
 
@@ -103,7 +103,7 @@ macro_rules! tuples { ($(($($T:ident $i:tt),*)),*) => { $(
 )* } }
 tuples!((A 0), (A 0, B 1), (A 0, B 1, C 2), (A 0, B 1, C 2, D 3), (A 0, B 1, C 2, D 3, E 4), (A 0, B 1, C 2, D 3, E 4, F 5));
 
-/// Reading and writing through indices as in Python.
+/// Reading through indices as in Python, and writing at positions.
 pub trait Indexing: AsTensor {
     /// `x[…]`: numbers, ranges, [`ELLIPSIS`], [`NEW_AXIS`] and tensors of positions.
     ///
@@ -113,48 +113,11 @@ pub trait Indexing: AsTensor {
     /// evaluated.
     #[track_caller]
     fn i(&self, index: impl IntoIndices) -> Tensor {
-        let x = self.tensor();
-        let indices = index.into_indices();
-        attempt!(live(&[x]));
-        let taken = indices.iter().filter(|i| !matches!(i, Index::NewAxis | Index::Ellipsis)).count();
-        let dots = indices.iter().filter(|i| matches!(i, Index::Ellipsis)).count();
-        if taken > x.rank() || dots > 1 {
-            let expected = format!("at most {} indices and one ellipsis", x.rank());
-            return bad(at!("index", 1), &[x], "indices", &expected, &format!("{taken} and {dots}"));
+        let part = attempt!(Part::of(self.tensor(), index.into_indices()));
+        if part.positions.is_empty() {
+            return part.value;
         }
-        let mut y = x.clone();
-        let mut tensors: Vec<Option<Tensor>> = Vec::new();
-        let mut d = 0;
-        for index in indices {
-            match index {
-                Index::All => d += 1,
-                Index::Ellipsis => d += x.rank() - taken,
-                Index::NewAxis => {
-                    y = y.unsqueeze(d as i64);
-                    d += 1;
-                }
-                Index::At(i) => y = y.select(d as i64, i),
-                Index::Range(a, b, step) => {
-                    if step == 0 {
-                        return bad(at!("slice", 2), &[x], "step", "at least 1", "0");
-                    }
-                    let (a, b) = bounds(&y, d, a, b);
-                    y = y.slice_dim(d, a, b, step);
-                    d += 1;
-                }
-                Index::Tensor(t) => {
-                    tensors.resize(d, None);
-                    tensors.push(Some(t));
-                    d += 1;
-                }
-            }
-            attempt!(live(&[&y]));
-        }
-        if tensors.is_empty() {
-            return y;
-        }
-        let refs: Vec<Option<&Tensor>> = tensors.iter().map(Option::as_ref).collect();
-        y.index(&refs)
+        part.value.index(&part.given())
     }
 
     /// The elements at tensors of positions, one for each dim or `None` for a whole dim: `x[:, rows]`.
@@ -190,8 +153,103 @@ pub trait Indexing: AsTensor {
 
 impl Indexing for Tensor {}
 
+/// What an index names: a part of an array by numbers and ranges, and positions in that.
+pub(crate) struct Part {
+    /// The part by numbers and ranges.
+    pub value: Tensor,
+    /// For each of its dims the positions, if there are some, up to the last.
+    pub positions: Vec<Option<Tensor>>,
+    /// Each step from the whole to the part, with the tensor before it.
+    steps: Vec<(Tensor, Step)>,
+}
+
+/// A step from an array to a part of it.
+enum Step {
+    NewAxis,
+    At(usize, i64),
+    Range { dim: usize, start: usize, end: usize, step: usize },
+}
+
+impl Part {
+    /// The part of `x` that `indices` name.
+    ///
+    /// *Errors*: the tensor that stands for an index that `x` does not have; see [`Indexing::i`].
+    #[track_caller]
+    pub fn of(x: &Tensor, indices: Vec<Index>) -> Result<Part, Tensor> {
+        live(&[x])?;
+        let dims = |i: &Index| match i {
+            Index::NewAxis | Index::Ellipsis => 0,
+            Index::Tensor(t) if is_mask(t) => t.rank(),
+            Index::All | Index::At(_) | Index::Range(..) | Index::Tensor(_) => 1,
+        };
+        let taken: usize = indices.iter().map(dims).sum();
+        let dots = indices.iter().filter(|i| matches!(i, Index::Ellipsis)).count();
+        if taken > x.rank() || dots > 1 {
+            let expected = format!("at most {} indices and one ellipsis", x.rank());
+            return Err(bad(at!("index", 1), &[x], "indices", &expected, &format!("{taken} and {dots}")));
+        }
+        let mut part = Part { value: x.clone(), positions: Vec::new(), steps: Vec::new() };
+        let mut d = 0;
+        for index in indices {
+            match index {
+                Index::All => d += 1,
+                Index::Ellipsis => d += x.rank() - taken,
+                Index::NewAxis => {
+                    let value = part.value.unsqueeze(d as i64);
+                    part.take(Step::NewAxis, value)?;
+                    d += 1;
+                }
+                Index::At(i) => {
+                    let value = part.value.select(d as i64, i);
+                    part.take(Step::At(d, i), value)?;
+                }
+                Index::Range(_, _, 0) => return Err(bad(at!("slice", 2), &[x], "step", "at least 1", "0")),
+                Index::Range(a, b, step) => {
+                    let (start, end) = bounds(&part.value, d, a, b);
+                    let value = part.value.slice_dim(d, start, end, step);
+                    part.take(Step::Range { dim: d, start, end, step }, value)?;
+                    d += 1;
+                }
+                Index::Tensor(t) => {
+                    part.positions.resize(d, None);
+                    d += dims(&Index::Tensor(t.clone()));
+                    part.positions.push(Some(t));
+                }
+            }
+        }
+        Ok(part)
+    }
+
+    fn take(&mut self, step: Step, value: Tensor) -> Result<(), Tensor> {
+        live(&[&value])?;
+        self.steps.push((std::mem::replace(&mut self.value, value), step));
+        Ok(())
+    }
+
+    /// The positions by reference.
+    pub fn given(&self) -> Vec<Option<&Tensor>> {
+        self.positions.iter().map(Option::as_ref).collect()
+    }
+
+    /// The whole with `value` in place of the part.
+    #[track_caller]
+    pub fn replaced(&self, value: Tensor) -> Tensor {
+        self.steps.iter().rev().fold(value, |value, (before, step)| match step {
+            Step::NewAxis => value.view_to(before.shape()),
+            Step::At(dim, i) => before.select_scatter(&value, *dim as i64, *i),
+            Step::Range { dim, start, end, step } => before.slice_scatter_dim(&value, *dim, *start, *end, *step),
+        })
+    }
+}
+
+/// Whether a tensor selects by truth values.
+pub(crate) fn is_mask(t: &Tensor) -> bool {
+    t.dtype() == DType::Bool
+}
+
+/// `x` with `values` written, or added, at positions.
 #[track_caller]
-fn put(x: &Tensor, indices: &[Option<&Tensor>], values: &Tensor, accumulate: bool) -> Tensor {
+pub(crate) fn put(x: &Tensor, indices: &[Option<&Tensor>], values: &Tensor, accumulate: bool) -> Tensor {
     attempt!(live(&[values]));
     let plan = attempt!(Plan::new(x, indices));
     if values.dtype() != x.dtype() || !cotangent_core::ops::Expand::fits(values.shape(), &plan.shape) {

@@ -24,6 +24,7 @@ pub mod arg;
 mod call;
 mod schema;
 
+pub mod assign;
 pub mod compare;
 pub mod creation;
 pub mod dtype;
@@ -49,6 +50,7 @@ pub use arg::{Over, Sizes, keepdim};
 /// Everything: the extension traits and the free functions.
 pub mod prelude {
     pub use crate::arg::{Over, Sizes, keepdim};
+    pub use crate::assign::Assignment;
     pub use crate::compare::Comparisons;
     pub use crate::creation::*;
     pub use crate::dtype::Conversion;
