@@ -2,6 +2,7 @@
 //!
 //! An [`Array`] is dense and row-major. Clarity comes before speed here; compiled programs see only its bytes.
 
+mod display;
 mod element;
 mod elements;
 pub(crate) mod matmul;
@@ -10,7 +11,6 @@ mod pages;
 pub use element::{Data, Element, dispatch, dispatch_float, f64_to_i64};
 pub use elements::{Elements, Memory};
 
-use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use crate::ir::{Aval, DType, Scalar, Shape};
@@ -229,38 +229,5 @@ impl Hash for Array {
         self.shape.hash(state);
         self.dtype().hash(state);
         self.data.bytes().hash(state);
-    }
-}
-
-impl fmt::Debug for Array {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// `f32[2,2] [[1.0, 2.0], [3.0, 4.0]]`; long dimensions are shortened to their first and last three entries.
-impl fmt::Display for Array {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fn level(f: &mut fmt::Formatter<'_>, a: &Array, dim: usize, at: usize) -> fmt::Result {
-            if dim == a.shape.rank() {
-                return write!(f, "{}", a.get(at));
-            }
-            let n = a.shape[dim].get();
-            let stride = a.shape.strides()[dim];
-            f.write_str("[")?;
-            let shortened = n > 10;
-            for i in (0..n).filter(|i| !shortened || *i < 3 || *i >= n - 3) {
-                if i > 0 {
-                    f.write_str(", ")?;
-                }
-                if shortened && i == n - 3 {
-                    f.write_str("…, ")?;
-                }
-                level(f, a, dim + 1, at + i * stride)?;
-            }
-            f.write_str("]")
-        }
-        write!(f, "{} ", self.aval())?;
-        level(f, self, 0, 0)
     }
 }

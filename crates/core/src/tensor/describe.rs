@@ -64,7 +64,7 @@ impl fmt::Debug for Tensor {
     /// The elements, or the wrappers nested as functorch shows them: `BatchedTensor(lvl=1, bdim=0, value=…)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Repr::Concrete(a) = &self.0 {
-            return write!(f, "{a}");
+            return write!(f, "{a:?}");
         }
         let (wrappings, inner) = self.unwrapped();
         for (indent, w) in wrappings.iter().enumerate() {
