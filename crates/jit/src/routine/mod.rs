@@ -17,6 +17,7 @@ mod padded;
 #[cfg(target_arch = "x86_64")]
 mod panel;
 mod reference;
+mod scatter;
 mod search;
 mod select;
 #[cfg(target_arch = "x86_64")]
