@@ -82,8 +82,9 @@ unsafe fn pick<'a, T: Copy + Send>(
     let (x, y) = (Shared(x.cast_mut()), Shared(y));
     threads::for_each(pieces, total as u64, &|piece| {
         let (mut at, end) = (piece * total / pieces, (piece + 1) * total / pieces);
+        // Lines may be single elements: only the first place is divided.
+        let (mut o, mut j) = (at / count, at % count);
         while at < end {
-            let (o, j) = (at / count, at % count);
             let len = (count - j).min(end - at);
             // SAFETY: the caller's; pieces write places of their own.
             unsafe {
@@ -93,6 +94,7 @@ unsafe fn pick<'a, T: Copy + Send>(
                 }
             }
             at += len;
+            (o, j) = (o + 1, 0);
         }
     });
 }
