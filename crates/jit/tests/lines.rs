@@ -164,7 +164,7 @@ fn written(d: DType, shape: &[usize], dim: usize, index: &[usize], vector: bool)
 }
 
 /// Shape, dim, and the index's sizes.
-const WRITES: [(&[usize], usize, &[usize]); 10] = [
+const WRITES: [(&[usize], usize, &[usize]); 12] = [
     (&[6], 0, &[9]),
     (&[5], 0, &[0]),
     (&[0, 3], 1, &[0, 4]),
@@ -176,6 +176,9 @@ const WRITES: [(&[usize], usize, &[usize]); 10] = [
     // Few places of long lines, of which one is written twice; and so many lines that threads do some of them one after the other.
     (&[5, 14], 1, &[5, 3]),
     (&[600, 40], 1, &[600, 4]),
+    // Rows of one block of columns of each width, and lines whose places are written often.
+    (&[9, 61], 0, &[70, 61]),
+    (&[70, 6], 1, &[70, 9]),
 ];
 
 fn writes(op: impl Fn(usize) -> Op, vector: bool) {
@@ -198,6 +201,25 @@ fn writes_through_an_index() {
     writes(|dim| IndexAdd { dim }.into(), true);
     for reduce in Reduction::ALL {
         writes(|dim| ScatterReduce { dim, reduce }.into(), false);
+    }
+}
+
+/// So many sources that threads sort them by their places; their sums round differently in another order.
+#[test]
+fn many_sources_of_few_places() {
+    for (places, inner) in [(50, 12), (3000, 2)] {
+        let (avals, [x, index, _]) = written(DType::F64, &[places, inner], 0, &[70_000, inner], true);
+        let source = Array::from_f64_fn(&aval(DType::F64, &[70_000 * inner]), |i| 1.0 / (i % 1013 + 1) as f64);
+        let p = routine(IndexAdd { dim: 0 }.into(), &avals);
+        for n in [1, 2, 4] {
+            threads::set_num_threads(n);
+            check(
+                &format!("{places} places of {inner} on {n} threads"),
+                &p,
+                &[x.clone(), index.clone(), source.clone()],
+                0.0,
+            );
+        }
     }
 }
 

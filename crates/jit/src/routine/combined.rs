@@ -7,9 +7,6 @@ use super::indexed::Combine;
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{F64x4, Kernel, Lanes};
 
-/// Elements of a row that are combined at once.
-const COLUMNS: usize = 32;
-
 /// A row of the result: `from`, and `inner` elements of `src` for each of the `sources`.
 pub struct Row<'a, T, S, W, F, E> {
     combine: &'a Combine<W, F, E>,
@@ -52,34 +49,49 @@ impl<'a, T: Copy, S: Copy, W: Fn(T) -> S, F: Fn(S, S) -> S, E: Fn(S) -> T> Row<'
     /// As [`Row::compute`].
     #[inline(always)]
     unsafe fn of_any_vectors(self) {
-        let Row { combine, inner, from, src, sources, to, of: _ } = self;
-        // SAFETY: the caller's.
-        let (from, to) =
-            unsafe { (std::slice::from_raw_parts(from, inner), std::slice::from_raw_parts_mut(to, inner)) };
-        if sources.is_empty() {
-            to.copy_from_slice(from);
-            return;
+        let Row { inner, from, sources, to, .. } = self;
+        // SAFETY: the caller's; the columns are inside the row.
+        unsafe {
+            if sources.is_empty() {
+                std::ptr::copy_nonoverlapping(from, to, inner);
+                return;
+            }
+            let mut at = 0;
+            while at + 32 <= inner {
+                at = self.columns::<32>(at);
+            }
+            if at + 16 <= inner {
+                at = self.columns::<16>(at);
+            }
+            if at + 8 <= inner {
+                at = self.columns::<8>(at);
+            }
+            if at + 4 <= inner {
+                at = self.columns::<4>(at);
+            }
+            while at < inner {
+                at = self.columns::<1>(at);
+            }
         }
-        let (whole, rest) = from.as_chunks::<COLUMNS>();
-        let (whole_to, rest_to) = to.as_chunks_mut::<COLUMNS>();
-        for (c, (from, to)) in whole.iter().zip(whole_to).enumerate() {
-            let mut sums = from.map(&combine.widen);
-            for j in sources {
-                // SAFETY: the caller's: `j` is a row of the source, which has these columns.
-                let source = unsafe { &*src.add(j * inner + c * COLUMNS).cast::<[T; COLUMNS]>() };
+    }
+
+    /// `N` columns from `at` on; where they end.
+    ///
+    /// # Safety
+    /// As [`Row::compute`]; the row has these columns.
+    #[inline(always)]
+    unsafe fn columns<const N: usize>(&self, at: usize) -> usize {
+        let (combine, part) = (self.combine, |p: *const T| p.wrapping_add(at).cast::<[T; N]>());
+        // SAFETY: the caller's: `j` is a row of the source.
+        unsafe {
+            let mut sums = (*part(self.from)).map(&combine.widen);
+            for j in self.sources {
+                let source = &*part(self.src.wrapping_add(j * self.inner));
                 sums = std::array::from_fn(|i| (combine.both)(sums[i], (combine.widen)(source[i])));
             }
-            *to = sums.map(&combine.end);
+            *self.to.add(at).cast::<[T; N]>() = sums.map(&combine.end);
         }
-        for (i, (from, to)) in rest.iter().zip(rest_to).enumerate() {
-            let mut sum = (combine.widen)(*from);
-            for j in sources {
-                // SAFETY: as above.
-                let x = unsafe { *src.add(j * inner + whole.len() * COLUMNS + i) };
-                sum = (combine.both)(sum, (combine.widen)(x));
-            }
-            *to = (combine.end)(sum);
-        }
+        at + N
     }
 }
 

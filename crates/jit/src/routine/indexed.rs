@@ -1,4 +1,4 @@
-//! Reads and writes through an index: gathers, and scatters that overwrite or combine.
+//! Reads through an index, and writes of rows that combine.
 //!
 //! Where the index has the operand's sizes on all other dims, both are `[outer, n, inner]`, outer lines are independent and threads share them. Sources of
 //! one place are combined in the order of the index in a wider type and rounded once, as the reference does, whatever the number of threads.
@@ -12,15 +12,16 @@ use cotangent_core::ir::Shape;
 use super::Vectors;
 use super::axis::{Axis, Shared};
 use super::combined::Row;
+use super::scatter::scatter_lines;
 use crate::threads;
 
-/// Lines with at least so many elements for each source are copied, and only the places of sources are combined.
-const FEW: usize = 4;
+/// Indices that a thread sorts at once, at least.
+const SORTED: usize = 1 << 14;
 /// Indices that are checked at once.
 const BLOCK: usize = 1 << 13;
 
 /// Checks all indices of a dim; the error is that of the first one that is out of bounds.
-fn in_bounds(index: &[i64], dim: usize, size: usize) -> Result<(), EvalError> {
+pub fn in_bounds(index: &[i64], dim: usize, size: usize) -> Result<(), EvalError> {
     // A sum of violations is vectorised, a search is not; negative indices are large unsigned ones.
     let bad = |i: &i64| i.cast_unsigned() >= size as u64;
     let first = AtomicUsize::new(usize::MAX);
@@ -81,8 +82,9 @@ unsafe fn pick<'a, T: Copy + Send>(
     let (x, y) = (Shared(x.cast_mut()), Shared(y));
     threads::for_each(pieces, total as u64, &|piece| {
         let (mut at, end) = (piece * total / pieces, (piece + 1) * total / pieces);
+        // Lines may be single elements: only the first place is divided.
+        let (mut o, mut j) = (at / count, at % count);
         while at < end {
-            let (o, j) = (at / count, at % count);
             let len = (count - j).min(end - at);
             // SAFETY: the caller's; pieces write places of their own.
             unsafe {
@@ -92,6 +94,7 @@ unsafe fn pick<'a, T: Copy + Send>(
                 }
             }
             at += len;
+            (o, j) = (o + 1, 0);
         }
     });
 }
@@ -124,29 +127,39 @@ pub struct Combine<W, F, E> {
     pub end: E,
 }
 
-/// The part of `[outer, inner]` that a piece combines into, so that pieces are disjoint.
-fn pieces(axis: Axis, work: usize) -> (usize, usize) {
-    // Columns are cut where there are few lines; at least a cache line of them.
-    let columns = (axis.inner / 16).clamp(1, 16);
-    let lines = axis.outer.min(256);
-    if work < 1 << 14 { (1, 1) } else { (lines, if lines < 8 { columns } else { 1 }) }
-}
-
 /// The rows of a source by the place that a vector of indices gives them: `order[begin[k]..begin[k + 1]]` go to place `k`, in order.
 fn by_place(index: &[i64], n: usize) -> (Vec<usize>, Vec<usize>) {
-    let mut begin = vec![0usize; n + 1];
-    for i in index {
-        begin[*i as usize + 1] += 1;
-    }
+    let count = index.len();
+    let pieces = (count / n.max(SORTED)).clamp(1, 16);
+    let part = |p: usize| p * count / pieces..(p + 1) * count / pieces;
+    // First how many indices of each piece name a place, then where the next of them goes.
+    let mut next = vec![0usize; pieces * n];
+    let shared = Shared(next.as_mut_ptr());
+    threads::for_each(pieces, count as u64, &|p| {
+        // SAFETY: there are `n` counts for each piece.
+        let counts = unsafe { std::slice::from_raw_parts_mut(shared.get().add(p * n), n) };
+        index[part(p)].iter().for_each(|i| counts[*i as usize] += 1);
+    });
+    let (mut begin, mut at) = (Vec::with_capacity(n + 1), 0);
     for k in 0..n {
-        begin[k + 1] += begin[k];
+        begin.push(at);
+        for count in next[k..].iter_mut().step_by(n) {
+            (at, *count) = (at + *count, at);
+        }
     }
-    let (mut next, mut order) = (begin.clone(), vec![0usize; index.len()]);
-    for (j, i) in index.iter().enumerate() {
-        let place = &mut next[*i as usize];
-        order[*place] = j;
-        *place += 1;
-    }
+    begin.push(at);
+    let mut order = vec![0usize; count];
+    let (shared, places) = (Shared(next.as_mut_ptr()), Shared(order.as_mut_ptr()));
+    threads::for_each(pieces, 2 * count as u64, &|p| {
+        // SAFETY: as above.
+        let next = unsafe { std::slice::from_raw_parts_mut(shared.get().add(p * n), n) };
+        for j in part(p) {
+            let place = &mut next[index[j] as usize];
+            // SAFETY: each source has a place of its own, below `count`.
+            unsafe { *places.get().add(*place) = j };
+            *place += 1;
+        }
+    });
     (begin, order)
 }
 
@@ -164,6 +177,11 @@ pub unsafe fn index_rows<T: Element, S: Copy + Send>(
 ) -> Result<(), EvalError> {
     in_bounds(index, dim, axis.n)?;
     let (Axis { outer, n, inner }, count) = (axis, index.len());
+    if inner == 1 {
+        // SAFETY: the caller's; the index is in bounds.
+        unsafe { scatter_lines([outer, n, count], [x, src], |_| index, y, combine) };
+        return Ok(());
+    }
     let (begin, order) = by_place(index, n);
     let rows = outer * n;
     let pieces = rows.min(256);
@@ -179,140 +197,6 @@ pub unsafe fn index_rows<T: Element, S: Copy + Send>(
             unsafe { Row::new(combine, inner, [from, src], sources, to).compute(vectors) };
         }
     });
-    Ok(())
-}
-
-/// `y = x`, then `y[o, index[o, j, i], i]` combined with `src[o, j, i]` in the order of `j`; the index has `count` on its dim.
-///
-/// # Safety
-/// As [`index_rows`], with an index of as many elements as `src`.
-pub unsafe fn scatter<T: Element, S: Copy + Send>(
-    axis: Axis,
-    dim: usize,
-    count: usize,
-    [x, src]: [*const T; 2],
-    index: &[i64],
-    y: *mut T,
-    combine: &Combine<impl Fn(T) -> S + Sync, impl Fn(S, S) -> S + Sync, impl Fn(S) -> T + Sync>,
-) -> Result<(), EvalError> {
-    in_bounds(index, dim, axis.n)?;
-    let Axis { outer, n, inner } = axis;
-    if inner == 1 && count * FEW <= n {
-        // SAFETY: the caller's; the index is in bounds.
-        unsafe { scatter_few([outer, n, count], [x, src], index, y, combine) };
-        return Ok(());
-    }
-    let work = outer * inner * (n + count);
-    let (lines, columns) = pieces(axis, work);
-    let (x, src, y) = (Shared(x.cast_mut()), Shared(src.cast_mut()), Shared(y));
-    threads::for_each(lines * columns, work as u64, &|piece| {
-        let (line, column) = (piece / columns, piece % columns);
-        let (from, to) = (column * inner / columns, (column + 1) * inner / columns);
-        let width = to - from;
-        let mut sums: Vec<S> = Vec::with_capacity(n * width);
-        for o in line * outer / lines..(line + 1) * outer / lines {
-            sums.clear();
-            for k in 0..n {
-                // SAFETY: the caller's.
-                let row = unsafe { std::slice::from_raw_parts(x.get().add((o * n + k) * inner + from), width) };
-                sums.extend(row.iter().map(|x| (combine.widen)(*x)));
-            }
-            if inner == 1 {
-                let source = o * count..(o + 1) * count;
-                // SAFETY: the caller's.
-                let elements = unsafe { std::slice::from_raw_parts(src.get().add(source.start), count) };
-                for (x, k) in elements.iter().zip(&index[source]) {
-                    let s = &mut sums[*k as usize];
-                    *s = (combine.both)(*s, (combine.widen)(*x));
-                }
-            } else {
-                for j in 0..count {
-                    let at = (o * count + j) * inner + from;
-                    // SAFETY: the caller's.
-                    let row = unsafe { std::slice::from_raw_parts(src.get().add(at), width) };
-                    for (i, (x, k)) in row.iter().zip(&index[at..][..width]).enumerate() {
-                        let s = &mut sums[*k as usize * width + i];
-                        *s = (combine.both)(*s, (combine.widen)(*x));
-                    }
-                }
-            }
-            for k in 0..n {
-                // SAFETY: the caller's; pieces have lines or columns of their own.
-                let row = unsafe { std::slice::from_raw_parts_mut(y.get().add((o * n + k) * inner + from), width) };
-                row.iter_mut().zip(&sums[k * width..]).for_each(|(y, s)| *y = (combine.end)(*s));
-            }
-        }
-    });
-    Ok(())
-}
-
-/// As [`scatter`] into `outer` lines of `n` elements, of which few get sources: the others are only copied.
-///
-/// # Safety
-/// As [`scatter`]; the index is in bounds.
-unsafe fn scatter_few<T: Element, S: Copy + Send>(
-    [outer, n, count]: [usize; 3],
-    [x, src]: [*const T; 2],
-    index: &[i64],
-    y: *mut T,
-    combine: &Combine<impl Fn(T) -> S + Sync, impl Fn(S, S) -> S + Sync, impl Fn(S) -> T + Sync>,
-) {
-    let pieces = outer.min(256);
-    let (x, src, y) = (Shared(x.cast_mut()), Shared(src.cast_mut()), Shared(y));
-    threads::for_each(pieces, (outer * (n / 8 + count)) as u64, &|piece| {
-        let mut sums: Vec<S> = Vec::new();
-        for o in piece * outer / pieces..(piece + 1) * outer / pieces {
-            // SAFETY: the caller's; pieces have lines of their own.
-            let (line, sources, to) = unsafe {
-                (
-                    std::slice::from_raw_parts(x.get().add(o * n).cast_const(), n),
-                    std::slice::from_raw_parts(src.get().add(o * count).cast_const(), count),
-                    std::slice::from_raw_parts_mut(y.get().add(o * n), n),
-                )
-            };
-            let index = &index[o * count..][..count];
-            if sums.is_empty() {
-                sums.extend(line.iter().map(|x| (combine.widen)(*x)));
-            }
-            for k in index {
-                sums[*k as usize] = (combine.widen)(line[*k as usize]);
-            }
-            for (x, k) in sources.iter().zip(index) {
-                let s = &mut sums[*k as usize];
-                *s = (combine.both)(*s, (combine.widen)(*x));
-            }
-            to.copy_from_slice(line);
-            for k in index {
-                to[*k as usize] = (combine.end)(sums[*k as usize]);
-            }
-        }
-    });
-}
-
-/// As [`scatter`], of an index that is smaller than the operand on other dims too: one element after the other.
-///
-/// # Safety
-/// `x` and `y` have the elements of `shape`, `src` has those of `own`, as the index.
-pub unsafe fn scatter_within<T: Element, S: Copy>(
-    [own, shape]: [&Shape; 2],
-    dim: usize,
-    [x, src]: [*const T; 2],
-    index: &[i64],
-    y: *mut T,
-    combine: &Combine<impl Fn(T) -> S, impl Fn(S, S) -> S, impl Fn(S) -> T>,
-) -> Result<(), EvalError> {
-    let places = places(own, shape, dim, index)?;
-    // SAFETY: the caller's; places are inside the operand.
-    unsafe {
-        let x = std::slice::from_raw_parts(x, shape.numel());
-        let mut sums: Vec<S> = x.iter().map(|x| (combine.widen)(*x)).collect();
-        for (i, p) in places.into_iter().enumerate() {
-            sums[p] = (combine.both)(sums[p], (combine.widen)(*src.add(i)));
-        }
-        for (i, s) in sums.into_iter().enumerate() {
-            *y.add(i) = (combine.end)(s);
-        }
-    }
     Ok(())
 }
 
@@ -364,7 +248,7 @@ pub unsafe fn gather<T: Copy + Send>(
 /// For each element of an index of shape `own`, its place in an operand of `shape` with the index along `dim`.
 ///
 /// *Errors*: the first index out of bounds.
-fn places(own: &Shape, shape: &Shape, dim: usize, index: &[i64]) -> Result<Vec<usize>, EvalError> {
+pub fn places(own: &Shape, shape: &Shape, dim: usize, index: &[i64]) -> Result<Vec<usize>, EvalError> {
     in_bounds(index, dim, shape[dim].get())?;
     let strides = shape.strides();
     let rank = own.rank();

@@ -13,9 +13,11 @@ mod matmul;
 mod op;
 #[cfg(target_arch = "x86_64")]
 mod pack;
+mod padded;
 #[cfg(target_arch = "x86_64")]
 mod panel;
 mod reference;
+mod scatter;
 mod search;
 mod select;
 #[cfg(target_arch = "x86_64")]
@@ -241,7 +243,7 @@ const WIDTH_BYTES: usize = 2048;
 const FAR_ROWS: usize = 2048;
 
 /// The most columns of a tile: what is read of a right operand are at most so many columns at once.
-const SLIDING_STEP: usize = 32;
+const SLIDING_STEP: usize = 64;
 
 /// `$f` for the lanes `L` of `vectors`, or `$portable`.
 macro_rules! by_vectors {

@@ -8,7 +8,7 @@ use cotangent_loops::ir::Routine;
 
 use super::axis::Axis;
 use super::indexed::Combine;
-use super::{Vectors, axis, convolution, indexed, reference, search, sort};
+use super::{Vectors, axis, convolution, indexed, reference, scatter, search, sort};
 use crate::run::Buffers;
 
 /// Runs `op` on its operands.
@@ -269,9 +269,9 @@ impl Call<'_> {
             match indexing {
                 Indexing::Vector => indexed::index_rows(axis, dim, from, self.index(), to, combine),
                 Indexing::Elementwise if indexed::is_aligned(own, shape, dim) => {
-                    indexed::scatter(axis, dim, own[dim].get(), from, self.index(), to, combine)
+                    scatter::scatter(axis, dim, own[dim].get(), from, self.index(), to, combine)
                 }
-                Indexing::Elementwise => indexed::scatter_within([own, shape], dim, from, self.index(), to, combine),
+                Indexing::Elementwise => scatter::scatter_within([own, shape], dim, from, self.index(), to, combine),
             }
         }
     }

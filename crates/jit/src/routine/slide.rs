@@ -7,9 +7,12 @@
 //! With a stride, the padded image is stored by residues of its positions: those that one kernel element meets have one residue and are
 //! neighbours. A transposed convolution is one for each residue of the result's positions, with the kernel elements that meet it.
 
+use std::ops::Range;
+
 use cotangent_core::ops::Convolution;
 
 use super::convolution::{Pointers, Sizes};
+use super::padded::{Dim, Fill, coordinates, strides};
 use super::{Left, Operand, Real, SLIDING_STEP, Target, Vectors};
 use crate::memory::Block;
 use crate::threads;
@@ -22,14 +25,6 @@ const LONG: usize = 32;
 const VECTOR: usize = 16;
 /// Pieces that threads share.
 const PIECES: usize = 16;
-
-/// A dim of the padded image: index `i` of residue `r` is position `i · step + residues[r] - front` of the input.
-struct Dim {
-    step: usize,
-    residues: Vec<usize>,
-    front: usize,
-    size: usize,
-}
 
 /// The positions `first + b · step`, `b < count`, of a dim of the result: for each kernel element that meets them its residue's number in the
 /// image and the index that it meets at `b = 0`.
@@ -54,6 +49,8 @@ struct Phase {
     elements: Vec<usize>,
     /// Where the row of each channel and element begins, relative to a line's place.
     places: Vec<usize>,
+    /// How far the last of them is from the first of its part of the image.
+    reach: usize,
     lines: Vec<Lines>,
 }
 
@@ -87,26 +84,6 @@ fn along(op: &Convolution, s: &Sizes, d: usize) -> (Dim, Vec<Along>) {
     (Dim { step: 1, residues: vec![0], front, size }, phases)
 }
 
-/// The strides of the image's dims within the part of one combination of residues, and that part's size.
-fn strides(dims: &[Dim]) -> (Vec<usize>, usize) {
-    let mut strides = vec![0; dims.len()];
-    let mut stride = 1;
-    for d in (0..dims.len()).rev() {
-        strides[d] = stride;
-        stride *= dims[d].size;
-    }
-    (strides, stride)
-}
-
-/// The coordinates of `index` in row-major order.
-fn coordinates(mut index: usize, sizes: impl DoubleEndedIterator<Item = usize>, out: &mut [usize]) {
-    for (d, n) in sizes.rev().enumerate() {
-        let last = out.len() - 1 - d;
-        out[last] = index % n;
-        index /= n;
-    }
-}
-
 impl Phase {
     /// The positions `along` of the result, whose strides are `step`.
     fn new(s: &Sizes, dims: &[Dim], along: &[&Along], step: &[usize]) -> Self {
@@ -115,6 +92,7 @@ impl Phase {
         let count: usize = along.iter().map(|a| a.meets.len()).product();
         let mut at = vec![0; dims.len()];
         let (mut elements, mut places) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let mut reach = 0;
         for i in 0..count {
             coordinates(i, along.iter().map(|a| a.meets.len()), &mut at);
             let (mut element, mut residue, mut place) = (0, 0, 0);
@@ -126,9 +104,15 @@ impl Phase {
             }
             elements.push(element);
             places.push(residue * part + place);
+            reach = reach.max(place);
         }
         let places = (0..s.ci).flat_map(|c| places.iter().map(move |p| c * plane + p)).collect();
-        Phase { elements, places, lines: Self::lines(s, dims, along, step, &strides) }
+        Phase { elements, places, reach, lines: Self::lines(s, dims, along, step, &strides) }
+    }
+
+    /// The lines of part `i` of `parts`.
+    fn part(&self, i: usize, parts: usize) -> &[Lines] {
+        &self.lines[i * self.lines.len() / parts..(i + 1) * self.lines.len() / parts]
     }
 
     fn lines(s: &Sizes, dims: &[Dim], along: &[&Along], step: &[usize], strides: &[usize]) -> Vec<Lines> {
@@ -157,6 +141,16 @@ impl Phase {
         }
         out
     }
+}
+
+/// The lines of the padded image, of `size` elements each, that a part of the phases reads.
+fn read(phases: &[Phase], (part, parts): (usize, usize), size: usize) -> Range<usize> {
+    let ranges = phases.iter().filter_map(|p| {
+        let lines = p.part(part, parts);
+        let (first, last) = (lines.first()?, lines.last()?);
+        Some((first.at / size, (last.at + last.span + p.reach).div_ceil(size)))
+    });
+    ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).map_or(0..0, |(first, end)| first..end)
 }
 
 /// Whether few positions between lines are computed in vain.
@@ -190,58 +184,6 @@ fn phases(op: &Convolution, s: &Sizes) -> Option<(Vec<Dim>, Vec<Phase>)> {
     let step: Vec<usize> = if op.transposed { op.stride.clone() } else { vec![1; rank] };
     let phases = choices.iter().map(|along| Phase::new(s, &dims, along, &step)).collect();
     Some((dims, phases))
-}
-
-/// Copies one group of channels of an image into its padded form.
-///
-/// # Safety
-/// `from` has `ci` planes of the input, `to` has `ci` padded planes.
-unsafe fn fill<T: Real>(s: &Sizes, dims: &[Dim], from: *const T, to: *mut T) {
-    let rank = dims.len();
-    let (_, part) = strides(dims);
-    let parts: usize = dims.iter().map(|d| d.residues.len()).product();
-    let x_plane: usize = s.x.iter().product();
-    let Some((last, lead)) = dims.split_last() else { return };
-    let (mut residues, mut at) = (vec![0; rank], vec![0; rank - 1]);
-    // SAFETY: the caller's.
-    unsafe { std::slice::from_raw_parts_mut(to, s.ci * parts * part) }.fill(T::ZERO);
-    for p in 0..parts {
-        coordinates(p, dims.iter().map(|d| d.residues.len()), &mut residues);
-        // Indices `low..high` of a line are inside the input.
-        let residue = last.residues[residues[rank - 1]];
-        let low = last.front.saturating_sub(residue).div_ceil(last.step);
-        let high =
-            (s.x[rank - 1] + last.front).saturating_sub(residue).div_ceil(last.step).clamp(low, last.size.max(low));
-        let begin = low * last.step + residue - last.front;
-        if low >= last.size {
-            continue;
-        }
-        'line: for l in 0..lead.iter().map(|d| d.size).product() {
-            coordinates(l, lead.iter().map(|d| d.size), &mut at);
-            let mut row = 0;
-            for (d, dim) in lead.iter().enumerate() {
-                let u = at[d] * dim.step + dim.residues[residues[d]];
-                match u.checked_sub(dim.front) {
-                    Some(x) if x < s.x[d] => row = row * s.x[d] + x,
-                    Some(_) | None => continue 'line,
-                }
-            }
-            for c in 0..s.ci {
-                // SAFETY: the caller's; elements `low..high` stay inside both lines.
-                unsafe {
-                    let from = from.add(c * x_plane + row * s.x[rank - 1] + begin);
-                    let to = to.add((c * parts + p) * part + l * last.size + low);
-                    if last.step == 1 {
-                        std::ptr::copy_nonoverlapping(from, to, high - low);
-                    } else {
-                        for i in 0..high - low {
-                            *to.add(i) = *from.add(i * last.step);
-                        }
-                    }
-                }
-            }
-        }
-    }
 }
 
 /// The weights of a phase, `[groups, co, ci · elements]`, as panels of each group.
@@ -301,6 +243,7 @@ pub unsafe fn run<T: Real>(op: &Convolution, s: &Sizes, vectors: Vectors, x: *co
     // SAFETY: the caller's.
     let panels: Vec<Block> = phases.iter().map(|p| unsafe { weights(op, s, p, vectors, w) }).collect();
     let step = if op.transposed { op.stride[dims.len() - 1] } else { 1 };
+    let size = dims.last().map_or(1, |d| d.size);
     let images = s.images * s.groups;
     let most = phases.iter().map(|p| p.lines.len()).max().unwrap_or(1);
     let parts = PIECES.div_ceil(images).min(most);
@@ -316,12 +259,16 @@ pub unsafe fn run<T: Real>(op: &Convolution, s: &Sizes, vectors: Vectors, x: *co
         let padded: *mut T = memory.as_ptr().cast();
         let sums = padded.wrapping_add(image_elements);
         // SAFETY: image and group are inside the input.
-        unsafe { fill(s, &dims, x.add(image * s.ci * x_plane), padded) };
+        unsafe {
+            let lines = read(&phases, (part, parts), size);
+            let from = x.add(image * s.ci * x_plane);
+            Fill { s, dims: &dims, lines, from, to: padded, zero: T::ZERO }.run(vectors);
+        }
         for (phase, panels) in phases.iter().zip(&panels) {
             let rows = phase.places.len();
             let panels: *const T = panels.as_ptr().cast();
             let left = Left(panels.wrapping_add(image % s.groups * s.co * rows));
-            for l in &phase.lines[part * phase.lines.len() / parts..(part + 1) * phase.lines.len() / parts] {
+            for l in phase.part(part, parts) {
                 let n = l.span;
                 // SAFETY: `group` has `co` rows of weights; each row of the window ends inside the padded image or the room behind it; `sums`
                 // has `co` rows of at most `SPAN`; lines of the result are this piece's.

@@ -2,7 +2,7 @@
 
 use super::lanes::{Kernel, Lanes};
 use super::pack::{pack_rows, parts};
-use super::tile::{Places, tile};
+use super::tile::{Places, tile, vectors};
 use super::{Left, Operand, Target};
 
 /// `c (+)= a · b` where `a` is in panels and row `p` of `b` begins at `b + places[p]`: windows that slide over memory, for instance.
@@ -36,10 +36,11 @@ impl<L: Lanes> Kernel for Sliding<'_, L> {
     unsafe fn run(self) {
         let Sliding { mn: [m, n], a, b, c, add } = self;
         let k = b.places.len();
-        for j in (0..n).step_by(2 * L::LANES) {
+        let width = vectors(m) * L::LANES;
+        for j in (0..n).step_by(width) {
             let right = Places { at: b.at.wrapping_add(j), ..b };
             for rows in parts(m, L::ROWS) {
-                let mkn = [rows.len(), k, (2 * L::LANES).min(n - j)];
+                let mkn = [rows.len(), k, width.min(n - j)];
                 let left = Operand { at: a.0.wrapping_add(rows.start * k), row: 1, col: rows.len() as isize };
                 // SAFETY: the caller's.
                 unsafe { tile::<L, _>(mkn, left, right, c.from(rows.start, j), add) };

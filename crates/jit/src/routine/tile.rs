@@ -1,4 +1,4 @@
-//! Register tiles: a few rows of a product, one or two vectors wide, summed in registers over the whole inner dim.
+//! Register tiles: a few rows of a product, one or two vectors wide (up to four where there is hardly a row), summed in registers over the whole inner dim.
 
 use std::marker::PhantomData;
 
@@ -49,7 +49,15 @@ impl<T> Rows<T> for Places<'_, T> {
     }
 }
 
-/// `c (+)= a · b` for `m ≤ L::ROWS` rows and `n ≤ 2 · L::LANES` columns.
+/// The most rows of a tile of four vectors. Fewer sums than these do not hide the latency of the multiplications.
+const FEW: usize = 2;
+
+/// The most vectors of a tile of `m` rows.
+pub const fn vectors(m: usize) -> usize {
+    if m <= FEW { 4 } else { 2 }
+}
+
+/// `c (+)= a · b` for `m ≤ L::ROWS` rows and at most [`vectors`] of columns.
 ///
 /// # Safety
 /// The CPU has the vectors; `a` has the elements of `[m, k]`, `b` has `k` rows of as many whole vectors as hold `n` elements, and `c`
@@ -57,24 +65,21 @@ impl<T> Rows<T> for Places<'_, T> {
 #[inline(always)]
 pub unsafe fn tile<L: Lanes, B: Rows<L::T>>([m, k, n]: [usize; 3], a: Operand<L::T>, b: B, c: Target<L::T>, add: bool) {
     macro_rules! sized {
-        ($($M:literal)*) => {
+        ($($M:literal $($N:literal)*),*) => {
             // SAFETY: the caller's.
             unsafe {
-                match (m, n <= L::LANES) {
-                    $(
-                        ($M, false) if $M <= L::ROWS => {
-                            L::enabled(Tile::<L, B, $M, 2> { k, a, b, c, n, add, lanes: PhantomData });
+                match (m, n.div_ceil(L::LANES)) {
+                    $( $(
+                        ($M, $N) if $M <= L::ROWS => {
+                            L::enabled(Tile::<L, B, $M, $N> { k, a, b, c, n, add, lanes: PhantomData });
                         }
-                        ($M, true) if $M <= L::ROWS => {
-                            L::enabled(Tile::<L, B, $M, 1> { k, a, b, c, n, add, lanes: PhantomData });
-                        }
-                    )*
-                    _ => unreachable!("a tile of {m} rows"),
+                    )* )*
+                    (m, n) => unreachable!("a tile of {m} rows and {n} vectors"),
                 }
             }
         };
     }
-    sized!(1 2 3 4 5 6 7 8 9 10 11 12);
+    sized!(1 1 2 3 4, 2 1 2 3 4, 3 1 2, 4 1 2, 5 1 2, 6 1 2, 7 1 2, 8 1 2, 9 1 2, 10 1 2, 11 1 2, 12 1 2);
 }
 
 /// A tile of `M` rows and `N` vectors, of which the last has the rest of `n` columns.
