@@ -108,6 +108,30 @@ fn chunks_stand_side_by_side() {
     }
 }
 
+/// What `make_fx` of a derivative leaves in a program: zeros of PyTorch's own kinds, and numbers in the place of tensors.
+#[test]
+fn traced_derivatives_are_read() {
+    let ints = |v: &[i64]| json!({"as_ints": v});
+    let nodes = [
+        node("aten._efficientzerotensor.default", &[("size", ints(&[2]))], "zeros"),
+        node(
+            "aten._new_zeros_with_same_feature_meta.default",
+            &[("self", tensor("x")), ("other", tensor("zeros")), ("self_num_batch_dims", json!({"as_int": 1}))],
+            "batch",
+        ),
+        node("aten._to_copy.default", &[("self", json!({"as_float": 0.5}))], "half"),
+        node("aten.add.Tensor", &[("self", tensor("batch")), ("other", tensor("half"))], "sum"),
+    ];
+    let g = graph(&program(&[("x", &[3])], &nodes).unwrap()).unwrap();
+    assert_eq!(g.result_avals()[0].shape.sizes().as_slice(), [3, 2]);
+    assert_eq!(values(&g, &[array(&[3], &[1.0; 3])]), [0.5; 6]);
+
+    let more = [("self", tensor("x")), ("other", tensor("x")), ("self_num_batch_dims", json!({"as_int": 2}))];
+    let wrong = node("aten._new_zeros_with_same_feature_meta.default", &more, "batch");
+    let error = graph(&program(&[("x", &[3])], &[wrong]).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("self_num_batch_dims"), "{error}");
+}
+
 /// Rounded before it is added to, the product would leave 3072 · 2⁻¹⁸; the exact sum is 3081 · 2⁻¹⁸.
 #[test]
 fn a_product_that_is_added_to_is_rounded_once() {
