@@ -12,10 +12,10 @@ pub(super) fn call(c: &Call) -> Answer {
     let Some((name, overload)) = parts(c) else { return Ok(None) };
     let x = || c.tensor("self");
     // The factors take the tensor's dtype: those of integers are rounded towards zero.
-    let factors = || -> Read<(Scalar, Scalar)> {
-        let dtype = x()?.dtype();
-        Ok((c.scalar_or("beta", 1i64)?.cast(dtype), c.scalar_or("alpha", 1i64)?.cast(dtype)))
+    let factors_of = |x: &Tensor| -> Read<(Scalar, Scalar)> {
+        Ok((c.scalar_or("beta", 1i64)?.cast(x.dtype()), c.scalar_or("alpha", 1i64)?.cast(x.dtype())))
     };
+    let factors = || factors_of(&x()?);
     one(match (name, overload) {
         ("mm", "default") => x()?.mm(&c.tensor("mat2")?),
         ("bmm", "default") => x()?.bmm(&c.tensor("mat2")?),
@@ -39,12 +39,13 @@ pub(super) fn call(c: &Call) -> Answer {
         }
         ("addbmm", "default") => {
             let product = wide(&c.tensor("batch1")?).bmm(&wide(&c.tensor("batch2")?));
-            plus(&wide(&x()?), &product.sum_dim(0).convert(product.dtype()), factors()?).convert(x()?.dtype())
+            plus(&wide(&x()?), &product.sum_dim(0).convert(product.dtype()), factors_of(&product)?)
+                .convert(x()?.dtype())
         }
         ("addmv", "default") => plus(&x()?, &c.tensor("mat")?.mv(&c.tensor("vec")?), factors()?),
         ("addr", "default") => {
             let product = wide(&c.tensor("vec1")?).outer(&wide(&c.tensor("vec2")?));
-            plus(&wide(&x()?), &product, factors()?).convert(x()?.dtype())
+            plus(&wide(&x()?), &product, factors_of(&product)?).convert(x()?.dtype())
         }
         ("einsum", "default") => {
             let tensors = c.tensors("tensors")?;
