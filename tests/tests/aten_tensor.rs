@@ -2,6 +2,8 @@
 
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
+use cotangent_core::array::Element;
+use cotangent_core::ir::Shape;
 use cotangent_tests::oracle::{check, row};
 
 fn pair((a, b): (Tensor, Tensor)) -> Vec<Tensor> {
@@ -154,6 +156,37 @@ fn products() {
             row("einsum ij,k->ik", |a| vec![einsum("ij,k->ik", &[&a[0], &a[1]])]),
         ],
     );
+}
+
+fn integers<T: Element>(values: impl IntoIterator<Item = T>, shape: &[usize]) -> Tensor {
+    Tensor::from_vec(values.into_iter().collect(), Shape::from(shape))
+}
+
+/// `max` and `min` order truth values, of which the first extreme one is taken: values of PyTorch 2.15.
+#[test]
+fn truth_values_have_extremes() {
+    let x = integers([false, true, true, true], &[2, 2]);
+    let (y, at) = x.max_dim(1);
+    assert_eq!((y.to_vec::<bool>().unwrap(), at.to_vec::<i64>().unwrap()), (vec![true, true], vec![1, 0]));
+    let (y, at) = x.min_dim(1);
+    assert_eq!((y.to_vec::<bool>().unwrap(), at.to_vec::<i64>().unwrap()), (vec![false, true], vec![0, 0]));
+}
+
+/// Values of `torch.tensordot`, PyTorch 2.15.
+#[test]
+fn a_dim_of_size_one_meets_any_in_a_product() {
+    let (x, y) = (integers(0..3i32, &[1, 1, 3]), integers(1..9i32, &[2, 2, 2]));
+    let product = x.tensordot(&y, &[0, 1], &[0, 2]);
+    assert_eq!(product.to_vec::<i32>().unwrap(), [0, 0, 14, 22, 28, 44]);
+    let (x, y) = (integers(1..7i32, &[3, 2]), integers([1i32, 2], &[1, 2]));
+    assert_eq!(x.tensordot(&y, &[0], &[0]).to_vec::<i32>().unwrap(), [9, 18, 12, 24]);
+}
+
+/// `y[n, o] = Σ x1[n, i] W[o, i, j] x2[n, j]` of narrow integers.
+#[test]
+fn integers_have_bilinear_forms() {
+    let (x, y, w) = (integers([1i32, 2], &[1, 2]), integers([3i32, 4], &[1, 2]), integers(1..5i32, &[1, 2, 2]));
+    assert_eq!(x.bilinear(&y, &w, None).to_vec::<i32>().unwrap(), [61]);
 }
 
 /// The variance of nothing is NaN; its tangent is 0, as PyTorch's.

@@ -196,6 +196,16 @@ fn distances() {
 }
 
 /// PyTorch's values: with aligned corners the step is another one, while centres stay half a place after their start.
+/// A scalar is the score of a single class: values of `torch.nn.functional.multilabel_margin_loss`, PyTorch 2.15.
+#[test]
+fn a_scalar_is_the_score_of_one_class() {
+    let loss = |target: i64, reduction| {
+        let (x, t) = (Tensor::from_vec(vec![0.3], ()), Tensor::from_vec(vec![target], ()));
+        x.multilabel_margin_loss(&t, reduction).item::<f64>().unwrap()
+    };
+    assert_eq!([loss(0, Reduction::Mean), loss(-1, Reduction::Mean), loss(0, Reduction::None)], [0.0; 3]);
+}
+
 #[test]
 fn antialiased_resizing_with_aligned_corners() {
     let x = Tensor::from_vec(vec![1.0, 4.0, 9.0, 16.0, 25.0, 2.0, 3.0, 5.0, 7.0, 11.0], [1, 1, 2, 5]);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use cotangent_core::array::Array;
-use cotangent_core::ir::Graph;
+use cotangent_core::ir::{Aval, DType, Graph};
 use cotangent_core::simplify::{Options, simplify, simplify_with};
 use cotangent_core::transform::eval::eval;
 use cotangent_core::transform::grad::vjp;
@@ -21,12 +21,21 @@ fn node(target: &str, inputs: &[(&str, Value)], output: &str) -> Value {
     json!({"target": format!("torch.ops.{target}"), "inputs": inputs, "outputs": [tensor(output)], "metadata": {}})
 }
 
+/// The numbers of dtypes in PyTorch's files.
+const F16: u8 = 6;
+const F32: u8 = 7;
+
 /// A program of `f32` arguments whose last node is its result.
 fn program(inputs: &[(&str, &[usize])], nodes: &[Value]) -> Result<Program, TorchError> {
+    program_of(F32, inputs, nodes)
+}
+
+/// A program of arguments of one dtype whose last node is its result.
+fn program_of(dtype: u8, inputs: &[(&str, &[usize])], nodes: &[Value]) -> Result<Program, TorchError> {
     let meta = |shape: &[usize]| {
         let ints = |v: Vec<usize>| v.into_iter().map(|n| json!({"as_int": n})).collect::<Vec<_>>();
         let strides = (0..shape.len()).map(|d| shape[d + 1..].iter().product()).collect();
-        json!({"dtype": 7, "sizes": ints(shape.to_vec()), "requires_grad": false, "device": {"type": "cpu", "index": null},
+        json!({"dtype": dtype, "sizes": ints(shape.to_vec()), "requires_grad": false, "device": {"type": "cpu", "index": null},
             "strides": ints(strides), "storage_offset": {"as_int": 0}, "layout": 7})
     };
     let output = nodes.last().expect("a node")["outputs"][0].clone();
@@ -90,8 +99,54 @@ fn chunks_stand_side_by_side() {
     assert_eq!(g.result_avals()[0].shape.sizes().as_slice(), [2, 2, 3]);
     assert_eq!(values(&g, &args), [1.0, 2.0, 10.0, 3.0, 0.0, 0.0, 4.0, 5.0, 11.0, 6.0, 0.0, 0.0]);
 
-    let error = graph(&program(&[("x", &[3]), ("y", &[5])], &[call(1)]).unwrap()).unwrap_err().to_string();
-    assert!(error.contains("dim"), "{error}");
+    let from_the_end = graph(&program(&[("x", &[2, 3]), ("y", &[2, 1])], &[call(-1)]).unwrap()).unwrap();
+    assert_eq!(values(&from_the_end, &args), values(&g, &args));
+
+    for dim in [1, -2] {
+        let error = graph(&program(&[("x", &[3]), ("y", &[5])], &[call(dim)]).unwrap()).unwrap_err().to_string();
+        assert!(error.contains("dim"), "{error}");
+    }
+}
+
+/// What `make_fx` of a derivative leaves in a program: zeros of PyTorch's own kinds, and numbers in the place of tensors.
+#[test]
+fn traced_derivatives_are_read() {
+    let ints = |v: &[i64]| json!({"as_ints": v});
+    let nodes = [
+        node("aten._efficientzerotensor.default", &[("size", ints(&[2]))], "zeros"),
+        node(
+            "aten._new_zeros_with_same_feature_meta.default",
+            &[("self", tensor("x")), ("other", tensor("zeros")), ("self_num_batch_dims", json!({"as_int": 1}))],
+            "batch",
+        ),
+        node("aten._to_copy.default", &[("self", json!({"as_float": 0.5}))], "half"),
+        node("aten.add.Tensor", &[("self", tensor("batch")), ("other", tensor("half"))], "sum"),
+    ];
+    let g = graph(&program(&[("x", &[3])], &nodes).unwrap()).unwrap();
+    assert_eq!(g.result_avals()[0].shape.sizes().as_slice(), [3, 2]);
+    assert_eq!(values(&g, &[array(&[3], &[1.0; 3])]), [0.5; 6]);
+
+    let more = [("self", tensor("x")), ("other", tensor("x")), ("self_num_batch_dims", json!({"as_int": 2}))];
+    let wrong = node("aten._new_zeros_with_same_feature_meta.default", &more, "batch");
+    let error = graph(&program(&[("x", &[3])], &[wrong]).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("self_num_batch_dims"), "{error}");
+}
+
+/// Rounded before it is added to, the product would leave 3072 · 2⁻¹⁸; the exact sum is 3081 · 2⁻¹⁸.
+#[test]
+fn a_product_that_is_added_to_is_rounded_once() {
+    let a = Array::from_f64_fn(&Aval::new(DType::F16, [1]), |_| 1.0 + 3.0 * 2f64.powi(-9));
+    let less = |shape: &[usize]| Array::from_f64_fn(&Aval::new(DType::F16, shape), |_| -1.0);
+    let inputs = [("self", tensor("x")), ("vec1", tensor("a")), ("vec2", tensor("a"))];
+    let addr = node("aten.addr.default", &inputs, "addr");
+    let g = graph(&program_of(F16, &[("x", &[1, 1]), ("a", &[1])], &[addr]).unwrap()).unwrap();
+    assert_eq!(values(&g, &[less(&[1, 1]), a.clone()]), [3080.0 * 2f64.powi(-18)]);
+
+    let inputs = [("self", tensor("x")), ("batch1", tensor("a")), ("batch2", tensor("a"))];
+    let addbmm = node("aten.addbmm.default", &inputs, "addbmm");
+    let g = graph(&program_of(F16, &[("x", &[1, 1]), ("a", &[1, 1, 1])], &[addbmm]).unwrap()).unwrap();
+    let a = Array::from_f64_fn(&Aval::new(DType::F16, [1, 1, 1]), |_| 1.0 + 3.0 * 2f64.powi(-9));
+    assert_eq!(values(&g, &[less(&[1, 1]), a]), [3080.0 * 2f64.powi(-18)]);
 }
 
 /// `y = wrapped(x * x) + x` under a higher-order operator with these options before its graph.

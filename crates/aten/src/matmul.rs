@@ -6,7 +6,7 @@ use cotangent_core::Tensor;
 use cotangent_core::ir::{Scalar, Shape};
 use cotangent_core::tensor::broadcast_shapes;
 
-use crate::arg::{AsTensor, At, at, attempt, bad_operand, bad_pair, live, real_dim, refs};
+use crate::arg::{AsTensor, At, at, attempt, bad_operand, bad_pair, keepdim, live, real_dim, refs};
 use crate::call::{num, one};
 use crate::pointwise::{meeting, pair, scaled};
 use crate::reduce::Reductions;
@@ -116,7 +116,7 @@ pub trait Products: AsTensor {
         contract(a, b, &[i], &[j])
     }
 
-    /// The sums of products over pairs of dims.
+    /// The sums of products over pairs of dims; a dim of size 1 meets one of any size.
     ///
     /// *Errors*: `tensordot_c1` no such dim; `tensordot_c2` sizes that differ; `tensordot_c3` dtypes that differ.
     #[track_caller]
@@ -125,15 +125,21 @@ pub trait Products: AsTensor {
         attempt!(live(&[a, b]));
         let i = attempt!(crate::arg::dims_in_order(at!("tensordot", 1), a, &dims_self.into()));
         let j = attempt!(crate::arg::dims_in_order(at!("tensordot", 1), b, &dims_other.into()));
-        let fits = i.len() == j.len()
-            && i.iter()
-                .zip(&j)
-                .all(|(i, j)| a.shape().dims().get(*i).is_some_and(|n| b.shape().dims().get(*j) == Some(n)));
-        if !fits {
-            return bad_pair(at!("tensordot", 2), a, b, "as many dims of equal sizes on both sides");
+        let sizes = |(i, j): (&usize, &usize)| Some((a.shape().dims().get(*i)?.get(), b.shape().dims().get(*j)?.get()));
+        let meet = |n: (usize, usize)| n.0 == n.1 || n.0 == 1 || n.1 == 1;
+        if i.len() != j.len() || !i.iter().zip(&j).all(|pair| sizes(pair).is_some_and(meet)) {
+            return bad_pair(at!("tensordot", 2), a, b, "as many dims of equal sizes, or of size 1, on both sides");
         }
         attempt!(same_dtype(at!("tensordot", 3), a, b));
-        contract(a, b, &i, &j)
+        let (mut summed_a, mut summed_b) = (a.clone(), b.clone());
+        for (i, j) in i.iter().zip(&j) {
+            match (a.shape()[*i].get(), b.shape()[*j].get()) {
+                (n, m) if n == m => {}
+                (1, _) => summed_b = summed_b.sum_dim(keepdim(*j as i64)).convert(b.dtype()),
+                _ => summed_a = summed_a.sum_dim(keepdim(*i as i64)).convert(a.dtype()),
+            }
+        }
+        contract(&summed_a, &summed_b, &i, &j)
     }
 
     /// `beta · x + alpha · (mat1 mat2)`; with `beta` 0 the tensor is not read.
@@ -218,7 +224,8 @@ pub trait Products: AsTensor {
             return bad_pair(at!("bilinear", 1), x, y, "inputs […, i] and […, j] for a weight [o, i, j]");
         }
         let left = contract(x, weight, &[r - 1], &[1]);
-        let product = (left * y.view_to(&y.shape().inserted(r - 1, 1))).sum_over(&[r]);
+        let products = left * y.view_to(&y.shape().inserted(r - 1, 1));
+        let product = products.sum_dim(r as i64).convert(x.dtype());
         match bias {
             Some(b) => product + b,
             None => product,

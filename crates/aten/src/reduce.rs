@@ -154,7 +154,7 @@ pub trait Reductions: AsTensor {
         let (a, d) = attempt_pair!(single(at!("max", 1), x, &over));
         attempt_pair!(some(at!("max", 2), x, &a));
         let params = [("dim", num(d)), ("keepdim", num(over.keepdim))];
-        let value = |t: &[Tensor]| chosen(&t[0], &a, |x, d| x.argmax_along(d));
+        let value = |t: &[Tensor]| chosen(&t[0], &a, |x, d| ordered(x).argmax_along(d));
         let rule = |x: &[Tensor], y: &[Tensor], t: &[Tensor]| at_chosen(&x[0], &a, &y[1], &t[0]);
         let [values, indices] = by_result(schema::MAX_DIM, &params, &[x], value, rule);
         (values, indices)
@@ -169,7 +169,7 @@ pub trait Reductions: AsTensor {
         let (a, d) = attempt_pair!(single(at!("min", 1), x, &over));
         attempt_pair!(some(at!("min", 2), x, &a));
         let params = [("dim", num(d)), ("keepdim", num(over.keepdim))];
-        let value = |t: &[Tensor]| chosen(&t[0], &a, |x, d| x.argmin_along(d));
+        let value = |t: &[Tensor]| chosen(&t[0], &a, |x, d| ordered(x).argmin_along(d));
         let rule = |x: &[Tensor], y: &[Tensor], t: &[Tensor]| at_chosen(&x[0], &a, &y[1], &t[0]);
         let [values, indices] = by_result(schema::MIN_DIM, &params, &[x], value, rule);
         (values, indices)
@@ -371,6 +371,12 @@ fn chosen(x: &Tensor, axes: &Axes, choose: impl FnOnce(&Tensor, usize) -> Tensor
     let at = choose(x, *d);
     let values = x.gather_along(*d, &axes.keep_all(x, &at)).view_to(at.shape());
     [axes.finish(x, &values), axes.finish(x, &at)]
+}
+
+/// `x`, or its truth values as numbers: `max` and `min` order them, `argmax` and `argmin` alone do not.
+#[track_caller]
+fn ordered(x: &Tensor) -> Tensor {
+    if x.dtype() == DType::Bool { x.convert(DType::I64) } else { x.clone() }
 }
 
 /// The tangent of the elements at `positions` of `x`.

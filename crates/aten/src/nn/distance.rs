@@ -203,7 +203,8 @@ pub trait Distances: AsTensor {
     /// `Σ max(0, 1 - x[t] + x[i]) / c` over the targets `t` of a row, which end at the first -1, and the classes `i`
     /// that are none.
     ///
-    /// *Errors*: `multilabel_margin_loss_c1` scores that are not `[n, c]` or `[c]`, or targets of another shape.
+    /// *Shape*: `[n, c]`, `[c]`, or a scalar, which is the score of a single class.
+    /// *Errors*: `multilabel_margin_loss_c1` scores of another shape, or targets of another one than theirs.
     #[track_caller]
     fn multilabel_margin_loss(&self, target: &Tensor, reduction: Reduction) -> Tensor {
         match multilabel_margin_loss_forward(self.tensor(), target, reduction) {
@@ -237,17 +238,19 @@ pub fn multilabel_margin_loss_forward(
 ) -> Result<[Tensor; 2], Tensor> {
     float(at!("multilabel_margin_loss", 1), x)?;
     live(&[target])?;
-    if !(1..=2).contains(&x.rank()) || target.shape() != x.shape() || target.dtype() != DType::I64 {
+    if x.rank() > 2 || target.shape() != x.shape() || target.dtype() != DType::I64 {
         return Err(bad_pair(
             at!("multilabel_margin_loss", 1),
             x,
             target,
-            "scores [n, c] or [c] and as many classes of i64",
+            "scores [n, c], [c] or [] and as many classes of i64",
         ));
     }
     let params = [("reduction", reduction.code())];
     Ok(crate::call::many(schema::MULTILABEL_MARGIN_LOSS_FORWARD, &params, &[x, target], |a| {
-        let (x, t) = (&a[0], &a[1]);
+        let shape = a[0].shape();
+        let of_classes = |x: &Tensor| if x.rank() == 0 { x.view_to(&[1].into()) } else { x.clone() };
+        let (x, t) = (&of_classes(&a[0]), &of_classes(&a[1]));
         let last = x.rank() - 1;
         let c = x.shape()[last].get();
         let counts = t.ge(0i64).convert(DType::I64).cumprod_along(last).ne(0i64);
@@ -260,7 +263,7 @@ pub fn multilabel_margin_loss_forward(
         let row = |m: &Tensor, d: usize| m.view_to(&m.shape().inserted(d, 1)).expand_to(&pairs);
         let both = row(&counts, last + 1).bitwise_and(row(&is_target.bitwise_not(), last)).bitwise_and(z.gt(0.0));
         let losses = z.where_(&both, 0.0).sum_over(&[last, last + 1]) / c as f64;
-        [reduction.apply(&losses), is_target.convert(x.dtype())]
+        [reduction.apply(&losses), is_target.convert(x.dtype()).view_to(shape)]
     }))
 }
 

@@ -3,6 +3,7 @@
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
 use cotangent_core::ir::DType;
+use cotangent_core::tensor::Operand;
 
 use super::{Answer, one, parts};
 use crate::args::Call;
@@ -39,9 +40,12 @@ pub(super) fn call(c: &Call) -> Answer {
     }
     match (name, overload) {
         ("_to_copy", "default") | ("to", "dtype" | "dtype_layout" | "device") => {
-            let x = c.tensor("self")?;
-            let dtype = c.dtype("dtype")?.unwrap_or(x.dtype());
-            one(x.to(dtype))
+            let dtype = c.dtype("dtype")?;
+            one(match c.operand("self")? {
+                Operand::Tensor(x) => x.to(dtype.unwrap_or(x.dtype())),
+                // `make_fx` of a derivative writes numbers of the program where PyTorch made tensors of them.
+                Operand::Scalar(s) => scalar_tensor(s, dtype.unwrap_or(s.default_dtype())),
+            })
         }
         ("to", "other") => one(c.tensor("self")?.type_as(&c.tensor("other")?)),
         ("type_as", "default") => one(c.tensor("self")?.type_as(&c.tensor("other")?)),

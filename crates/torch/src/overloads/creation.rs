@@ -13,9 +13,8 @@ pub(super) fn call(c: &Call) -> Answer {
     let Some((name, overload)) = parts(c) else { return Ok(None) };
     one(match (name, overload) {
         // What stands in memory that nobody wrote is nobody's business: zeros.
-        ("zeros" | "empty_strided" | "empty_permuted", "default") | ("empty", "memory_format") => {
-            filled(c, 0i64, None)?
-        }
+        ("zeros" | "_efficientzerotensor" | "empty_strided" | "empty_permuted", "default")
+        | ("empty", "memory_format") => filled(c, 0i64, None)?,
         ("ones", "default") => filled(c, 1i64, None)?,
         ("full", "default") => {
             let value = c.scalar("fill_value")?;
@@ -26,6 +25,14 @@ pub(super) fn call(c: &Call) -> Answer {
         ("full_like", "default") => like(c, c.scalar("fill_value")?)?,
         ("new_zeros" | "new_empty" | "new_empty_strided", "default") => {
             filled(c, 0i64, Some(c.tensor("self")?.dtype()))?
+        }
+        ("_new_zeros_with_same_feature_meta", "default") => {
+            let (x, other) = (c.tensor("self")?, c.tensor("other")?);
+            let batch = c.int_or("self_num_batch_dims", 0)?;
+            let batch = usize::try_from(batch).ok().and_then(|n| x.shape().dims().get(..n));
+            let batch = batch.ok_or_else(|| c.wrong("self_num_batch_dims", "a number of dims of `self`"))?;
+            let sizes = batch.iter().chain(other.shape().dims()).map(|d| d.get() as i64);
+            full_of(sizes.collect::<Vec<_>>(), 0i64, other.dtype())
         }
         ("new_ones", "default") => filled(c, 1i64, Some(c.tensor("self")?.dtype()))?,
         ("new_full", "default") => filled(c, c.scalar("fill_value")?, Some(c.tensor("self")?.dtype()))?,

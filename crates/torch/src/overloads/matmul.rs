@@ -2,7 +2,7 @@
 
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
-use cotangent_core::ir::Scalar;
+use cotangent_core::ir::{DType, Scalar};
 
 use super::{Answer, one, parts};
 use crate::args::{Call, Read};
@@ -12,10 +12,10 @@ pub(super) fn call(c: &Call) -> Answer {
     let Some((name, overload)) = parts(c) else { return Ok(None) };
     let x = || c.tensor("self");
     // The factors take the tensor's dtype: those of integers are rounded towards zero.
-    let factors = || -> Read<(Scalar, Scalar)> {
-        let dtype = x()?.dtype();
-        Ok((c.scalar_or("beta", 1i64)?.cast(dtype), c.scalar_or("alpha", 1i64)?.cast(dtype)))
+    let factors_of = |x: &Tensor| -> Read<(Scalar, Scalar)> {
+        Ok((c.scalar_or("beta", 1i64)?.cast(x.dtype()), c.scalar_or("alpha", 1i64)?.cast(x.dtype())))
     };
+    let factors = || factors_of(&x()?);
     one(match (name, overload) {
         ("mm", "default") => x()?.mm(&c.tensor("mat2")?),
         ("bmm", "default") => x()?.bmm(&c.tensor("mat2")?),
@@ -38,17 +38,31 @@ pub(super) fn call(c: &Call) -> Answer {
             x()?.baddbmm(&c.tensor("batch1")?, &c.tensor("batch2")?, beta, alpha)
         }
         ("addbmm", "default") => {
-            let product = c.tensor("batch1")?.bmm(&c.tensor("batch2")?);
-            plus(&x()?, &product.sum_dim(0).convert(product.dtype()), factors()?)
+            let product = wide(&c.tensor("batch1")?).bmm(&wide(&c.tensor("batch2")?));
+            plus(&wide(&x()?), &product.sum_dim(0).convert(product.dtype()), factors_of(&product)?)
+                .convert(x()?.dtype())
         }
         ("addmv", "default") => plus(&x()?, &c.tensor("mat")?.mv(&c.tensor("vec")?), factors()?),
-        ("addr", "default") => plus(&x()?, &c.tensor("vec1")?.outer(&c.tensor("vec2")?), factors()?),
+        ("addr", "default") => {
+            let product = wide(&c.tensor("vec1")?).outer(&wide(&c.tensor("vec2")?));
+            plus(&wide(&x()?), &product, factors_of(&product)?).convert(x()?.dtype())
+        }
         ("einsum", "default") => {
             let tensors = c.tensors("tensors")?;
             einsum(c.str_or("equation", "")?, &tensors)
         }
         (_, _) => return Ok(None),
     })
+}
+
+/// Halves as `f32`: a sum of several products and a tensor, which may cancel, is rounded once, at its end.
+fn wide(x: &Tensor) -> Tensor {
+    match x.dtype() {
+        DType::F16 | DType::BF16 => x.convert(DType::F32),
+        DType::F32 | DType::F64 | DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => {
+            x.clone()
+        }
+    }
 }
 
 /// `beta · x + alpha · product`; a tensor times 0 is not read.

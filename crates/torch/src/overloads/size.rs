@@ -17,6 +17,7 @@ pub(super) fn call(c: &Call) -> Answer {
             found.map(|n| n.get() as i64).ok_or_else(|| c.wrong("dim", "a dim of the tensor"))?
         }
         "sym_numel" => c.tensor("self")?.numel() as i64,
+        "is_same_size" => i64::from(c.tensor("self")?.shape() == c.tensor("other")?.shape()),
         // Every tensor is as if laid out in order.
         "sym_is_contiguous" => 1,
         _ => return Ok(None),

@@ -86,8 +86,11 @@ pub(super) fn call(c: &Call) -> Answer {
 /// Chunks of each tensor, filled up with zeros and in rows, one tensor's beside the other's.
 fn chunk_cat(c: &Call) -> Answer {
     let (tensors, chunks) = (c.tensors("tensors")?, c.size("num_chunks")?.max(1));
-    let dim = c.size("dim")?;
-    if tensors.is_empty() || tensors.iter().any(|t| dim >= t.rank()) {
+    let (given, rank) = (c.int("dim")?, tensors.first().map_or(0, Tensor::rank));
+    let from_start = if given < 0 { given.saturating_add(rank as i64) } else { given };
+    let dim = usize::try_from(from_start).unwrap_or(usize::MAX);
+    // A dim counted from the end is the same one of each tensor only if they have equally many.
+    if tensors.is_empty() || tensors.iter().any(|t| dim >= t.rank() || (given < 0 && t.rank() != rank)) {
         return Err(c.wrong("dim", "a dim of each tensor, of at least one"));
     }
     let rows = tensors.iter().map(|t| {
