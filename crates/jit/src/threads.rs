@@ -1,4 +1,8 @@
-//! Our own small pool of threads: pieces of one loop, handed out dynamically.
+//! Our own small pool of threads: pieces of one loop.
+//!
+//! Each thread has a part of the pieces, the same of every loop of as many, so that what it writes in one loop is in its own cache in the next, and helps
+//! with the parts of others when it is through with its own. A counter that all took pieces from would go from core to core at each piece (60 ns, and 330
+//! where these have no cache in common; measured).
 //!
 //! Helpers spin for a bounded time after a job and park then, so that the next of a series of calls finds them awake (0.5 µs against 15 to 90 µs
 //! for a wake-up). The caller works as well and never waits for a sleeping helper. One job runs at a time: a caller that finds
@@ -22,6 +26,10 @@ const WORTH_WAITING: u64 = 4 * WORTH_WAKING;
 
 type Job<'a> = dyn Fn(usize) + Sync + 'a;
 
+/// A counter in cache lines of its own.
+#[repr(align(128))]
+struct Line(AtomicUsize);
+
 struct Pool {
     helpers: OnceLock<Vec<Thread>>,
     /// Held by the caller whose job runs.
@@ -32,8 +40,10 @@ struct Pool {
     open: AtomicBool,
     /// Helpers inside.
     inside: AtomicUsize,
-    /// The next piece.
-    next: AtomicUsize,
+    /// The next piece of the part of each thread, the callers' first.
+    next: OnceLock<Vec<Line>>,
+    /// The number of parts.
+    parts: AtomicUsize,
     total: AtomicUsize,
     /// The caller's `&Job`, behind one more reference so that the pointer is thin.
     job: AtomicPtr<()>,
@@ -50,7 +60,8 @@ static POOL: Pool = Pool {
     epoch: AtomicU64::new(0),
     open: AtomicBool::new(false),
     inside: AtomicUsize::new(0),
-    next: AtomicUsize::new(0),
+    next: OnceLock::new(),
+    parts: AtomicUsize::new(1),
     total: AtomicUsize::new(0),
     job: AtomicPtr::new(std::ptr::null_mut()),
     parked: AtomicUsize::new(0),
@@ -132,7 +143,7 @@ fn help(i: usize) {
             // SAFETY: the caller keeps the job alive until `inside` is 0 after it has closed the job; both sides use sequentially
             // consistent operations, so that a helper that saw it open has been counted before the caller looks.
             let job = unsafe { *job };
-            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(job))).is_err() {
+            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(i + 1, job))).is_err() {
                 POOL.panicked.store(true, Ordering::SeqCst);
             }
         }
@@ -140,15 +151,29 @@ fn help(i: usize) {
     }
 }
 
-fn work(job: &Job) {
-    let total = POOL.total.load(Ordering::SeqCst);
-    loop {
-        let i = POOL.next.fetch_add(1, Ordering::SeqCst);
-        if i >= total {
-            return;
+/// Runs the pieces of part `own`, then what is left of others.
+fn work(own: usize, job: &Job) {
+    let (total, parts) = (POOL.total.load(Ordering::SeqCst), POOL.parts.load(Ordering::SeqCst));
+    for part in (own..own + parts).map(|p| p % parts) {
+        let end = begin(part + 1, parts, total);
+        loop {
+            let i = next()[part].0.fetch_add(1, Ordering::SeqCst);
+            if i >= end {
+                break;
+            }
+            job(i);
         }
-        job(i);
     }
+}
+
+/// Where part `part` of `parts` begins among `total` pieces.
+fn begin(part: usize, parts: usize, total: usize) -> usize {
+    (part as u128 * total as u128 / parts as u128) as usize
+}
+
+/// A counter for each helper, and the caller's.
+fn next() -> &'static [Line] {
+    POOL.next.get_or_init(|| (0..=helpers(0).len()).map(|_| Line(AtomicUsize::new(0))).collect())
 }
 
 /// Runs `job(0)`, …, `job(pieces - 1)`, each once, in any order, on several threads where the estimated `cost` in ns is worth it.
@@ -169,7 +194,11 @@ pub fn for_each(pieces: usize, cost: u64, job: &Job) {
     }
     let waking = cost >= WORTH_WAKING || POOL.left.swap(0, Ordering::Relaxed) >= WORTH_WAITING;
     POOL.panicked.store(false, Ordering::SeqCst);
-    POOL.next.store(0, Ordering::SeqCst);
+    let parts = num_threads().min(next().len());
+    for (part, line) in next()[..parts].iter().enumerate() {
+        line.0.store(begin(part, parts, pieces), Ordering::SeqCst);
+    }
+    POOL.parts.store(parts, Ordering::SeqCst);
     POOL.total.store(pieces, Ordering::SeqCst);
     POOL.job.store(std::ptr::from_ref(&job).cast_mut().cast(), Ordering::SeqCst);
     POOL.open.store(true, Ordering::SeqCst);
@@ -178,7 +207,7 @@ pub fn for_each(pieces: usize, cost: u64, job: &Job) {
         helpers(0).iter().take(num_threads() - 1).for_each(Thread::unpark);
     }
     NESTED.set(true);
-    let mine = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(job)));
+    let mine = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(0, job)));
     NESTED.set(false);
     POOL.open.store(false, Ordering::SeqCst);
     let mut turns = 0u32;
@@ -234,6 +263,44 @@ mod tests {
             });
         }
         assert!(helped.load(Ordering::Relaxed), "no helper took part");
+    }
+
+    #[test]
+    fn who_is_through_helps_others() {
+        set_num_threads(4);
+        let since = Instant::now();
+        let mut helped = false;
+        // As many as it takes: a busy machine runs helpers when it will.
+        while !helped && since.elapsed() < Duration::from_secs(60) {
+            let others = AtomicUsize::new(0);
+            let seen = AtomicUsize::new(0);
+            for_each(16, 1 << 40, &|i| {
+                let entered = Instant::now();
+                match i {
+                    // Those behind it in its part are done by others, or never while it waits.
+                    0 => {
+                        while others.load(Ordering::SeqCst) < 15 && entered.elapsed() < Duration::from_millis(20) {
+                            std::thread::yield_now();
+                        }
+                        seen.store(others.load(Ordering::SeqCst), Ordering::SeqCst);
+                    }
+                    _ => {
+                        others.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            });
+            helped = seen.load(Ordering::SeqCst) == 15;
+        }
+        assert!(helped, "pieces behind the one that waits were left to its thread");
+    }
+
+    #[test]
+    fn parts_are_side_by_side_and_of_nearly_one_size() {
+        for (parts, total) in [(1, 0), (3, 2), (2, 7), (4, 256), (5, usize::MAX)] {
+            let sizes: Vec<usize> = (0..parts).map(|p| begin(p + 1, parts, total) - begin(p, parts, total)).collect();
+            assert_eq!((begin(0, parts, total), sizes.iter().sum::<usize>()), (0, total));
+            assert!(sizes.iter().max().expect("parts") - sizes.iter().min().expect("parts") <= 1);
+        }
     }
 
     #[test]
