@@ -179,8 +179,8 @@ impl Part {
         live(&[x])?;
         let dims = |i: &Index| match i {
             Index::NewAxis | Index::Ellipsis => 0,
-            Index::Tensor(t) if is_mask(t) => t.rank(),
-            Index::All | Index::At(_) | Index::Range(..) | Index::Tensor(_) => 1,
+            Index::Tensor(t) => covered(t),
+            Index::All | Index::At(_) | Index::Range(..) => 1,
         };
         let taken: usize = indices.iter().map(dims).sum();
         let dots = indices.iter().filter(|i| matches!(i, Index::Ellipsis)).count();
@@ -212,7 +212,7 @@ impl Part {
                 }
                 Index::Tensor(t) => {
                     part.positions.resize(d, None);
-                    d += dims(&Index::Tensor(t.clone()));
+                    d += covered(&t);
                     part.positions.push(Some(t));
                 }
             }
@@ -240,6 +240,11 @@ impl Part {
             Step::Range { dim, start, end, step } => before.slice_scatter_dim(&value, *dim, *start, *end, *step),
         })
     }
+}
+
+/// The number of dims that a tensor of positions, or a mask, stands for.
+fn covered(t: &Tensor) -> usize {
+    if is_mask(t) { t.rank() } else { 1 }
 }
 
 /// Whether a tensor selects by truth values.

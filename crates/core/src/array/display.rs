@@ -14,7 +14,7 @@ const ENDS: usize = 3;
 impl fmt::Debug for Array {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.aval())?;
-        Shown::new(self, " ").write(f, 0, 0)
+        Shown::new(self, false).write(f, 0, 0)
     }
 }
 
@@ -22,7 +22,7 @@ impl fmt::Debug for Array {
 impl fmt::Display for Array {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.aval(), if self.shape.rank() > 1 { "\n" } else { " " })?;
-        Shown::new(self, "\n").write(f, 0, 0)
+        Shown::new(self, true).write(f, 0, 0)
     }
 }
 
@@ -30,17 +30,17 @@ impl fmt::Display for Array {
 struct Shown<'a> {
     array: &'a Array,
     strides: Vec<usize>,
-    /// What stands between rows: a space, or a line's end.
-    between: &'static str,
+    /// Whether each row has a line of its own.
+    in_lines: bool,
     /// The width of every element.
     width: usize,
 }
 
 impl<'a> Shown<'a> {
-    fn new(array: &'a Array, between: &'static str) -> Self {
+    fn new(array: &'a Array, in_lines: bool) -> Self {
         let strides = array.shape.strides().to_vec();
-        let mut shown = Shown { array, strides, between, width: 0 };
-        if between == "\n" && array.shape.rank() > 1 {
+        let mut shown = Shown { array, strides, in_lines, width: 0 };
+        if in_lines && array.shape.rank() > 1 {
             shown.width = shown.widest(0, 0);
         }
         shown
@@ -81,11 +81,10 @@ impl<'a> Shown<'a> {
     /// What stands between entries of a dim; between matrices is an empty line.
     fn separate(&self, f: &mut fmt::Formatter<'_>, dim: usize) -> fmt::Result {
         let inner = self.array.shape.rank() - dim - 1;
-        if self.between == " " || inner == 0 {
+        if !self.in_lines || inner == 0 {
             return f.write_str(", ");
         }
-        let lines = self.between.repeat(inner.min(2));
-        write!(f, ",{lines}{}", " ".repeat(dim + 1))
+        write!(f, ",{}{}", "\n".repeat(inner.min(2)), " ".repeat(dim + 1))
     }
 }
 
