@@ -25,6 +25,7 @@ mod program;
 mod raw;
 mod routine;
 mod run;
+mod sharing;
 mod stream;
 pub mod threads;
 mod tile;

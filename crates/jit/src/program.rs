@@ -18,6 +18,7 @@ use crate::pages::ALIGN;
 use crate::path::Path;
 use crate::routine::Vectors;
 use crate::run::Buffers;
+use crate::sharing::Sharing;
 
 /// How to compile.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -150,6 +151,7 @@ pub struct Compiled {
     vectors: Vectors,
     /// None on the portable path.
     code: Option<Assembler>,
+    sharing: Sharing,
 }
 
 /// Compiles a program for this machine.
@@ -206,7 +208,8 @@ pub(crate) fn compile_on(
     });
     let (arena_bytes, peak_bytes) = (plan.arena, plan.peak_bytes() + local.max().unwrap_or(0));
     let (program, streams) = (program.clone(), results.iter().any(|r| r.streamed));
-    Ok(Compiled { program, places, results, actions, steps, streams, arena_bytes, peak_bytes, vectors, code })
+    let sharing = Sharing::default();
+    Ok(Compiled { program, places, results, actions, steps, streams, arena_bytes, peak_bytes, vectors, code, sharing })
 }
 
 /// Where each buffer is, by the plan of temporaries.
@@ -340,7 +343,7 @@ impl Compiled {
                 };
                 *word = at as u64;
             }
-            self.steps_at(words, &mut done)
+            self.sharing.run(|| self.steps_at(words, &mut done))
         })?;
         for (k, block) in aside.drain(..) {
             match &mut outputs[k] {

@@ -1,16 +1,22 @@
 //! Our own small pool of threads: pieces of one loop.
 //!
 //! Each thread has a part of the pieces, the same of every loop of as many, so that what it writes in one loop is in its own cache in the next, and helps
-//! with the parts of others when it is through with its own. A counter that all took pieces from would go from core to core at each piece (60 ns, and 330
-//! where these have no cache in common; measured).
+//! with the parts of others when it is through with its own.
+//!
+//! A line of memory that goes from core to core takes 60 ns, and 330 where these have no cache in common (measured; a host moves the cores of a guest
+//! from one to the other), so a job costs as few as can be. The caller announces it by plain stores into one line that helpers read and nobody else
+//! writes. A helper takes pieces from a counter in a line of its own, which says for which job it counts: one of an earlier job stands for a part of
+//! which nobody has taken anything, so that nobody needs to reset it. In the same line the helper says how many pieces it has done; the caller, when it
+//! finds no piece any more, waits until they are all done, whoever took them.
 //!
 //! Helpers spin for a bounded time after a job and park then, so that the next of a series of calls finds them awake (0.5 µs against 15 to 90 µs
-//! for a wake-up). The caller works as well and never waits for a sleeping helper. One job runs at a time: a caller that finds
+//! for a wake-up). The caller works as well and never waits for a helper that has taken nothing. One job runs at a time: a caller that finds
 //! the pool busy does its loop alone. What pieces compute does not depend on who runs them.
 
+use std::any::Any;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -24,56 +30,182 @@ const WORTH_WAKING: u64 = 60_000;
 /// next ones find it awake.
 const WORTH_WAITING: u64 = 4 * WORTH_WAKING;
 
+/// Estimated work, in ns, of jobs that may gain nothing by a second thread, as the machine is: see [`crate::sharing`].
+const SMALL: u64 = 400_000;
+
 type Job<'a> = dyn Fn(usize) + Sync + 'a;
 
-/// A counter in cache lines of its own.
-#[repr(align(128))]
-struct Line(AtomicUsize);
+/// A number of pieces of one job, in one word: the job's number in the upper 48 bits (a job per µs for eight years), the pieces in the lower 16.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tally(u64);
 
-struct Pool {
-    helpers: OnceLock<Vec<Thread>>,
-    /// Held by the caller whose job runs.
-    busy: AtomicBool,
-    /// Counts jobs; helpers look here.
-    epoch: AtomicU64,
-    /// Whether helpers may enter the job.
-    open: AtomicBool,
-    /// Helpers inside.
-    inside: AtomicUsize,
-    /// The next piece of the part of each thread, the callers' first.
-    next: OnceLock<Vec<Line>>,
-    /// The number of parts.
-    parts: AtomicUsize,
-    total: AtomicUsize,
+impl Tally {
+    const MOST: usize = u16::MAX as usize;
+
+    fn new(job: u64, pieces: usize) -> Self {
+        debug_assert!(pieces <= Self::MOST && job < 1 << 48);
+        Self(job << 16 | pieces as u64)
+    }
+
+    /// The pieces, if they are of `job`.
+    fn of(self, job: u64) -> Option<usize> {
+        (self.0 >> 16 == job).then_some((self.0 & 0xffff) as usize)
+    }
+}
+
+/// What one thread writes while it works, in a line of its own (two: they are fetched in pairs).
+#[repr(align(128))]
+struct Part {
+    /// The pieces taken from this part, a [`Tally`].
+    taken: AtomicU64,
+    /// The pieces that this thread has done, from any part, a [`Tally`]. Not used for the caller, which knows.
+    done: AtomicU64,
+}
+
+impl Part {
+    /// Takes one of the `len` pieces of this part, of which the job `job` has taken `n` before: its place in the part.
+    ///
+    /// A thread that is late finds nothing: every part of a job that is over has been taken whole, under its number or a later one's.
+    fn take(&self, job: u64, len: usize) -> Option<usize> {
+        let mut found = self.taken.load(Ordering::Relaxed);
+        loop {
+            let n = match Tally(found).of(job) {
+                Some(n) => n,
+                None if found >> 16 < job => 0,
+                None => return None,
+            };
+            if n >= len {
+                return None;
+            }
+            match self.taken.compare_exchange_weak(found, Tally::new(job, n + 1).0, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) => return Some(n),
+                Err(now) => found = now,
+            }
+        }
+    }
+}
+
+/// The announcement of a job: helpers look here.
+#[repr(align(128))]
+struct Notice {
+    /// Twice the number of the job, odd while the caller writes the other fields (a sequence lock).
+    version: AtomicU64,
     /// The caller's `&Job`, behind one more reference so that the pointer is thin.
     job: AtomicPtr<()>,
+    pieces: AtomicUsize,
+    parts: AtomicUsize,
+}
+
+/// A job as a helper has read it.
+struct Read {
+    number: u64,
+    job: *const &'static Job<'static>,
+    pieces: usize,
+    parts: usize,
+}
+
+impl Notice {
+    /// Announces the next job and tells its number; `prepare` is called with it before others can see the job. One caller at a time.
+    fn announce(&self, job: &&Job, pieces: usize, parts: usize, prepare: impl FnOnce(u64)) -> u64 {
+        let version = self.version.load(Ordering::Relaxed);
+        self.version.store(version + 1, Ordering::Relaxed);
+        fence(Ordering::Release);
+        self.job.store(std::ptr::from_ref(job).cast_mut().cast(), Ordering::Relaxed);
+        self.pieces.store(pieces, Ordering::Relaxed);
+        self.parts.store(parts, Ordering::Relaxed);
+        let number = version / 2 + 1;
+        prepare(number);
+        self.version.store(version + 2, Ordering::Release);
+        number
+    }
+
+    /// The job that stands here, unless it is the one numbered `seen` or is being written.
+    fn read(&self, seen: u64) -> Option<Read> {
+        let version = self.version.load(Ordering::Acquire);
+        if version / 2 == seen || !version.is_multiple_of(2) {
+            return None;
+        }
+        let read = Read {
+            number: version / 2,
+            job: self.job.load(Ordering::Relaxed).cast(),
+            pieces: self.pieces.load(Ordering::Relaxed),
+            parts: self.parts.load(Ordering::Relaxed),
+        };
+        fence(Ordering::Acquire);
+        (self.version.load(Ordering::Relaxed) == version).then_some(read)
+    }
+}
+
+/// What changes rarely, or is of callers only.
+struct Pool {
+    helpers: OnceLock<Vec<Thread>>,
+    /// The callers' part, then that of each helper.
+    parts: OnceLock<Vec<Part>>,
+    /// Held by the caller whose job runs.
+    busy: AtomicBool,
     parked: AtomicUsize,
     /// The work of jobs that were left to their callers while helpers were parked.
     left: AtomicU64,
     panicked: AtomicBool,
+    /// What a piece panicked with, where `panicked` says so.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
     limit: AtomicUsize,
 }
 
 static POOL: Pool = Pool {
     helpers: OnceLock::new(),
+    parts: OnceLock::new(),
     busy: AtomicBool::new(false),
-    epoch: AtomicU64::new(0),
-    open: AtomicBool::new(false),
-    inside: AtomicUsize::new(0),
-    next: OnceLock::new(),
-    parts: AtomicUsize::new(1),
-    total: AtomicUsize::new(0),
-    job: AtomicPtr::new(std::ptr::null_mut()),
     parked: AtomicUsize::new(0),
     left: AtomicU64::new(0),
     panicked: AtomicBool::new(false),
+    panic: Mutex::new(None),
     limit: AtomicUsize::new(0),
+};
+static NOTICE: Notice = Notice {
+    version: AtomicU64::new(0),
+    job: AtomicPtr::new(std::ptr::null_mut()),
+    pieces: AtomicUsize::new(0),
+    parts: AtomicUsize::new(0),
 };
 static START: Mutex<()> = Mutex::new(());
 
 thread_local! {
     /// Whether this thread runs a piece: loops inside pieces run alone.
     static NESTED: Cell<bool> = const { Cell::new(false) };
+    /// Whether small jobs of this thread are not shared.
+    static ALONE: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread had small jobs that could be shared.
+    static ASKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `f`, in which this thread's small jobs are not shared if `alone`. Tells as well whether there were any that could be.
+pub fn small_jobs<R>(alone: bool, f: impl FnOnce() -> R) -> (R, bool) {
+    let _restored = Outer { alone: ALONE.replace(alone), asked: ASKED.replace(false) };
+    let result = f();
+    (result, ASKED.get())
+}
+
+/// What holds outside of [`small_jobs`], again when it is over, or unwinds.
+struct Outer {
+    alone: bool,
+    asked: bool,
+}
+
+impl Drop for Outer {
+    fn drop(&mut self) {
+        ALONE.set(self.alone);
+        ASKED.set(self.asked);
+    }
+}
+
+/// Whether a job that could be shared is small, and this thread keeps those.
+fn kept(cost: u64) -> bool {
+    if cost < SMALL {
+        ASKED.set(true);
+    }
+    cost < SMALL && ALONE.get()
 }
 
 fn configured() -> usize {
@@ -104,7 +236,7 @@ pub fn set_num_threads(n: usize) {
 
 fn helpers(wanted: usize) -> &'static [Thread] {
     POOL.helpers.get_or_init(|| {
-        let _one = START.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _one = START.lock().unwrap_or_else(PoisonError::into_inner);
         let start = |i| std::thread::Builder::new().name(format!("cotangent-{i}")).spawn(move || help(i));
         // A system that refuses threads gets a smaller pool.
         (0..wanted.max(configured()).saturating_sub(1))
@@ -119,50 +251,66 @@ fn help(i: usize) {
     NESTED.set(true);
     let mut seen = 0;
     loop {
-        let mut since = Instant::now();
-        let mut turns = 0u32;
-        while POOL.epoch.load(Ordering::SeqCst) == seen {
-            std::hint::spin_loop();
-            turns += 1;
-            if turns.is_multiple_of(64) && since.elapsed() > SPIN {
-                POOL.parked.fetch_add(1, Ordering::SeqCst);
-                while POOL.epoch.load(Ordering::SeqCst) == seen {
-                    std::thread::park();
-                }
-                POOL.parked.fetch_sub(1, Ordering::SeqCst);
-                since = Instant::now();
-            }
+        let read = wait(seen);
+        seen = read.number;
+        if i + 1 < read.parts {
+            let mine = &parts()[i + 1].done;
+            work(i + 1, &read, |done| mine.store(Tally::new(read.number, done).0, Ordering::Release));
         }
-        seen = POOL.epoch.load(Ordering::SeqCst);
-        if i + 1 >= num_threads() {
-            continue;
-        }
-        POOL.inside.fetch_add(1, Ordering::SeqCst);
-        if POOL.open.load(Ordering::SeqCst) {
-            let job = POOL.job.load(Ordering::SeqCst).cast::<&Job<'static>>();
-            // SAFETY: the caller keeps the job alive until `inside` is 0 after it has closed the job; both sides use sequentially
-            // consistent operations, so that a helper that saw it open has been counted before the caller looks.
-            let job = unsafe { *job };
-            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(i + 1, job))).is_err() {
-                POOL.panicked.store(true, Ordering::SeqCst);
-            }
-        }
-        POOL.inside.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-/// Runs the pieces of part `own`, then what is left of others.
-fn work(own: usize, job: &Job) {
-    let (total, parts) = (POOL.total.load(Ordering::SeqCst), POOL.parts.load(Ordering::SeqCst));
-    for part in (own..own + parts).map(|p| p % parts) {
-        let end = begin(part + 1, parts, total);
-        loop {
-            let i = next()[part].0.fetch_add(1, Ordering::SeqCst);
-            if i >= end {
-                break;
-            }
-            job(i);
+/// Spins, then sleeps until there is a job that is not the one numbered `seen`.
+fn wait(seen: u64) -> Read {
+    let since = Instant::now();
+    let mut turns = 0u32;
+    loop {
+        if let Some(read) = NOTICE.read(seen) {
+            return read;
         }
+        std::hint::spin_loop();
+        turns = turns.wrapping_add(1);
+        if turns.is_multiple_of(64) && since.elapsed() > SPIN {
+            POOL.parked.fetch_add(1, Ordering::SeqCst);
+            // Beside the one of a caller that wakes: it sees us parked, or we see its job.
+            fence(Ordering::SeqCst);
+            let read = loop {
+                match NOTICE.read(seen) {
+                    Some(read) => break read,
+                    None if NOTICE.version.load(Ordering::Relaxed) / 2 == seen => std::thread::park(),
+                    None => std::hint::spin_loop(),
+                }
+            };
+            POOL.parked.fetch_sub(1, Ordering::SeqCst);
+            return read;
+        }
+    }
+}
+
+/// Runs the pieces of part `own`, then what is left of others. Tells how many it has done whenever it is through with a part of which it had some.
+fn work(own: usize, read: &Read, mut tell: impl FnMut(usize)) {
+    let mut done = 0;
+    for part in (own..own + read.parts).map(|p| p % read.parts) {
+        let (first, end) = (begin(part, read.parts, read.pieces), begin(part + 1, read.parts, read.pieces));
+        let before = done;
+        while let Some(place) = parts()[part].take(read.number, end - first) {
+            run(read, first + place);
+            done += 1;
+        }
+        if done > before {
+            tell(done);
+        }
+    }
+}
+
+/// Runs piece `i`, which the calling thread has taken.
+fn run(read: &Read, i: usize) {
+    // SAFETY: the caller keeps the job alive until as many pieces are done as it has, and this one is taken and not done; the fields of `read` are
+    // of one job (`Notice::read`), the one whose piece was taken (`Part::take`).
+    let job = unsafe { *read.job };
+    if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(i))) {
+        *POOL.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
+        POOL.panicked.store(true, Ordering::Relaxed);
     }
 }
 
@@ -171,18 +319,24 @@ fn begin(part: usize, parts: usize, total: usize) -> usize {
     (part as u128 * total as u128 / parts as u128) as usize
 }
 
-/// A counter for each helper, and the caller's.
-fn next() -> &'static [Line] {
-    POOL.next.get_or_init(|| (0..=helpers(0).len()).map(|_| Line(AtomicUsize::new(0))).collect())
+/// The part of the callers, and that of each helper.
+fn parts() -> &'static [Part] {
+    POOL.parts.get_or_init(|| {
+        (0..=helpers(0).len()).map(|_| Part { taken: AtomicU64::new(0), done: AtomicU64::new(0) }).collect()
+    })
 }
 
 /// Runs `job(0)`, …, `job(pieces - 1)`, each once, in any order, on several threads where the estimated `cost` in ns is worth it.
 ///
 /// # Panics
-/// If a piece panics; the others have run or are abandoned, none still runs.
+/// With what a piece panics with; the others have run, none still runs.
 pub fn for_each(pieces: usize, cost: u64, job: &Job) {
-    let alone = pieces < 2 || cost < WORTH || num_threads() < 2 || NESTED.get();
-    let asleep = |helpers: &[Thread]| POOL.parked.load(Ordering::SeqCst) >= helpers.len().min(num_threads() - 1);
+    if pieces > Tally::MOST {
+        let group = |g| (begin(g, Tally::MOST, pieces)..begin(g + 1, Tally::MOST, pieces)).for_each(job);
+        return for_each(Tally::MOST, cost, &group);
+    }
+    let alone = pieces < 2 || cost < WORTH || num_threads() < 2 || NESTED.get() || kept(cost);
+    let asleep = |helpers: &[Thread]| POOL.parked.load(Ordering::Relaxed) >= helpers.len().min(num_threads() - 1);
     let wakes = || cost >= WORTH_WAKING || POOL.left.fetch_add(cost, Ordering::Relaxed) + cost >= WORTH_WAITING;
     if alone
         || helpers(num_threads()).is_empty()
@@ -193,25 +347,27 @@ pub fn for_each(pieces: usize, cost: u64, job: &Job) {
         return;
     }
     let waking = cost >= WORTH_WAKING || POOL.left.swap(0, Ordering::Relaxed) >= WORTH_WAITING;
-    POOL.panicked.store(false, Ordering::SeqCst);
-    let parts = num_threads().min(next().len());
-    for (part, line) in next()[..parts].iter().enumerate() {
-        line.0.store(begin(part, parts, pieces), Ordering::SeqCst);
+    // No part is empty: the caller's has the first piece.
+    let threads = num_threads().min(parts().len()).min(pieces);
+    // It is taken before anyone sees the job: to take it as the others are taken is to wait until the announcement is out.
+    let number = NOTICE
+        .announce(&job, pieces, threads, |number| parts()[0].taken.store(Tally::new(number, 1).0, Ordering::Relaxed));
+    if waking {
+        fence(Ordering::SeqCst);
+        if POOL.parked.load(Ordering::Relaxed) > 0 {
+            helpers(0).iter().take(threads - 1).for_each(Thread::unpark);
+        }
     }
-    POOL.parts.store(parts, Ordering::SeqCst);
-    POOL.total.store(pieces, Ordering::SeqCst);
-    POOL.job.store(std::ptr::from_ref(&job).cast_mut().cast(), Ordering::SeqCst);
-    POOL.open.store(true, Ordering::SeqCst);
-    POOL.epoch.fetch_add(1, Ordering::SeqCst);
-    if waking && POOL.parked.load(Ordering::SeqCst) > 0 {
-        helpers(0).iter().take(num_threads() - 1).for_each(Thread::unpark);
-    }
+    let read = Read { number, job: std::ptr::from_ref(&job).cast(), pieces, parts: threads };
+    let mut mine = 1;
     NESTED.set(true);
-    let mine = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(0, job)));
+    run(&read, 0);
+    work(0, &read, |done| mine = 1 + done);
     NESTED.set(false);
-    POOL.open.store(false, Ordering::SeqCst);
+    let theirs =
+        || parts()[1..threads].iter().filter_map(|p| Tally(p.done.load(Ordering::Acquire)).of(number)).sum::<usize>();
     let mut turns = 0u32;
-    while POOL.inside.load(Ordering::SeqCst) != 0 {
+    while mine + theirs() < pieces {
         std::hint::spin_loop();
         turns = turns.wrapping_add(1);
         // A helper that has lost its core finishes sooner if it gets this one.
@@ -219,12 +375,16 @@ pub fn for_each(pieces: usize, cost: u64, job: &Job) {
             std::thread::yield_now();
         }
     }
-    let theirs = POOL.panicked.load(Ordering::SeqCst);
+    let panic = if POOL.panicked.load(Ordering::Relaxed) {
+        POOL.panicked.store(false, Ordering::Relaxed);
+        POOL.panic.lock().unwrap_or_else(PoisonError::into_inner).take()
+    } else {
+        None
+    };
     POOL.busy.store(false, Ordering::Release);
-    if let Err(panic) = mine {
+    if let Some(panic) = panic {
         std::panic::resume_unwind(panic);
     }
-    assert!(!theirs, "a piece of a parallel loop panicked on a helper");
 }
 
 #[cfg(test)]
@@ -304,9 +464,35 @@ mod tests {
     }
 
     #[test]
+    fn more_pieces_than_a_word_counts_run_once() {
+        set_num_threads(4);
+        for pieces in [Tally::MOST, Tally::MOST + 1, 3 * Tally::MOST + 7] {
+            let hits: Vec<AtomicUsize> = (0..pieces).map(|_| AtomicUsize::new(0)).collect();
+            for_each(pieces, 1 << 40, &|i| {
+                hits[i].fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(hits.iter().all(|h| h.load(Ordering::Relaxed) == 1));
+        }
+    }
+
+    #[test]
+    fn small_jobs_stay_where_their_caller_wants() {
+        set_num_threads(4);
+        let here = std::thread::current().id();
+        let ((), asked) = small_jobs(true, || {
+            for_each(64, SMALL - 1, &|_| assert!(std::thread::current().id() == here, "shared"));
+            let ((), inner) = small_jobs(false, || for_each(2, WORTH - 1, &|_| ()));
+            assert!(!inner, "too small to be shared");
+        });
+        assert!(asked);
+        let unwound = std::panic::catch_unwind(|| small_jobs(true, || panic!("inside")));
+        assert!(unwound.is_err() && !ALONE.get() && !ASKED.get());
+    }
+
+    #[test]
     fn a_panic_reaches_the_caller() {
-        let caught = std::panic::catch_unwind(|| for_each(64, 1 << 40, &|i| assert!(i != 63, "piece 63")));
-        assert!(caught.is_err());
+        let caught = std::panic::catch_unwind(|| for_each(64, 1 << 40, &|i| assert!(i != 63, "piece {i}")));
+        assert_eq!(caught.expect_err("a panic").downcast_ref::<String>().map(String::as_str), Some("piece 63"));
         for_each(3, 1 << 40, &|_| ());
     }
 }

@@ -1,0 +1,153 @@
+//! Whether the small jobs of a program are shared between threads.
+//!
+//! What a job of some ten µs gains by a second thread depends on what the machine does at the moment: whether the two cores have a cache in common (a
+//! host moves the cores of a guest, so that this changes within seconds), whether others use one of them, and where the operands lie. Measured, the same
+//! program took 510 µs with cores that share a cache and 1,400 with cores that do not, and 940 alone. No model says which of them is the case, so a
+//! program that has such jobs finds out: now and then a few calls run the other way, and the faster way is kept. The results are the same bits.
+
+use crate::threads;
+use std::sync::{Mutex, TryLockError};
+use std::time::{Duration, Instant};
+
+/// Calls and time between two comparisons: the few calls that run the slower way cost some percent at most.
+const CALLS: u32 = 100;
+const TIME: Duration = Duration::from_millis(100);
+/// Calls before the first comparison: memory is warm then.
+const FIRST_CALLS: u32 = 12;
+/// Calls of each way in a comparison, the first of which is not counted: it finds its operands where the other way has left them.
+const TRIED: u32 = 4;
+
+/// The state of one program, which many threads may call.
+#[derive(Debug, Default)]
+pub struct Sharing(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    /// Whether the program has small jobs: known after a call.
+    asked: bool,
+    /// Whether small jobs stay on the calling thread.
+    alone: bool,
+    phase: Phase,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { asked: false, alone: false, phase: Phase::Kept { calls: FIRST_CALLS, until: None } }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    /// The way is kept for so many calls, and until then.
+    Kept { calls: u32, until: Option<Instant> },
+    /// So many calls are still to be timed: first of the kept way, then of the other.
+    Compared { calls: u32, kept: Duration, other: Duration },
+}
+
+impl State {
+    /// Whether the next call runs small jobs alone.
+    fn next(&self) -> bool {
+        match self.phase {
+            Phase::Compared { calls, .. } if calls <= TRIED => !self.alone,
+            Phase::Compared { .. } | Phase::Kept { .. } => self.alone,
+        }
+    }
+
+    /// Hears what a call took, which ended at `now`.
+    fn hear(&mut self, now: Instant, took: Duration) {
+        self.phase = match self.phase {
+            Phase::Kept { calls, until } if calls > 1 || until.is_some_and(|t| now < t) => {
+                Phase::Kept { calls: calls.saturating_sub(1), until }
+            }
+            Phase::Kept { .. } => Phase::Compared { calls: 2 * TRIED, kept: Duration::MAX, other: Duration::MAX },
+            Phase::Compared { calls, kept, other } => {
+                let (mut kept, mut other) = (kept, other);
+                if calls <= TRIED {
+                    // The first call of a way is not counted.
+                    if calls < TRIED {
+                        other = other.min(took);
+                    }
+                } else if calls < 2 * TRIED {
+                    kept = kept.min(took);
+                }
+                if calls > 1 {
+                    Phase::Compared { calls: calls - 1, kept, other }
+                } else {
+                    // A little better is noise.
+                    self.alone ^= other < kept - kept / 16;
+                    Phase::Kept { calls: CALLS, until: now.checked_add(TIME) }
+                }
+            }
+        };
+    }
+}
+
+impl Sharing {
+    /// Runs a call of the program.
+    pub fn run<R>(&self, call: impl FnOnce() -> R) -> R {
+        let before = match self.0.try_lock() {
+            Ok(state) => (state.asked, state.next()),
+            // Another thread looks at this moment, or has panicked in it: shared, as a program begins.
+            Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => (false, false),
+        };
+        let (timed, alone) = before;
+        let begin = timed.then(Instant::now);
+        let (result, asked) = threads::small_jobs(alone, call);
+        if asked && let Ok(mut state) = self.0.try_lock() {
+            state.asked = true;
+            // A call that ran as another thread's comparison wanted says nothing of this one's.
+            if let Some(begin) = begin
+                && state.next() == alone
+            {
+                let now = Instant::now();
+                state.hear(now, now - begin);
+            }
+        }
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Calls for `time` that take so long `shared` and `alone`, from `now` on; how many of them ran alone.
+    fn calls(state: &mut State, now: &mut Instant, time: Duration, shared: u64, alone: u64) -> (u32, u32) {
+        let (begin, mut counts) = (*now, (0, 0));
+        while *now - begin < time {
+            let took = Duration::from_micros(if state.next() { alone } else { shared });
+            if state.next() {
+                counts.1 += 1;
+            } else {
+                counts.0 += 1;
+            }
+            *now += took;
+            state.hear(*now, took);
+        }
+        counts
+    }
+
+    #[test]
+    fn the_faster_way_is_kept_and_follows_the_machine() {
+        let (mut state, mut now) = (State::default(), Instant::now());
+        let second = Duration::from_secs(1);
+        let (shared, alone) = calls(&mut state, &mut now, second, 500, 900);
+        assert!(!state.alone && alone * 20 < shared, "{alone} of {shared} calls the slower way");
+        let (shared, alone) = calls(&mut state, &mut now, second, 1400, 900);
+        assert!(state.alone && shared * 4 < alone, "{shared} of {alone} calls the slower way");
+        let (shared, alone) = calls(&mut state, &mut now, second, 500, 900);
+        assert!(!state.alone && alone * 4 < shared, "{alone} of {shared} calls the slower way");
+        let (_, alone) = calls(&mut state, &mut now, second, 900, 880);
+        assert!(!state.alone && alone < 100, "a little better is noise");
+    }
+
+    #[test]
+    fn programs_without_small_jobs_are_not_timed() {
+        let sharing = Sharing::default();
+        for _ in 0..1000 {
+            sharing.run(|| threads::for_each(8, 10, &|_| ()));
+        }
+        let state = sharing.0.lock().expect("no panic");
+        assert!(!state.asked && matches!(state.phase, Phase::Kept { calls: FIRST_CALLS, until: None }));
+    }
+}
