@@ -2,6 +2,7 @@
 
 mod choices;
 mod every;
+mod masks;
 mod pointwise;
 mod rows;
 mod sizes;

@@ -4,6 +4,7 @@ mod flow;
 mod group;
 mod layout;
 mod loops;
+mod narrow;
 mod nest;
 mod schedule;
 

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use super::flow::{Id, Point};
 use super::group::{Expr, ExprOp, Group, LOAD, cost_of};
 use super::loops::{Level, Loops, arrange};
+use super::narrow::narrow;
 use crate::affine::Affine;
 use crate::ir::{Access, Body, BodyOp, BodyValue, BufferId, Loop, Memory, Nest, Stage};
 
@@ -27,6 +28,7 @@ pub(crate) fn nest(
     locs: Vec<Loc>,
 ) -> Nest {
     group.stores.retain(|s| is_read(s.dst));
+    narrow(&mut group);
     let loops = arrange(&group);
     let mut b = Builder::new(&group, &loops, &buffer);
     b.run();
@@ -265,19 +267,16 @@ impl<'a> Builder<'a> {
             ExprOp::Const(s) => self.draft(level, part).push(BodyOp::Const(*s), data.dtype),
             ExprOp::Load(v, at) => {
                 let access = self.access(Memory::Buffer((self.buffer)(*v)), at, part);
+                if part == Part::Points && !varies && self.loops.columns && access.lane.abs() > 1 {
+                    return self.kept_row(e, level);
+                }
                 self.load(level, part, access, data.dtype)
             }
             ExprOp::Reduced(r) => self.reduced(*r, e, level, part),
             ExprOp::Index(at) => self.index(at, data.dtype, level, part),
             ExprOp::Point(p, args) => {
                 if part == Part::Points && !varies {
-                    // The same for the whole row: computed once, before its points.
-                    let v = self.value(e, level, Part::Rows);
-                    let s = self.keep(e, self.row_len());
-                    let access = self.scratch_access(s, false, Part::Rows);
-                    self.store(level, Part::Rows, access, v, data.dtype);
-                    let access = self.scratch_access(s, false, Part::Points);
-                    return self.load(level, Part::Points, access, data.dtype);
+                    return self.kept_row(e, level);
                 }
                 if part == Part::Points && self.cost[e as usize] >= KEEP && self.loops.row() <= MAX_ROW {
                     if let Some(before) = self.first.get(&e).copied().filter(|b| *b < level) {
@@ -299,6 +298,17 @@ impl<'a> Builder<'a> {
                 self.draft(level, part).push(op, data.dtype)
             }
         }
+    }
+
+    /// The value of `e` at the points of a row, or column, for all of which it is the same: computed, or gathered, once before them.
+    fn kept_row(&mut self, e: Expr, level: usize) -> BodyValue {
+        let dtype = self.g.exprs[e as usize].dtype;
+        let v = self.value(e, level, Part::Rows);
+        let s = self.keep(e, self.row_len());
+        let access = self.scratch_access(s, false, Part::Rows);
+        self.store(level, Part::Rows, access, v, dtype);
+        let access = self.scratch_access(s, false, Part::Points);
+        self.load(level, Part::Points, access, dtype)
     }
 
     fn row_len(&self) -> usize {
@@ -347,13 +357,14 @@ impl<'a> Builder<'a> {
         if rest.is_empty() {
             return draft.push(first, dtype);
         }
-        // Sums of indices are made of integers, so that no float rounds on the way.
-        let mut sum = draft.push(first, DType::I64);
+        // Sums of indices are made of integers, so that no float rounds on the way; those of 32 bits wrap as their sum does.
+        let whole = if dtype == DType::I32 { DType::I32 } else { DType::I64 };
+        let mut sum = draft.push(first, whole);
         for (of, scale) in rest {
-            let term = draft.push(BodyOp::Index { of: *of, scale: *scale, offset: 0 }, DType::I64);
-            sum = draft.push(BodyOp::Binary(cotangent_core::ops::Binary::Add, sum, term), DType::I64);
+            let term = draft.push(BodyOp::Index { of: *of, scale: *scale, offset: 0 }, whole);
+            sum = draft.push(BodyOp::Binary(cotangent_core::ops::Binary::Add, sum, term), whole);
         }
-        if dtype == DType::I64 { sum } else { draft.push(BodyOp::Convert(sum), dtype) }
+        if dtype == whole { sum } else { draft.push(BodyOp::Convert(sum), dtype) }
     }
 
     fn finish(self, locs: Vec<Loc>) -> Nest {
