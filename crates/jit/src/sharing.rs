@@ -6,7 +6,8 @@
 //! program that has such jobs finds out: now and then a few calls run the other way, and the faster way is kept. The results are the same bits.
 
 use crate::threads;
-use std::sync::{Mutex, TryLockError};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Calls and time between two comparisons: the few calls that run the slower way cost some percent at most.
@@ -17,14 +18,16 @@ const FIRST_CALLS: u32 = 12;
 /// Calls of each way in a comparison, the first of which is not counted: it finds its operands where the other way has left them.
 const TRIED: u32 = 4;
 
-/// The state of one program, which many threads may call.
+/// What one program knows, which many threads may call.
 #[derive(Debug, Default)]
-pub struct Sharing(Mutex<State>);
+pub struct Sharing {
+    /// Whether the program has small jobs: known after a call. Others never touch the state.
+    asked: AtomicBool,
+    state: Mutex<State>,
+}
 
 #[derive(Debug)]
 struct State {
-    /// Whether the program has small jobs: known after a call.
-    asked: bool,
     /// Whether small jobs stay on the calling thread.
     alone: bool,
     phase: Phase,
@@ -32,7 +35,7 @@ struct State {
 
 impl Default for State {
     fn default() -> Self {
-        Self { asked: false, alone: false, phase: Phase::Kept { calls: FIRST_CALLS, until: None } }
+        Self { alone: false, phase: Phase::Kept { calls: FIRST_CALLS, until: None } }
     }
 }
 
@@ -85,23 +88,23 @@ impl State {
 impl Sharing {
     /// Runs a call of the program.
     pub fn run<R>(&self, call: impl FnOnce() -> R) -> R {
-        let before = match self.0.try_lock() {
-            Ok(state) => (state.asked, state.next()),
-            // Another thread looks at this moment, or has panicked in it: shared, as a program begins.
-            Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => (false, false),
-        };
-        let (timed, alone) = before;
-        let begin = timed.then(Instant::now);
-        let (result, asked) = threads::small_jobs(alone, call);
-        if asked && let Ok(mut state) = self.0.try_lock() {
-            state.asked = true;
-            // A call that ran as another thread's comparison wanted says nothing of this one's.
-            if let Some(begin) = begin
-                && state.next() == alone
-            {
-                let now = Instant::now();
-                state.hear(now, now - begin);
+        if !self.asked.load(Ordering::Relaxed) {
+            let (result, asked) = threads::small_jobs(false, call);
+            if asked {
+                self.asked.store(true, Ordering::Relaxed);
             }
+            return result;
+        }
+        // While another thread looks, jobs are shared, as a program begins.
+        let alone = self.state.try_lock().is_ok_and(|state| state.next());
+        let begin = Instant::now();
+        let (result, _) = threads::small_jobs(alone, call);
+        let now = Instant::now();
+        // A call that ran as another thread's comparison wanted says nothing of what is asked for now.
+        if let Ok(mut state) = self.state.try_lock()
+            && state.next() == alone
+        {
+            state.hear(now, now - begin);
         }
         result
     }
@@ -147,7 +150,8 @@ mod tests {
         for _ in 0..1000 {
             sharing.run(|| threads::for_each(8, 10, &|_| ()));
         }
-        let state = sharing.0.lock().expect("no panic");
-        assert!(!state.asked && matches!(state.phase, Phase::Kept { calls: FIRST_CALLS, until: None }));
+        let state = sharing.state.lock().expect("no panic");
+        let untouched = matches!(state.phase, Phase::Kept { calls: FIRST_CALLS, until: None });
+        assert!(untouched && !sharing.asked.load(Ordering::Relaxed));
     }
 }
