@@ -15,8 +15,10 @@ const CALLS: u32 = 100;
 const TIME: Duration = Duration::from_millis(100);
 /// Calls before the first comparison: memory is warm then.
 const FIRST_CALLS: u32 = 12;
-/// Calls of each way in a comparison, the first of which is not counted: it finds its operands where the other way has left them.
-const TRIED: u32 = 4;
+/// Calls of each way that count in a comparison.
+const TRIED: u32 = 3;
+/// How long a way is gone before they count: operands are where the other way has left them, and helpers sleep.
+const WARM: Duration = Duration::from_micros(400);
 
 /// What one program knows, which many threads may call.
 #[derive(Debug, Default)]
@@ -43,42 +45,38 @@ impl Default for State {
 enum Phase {
     /// The way is kept for so many calls, and until then.
     Kept { calls: u32, until: Option<Instant> },
-    /// So many calls are still to be timed: first of the kept way, then of the other.
-    Compared { calls: u32, kept: Duration, other: Duration },
+    /// A way is timed, first the kept one, then the other: since when, the calls that counted, and the shortest of these, and of the kept way.
+    Tried { other: bool, since: Instant, calls: u32, best: Duration, kept: Duration },
 }
 
 impl State {
     /// Whether the next call runs small jobs alone.
     fn next(&self) -> bool {
         match self.phase {
-            Phase::Compared { calls, .. } if calls <= TRIED => !self.alone,
-            Phase::Compared { .. } | Phase::Kept { .. } => self.alone,
+            Phase::Tried { other, .. } => self.alone ^ other,
+            Phase::Kept { .. } => self.alone,
         }
     }
 
     /// Hears what a call took, which ended at `now`.
     fn hear(&mut self, now: Instant, took: Duration) {
+        let tried = |other, kept| Phase::Tried { other, since: now, calls: 0, best: Duration::MAX, kept };
         self.phase = match self.phase {
             Phase::Kept { calls, until } if calls > 1 || until.is_some_and(|t| now < t) => {
                 Phase::Kept { calls: calls.saturating_sub(1), until }
             }
-            Phase::Kept { .. } => Phase::Compared { calls: 2 * TRIED, kept: Duration::MAX, other: Duration::MAX },
-            Phase::Compared { calls, kept, other } => {
-                let (mut kept, mut other) = (kept, other);
-                if calls <= TRIED {
-                    // The first call of a way is not counted.
-                    if calls < TRIED {
-                        other = other.min(took);
+            Phase::Kept { .. } => tried(false, Duration::MAX),
+            Phase::Tried { since, .. } if now - since < WARM + took => return,
+            Phase::Tried { other, since, calls, best, kept } => {
+                let (calls, best) = (calls + 1, best.min(took));
+                match (calls < TRIED, other) {
+                    (true, _) => Phase::Tried { other, since, calls, best, kept },
+                    (false, false) => tried(true, best),
+                    (false, true) => {
+                        // A little better is noise.
+                        self.alone ^= best < kept - kept / 16;
+                        Phase::Kept { calls: CALLS, until: now.checked_add(TIME) }
                     }
-                } else if calls < 2 * TRIED {
-                    kept = kept.min(took);
-                }
-                if calls > 1 {
-                    Phase::Compared { calls: calls - 1, kept, other }
-                } else {
-                    // A little better is noise.
-                    self.alone ^= other < kept - kept / 16;
-                    Phase::Kept { calls: CALLS, until: now.checked_add(TIME) }
                 }
             }
         };
@@ -142,6 +140,22 @@ mod tests {
         assert!(!state.alone && alone * 4 < shared, "{alone} of {shared} calls the slower way");
         let (_, alone) = calls(&mut state, &mut now, second, 900, 880);
         assert!(!state.alone && alone < 100, "a little better is noise");
+    }
+
+    #[test]
+    fn helpers_that_sleep_at_first_decide_nothing() {
+        let (mut state, mut now) = (State { alone: true, ..State::default() }, Instant::now());
+        let (begin, mut alone_at) = (now, now);
+        while now - begin < Duration::from_secs(1) {
+            let awake = now - alone_at > Duration::from_micros(350);
+            let took = Duration::from_micros(if awake { 10 } else { 16 });
+            now += took;
+            if state.next() {
+                alone_at = now;
+            }
+            state.hear(now, took);
+        }
+        assert!(!state.alone);
     }
 
     #[test]
