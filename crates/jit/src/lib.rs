@@ -10,6 +10,7 @@ mod across;
 mod arithmetic;
 mod array;
 mod chain;
+mod compile;
 mod disassembly;
 mod error;
 mod frame;
@@ -19,6 +20,7 @@ mod lane;
 mod machine;
 mod memory;
 mod narrow;
+mod operand;
 mod pages;
 mod path;
 mod program;
@@ -33,10 +35,12 @@ mod turned;
 mod wide;
 
 pub use array::array;
+pub use compile::{CompileOptions, compile, compile_with};
 pub use error::{CallError, JitError};
 pub use memory::{Block, kept_bytes, trim};
+pub use operand::{Input, Output};
 pub use path::Path;
-pub use program::{CompileOptions, Compiled, Input, Output, Timed, compile, compile_with};
+pub use program::{Compiled, Timed};
 pub use raw::{Raw, RawEntry, RawStatus};
 
 #[cfg(doc)]

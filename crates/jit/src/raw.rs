@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use smallvec::SmallVec;
 
 use crate::error::CallError;
-use crate::program::{Compiled, Input, Output};
+use crate::operand::{Input, Output};
+use crate::program::Compiled;
 
 /// A call of a program through addresses: 0, or why it failed.
 ///

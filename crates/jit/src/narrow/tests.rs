@@ -125,8 +125,8 @@ fn every_op_becomes_code_for_aarch64() {
 #[cfg(all(target_arch = "x86_64", unix))]
 #[test]
 fn every_op_has_the_same_bits_on_a_machine_of_sse42() {
+    use crate::compile::compile_on;
     use crate::memory::Block;
-    use crate::program::compile_on;
     use crate::routine::Vectors;
 
     let mut seed = 7u64;

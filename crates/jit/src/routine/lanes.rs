@@ -17,7 +17,7 @@ pub trait Kernel {
 /// A vector of floats.
 ///
 /// # Safety
-/// All `unsafe` methods need a CPU with the vectors ([`super::Vectors::is_available`]), and addresses of as many elements as they touch; all
+/// All `unsafe` methods need a CPU with the vectors, which a path has made sure of, and addresses of as many elements as they touch; all
 /// but `enabled` are inlined into functions that enable the instructions.
 pub unsafe trait Lanes: Copy {
     /// An element.

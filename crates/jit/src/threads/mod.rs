@@ -13,12 +13,18 @@
 //! for a wake-up). The caller works as well and never waits for a helper that has taken nothing. One job runs at a time: a caller that finds
 //! the pool busy does its loop alone. What pieces compute does not depend on who runs them.
 
+mod notice;
+mod part;
+
 use std::any::Any;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
+
+use notice::{Notice, Read};
+use part::{Part, Tally};
 
 /// How long a helper looks for the next job before it parks.
 const SPIN: Duration = Duration::from_micros(150);
@@ -34,108 +40,6 @@ const WORTH_WAITING: u64 = 4 * WORTH_WAKING;
 const SMALL: u64 = 400_000;
 
 type Job<'a> = dyn Fn(usize) + Sync + 'a;
-
-/// A number of pieces of one job, in one word: the job's number in the upper 48 bits (a job per µs for eight years), the pieces in the lower 16.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Tally(u64);
-
-impl Tally {
-    const MOST: usize = u16::MAX as usize;
-
-    fn new(job: u64, pieces: usize) -> Self {
-        debug_assert!(pieces <= Self::MOST && job < 1 << 48);
-        Self(job << 16 | pieces as u64)
-    }
-
-    /// The pieces, if they are of `job`.
-    fn of(self, job: u64) -> Option<usize> {
-        (self.0 >> 16 == job).then_some((self.0 & 0xffff) as usize)
-    }
-}
-
-/// What one thread writes while it works, in a line of its own (two: they are fetched in pairs).
-#[repr(align(128))]
-struct Part {
-    /// The pieces taken from this part, a [`Tally`].
-    taken: AtomicU64,
-    /// The pieces that this thread has done, from any part, a [`Tally`]. Not used for the caller, which knows.
-    done: AtomicU64,
-}
-
-impl Part {
-    /// Takes one of the `len` pieces of this part, of which the job `job` has taken `n` before: its place in the part.
-    ///
-    /// A thread that is late finds nothing: every part of a job that is over has been taken whole, under its number or a later one's.
-    fn take(&self, job: u64, len: usize) -> Option<usize> {
-        let mut found = self.taken.load(Ordering::Relaxed);
-        loop {
-            let n = match Tally(found).of(job) {
-                Some(n) => n,
-                None if found >> 16 < job => 0,
-                None => return None,
-            };
-            if n >= len {
-                return None;
-            }
-            match self.taken.compare_exchange_weak(found, Tally::new(job, n + 1).0, Ordering::AcqRel, Ordering::Relaxed)
-            {
-                Ok(_) => return Some(n),
-                Err(now) => found = now,
-            }
-        }
-    }
-}
-
-/// The announcement of a job: helpers look here.
-#[repr(align(128))]
-struct Notice {
-    /// Twice the number of the job, odd while the caller writes the other fields (a sequence lock).
-    version: AtomicU64,
-    /// The caller's `&Job`, behind one more reference so that the pointer is thin.
-    job: AtomicPtr<()>,
-    pieces: AtomicUsize,
-    parts: AtomicUsize,
-}
-
-/// A job as a helper has read it.
-struct Read {
-    number: u64,
-    job: *const &'static Job<'static>,
-    pieces: usize,
-    parts: usize,
-}
-
-impl Notice {
-    /// Announces the next job and tells its number; `prepare` is called with it before others can see the job. One caller at a time.
-    fn announce(&self, job: &&Job, pieces: usize, parts: usize, prepare: impl FnOnce(u64)) -> u64 {
-        let version = self.version.load(Ordering::Relaxed);
-        self.version.store(version + 1, Ordering::Relaxed);
-        fence(Ordering::Release);
-        self.job.store(std::ptr::from_ref(job).cast_mut().cast(), Ordering::Relaxed);
-        self.pieces.store(pieces, Ordering::Relaxed);
-        self.parts.store(parts, Ordering::Relaxed);
-        let number = version / 2 + 1;
-        prepare(number);
-        self.version.store(version + 2, Ordering::Release);
-        number
-    }
-
-    /// The job that stands here, unless it is the one numbered `seen` or is being written.
-    fn read(&self, seen: u64) -> Option<Read> {
-        let version = self.version.load(Ordering::Acquire);
-        if version / 2 == seen || !version.is_multiple_of(2) {
-            return None;
-        }
-        let read = Read {
-            number: version / 2,
-            job: self.job.load(Ordering::Relaxed).cast(),
-            pieces: self.pieces.load(Ordering::Relaxed),
-            parts: self.parts.load(Ordering::Relaxed),
-        };
-        fence(Ordering::Acquire);
-        (self.version.load(Ordering::Relaxed) == version).then_some(read)
-    }
-}
 
 /// What changes rarely, or is of callers only.
 struct Pool {
@@ -163,12 +67,7 @@ static POOL: Pool = Pool {
     panic: Mutex::new(None),
     limit: AtomicUsize::new(0),
 };
-static NOTICE: Notice = Notice {
-    version: AtomicU64::new(0),
-    job: AtomicPtr::new(std::ptr::null_mut()),
-    pieces: AtomicUsize::new(0),
-    parts: AtomicUsize::new(0),
-};
+static NOTICE: Notice = Notice::none();
 static START: Mutex<()> = Mutex::new(());
 
 thread_local! {
@@ -277,7 +176,7 @@ fn wait(seen: u64) -> Read {
             let read = loop {
                 match NOTICE.read(seen) {
                     Some(read) => break read,
-                    None if NOTICE.version.load(Ordering::Relaxed) / 2 == seen => std::thread::park(),
+                    None if NOTICE.latest() == seen => std::thread::park(),
                     None => std::hint::spin_loop(),
                 }
             };
@@ -321,9 +220,7 @@ fn begin(part: usize, parts: usize, total: usize) -> usize {
 
 /// The part of the callers, and that of each helper.
 fn parts() -> &'static [Part] {
-    POOL.parts.get_or_init(|| {
-        (0..=helpers(0).len()).map(|_| Part { taken: AtomicU64::new(0), done: AtomicU64::new(0) }).collect()
-    })
+    POOL.parts.get_or_init(|| (0..=helpers(0).len()).map(|_| Part::default()).collect())
 }
 
 /// Runs `job(0)`, …, `job(pieces - 1)`, each once, in any order, on several threads where the estimated `cost` in ns is worth it.
