@@ -3,7 +3,6 @@
 use cotangent::prelude::{Function, jvp, vjp};
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
-use cotangent_core::ops::Reduction;
 use cotangent_tests::oracle::{Except, check, row, row_except};
 
 fn pair((a, b): (Tensor, Tensor)) -> Vec<Tensor> {
@@ -68,8 +67,8 @@ fn indexing() {
             row_except("scatter", Except::Modes, |a| vec![a[0].scatter(1, &a[1], &a[2])]),
             row("scatter_value", |a| vec![a[0].scatter_value(0, &a[1], 2.0)]),
             row("scatter_add", |a| vec![a[0].scatter_add(0, &a[1], &a[2])]),
-            row("scatter_amax", |a| vec![a[0].scatter_reduce(0, &a[1], &a[2], Reduction::Amax)]),
-            row("scatter_prod", |a| vec![a[0].scatter_reduce(0, &a[1], &a[2], Reduction::Prod)]),
+            row("scatter_amax", |a| vec![a[0].scatter_reduce(0, &a[1], &a[2], ScatterReduction::Amax)]),
+            row("scatter_prod", |a| vec![a[0].scatter_reduce(0, &a[1], &a[2], ScatterReduction::Prod)]),
             row("scatter_mean", |a| vec![a[0].scatter_mean(0, &a[1], &a[2])]),
             row("index_select", |a| vec![a[0].index_select(-1, &a[1])]),
             row("index_add", |a| vec![a[0].index_add(0, &a[1], &a[2], 2i64)]),

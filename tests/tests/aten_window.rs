@@ -2,6 +2,7 @@
 
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
+use cotangent_core::ir::DType;
 use cotangent_tests::oracle::{check, row};
 
 fn pair((a, b): (Tensor, Tensor)) -> Vec<Tensor> {
@@ -215,5 +216,37 @@ fn antialiased_resizing_with_aligned_corners() {
         let mode = Interpolation::Antialiased { kernel, align_corners: true };
         let y = x.interpolate(&Resize::Size(vec![2, 3]), mode).to_vec::<f64>().unwrap();
         assert!(y.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{y:?}, expected {expected:?}");
+    }
+}
+
+/// PyTorch's values: each dim is rounded to bytes, in whole numbers.
+#[test]
+fn images_of_bytes_stay_bytes() {
+    let x = Tensor::from_vec(vec![0u8, 10, 255, 7, 3, 4, 200, 90, 9, 8, 7, 6, 1, 2, 3, 254], [1, 1, 4, 4]);
+    let align_corners = false;
+    let rows: [(Interpolation, [u8; 15]); 4] = [
+        (Interpolation::Nearest, [0, 0, 10, 255, 7, 3, 3, 4, 200, 90, 9, 9, 8, 7, 6]),
+        (Interpolation::Linear { align_corners }, [0, 7, 128, 179, 21, 6, 6, 55, 87, 48, 2, 3, 4, 66, 213]),
+        (Interpolation::Bicubic { align_corners }, [0, 0, 152, 213, 13, 7, 5, 57, 91, 29, 2, 3, 0, 60, 218]),
+        (
+            Interpolation::Antialiased { kernel: Kernel::Triangle, align_corners },
+            [1, 6, 124, 177, 32, 6, 6, 55, 87, 48, 3, 4, 4, 57, 180],
+        ),
+    ];
+    for (mode, expected) in rows {
+        let y = x.interpolate(&Resize::Size(vec![3, 5]), mode);
+        assert_eq!(y.to_vec::<u8>().unwrap(), expected, "{mode:?}");
+    }
+}
+
+#[test]
+fn images_of_halves_are_rounded_once() {
+    let x = (arange(48i64).convert(DType::F32) * 1.7).sin().view_to(&[1, 3, 4, 4].into()) * 9.0;
+    for dtype in [DType::F16, DType::BF16] {
+        let x = x.convert(dtype);
+        let resized =
+            |x: &Tensor| x.interpolate(&Resize::Scale(vec![1.7; 2]), Interpolation::Linear { align_corners: true });
+        let (y, exact) = (resized(&x), resized(&x.convert(DType::F32)).convert(dtype));
+        assert_eq!(y.convert(DType::F32).to_vec::<f32>().unwrap(), exact.convert(DType::F32).to_vec::<f32>().unwrap());
     }
 }

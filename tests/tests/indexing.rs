@@ -6,8 +6,8 @@ use cotangent_core::array::Array;
 use cotangent_core::error::{Error, EvalError};
 use cotangent_core::ir::{Aval, DType};
 use cotangent_core::ops::{
-    Amax, Argmax, Argmin, Cummax, Cumprod, Gather, IndexAdd, IndexSelect, Logcumsumexp, Op, Prod, Reduction, Scatter,
-    ScatterAdd, ScatterReduce, Searchsorted, Sort,
+    Amax, Argmax, Argmin, Cummax, Cumprod, Gather, IndexAdd, IndexSelect, Logcumsumexp, Op, Prod, Scatter, ScatterAdd,
+    ScatterReduce, ScatterReduction, Searchsorted, Sort,
 };
 use cotangent_core::transform::eval::eval;
 use cotangent_core::transform::grad::vjp;
@@ -135,11 +135,11 @@ fn repeated_places_of_scatters() {
 fn reductions_of_scatters_share_and_stay_exact() {
     let args = [floats(&[1.0, 2.0, 1.0]), ints(&[0, 1, 2, 1]), floats(&[1.0, 0.0, 3.0, 4.0])];
     let of = |reduce| ScatterReduce { dim: 0, reduce };
-    let found = grads(of(Reduction::Prod), &args, &[0, 2]);
+    let found = grads(of(ScatterReduction::Prod), &args, &[0, 2]);
     expect(&found, &[floats(&[1.0, 0.0, 3.0]), floats(&[1.0, 8.0, 1.0, 0.0])]);
-    let found = grads(of(Reduction::Amax), &args, &[0, 2]);
+    let found = grads(of(ScatterReduction::Amax), &args, &[0, 2]);
     expect(&found, &[floats(&[0.5, 0.0, 0.0]), floats(&[0.5, 0.0, 1.0, 1.0])]);
-    let found = grads(of(Reduction::Amin), &args, &[0, 2]);
+    let found = grads(of(ScatterReduction::Amin), &args, &[0, 2]);
     expect(&found, &[floats(&[0.5, 0.0, 1.0]), floats(&[0.5, 1.0, 0.0, 0.0])]);
 }
 
@@ -223,7 +223,11 @@ fn constraints_are_reported_by_label() {
     refused(Gather { dim: 1 }, &[f(&[2, 3]), i(&[3, 1])], "gather_c3");
     refused(Scatter { dim: 0 }, &[f(&[2]), i(&[3]), f(&[4])], "scatter_c4");
     refused(ScatterAdd { dim: 0 }, &[b(&[2]), i(&[3]), b(&[3])], "scatter_add_c5");
-    refused(ScatterReduce { dim: 0, reduce: Reduction::Amax }, &[f(&[2]), i(&[3]), i(&[3])], "scatter_reduce_c4");
+    refused(
+        ScatterReduce { dim: 0, reduce: ScatterReduction::Amax },
+        &[f(&[2]), i(&[3]), i(&[3])],
+        "scatter_reduce_c4",
+    );
     refused(IndexSelect { dim: 0 }, &[f(&[2]), i(&[1, 1])], "index_select_c2");
     refused(IndexAdd { dim: 0 }, &[f(&[2, 2]), i(&[1]), f(&[1, 3])], "index_add_c3");
     refused(IndexAdd { dim: 0 }, &[b(&[2]), i(&[1]), b(&[1])], "index_add_c4");

@@ -1,5 +1,7 @@
 //! Linear algebra: against PyTorch, by identities, at singular matrices, and in second derivatives.
 
+use cotangent::function::Function as _;
+use cotangent::grad::grad;
 use cotangent_aten::prelude::*;
 use cotangent_core::array::Array;
 use cotangent_core::error::EvalError;
@@ -365,6 +367,25 @@ fn determinants_of_singular_matrices_have_exact_derivatives() {
 }
 
 /// Values have derivatives where vectors have none.
+/// PyTorch's rule: what is above the factor's diagonal has a derivative, though the value does not depend on it.
+#[test]
+fn derivatives_along_a_factor_read_both_triangles() {
+    let factor = Tensor::from([[2.0, 0.0], [1.0, 3.0]]);
+    let ones = |y: Tensor| y.sum();
+    let solved = grad(move |l: Tensor| ones(Tensor::from([[1.0], [2.0]]).cholesky_solve(&l, Lower)));
+    let close = |x: Tensor, expected: [f64; 4]| {
+        let x = x.to_vec::<f64>().expect("floats");
+        assert!(x.iter().zip(expected).all(|(x, e)| (x - e).abs() < 1e-12), "{x:?}, expected {expected:?}");
+    };
+    let by_factor = solved.call((factor.clone(),)).expect("a gradient");
+    close(by_factor, [-21.0 / 108.0, -15.0 / 108.0, -12.0 / 108.0, -6.0 / 108.0]);
+    let inverse = |triangle| grad(move |l: Tensor| ones(l.cholesky_inverse(triangle)));
+    let lower = inverse(Lower).call((factor.clone(),)).expect("a gradient");
+    close(lower, [-2.0 / 9.0, -2.0 / 27.0, -1.0 / 18.0, -1.0 / 54.0]);
+    let upper = inverse(Upper).call((factor.mt(),)).expect("a gradient");
+    close(upper, [-2.0 / 9.0, -1.0 / 18.0, -2.0 / 27.0, -1.0 / 54.0]);
+}
+
 #[test]
 fn repeated_values_have_finite_gradients() {
     let eye = arrays(&[&eye_of(3, 3, DType::F64)]);

@@ -2,7 +2,7 @@
 
 use cotangent_core::Tensor;
 use cotangent_core::ir::{DType, Scalar};
-use cotangent_core::ops::Reduction;
+use cotangent_core::ops::ScatterReduction;
 
 use crate::arg::{AsTensor, At, at, attempt, bad_operand, bad_pair, live, real_dim};
 use crate::call::{num, one};
@@ -47,7 +47,7 @@ pub trait Gathers: AsTensor {
 
     /// As [`Gathers::scatter`], combining with the old elements.
     #[track_caller]
-    fn scatter_reduce(&self, dim: i64, index: &Tensor, src: &Tensor, reduce: Reduction) -> Tensor {
+    fn scatter_reduce(&self, dim: i64, index: &Tensor, src: &Tensor, reduce: ScatterReduction) -> Tensor {
         let (x, index, d) = attempt!(along(at!("scatter_reduce", 1), self.tensor(), dim, index));
         x.scatter_reduce_along(d, &index, &cropped(src, &index), reduce).view_to(self.tensor().shape())
     }

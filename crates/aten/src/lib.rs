@@ -70,4 +70,5 @@ pub mod prelude {
     pub use crate::shape::{Shapes, broadcast_tensors};
     pub use crate::special::{Rounding, Specials};
     pub use crate::stats::Statistics;
+    pub use cotangent_core::ops::ScatterReduction;
 }

@@ -8,8 +8,8 @@ use common::{check, data, paths, routine, run};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Shape};
 use cotangent_core::ops::{
-    Argmax, Argmin, Cummax, Cummin, Cumprod, Cumsum, IndexAdd, Logcumsumexp, Op, Reduction, Scatter, ScatterAdd,
-    ScatterReduce, Searchsorted, Sort,
+    Argmax, Argmin, Cummax, Cummin, Cumprod, Cumsum, IndexAdd, Logcumsumexp, Op, Scatter, ScatterAdd, ScatterReduce,
+    ScatterReduction, Searchsorted, Sort,
 };
 use cotangent_jit::{Block, CallError, CompileOptions, compile_with, threads};
 use cotangent_loops::interp::interpret;
@@ -199,7 +199,7 @@ fn writes_through_an_index() {
     writes(|dim| Scatter { dim }.into(), false);
     writes(|dim| ScatterAdd { dim }.into(), false);
     writes(|dim| IndexAdd { dim }.into(), true);
-    for reduce in Reduction::ALL {
+    for reduce in ScatterReduction::ALL {
         writes(|dim| ScatterReduce { dim, reduce }.into(), false);
     }
 }
@@ -230,7 +230,7 @@ fn an_index_out_of_bounds_is_the_same_error() {
             (Scatter { dim: 0 }.into(), false),
             (ScatterAdd { dim: 0 }.into(), false),
             (IndexAdd { dim: 0 }.into(), true),
-            (ScatterReduce { dim: 0, reduce: Reduction::Amax }.into(), false),
+            (ScatterReduce { dim: 0, reduce: ScatterReduction::Amax }.into(), false),
         ];
         for (op, vector) in ops {
             let (avals, [x, _, src]) = written(DType::F32, &[6], 0, &[count], vector);

@@ -2,7 +2,7 @@
 
 use cotangent_core::Tensor;
 use cotangent_core::ir::Aval;
-use cotangent_core::ops::Reduction;
+use cotangent_core::ops::ScatterReduction;
 
 use crate::compose::flat_positions;
 use crate::literal::ty;
@@ -62,10 +62,10 @@ pub(crate) fn scatter_elements(w: &mut Writer, fold: Fold, dim: usize, x: &[Val]
 }
 
 /// The fold of a reduction.
-pub(crate) fn fold(reduce: Reduction) -> Fold {
+pub(crate) fn fold(reduce: ScatterReduction) -> Fold {
     match reduce {
-        Reduction::Prod => Fold::Product,
-        Reduction::Amax => Fold::Max,
-        Reduction::Amin => Fold::Min,
+        ScatterReduction::Prod => Fold::Product,
+        ScatterReduction::Amax => Fold::Max,
+        ScatterReduction::Amin => Fold::Min,
     }
 }

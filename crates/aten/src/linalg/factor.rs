@@ -6,7 +6,7 @@ use cotangent_core::ops::{Cholesky, QrMode, SolveTriangular, Triangle};
 
 use super::{batch, checked, eye_like, matrices, square, under_one_batch};
 use crate::arg::{AsTensor, at, bad_pair, live};
-use crate::call::{many, num, one, text};
+use crate::call::{by_result, many, num, one, text};
 use crate::schema;
 
 /// Returns the poisoned tensor as each of the results.
@@ -52,6 +52,8 @@ pub trait Factorizations: AsTensor {
 
     /// The solution `y` of `A y = x`, given the Cholesky factor of `A`.
     ///
+    /// *Derivative*: that of `A = L Lᵀ` or `A = Uᵀ U` with the whole matrix, both triangles, though the value is read from
+    /// one; from the fourth order on, of the triangle.
     /// *Errors*: `linalg_c1`–`linalg_c3`; `cholesky_solve_c1` sizes or batches that do not fit.
     #[track_caller]
     fn cholesky_solve(&self, factor: &Tensor, triangle: Triangle) -> Tensor {
@@ -62,21 +64,25 @@ pub trait Factorizations: AsTensor {
             return bad_pair(at!("cholesky_solve", 1), b, l, "[.., n, k] and [.., n, n] of one dtype");
         }
         let (l, b) = attempt!(under_one_batch(at!("cholesky_solve", 1), l, b));
-        one(schema::CHOLESKY_SOLVE, &[("upper", num(triangle == Triangle::Upper))], &[&b, &l], |t| {
-            solve_with_factor(&t[1], triangle, &t[0])
-        })
+        solved(&b, &l, triangle, ORDERS)
     }
 
     /// The inverse of `A`, given its Cholesky factor.
     ///
+    /// *Derivative*: that of `A = L Lᵀ` or `A = Uᵀ U` with the whole matrix, as [`Factorizations::cholesky_solve`], of any
+    /// order.
     /// *Errors*: `linalg_c1`–`linalg_c3`.
     #[track_caller]
     fn cholesky_inverse(&self, triangle: Triangle) -> Tensor {
         let l = self.tensor();
         attempt!(square("cholesky_inverse", l));
-        one(schema::CHOLESKY_INVERSE, &[("upper", num(triangle == Triangle::Upper))], &[l], |t| {
-            solve_with_factor(&t[0], triangle, &eye_like(&t[0]))
-        })
+        let params = [("upper", num(triangle == Triangle::Upper))];
+        let value = |t: &[Tensor]| [solve_with_factor(&t[0], triangle, &eye_like(&t[0]))];
+        let [y] = by_result(schema::CHOLESKY_INVERSE, &params, &[l], value, |t, y, t_dot| {
+            let a_dot = product_dot(&t[0], &t_dot[0], triangle);
+            vec![-y[0].matmul_exact(&a_dot).matmul_exact(&y[0])]
+        });
+        y
     }
 
     /// The packed `LU`, the exchanged rows (from 1) and the place (from 1) of the first zero pivot, or 0.
@@ -252,6 +258,38 @@ fn solve_with_factor(factor: &Tensor, triangle: Triangle, b: &Tensor) -> Tensor 
     let op = |upper| SolveTriangular { upper, left: true, unitriangular: false };
     let half = l.solve_triangular_exact(op(false), b);
     l.mt().solve_triangular_exact(op(true), &half)
+}
+
+/// How many orders of derivative [`solved`] has by its own rule.
+const ORDERS: usize = 3;
+
+/// `A⁻¹ b` with the derivative that reads both triangles.
+///
+/// The rule's solution has to have that derivative, too; as a rule is a graph, which cannot hold itself, it is written out
+/// for a number of orders.
+#[track_caller]
+fn solved(b: &Tensor, factor: &Tensor, triangle: Triangle, orders: usize) -> Tensor {
+    if orders == 0 {
+        return solve_with_factor(factor, triangle, b);
+    }
+    let params = [("upper", num(triangle == Triangle::Upper))];
+    let value = |t: &[Tensor]| [solve_with_factor(&t[1], triangle, &t[0])];
+    let [y] = by_result(schema::CHOLESKY_SOLVE, &params, &[b, factor], value, |t, y, t_dot| {
+        let a_dot = product_dot(&t[1], &t_dot[1], triangle);
+        let b_dot = &t_dot[0] - a_dot.matmul_exact(&y[0]);
+        vec![solved(&b_dot, &t[1], triangle, orders - 1)]
+    });
+    y
+}
+
+/// The tangent of `L Lᵀ`, or of `Uᵀ U`.
+#[track_caller]
+fn product_dot(factor: &Tensor, factor_dot: &Tensor, triangle: Triangle) -> Tensor {
+    let half = match triangle {
+        Triangle::Upper => factor_dot.mt().matmul_exact(factor),
+        Triangle::Lower => factor_dot.matmul_exact(&factor.mt()),
+    };
+    &half + half.mt()
 }
 
 /// Orthonormal columns and more of them, to a square matrix.

@@ -2,10 +2,11 @@
 
 use cotangent_core::Tensor;
 use cotangent_core::array::Array;
-use cotangent_core::ir::{Aval, Dim, Shape};
+use cotangent_core::ir::{Aval, DType, Dim, Shape};
 
 use super::adaptive::AdaptivePooling;
-use crate::arg::{AsTensor, at, attempt, bad, bad_operand, float};
+use super::bytes;
+use crate::arg::{AsTensor, at, attempt, bad, bad_operand, float, widen};
 use crate::call::{ints, num, one, opt};
 use crate::schema;
 
@@ -90,14 +91,24 @@ fn sinc(x: f64) -> f64 {
 pub trait Resampling: AsTensor {
     /// Images `[n, c, …]` of one to three spatial dims under other sizes.
     ///
-    /// *Errors*: `interpolate_c1` an input of another rank, of integers or of size 0; `interpolate_c2` another number
-    /// of
-    /// sizes or a result of size 0; `interpolate_c3` bicubic or antialiased of other than two dims.
+    /// Bytes are images, too: pixels of the nearest place, and along two dims means in whole numbers. Half formats are
+    /// computed in `f32` and rounded once.
+    ///
+    /// *Errors*: `interpolate_c1` an input of another rank, of integers other than bytes, or of size 0;
+    /// `interpolate_c2` another number of sizes or a result of size 0; `interpolate_c3` bicubic or antialiased of other
+    /// than two dims.
     #[track_caller]
     fn interpolate(&self, resize: &Resize, mode: Interpolation) -> Tensor {
         let x = self.tensor();
-        attempt!(float(at!("interpolate", 1), x));
         let n = x.rank().saturating_sub(2);
+        let of_bytes = match mode {
+            Interpolation::Nearest | Interpolation::NearestExact => true,
+            Interpolation::Linear { .. } | Interpolation::Bicubic { .. } | Interpolation::Antialiased { .. } => n == 2,
+            Interpolation::Area => false,
+        };
+        if x.dtype() != DType::U8 || !of_bytes {
+            attempt!(float(at!("interpolate", 1), x));
+        }
         if !(1..=3).contains(&n) || (2..x.rank()).any(|d| x.shape()[d] == 0) {
             return bad_operand(at!("interpolate", 1), x, "[n, c, …] with one to three spatial dims that are not 0");
         }
@@ -149,7 +160,11 @@ pub trait Resampling: AsTensor {
         let times = taps.iter().zip(&input).map(|(t, l)| t.repeats(*l)).collect::<Option<Vec<usize>>>();
         one(name, &params, &[x], |a| match &times {
             Some(times) => repeated(&a[0], times),
-            None => taps.iter().enumerate().fold(a[0].clone(), |y, (i, t)| resampled(&y, i + 2, t)),
+            None if a[0].dtype() == DType::U8 => bytes::interpolated(&a[0], &taps),
+            None => {
+                let y = taps.iter().enumerate().fold(widen(&a[0]), |y, (i, t)| resampled(&y, i + 2, t));
+                y.convert(a[0].dtype())
+            }
         })
     }
 }
@@ -157,9 +172,9 @@ pub trait Resampling: AsTensor {
 impl Resampling for Tensor {}
 
 /// For each output place along one dim: input places and their weights.
-struct Taps {
-    places: Vec<Vec<i64>>,
-    weights: Option<Vec<Vec<f64>>>,
+pub(super) struct Taps {
+    pub(super) places: Vec<Vec<i64>>,
+    pub(super) weights: Option<Vec<Vec<f64>>>,
 }
 
 impl Taps {
@@ -263,8 +278,9 @@ fn repeated(x: &Tensor, times: &[usize]) -> Tensor {
     x.view_to(&apart).expand_to(&wide).view_to(&out)
 }
 
+/// The sum of the taps along the dim `d`.
 #[track_caller]
-fn resampled(x: &Tensor, d: usize, taps: &Taps) -> Tensor {
+pub(super) fn resampled(x: &Tensor, d: usize, taps: &Taps) -> Tensor {
     let beside: Shape = (0..x.rank() - d).map(|i| if i == 0 { taps.places[0].len() } else { 1 }).collect();
     let term = |k: usize| {
         let at = Tensor::from_array(Array::new([taps.places[k].len()], taps.places[k].clone()));

@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod adaptive;
 pub mod attention;
+mod bytes;
 pub mod columns;
 pub mod conv;
 pub mod ctc;

@@ -72,7 +72,7 @@ pub(crate) use primitive::{arity, no_derivative, one, transpose_unary};
 pub use prod::Prod;
 pub use scan::{Cumprod, Cumsum, Logcumsumexp, log_add_exp};
 pub use scatter::Scatter;
-pub use scatter_reduce::{Reduction, ScatterReduce};
+pub use scatter_reduce::{ScatterReduce, ScatterReduction};
 pub use slice::{Slice, SliceScatter};
 pub use sort::{Searchsorted, Sort, insertion_point};
 pub use sum::Sum;

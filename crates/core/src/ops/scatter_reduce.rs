@@ -16,7 +16,7 @@ use super::{
 
 /// How [`ScatterReduce`] combines the elements that meet at one place.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Reduction {
+pub enum ScatterReduction {
     /// Their product.
     Prod,
     /// The largest; NaN if there is one.
@@ -25,21 +25,21 @@ pub enum Reduction {
     Amin,
 }
 
-impl Reduction {
+impl ScatterReduction {
     /// All cases.
-    pub const ALL: [Reduction; 3] = [Reduction::Prod, Reduction::Amax, Reduction::Amin];
+    pub const ALL: [ScatterReduction; 3] = [ScatterReduction::Prod, ScatterReduction::Amax, ScatterReduction::Amin];
 
     /// PyTorch's name.
     pub const fn name(self) -> &'static str {
         match self {
-            Reduction::Prod => "prod",
-            Reduction::Amax => "amax",
-            Reduction::Amin => "amin",
+            ScatterReduction::Prod => "prod",
+            ScatterReduction::Amax => "amax",
+            ScatterReduction::Amin => "amin",
         }
     }
 }
 
-impl AttrField for Reduction {
+impl AttrField for ScatterReduction {
     const KIND: &'static str = "\"prod\", \"amax\" or \"amin\"";
 
     fn to_attr(&self) -> Attr {
@@ -48,7 +48,7 @@ impl AttrField for Reduction {
 
     fn from_attr(attr: &Attr) -> Option<Self> {
         let name = String::from_attr(attr)?;
-        Reduction::ALL.into_iter().find(|r| r.name() == name)
+        ScatterReduction::ALL.into_iter().find(|r| r.name() == name)
     }
 }
 
@@ -66,7 +66,7 @@ attr_struct! {
         /// The indexed dim.
         pub dim: usize,
         /// The combination.
-        pub reduce: Reduction,
+        pub reduce: ScatterReduction,
     }
 }
 from_text!(ScatterReduce, "scatter_reduce");
@@ -88,7 +88,7 @@ impl ScatterReduce {
     /// `x_dot * p + x * p_dot`, where `p` is the product of the sources of a place.
     fn jvp_product(&self, x: &[Tensor], x_dot: &[Tangent]) -> Tangent {
         let ([x, index, src], dim) = ([&x[0], &x[1], &x[2]], self.dim);
-        let product = || x.ones_like().scatter_reduce_along(dim, index, src, Reduction::Prod);
+        let product = || x.ones_like().scatter_reduce_along(dim, index, src, ScatterReduction::Prod);
         let x_part = x_dot[0].map(|t| t * product());
         let src_part = x_dot[2].map(|t| x * product_of_places_dot(x, dim, index, src, t));
         x_part.plus(src_part)
@@ -138,16 +138,16 @@ impl Primitive for ScatterReduce {
         let (x, src) = (args[0], args[2]);
         let to = positions(x.shape(), self.dim, args[1])?;
         Ok(vec![match self.reduce {
-            Reduction::Prod => multiply_at(x, &to, src),
-            Reduction::Amax => extreme_at(Extreme::Max, x, &to, src),
-            Reduction::Amin => extreme_at(Extreme::Min, x, &to, src),
+            ScatterReduction::Prod => multiply_at(x, &to, src),
+            ScatterReduction::Amax => extreme_at(Extreme::Max, x, &to, src),
+            ScatterReduction::Amin => extreme_at(Extreme::Min, x, &to, src),
         }])
     }
 
     fn jvp(&self, x: &[Tensor], y: &[Tensor], x_dot: &[Tangent]) -> Vec<Tangent> {
         vec![match self.reduce {
-            Reduction::Prod => self.jvp_product(x, x_dot),
-            Reduction::Amax | Reduction::Amin => self.jvp_extreme(x, &y[0], x_dot),
+            ScatterReduction::Prod => self.jvp_product(x, x_dot),
+            ScatterReduction::Amax | ScatterReduction::Amin => self.jvp_extreme(x, &y[0], x_dot),
         }]
     }
 
@@ -162,9 +162,9 @@ impl Primitive for ScatterReduce {
 
     fn loop_form(&self, _: &[&Aval], _: &[Aval]) -> LoopForm {
         let combine = Some(match self.reduce {
-            Reduction::Prod => Monoid::Prod,
-            Reduction::Amax => Monoid::Max,
-            Reduction::Amin => Monoid::Min,
+            ScatterReduction::Prod => Monoid::Prod,
+            ScatterReduction::Amax => Monoid::Max,
+            ScatterReduction::Amin => Monoid::Min,
         });
         LoopForm::Access(Access::Scatter { dim: self.dim, index: Indexing::Elementwise, combine })
     }
@@ -200,7 +200,7 @@ fn extreme_at(which: Extreme, x: &Array, to: &[usize], src: &Array) -> Array {
 impl Samples for ScatterReduce {
     fn samples() -> Vec<Sample> {
         let mut samples = Vec::new();
-        for reduce in Reduction::ALL {
+        for reduce in ScatterReduction::ALL {
             let of = |note, shape: &[usize], dim, index: &[usize]| {
                 Sample::new(note, ScatterReduce { dim, reduce }, sample_operands(shape, dim, index))
             };
@@ -225,7 +225,7 @@ impl Samples for ScatterReduce {
                 cast("f32", DType::F32),
                 cast("i32", DType::I32),
             ]);
-            if reduce != Reduction::Prod {
+            if reduce != ScatterReduction::Prod {
                 samples.push(Sample::kink("nan", op, nan));
             }
         }
@@ -234,7 +234,7 @@ impl Samples for ScatterReduce {
             Array::new([8], vec![0i64, 1, 2, 3, 3, 3, 2, 0]),
             Array::new([8], vec![0.5, 2.0, 0.0, 2.0, 0.0, 0.0, -1.0, 3.0]),
         ];
-        samples.push(Sample::new("zeros", ScatterReduce { dim: 0, reduce: Reduction::Prod }, zeros));
+        samples.push(Sample::new("zeros", ScatterReduce { dim: 0, reduce: ScatterReduction::Prod }, zeros));
         samples
     }
 }

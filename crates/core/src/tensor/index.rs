@@ -1,7 +1,7 @@
 //! Exact methods for the primitives that read and write through indices.
 
 use super::{Tensor, emit};
-use crate::ops::{self, Reduction};
+use crate::ops::{self, ScatterReduction};
 
 impl Tensor {
     /// The elements at the positions that `index`, of this tensor's rank, gives along `dim`.
@@ -24,7 +24,7 @@ impl Tensor {
 
     /// As [`Tensor::scatter_along`], combining old and new elements by `reduce`.
     #[track_caller]
-    pub fn scatter_reduce_along(&self, dim: usize, index: &Tensor, src: &Tensor, reduce: Reduction) -> Tensor {
+    pub fn scatter_reduce_along(&self, dim: usize, index: &Tensor, src: &Tensor, reduce: ScatterReduction) -> Tensor {
         emit(ops::ScatterReduce { dim, reduce }, &[self, index, src])
     }
 

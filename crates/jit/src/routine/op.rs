@@ -3,7 +3,7 @@
 use cotangent_core::array::{Element, dispatch, dispatch_float};
 use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Aval, DType, Scalar, Shape};
-use cotangent_core::ops::{Extreme, Indexing, Op, Reduction, log_add_exp};
+use cotangent_core::ops::{Extreme, Indexing, Op, ScatterReduction, log_add_exp};
 use cotangent_loops::ir::Routine;
 
 use super::axis::Axis;
@@ -213,14 +213,14 @@ impl Call<'_> {
 
     /// # Safety
     /// As [`Call::kernel`].
-    unsafe fn reduce(&self, dim: usize, how: Reduction) -> Result<(), EvalError> {
+    unsafe fn reduce(&self, dim: usize, how: ScatterReduction) -> Result<(), EvalError> {
         let which = match how {
             // SAFETY: the caller's.
-            Reduction::Prod => {
+            ScatterReduction::Prod => {
                 return unsafe { self.numbers(dim, Indexing::Elementwise, |s, x| s * x, i64::wrapping_mul) };
             }
-            Reduction::Amax => Extreme::Max,
-            Reduction::Amin => Extreme::Min,
+            ScatterReduction::Amax => Extreme::Max,
+            ScatterReduction::Amin => Extreme::Min,
         };
         // SAFETY: the caller's.
         dispatch!(self.args[0].dtype, T => unsafe {

@@ -30,10 +30,6 @@ const IDENTITIES: &[&str] = &[
 
 /// The overloads of this theme.
 pub(super) fn call(c: &Call) -> Answer {
-    if c.target == "prims.convert_element_type.default" {
-        let dtype = c.dtype("dtype")?.ok_or_else(|| c.wrong("dtype", "a dtype"))?;
-        return one(c.tensor("a")?.convert(dtype));
-    }
     let Some((name, overload)) = parts(c) else { return Ok(None) };
     if overload == "default" && IDENTITIES.contains(&name) {
         return one(c.tensor("self")?);

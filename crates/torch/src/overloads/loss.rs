@@ -30,6 +30,8 @@ const OF_TARGET: &[(&str, OfTarget)] = &[
     ("multilabel_margin_loss", |_, x, t, r| Ok(x.multilabel_margin_loss(t, r))),
     ("multi_margin_loss", |c, x, t, r| {
         let (p, margin) = (c.number_or("p", 1.0)?, c.number_or("margin", 1.0)?);
+        // A list of one class may stand beside the scores of one row.
+        let x = if x.rank() < 2 && t.rank() == 1 { &x.view_to(&[1, x.numel()].into()) } else { x };
         Ok(x.multi_margin_loss(t, p as i64, margin, c.opt_tensor("weight")?.as_ref(), r))
     }),
     ("hinge_embedding_loss", |c, x, t, r| Ok(x.hinge_embedding_loss(t, c.float_or("margin", 1.0)?, r))),
@@ -264,6 +266,18 @@ mod tests {
         close(&got[1], &input);
         close(&got[2], &[]);
         close(&got[3], &[-0.15390234411039022, 0.21211549797303947, -0.058213153862649275]);
+    }
+
+    /// PyTorch's value.
+    #[test]
+    fn a_list_of_one_class_stands_beside_one_row() {
+        let args = vec![
+            ("self", Arg::Tensor(Tensor::from([0.1, 0.5, 0.3]))),
+            ("target", Arg::Tensor(Tensor::from([1i64]))),
+            ("reduction", Arg::Int(0)),
+        ];
+        let loss = super::super::values("aten.multi_margin_loss.default", args);
+        assert!(loss.len() == 1 && (loss[0] - 1.4 / 3.0).abs() < 1e-12, "{loss:?}");
     }
 
     /// The target belongs to the program that is traced: the pullback must not reach outside of its own graph for it.

@@ -27,6 +27,7 @@ mod order;
 mod pad;
 mod piece;
 mod pool;
+mod prims;
 mod random;
 mod recurrent;
 mod reduce;
@@ -65,6 +66,7 @@ const THEMES: &[fn(&Call) -> Answer] = &[
     view::call,
     compare::call,
     convert::call,
+    prims::call,
     reduce::call,
     creation::call,
     matmul::call,

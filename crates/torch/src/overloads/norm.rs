@@ -114,12 +114,17 @@ fn batch_norm(c: &Call) -> Answer {
         _ => return Ok(None),
     };
     let (x, w, b) = operands(c)?;
+    // Where there is nothing to normalise, no dim of channels is asked for.
+    if name == "batch_norm" && x.numel() == 0 && x.rank() < 2 {
+        return one(x);
+    }
     let mean = c.opt_tensor("running_mean")?;
     let momentum = c.opt_float("momentum")?.or(c.opt_float("exponential_average_factor")?).unwrap_or(0.1);
     let eps = c.opt_float("eps")?.or(c.opt_float("epsilon")?).unwrap_or(1e-5);
     let normalized = if training {
         let [y, save_mean, save_rstd] = results(native_batch_norm(&x, w.as_ref(), b.as_ref(), momentum, eps))?;
-        let kept = mean.as_ref().map_or(save_mean.dtype(), Tensor::dtype);
+        // Kept in the dtype of the statistics and parameters, or of the input where there are none.
+        let kept = [&mean, &w, &b].into_iter().find_map(Option::as_ref).map_or(x.dtype(), Tensor::dtype);
         // What is kept for a backward pass has no derivative.
         [y, save_mean.convert(kept).detach(), save_rstd.convert(kept).detach()]
     } else {
@@ -232,4 +237,37 @@ fn unflattened(c: &Call, x: Tensor) -> Read<Tensor> {
     }
     let shape = [c.size("N")?, c.size("C")?, c.size("HxW")?];
     Ok(x.reshape(shape.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use cotangent_core::ir::{DType, Shape};
+
+    use super::super::call;
+    use super::*;
+    use crate::args::Arg;
+
+    fn outs(target: &str, x: Tensor, more: &[(&'static str, Arg)]) -> Vec<Tensor> {
+        let mut args = vec![("input", Arg::Tensor(x)), ("training", Arg::Bool(true))];
+        args.extend(more.iter().cloned());
+        let outs = call(&Call { target, node: "n", args }).expect("results");
+        outs.into_iter().filter_map(|v| if let Value::Tensor(t) = v { Some(t) } else { None }).collect()
+    }
+
+    #[test]
+    fn statistics_are_kept_in_the_dtype_of_parameters_or_input() {
+        let x = Tensor::from([[1.0f32, 2.0], [3.0, 5.0]]).convert(DType::F16);
+        let dtypes = |more: &[_]| -> Vec<DType> {
+            outs("aten.native_batch_norm.default", x.clone(), more).iter().map(Tensor::dtype).collect()
+        };
+        assert_eq!(dtypes(&[]), [DType::F16; 3]);
+        let weight = ("weight", Arg::Tensor(Tensor::from([1.0f32, 1.0])));
+        assert_eq!(dtypes(&[weight]), [DType::F16, DType::F32, DType::F32]);
+    }
+
+    #[test]
+    fn nothing_is_normalised_to_nothing() {
+        let y = outs("aten.batch_norm.default", Tensor::from_vec(Vec::<f32>::new(), [0]), &[]);
+        assert_eq!(y[0].shape(), &Shape::from([0]));
+    }
 }

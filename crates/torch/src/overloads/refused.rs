@@ -4,6 +4,8 @@ use super::{Answer, parts};
 use crate::args::Call;
 
 const DATA: &str = "the number of elements of its result depends on data, and sizes are part of the graph";
+const SPLIT: &str =
+    "the sizes of its results depend on data, and sizes are part of the graph; give the indices as numbers";
 const HOST: &str = "it takes a number out of a tensor, so that the program would depend on data";
 const STRIDES: &str = "tensors have no strides and no storage here; export the program with contiguous tensors";
 const COMPLEX: &str = "complex numbers are not supported; use their real and imaginary parts";
@@ -20,6 +22,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("_unique", DATA),
     ("_unique2", DATA),
     ("bincount", DATA),
+    ("tensor_split", SPLIT),
     ("_local_scalar_dense", HOST),
     ("item", HOST),
     ("equal", HOST),

@@ -3,7 +3,7 @@
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
 use cotangent_core::ir::{Aval, DType, Scalar, Shape};
-use cotangent_core::ops::Reduction;
+use cotangent_core::ops::ScatterReduction;
 use cotangent_core::tensor::Operand;
 
 use super::{Answer, adding, one, parts};
@@ -125,7 +125,7 @@ enum Old {
 enum Combination {
     Sum,
     Mean,
-    By(Reduction),
+    By(ScatterReduction),
 }
 
 fn old(c: &Call) -> Read<Old> {
@@ -136,9 +136,9 @@ fn combination(c: &Call, name: &str) -> Read<Combination> {
     Ok(match name {
         "sum" | "add" => Combination::Sum,
         "mean" => Combination::Mean,
-        "prod" | "multiply" => Combination::By(Reduction::Prod),
-        "amax" | "max" => Combination::By(Reduction::Amax),
-        "amin" | "min" => Combination::By(Reduction::Amin),
+        "prod" | "multiply" => Combination::By(ScatterReduction::Prod),
+        "amax" | "max" => Combination::By(ScatterReduction::Amax),
+        "amin" | "min" => Combination::By(ScatterReduction::Amin),
         _ => return Err(c.wrong("reduce", "sum, mean, prod, amax or amin")),
     })
 }
@@ -158,9 +158,9 @@ fn neutral(how: Combination, dtype: DType) -> Scalar {
     };
     match how {
         Combination::Sum | Combination::Mean => Scalar::Int(0),
-        Combination::By(Reduction::Prod) => Scalar::Int(1),
-        Combination::By(Reduction::Amax) => extreme(false),
-        Combination::By(Reduction::Amin) => extreme(true),
+        Combination::By(ScatterReduction::Prod) => Scalar::Int(1),
+        Combination::By(ScatterReduction::Amax) => extreme(false),
+        Combination::By(ScatterReduction::Amin) => extreme(true),
     }
 }
 

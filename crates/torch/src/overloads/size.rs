@@ -18,6 +18,7 @@ pub(super) fn call(c: &Call) -> Answer {
         }
         "sym_numel" => c.tensor("self")?.numel() as i64,
         "is_same_size" => i64::from(c.tensor("self")?.shape() == c.tensor("other")?.shape()),
+        "_has_same_storage_numel" => i64::from(c.tensor("self")?.numel() == c.tensor("other")?.numel()),
         // Every tensor is as if laid out in order.
         "sym_is_contiguous" => 1,
         _ => return Ok(None),
