@@ -5,8 +5,7 @@ use std::marker::PhantomData;
 
 use super::Vectors;
 use super::indexed::Combine;
-#[cfg(target_arch = "x86_64")]
-use super::lanes::{F64x4, Kernel, Lanes};
+use super::vectors::{Loops, with};
 
 /// A row of the result: `from`, and `inner` elements of `src` for each of the `sources`.
 pub struct Row<'a, T, S, W, F, E> {
@@ -37,39 +36,7 @@ impl<'a, T: Copy, S: Copy, W: Fn(T) -> S, F: Fn(S, S) -> S, E: Fn(S) -> T> Row<'
     /// The CPU has the vectors; the rows have their elements, and nobody else uses those of `to`.
     pub unsafe fn compute(self, vectors: Vectors) {
         // SAFETY: the caller's.
-        unsafe {
-            match vectors {
-                #[cfg(target_arch = "x86_64")]
-                Vectors::V256 | Vectors::V512 => F64x4::enabled(self),
-                Vectors::Portable => self.of_any_vectors(),
-            }
-        }
-    }
-
-    /// # Safety
-    /// As [`Row::compute`].
-    #[inline(always)]
-    unsafe fn of_any_vectors(self) {
-        let inner = self.inner;
-        // SAFETY: the caller's; the columns are inside the row.
-        unsafe {
-            let mut at = 0;
-            while at + 32 <= inner {
-                at = self.columns::<32>(at);
-            }
-            if at + 16 <= inner {
-                at = self.columns::<16>(at);
-            }
-            if at + 8 <= inner {
-                at = self.columns::<8>(at);
-            }
-            if at + 4 <= inner {
-                at = self.columns::<4>(at);
-            }
-            while at < inner {
-                at = self.columns::<1>(at);
-            }
-        }
+        unsafe { with(vectors, self) }
     }
 
     /// `N` columns from `at` on; where they end.
@@ -92,12 +59,31 @@ impl<'a, T: Copy, S: Copy, W: Fn(T) -> S, F: Fn(S, S) -> S, E: Fn(S) -> T> Row<'
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-impl<T: Copy, S: Copy, W: Fn(T) -> S, F: Fn(S, S) -> S, E: Fn(S) -> T> Kernel for Row<'_, T, S, W, F, E> {
+impl<T: Copy, S: Copy, W: Fn(T) -> S, F: Fn(S, S) -> S, E: Fn(S) -> T> Loops for Row<'_, T, S, W, F, E> {
+    /// # Safety
+    /// As [`Row::compute`].
     #[inline(always)]
     unsafe fn run(self) {
-        // SAFETY: the caller's.
-        unsafe { self.of_any_vectors() }
+        let inner = self.inner;
+        // SAFETY: the caller's; the columns are inside the row.
+        unsafe {
+            let mut at = 0;
+            while at + 32 <= inner {
+                at = self.columns::<32>(at);
+            }
+            if at + 16 <= inner {
+                at = self.columns::<16>(at);
+            }
+            if at + 8 <= inner {
+                at = self.columns::<8>(at);
+            }
+            if at + 4 <= inner {
+                at = self.columns::<4>(at);
+            }
+            while at < inner {
+                at = self.columns::<1>(at);
+            }
+        }
     }
 }
 
@@ -136,10 +122,10 @@ impl<'a, T: Copy, S: Copy, W: Fn(T) -> S, F: Fn(S, S) -> S, E: Fn(S) -> T> Colum
         // SAFETY: the caller's.
         unsafe {
             match self.inner - at {
-                1 => Few::<_, 1>(self, at).with(vectors),
-                2 => Few::<_, 2>(self, at).with(vectors),
-                3 => Few::<_, 3>(self, at).with(vectors),
-                _ => Few::<_, COLUMNS>(self, at).with(vectors),
+                1 => with(vectors, Few::<_, 1>(self, at)),
+                2 => with(vectors, Few::<_, 2>(self, at)),
+                3 => with(vectors, Few::<_, 3>(self, at)),
+                _ => with(vectors, Few::<_, COLUMNS>(self, at)),
             }
         }
     }
@@ -148,26 +134,13 @@ impl<'a, T: Copy, S: Copy, W: Fn(T) -> S, F: Fn(S, S) -> S, E: Fn(S) -> T> Colum
 /// `N` columns from a place on.
 struct Few<C, const N: usize>(C, usize);
 
-impl<T: Copy, S: Copy, W: Fn(T) -> S, F: Fn(S, S) -> S, E: Fn(S) -> T, const N: usize>
-    Few<Columns<'_, T, S, W, F, E>, N>
+impl<T: Copy, S: Copy, W: Fn(T) -> S, F: Fn(S, S) -> S, E: Fn(S) -> T, const N: usize> Loops
+    for Few<Columns<'_, T, S, W, F, E>, N>
 {
     /// # Safety
     /// As [`Columns::compute`].
-    unsafe fn with(self, vectors: Vectors) {
-        // SAFETY: the caller's.
-        unsafe {
-            match vectors {
-                #[cfg(target_arch = "x86_64")]
-                Vectors::V256 | Vectors::V512 => F64x4::enabled(self),
-                Vectors::Portable => self.of_any_vectors(),
-            }
-        }
-    }
-
-    /// # Safety
-    /// As [`Columns::compute`].
     #[inline(always)]
-    unsafe fn of_any_vectors(self) {
+    unsafe fn run(self) {
         let Few(Columns { combine, n, inner, from, src, index, to, of: _ }, at) = self;
         let place = |row: usize| row * inner + at;
         // SAFETY: the caller's; there are `n` sums.
@@ -183,16 +156,5 @@ impl<T: Copy, S: Copy, W: Fn(T) -> S, F: Fn(S, S) -> S, E: Fn(S) -> T, const N: 
                 *to.add(place(k)).cast::<[T; N]>() = sum.map(&combine.end);
             }
         }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-impl<T: Copy, S: Copy, W: Fn(T) -> S, F: Fn(S, S) -> S, E: Fn(S) -> T, const N: usize> Kernel
-    for Few<Columns<'_, T, S, W, F, E>, N>
-{
-    #[inline(always)]
-    unsafe fn run(self) {
-        // SAFETY: the caller's.
-        unsafe { self.of_any_vectors() }
     }
 }

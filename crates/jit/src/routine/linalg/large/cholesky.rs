@@ -5,10 +5,11 @@ use std::ops::Range;
 use cotangent_core::array::Element;
 
 use super::triangular::Triangle;
-use super::{PART, Room, Rows, middle, with};
+use super::{PART, Room, middle};
 use crate::routine::axis::Shared;
 use crate::routine::linalg::Halves;
 use crate::routine::linalg::cholesky::Cholesky;
+use crate::routine::vectors::{Loops, with};
 use crate::routine::{Onto, Target, Vectors, product};
 use crate::threads;
 
@@ -87,7 +88,7 @@ struct Part<'a> {
     is_done: &'a mut bool,
 }
 
-impl Rows for Part<'_> {
+impl Loops for Part<'_> {
     #[inline(always)]
     unsafe fn run(self) {
         let Part { a, n, is_done } = self;

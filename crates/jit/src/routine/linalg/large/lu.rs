@@ -5,11 +5,12 @@ use std::ops::Range;
 use cotangent_core::array::Element;
 
 use super::triangular::Triangle;
-use super::{PART, Room, Rows, middle, pieces, with};
+use super::{PART, Room, middle, pieces};
 use crate::frame::with_words;
 use crate::routine::axis::Shared;
 use crate::routine::linalg::Halves;
 use crate::routine::linalg::lu::Lu;
+use crate::routine::vectors::{Loops, with};
 use crate::routine::{Onto, Real, Target, Vectors, product};
 use crate::threads;
 
@@ -148,7 +149,7 @@ struct Part<'a> {
     zero: &'a mut Option<usize>,
 }
 
-impl Rows for Part<'_> {
+impl Loops for Part<'_> {
     #[inline(always)]
     unsafe fn run(self) {
         let rows = self.rows;
@@ -190,7 +191,7 @@ struct Finite<'a> {
     is_finite: &'a mut bool,
 }
 
-impl Rows for Finite<'_> {
+impl Loops for Finite<'_> {
     #[inline(always)]
     unsafe fn run(self) {
         *self.is_finite &= self.row.iter().fold(true, |all, x| all & x.is_finite());

@@ -14,8 +14,7 @@ use cotangent_core::ir::DType;
 use crate::frame::with_words;
 use crate::memory::Block;
 use crate::routine::axis::Shared;
-#[cfg(target_arch = "x86_64")]
-use crate::routine::lanes::{F64x4, F64x8, Kernel, Lanes};
+use crate::routine::vectors::{Loops, with};
 use crate::routine::{Operand, Real, Target, Vectors};
 use crate::threads;
 
@@ -25,43 +24,6 @@ pub(super) const LARGE: usize = 16;
 const PART: usize = 8;
 /// Rows that are converted together.
 const ROWS: usize = 16;
-
-/// Loops over rows, compiled with the instructions of vectors, of which the compiler makes them.
-trait Rows {
-    /// Runs them.
-    ///
-    /// # Safety
-    /// As the implementation says.
-    unsafe fn run(self);
-}
-
-/// [`Rows`] as a kernel.
-#[cfg(target_arch = "x86_64")]
-struct OfVectors<R>(R);
-
-#[cfg(target_arch = "x86_64")]
-impl<R: Rows> Kernel for OfVectors<R> {
-    #[inline(always)]
-    unsafe fn run(self) {
-        // SAFETY: the caller's.
-        unsafe { self.0.run() }
-    }
-}
-
-/// # Safety
-/// The CPU has the vectors; and as [`Rows::run`].
-unsafe fn with(vectors: Vectors, rows: impl Rows) {
-    // SAFETY: the caller's.
-    unsafe {
-        match vectors {
-            #[cfg(target_arch = "x86_64")]
-            Vectors::V256 => F64x4::enabled(OfVectors(rows)),
-            #[cfg(target_arch = "x86_64")]
-            Vectors::V512 => F64x8::enabled(OfVectors(rows)),
-            Vectors::Portable => rows.run(),
-        }
-    }
-}
 
 /// The first row or column of the second half of those of `whole`: a whole number of smallest parts behind its first.
 fn middle(whole: &Range<usize>) -> usize {
@@ -206,7 +168,7 @@ struct Widen<'a, T> {
     to: &'a mut [f64],
 }
 
-impl<T: Element> Rows for Widen<'_, T> {
+impl<T: Element> Loops for Widen<'_, T> {
     #[inline(always)]
     unsafe fn run(self) {
         for (i, y) in self.to.iter_mut().enumerate() {
@@ -222,7 +184,7 @@ struct Round<'a, T> {
     to: &'a mut [T],
 }
 
-impl<T: Element> Rows for Round<'_, T> {
+impl<T: Element> Loops for Round<'_, T> {
     #[inline(always)]
     unsafe fn run(self) {
         for (i, y) in self.to.iter_mut().enumerate() {

@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use cotangent_core::array::Element;
 
-use super::{PART, Room, Rows, middle, pieces, with};
+use super::{PART, Room, middle, pieces};
 use crate::routine::axis::Shared;
 use crate::routine::linalg::Halves;
 use crate::routine::linalg::triangular::Triangular;
+use crate::routine::vectors::{Loops, with};
 use crate::routine::{Onto, Operand, Target, Vectors, product};
 use crate::threads;
 
@@ -72,7 +73,7 @@ struct Part {
     columns: usize,
 }
 
-impl Rows for Part {
+impl Loops for Part {
     #[inline(always)]
     unsafe fn run(self) {
         let Part { system, of, x, columns } = self;
