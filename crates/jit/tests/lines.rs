@@ -164,7 +164,7 @@ fn written(d: DType, shape: &[usize], dim: usize, index: &[usize], vector: bool)
 }
 
 /// Shape, dim, and the index's sizes.
-const WRITES: [(&[usize], usize, &[usize]); 12] = [
+const WRITES: [(&[usize], usize, &[usize]); 15] = [
     (&[6], 0, &[9]),
     (&[5], 0, &[0]),
     (&[0, 3], 1, &[0, 4]),
@@ -179,6 +179,10 @@ const WRITES: [(&[usize], usize, &[usize]); 12] = [
     // Rows of one block of columns of each width, and lines whose places are written often.
     (&[9, 61], 0, &[70, 61]),
     (&[70, 6], 1, &[70, 9]),
+    // Few columns of sums that stay in the cache: whole blocks of them, and each rest.
+    (&[5, 8], 0, &[30, 8]),
+    (&[2, 6, 15], 1, &[2, 20, 15]),
+    (&[7, 2], 0, &[7, 2]),
 ];
 
 fn writes(op: impl Fn(usize) -> Op, vector: bool) {
@@ -204,10 +208,10 @@ fn writes_through_an_index() {
     }
 }
 
-/// So many sources that threads sort them by their places; their sums round differently in another order.
+/// So many sources that threads sort them by their places, or share their columns; their sums round differently in another order.
 #[test]
 fn many_sources_of_few_places() {
-    for (places, inner) in [(50, 12), (3000, 2)] {
+    for (places, inner) in [(50, 40), (50, 12), (70, 7), (3000, 2), (20_000, 5)] {
         let (avals, [x, index, _]) = written(DType::F64, &[places, inner], 0, &[70_000, inner], true);
         let source = Array::from_f64_fn(&aval(DType::F64, &[70_000 * inner]), |i| 1.0 / (i % 1013 + 1) as f64);
         let p = routine(IndexAdd { dim: 0 }.into(), &avals);

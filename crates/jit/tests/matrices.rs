@@ -5,7 +5,9 @@ mod common;
 use common::{check, paths, routine, run};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Shape};
-use cotangent_core::ops::{Cholesky, Eigh, LuFactor, LuUnpack, Op, SolveTriangular, Spectral, Svd, Triangle};
+use cotangent_core::ops::{
+    Cholesky, Eigh, LuFactor, LuUnpack, Op, Qr, QrMode, SolveTriangular, Spectral, Svd, Triangle,
+};
 use cotangent_jit::{CompileOptions, compile_with, threads};
 use cotangent_loops::interp::interpret;
 use cotangent_loops::ir::{Buffer, BufferId, LoopProgram, Role, RoutineKind, Step};
@@ -46,16 +48,24 @@ fn lu_factor() -> Op {
 
 #[test]
 fn factors_by_elimination() {
-    let square = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17].map(|n| [n, n]);
-    batches(&[&square[..], &[[7, 4], [4, 7], [40, 25], [21, 33]]].concat(), |x| {
+    let square = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 15].map(|n| [n, n]);
+    batches(&[&square[..], &[[7, 4], [4, 7], [40, 15], [9, 33]]].concat(), |x| {
         check(&format!("lu of {x}"), &routine(lu_factor(), std::slice::from_ref(x)), &[matrices(x, 0.0)], 0.0)
+    });
+}
+
+/// Products of halves are rounded once for each number, but the same rows are exchanged.
+#[test]
+fn factors_by_elimination_in_halves() {
+    batches(&[[16, 16], [17, 17], [64, 64], [40, 25], [21, 33], [101, 79]], |x| {
+        check(&format!("lu of {x}"), &routine(lu_factor(), std::slice::from_ref(x)), &[matrices(x, 0.0)], 1e-6)
     });
 }
 
 /// Zero pivots, equal ones, and elements that are no numbers.
 #[test]
 fn factors_of_singular_matrices() {
-    for (count, n) in [(1, 4), (9, 4), (9, 7), (9, 10)] {
+    for (count, n) in [(1, 4), (9, 4), (9, 7), (9, 10), (2, 19)] {
         let x = aval(DType::F64, &[count, n, n]);
         for (what, special) in [("zero", 0.0), ("one", 1.0), ("infinite", f64::INFINITY), ("nan", f64::NAN)] {
             for column in 0..n {
@@ -67,6 +77,37 @@ fn factors_of_singular_matrices() {
                     0.0,
                 );
             }
+        }
+    }
+}
+
+#[test]
+fn orthonormal_factors() {
+    for mode in [QrMode::Reduced, QrMode::Complete] {
+        let qr = |x: &Aval| routine(Qr { mode }.into(), std::slice::from_ref(x));
+        batches(&[[0, 0], [1, 1], [3, 3], [8, 8], [7, 4], [4, 7], [3, 0], [32, 32], [45, 20], [33, 33]], |x| {
+            check(&format!("{mode:?} qr of {x}"), &qr(x), &[matrices(x, 3.0)], 1e-5);
+        });
+        // Nothing to reflect, lengths whose squares are out of range, and elements that are no numbers.
+        let x = aval(DType::F64, &[9, 5, 4]);
+        let of = |f: &dyn Fn(usize, usize) -> f64| [Array::from_f64_fn(&x, |i| f(i / 4 % 5, i % 4))];
+        for (what, args) in [
+            ("zero", of(&|_, _| 0.0)),
+            ("triangular", of(&|i, j| if i <= j { j as f64 - 1.5 } else { 0.0 })),
+            ("huge", of(&|i, j| 1e200 * noise(7 * i + j))),
+            ("tiny", of(&|i, j| 1e-200 * noise(7 * i + j))),
+            ("infinite", of(&|i, j| if i == 3 && j == 1 { f64::INFINITY } else { noise(7 * i + j) })),
+        ] {
+            check(&format!("{mode:?} qr of {what}"), &qr(&x), &args, 1e-9);
+        }
+        // A column of zeros is not reflected: what PyTorch has there is what the other reflections make of a unit vector.
+        let x = aval(DType::F64, &[1, 5, 4]);
+        let zeros = [Array::from_f64_fn(&x, |i| if i % 4 == 2 { 0.0 } else { noise(7 * (i / 4) + i % 4) })];
+        for path in paths() {
+            let q = &run(&qr(&x), &zeros, path)[0].to_f64_vec();
+            let column = q.iter().skip(2).step_by(q.len() / 5);
+            let expected = [-0.125945689, 0.644931705, 0.693106807, 0.136037166, -0.263244417];
+            assert!(column.zip(expected).all(|(x, y)| (x - y).abs() < 1e-8), "{path:?}: {q:?}");
         }
     }
 }
@@ -104,7 +145,7 @@ fn positive(x: &Aval) -> Array {
 
 #[test]
 fn factors_of_positive_matrices() {
-    batches(&[[0, 0], [1, 1], [2, 2], [3, 3], [8, 8], [11, 11], [16, 16], [45, 45]], |x| {
+    batches(&[[0, 0], [1, 1], [2, 2], [3, 3], [8, 8], [11, 11], [16, 16], [33, 33], [70, 70]], |x| {
         for upper in [false, true] {
             let p = routine(Cholesky { upper }.into(), std::slice::from_ref(x));
             check(&format!("cholesky of {x}, upper: {upper}"), &p, &[positive(x)], 1e-6);
@@ -124,7 +165,7 @@ fn factors_of_positive_matrices() {
 #[test]
 fn triangular_systems() {
     for k in [0, 1, 2, 33] {
-        batches(&[[0, 0], [1, 1], [3, 3], [8, 8], [9, 9], [30, 30]], |a| {
+        batches(&[[0, 0], [1, 1], [3, 3], [8, 8], [9, 9], [30, 30], [50, 50]], |a| {
             for form in 0..8 {
                 let [upper, left, unitriangular] = [1, 2, 4].map(|bit| form & bit != 0);
                 let (count, n) = (a.shape[0].get(), a.shape[1].get());
@@ -177,17 +218,22 @@ fn values_without_vectors() {
 
 #[test]
 fn threads_do_not_change_bits() {
-    let x = aval(DType::F32, &[300, 5, 5]);
-    let one_op = |op: Op| routine(op, std::slice::from_ref(&x));
+    let (x, large) = (aval(DType::F32, &[300, 5, 5]), aval(DType::F64, &[2, 150, 150]));
+    let one_op = |op: Op, x: &Aval| (routine(op, std::slice::from_ref(x)), vec![positive(x)]);
     let values = [
-        values_of(Spectral::Svd(Svd { full_matrices: false }), &x),
-        values_of(Spectral::Eigh(Eigh { UPLO: Triangle::Lower }), &x),
+        (values_of(Spectral::Svd(Svd { full_matrices: false }), &x), vec![positive(&x)]),
+        (values_of(Spectral::Eigh(Eigh { UPLO: Triangle::Lower }), &x), vec![positive(&x)]),
     ];
-    for p in [one_op(lu_factor()), one_op(Cholesky { upper: false }.into())].into_iter().chain(values) {
+    let systems = SolveTriangular { upper: false, left: true, unitriangular: false };
+    let systems = routine(systems.into(), &[large.clone(), large.clone()]);
+    let factors = [&x, &large].map(|x| [one_op(lu_factor(), x), one_op(Cholesky { upper: false }.into(), x)]);
+    let reflections = one_op(Qr { mode: QrMode::Reduced }.into(), &x);
+    let all = factors.into_iter().flatten().chain(values).chain([reflections]);
+    for (p, args) in all.chain([(systems, vec![positive(&large), matrices(&large, 0.0)])]) {
         for path in paths() {
             let of = |n| {
                 threads::set_num_threads(n);
-                run(&p, &[positive(&x)], path).iter().map(Array::to_le_bytes).collect::<Vec<_>>()
+                run(&p, &args, path).iter().map(Array::to_le_bytes).collect::<Vec<_>>()
             };
             let one = of(1);
             assert!([2, 4].into_iter().all(|n| of(n) == one), "{path:?}");

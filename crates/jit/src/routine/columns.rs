@@ -8,7 +8,7 @@ use std::ops::Range;
 use cotangent_core::ops::Convolution;
 
 use super::convolution::{Pointers, Sizes};
-use super::{Left, Operand, Real, SLIDING_STEP, Target, Vectors};
+use super::{Left, Onto, Operand, Real, SLIDING_STEP, Target, Vectors};
 use crate::memory::Block;
 use crate::threads;
 
@@ -149,7 +149,17 @@ impl<'a> Plan<'a> {
         let right = room.channels.wrapping_add(self.place(q, &self.s.y, &self.op.stride)).cast_const();
         let to = Target { at: room.sums.wrapping_add((q * self.s.co + rows.start) * images), row: images };
         // SAFETY: the caller's; places are inside the channels, and behind them is room for whole vectors.
-        unsafe { T::sliding(self.vectors, [rows.len(), images], left, right, &self.places[..width], to, cs.start > 0) };
+        unsafe {
+            T::sliding(
+                self.vectors,
+                [rows.len(), images],
+                left,
+                right,
+                &self.places[..width],
+                to,
+                Onto::Nothing.after(cs.start),
+            )
+        };
     }
 
     /// Writes the sums of group `g`.

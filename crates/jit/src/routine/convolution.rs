@@ -6,7 +6,7 @@
 use cotangent_core::ir::Shape;
 use cotangent_core::ops::Convolution;
 
-use super::{Operand, Real, Target, Vectors, product};
+use super::{Onto, Operand, Real, Target, Vectors, product};
 use crate::memory::Block;
 use crate::threads;
 
@@ -135,7 +135,7 @@ pub unsafe fn run<T: Real>(
                     Operand { at: w.add(g * s.co * rows + first * kernel), row: rows as isize, col: 1 },
                     Operand { at: gathered.cast_const(), row: columns.0, col: columns.1 },
                     Target { at: sums, row: n },
-                    first > 0,
+                    Onto::Nothing.after(first),
                 );
                 first += count;
             }

@@ -11,12 +11,16 @@ use cotangent_core::ir::Shape;
 
 use super::Vectors;
 use super::axis::{Axis, Shared};
-use super::combined::Row;
+use super::combined::{COLUMNS, Columns, Row};
 use super::scatter::scatter_lines;
 use crate::threads;
 
 /// Indices that a thread sorts at once, at least.
 const SORTED: usize = 1 << 14;
+/// Columns up to which sources are read in their own order.
+const FEW: usize = 16;
+/// Bytes of sums that stay in the cache.
+const NEAR: usize = 256 << 10;
 /// Indices that are checked at once.
 const BLOCK: usize = 1 << 13;
 
@@ -182,22 +186,56 @@ pub unsafe fn index_rows<T: Element, S: Copy + Send>(
         unsafe { scatter_lines([outer, n, count], [x, src], |_| index, y, combine) };
         return Ok(());
     }
+    if inner <= FEW && count >= n && n * COLUMNS * size_of::<S>() <= NEAR {
+        // SAFETY: the caller's; the index is in bounds.
+        unsafe { in_order(axis, [x, src], index, y, combine) };
+        return Ok(());
+    }
     let (begin, order) = by_place(index, n);
     let rows = outer * n;
     let pieces = rows.min(256);
     let vectors = Vectors::narrow();
     let (x, src, y) = (Shared(x.cast_mut()), Shared(src.cast_mut()), Shared(y));
     threads::for_each(pieces, (outer * inner * (n + count)) as u64 / 2, &|piece| {
-        for row in piece * rows / pieces..(piece + 1) * rows / pieces {
+        let own = piece * rows / pieces..(piece + 1) * rows / pieces;
+        let [all, copy] = [x.get(), y.get()].map(|rows| rows.wrapping_add(own.start * inner));
+        // SAFETY: the caller's; each piece has rows of its own.
+        unsafe { std::ptr::copy_nonoverlapping(all.cast_const(), copy, own.len() * inner) };
+        for row in own {
             let (o, k) = (row / n, row % n);
             let sources = &order[begin[k]..begin[k + 1]];
+            if sources.is_empty() {
+                continue;
+            }
             let (from, to) = (x.get().wrapping_add(row * inner).cast_const(), y.get().wrapping_add(row * inner));
             let src = src.get().wrapping_add(o * count * inner).cast_const();
-            // SAFETY: the caller's; each piece has rows of its own.
+            // SAFETY: as above.
             unsafe { Row::new(combine, inner, [from, src], sources, to).compute(vectors) };
         }
     });
     Ok(())
+}
+
+/// As [`index_rows`], of few columns and of rows whose sums stay in the cache: sources in their own order. Threads share the columns.
+///
+/// # Safety
+/// As [`index_rows`]; indices are in bounds.
+unsafe fn in_order<T: Element, S: Copy + Send>(
+    Axis { outer, n, inner }: Axis,
+    [x, src]: [*const T; 2],
+    index: &[i64],
+    y: *mut T,
+    combine: &Combine<impl Fn(T) -> S + Sync, impl Fn(S, S) -> S + Sync, impl Fn(S) -> T + Sync>,
+) {
+    let (count, across, vectors) = (index.len(), inner.div_ceil(COLUMNS), Vectors::narrow());
+    let (x, src, y) = (Shared(x.cast_mut()), Shared(src.cast_mut()), Shared(y));
+    threads::for_each(outer * across, (outer * across * (n + count)) as u64, &|piece| {
+        let (o, first) = (piece / across, piece % across * COLUMNS);
+        let (from, to) = (x.get().wrapping_add(o * n * inner).cast_const(), y.get().wrapping_add(o * n * inner));
+        let src = src.get().wrapping_add(o * count * inner).cast_const();
+        // SAFETY: the caller's; each piece has columns of its own.
+        unsafe { Columns::new(combine, [n, inner], [from, src], index, to).compute(vectors, first) };
+    });
 }
 
 /// Whether an index has the sizes of the operand on all dims but one.

@@ -45,6 +45,8 @@ pub unsafe trait Lanes: Copy {
     unsafe fn fma(self, a: Self, b: Self) -> Self;
     /// `self + other`
     unsafe fn add(self, other: Self) -> Self;
+    /// `self - other`
+    unsafe fn sub(self, other: Self) -> Self;
     /// The side of the squares that `transpose` takes.
     const SQUARE: usize;
     /// `to[j + i · step] = from[i + j · stride]` for a square.
@@ -82,7 +84,7 @@ unsafe fn mask(n: usize, words: usize) -> __m256i {
 macro_rules! lanes {
     (
         $V:ident of $T:ty: $lanes:literal lanes, $rows:literal rows, $features:literal;
-        $load:ident $store:ident $splat:ident $zero:ident $fma:ident $add:ident;
+        $load:ident $store:ident $splat:ident $zero:ident $fma:ident $add:ident $sub:ident;
         load_first($p:ident, $n:ident) $load_first:expr; store_first($q:ident, $v:ident, $m:ident) $store_first:expr;
         $transposed:ident in squares of $square:literal, $transposed_4:ident
     ) => {
@@ -144,6 +146,11 @@ macro_rules! lanes {
                 $V(unsafe { $add(self.0, other.0) })
             }
             #[inline(always)]
+            unsafe fn sub(self, other: Self) -> Self {
+                // SAFETY: the trait's.
+                $V(unsafe { $sub(self.0, other.0) })
+            }
+            #[inline(always)]
             unsafe fn transpose(from: *const $T, stride: isize, to: *mut $T, step: usize) {
                 // SAFETY: the trait's; whoever has 512 bits has 256.
                 unsafe { $transposed(from, stride, to, step) }
@@ -159,28 +166,28 @@ macro_rules! lanes {
 
 lanes! {
     F32x8 of f32: 8 lanes, 6 rows, "avx2,fma";
-    _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps _mm256_setzero_ps _mm256_fmadd_ps _mm256_add_ps;
+    _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps _mm256_setzero_ps _mm256_fmadd_ps _mm256_add_ps _mm256_sub_ps;
     load_first(p, n) _mm256_maskload_ps(p, mask(n, 1));
     store_first(p, v, n) _mm256_maskstore_ps(p, mask(n, 1), v);
     transpose_8 in squares of 8, transpose_4_narrow
 }
 lanes! {
     F64x4 of f64: 4 lanes, 6 rows, "avx2,fma";
-    _mm256_loadu_pd _mm256_storeu_pd _mm256_set1_pd _mm256_setzero_pd _mm256_fmadd_pd _mm256_add_pd;
+    _mm256_loadu_pd _mm256_storeu_pd _mm256_set1_pd _mm256_setzero_pd _mm256_fmadd_pd _mm256_add_pd _mm256_sub_pd;
     load_first(p, n) _mm256_maskload_pd(p, mask(n, 2));
     store_first(p, v, n) _mm256_maskstore_pd(p, mask(n, 2), v);
     transpose_4_wide in squares of 4, transpose_4_wide
 }
 lanes! {
     F32x16 of f32: 16 lanes, 12 rows, "avx2,fma,avx512f,avx512vl";
-    _mm512_loadu_ps _mm512_storeu_ps _mm512_set1_ps _mm512_setzero_ps _mm512_fmadd_ps _mm512_add_ps;
+    _mm512_loadu_ps _mm512_storeu_ps _mm512_set1_ps _mm512_setzero_ps _mm512_fmadd_ps _mm512_add_ps _mm512_sub_ps;
     load_first(p, n) _mm512_maskz_loadu_ps(((1u32 << n) - 1) as u16, p);
     store_first(p, v, n) _mm512_mask_storeu_ps(p, ((1u32 << n) - 1) as u16, v);
     transpose_8 in squares of 8, transpose_4_narrow
 }
 lanes! {
     F64x8 of f64: 8 lanes, 12 rows, "avx2,fma,avx512f,avx512vl,avx512dq";
-    _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd _mm512_setzero_pd _mm512_fmadd_pd _mm512_add_pd;
+    _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd _mm512_setzero_pd _mm512_fmadd_pd _mm512_add_pd _mm512_sub_pd;
     load_first(p, n) _mm512_maskz_loadu_pd(((1u32 << n) - 1) as u8, p);
     store_first(p, v, n) _mm512_mask_storeu_pd(p, ((1u32 << n) - 1) as u8, v);
     transpose_4_wide in squares of 4, transpose_4_wide

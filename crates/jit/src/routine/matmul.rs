@@ -6,7 +6,7 @@ use cotangent_core::array::{Element, dispatch};
 use cotangent_core::ir::DType;
 use cotangent_loops::ir::{Matrix, RoutineKind};
 
-use super::{FAR_ROWS, Operand, PanelSizes, Products, Real, Target, Vectors, WIDTH_BYTES, product};
+use super::{FAR_ROWS, Onto, Operand, PanelSizes, Products, Real, Target, Vectors, WIDTH_BYTES, product};
 use crate::threads;
 
 /// Multiplications up to which a product may be too small for tiles.
@@ -268,7 +268,7 @@ impl Product {
         let (lhs, rhs) = (self.lhs(p, b).from(rows.start, 0), self.rhs(p, b).from(0, columns.start));
         let to: Target<T> = self.target(p, b).from(rows.start, columns.start);
         // SAFETY: the caller's; the block lies inside the matrices.
-        unsafe { product(vectors, [rows.len(), self.k, columns.len()], lhs, rhs, to, false) };
+        unsafe { product(vectors, [rows.len(), self.k, columns.len()], lhs, rhs, to, Onto::Nothing) };
     }
 }
 

@@ -134,6 +134,28 @@ impl<T> Target<T> {
 #[derive(Clone, Copy)]
 pub struct Left<T>(*const T);
 
+/// What a product is written onto.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Onto {
+    /// It stands alone.
+    Nothing,
+    /// It is added to what is there.
+    Sum,
+    /// It is subtracted from what is there.
+    Difference,
+}
+
+impl Onto {
+    /// What a part of the product is written onto whose inner elements begin with number `first`.
+    #[inline(always)]
+    fn after(self, first: usize) -> Self {
+        match self {
+            Onto::Nothing if first > 0 => Onto::Sum,
+            Onto::Nothing | Onto::Sum | Onto::Difference => self,
+        }
+    }
+}
+
 /// Products of matrices of `[m, k]` and `[k, n]`.
 #[derive(Clone, Copy)]
 #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "portable code leaves them to the library"))]
@@ -172,7 +194,7 @@ pub trait Real: Copy + Send + Sync + 'static {
         a: Operand<Self>,
         b: Operand<Self>,
         c: Target<Self>,
-        add: bool,
+        onto: Onto,
     );
     /// Computes these products if they are small; `false`, and nothing done, if not.
     ///
@@ -215,7 +237,7 @@ pub trait Real: Copy + Send + Sync + 'static {
     /// # Safety
     /// The CPU has the vectors, which are some; the elements exist, `to` has room for as many, and nobody else uses it.
     unsafe fn pack(vectors: Vectors, mk: [usize; 2], a: Operand<Self>, to: *mut Self);
-    /// `c (+)= a · b` where row `p` of `b` begins at `b + places[p]`.
+    /// The product of `a` and `b` goes `onto` `c`, where row `p` of `b` begins at `b + places[p]`.
     ///
     /// # Safety
     /// The CPU has the vectors, which are some; all of these elements exist, those of `b` up to [`SLIDING_STEP`] columns, and nobody else
@@ -227,7 +249,7 @@ pub trait Real: Copy + Send + Sync + 'static {
         b: *const Self,
         places: &[usize],
         c: Target<Self>,
-        add: bool,
+        onto: Onto,
     );
     /// `to[i + j · step] = from[j + i · stride]` for `i < m` and `j < n`.
     ///
@@ -274,12 +296,13 @@ macro_rules! real {
                 a: Operand<Self>,
                 b: Operand<Self>,
                 c: Target<Self>,
-                add: bool,
+                onto: Onto,
             ) {
                 // SAFETY: the caller's.
                 unsafe {
-                    by_vectors!(vectors, $V256 $V512, L => panel::product::<L>([m, k, n], a, b, c, add), else => gemm::gemm(
-                        m, n, k, c.at, 1, c.row as isize, add, a.at, a.col, a.row, b.at, b.col, b.row, 1.0, 1.0,
+                    by_vectors!(vectors, $V256 $V512, L => panel::product::<L>([m, k, n], a, b, c, onto), else => gemm::gemm(
+                        m, n, k, c.at, 1, c.row as isize, onto != Onto::Nothing, a.at, a.col, a.row, b.at, b.col, b.row, 1.0,
+                        if onto == Onto::Difference { -1.0 } else { 1.0 },
                         false, false, false, gemm::Parallelism::None,
                     ))
                 }
@@ -347,11 +370,11 @@ macro_rules! real {
                 b: *const Self,
                 places: &[usize],
                 c: Target<Self>,
-                add: bool,
+                onto: Onto,
             ) {
                 // SAFETY: the caller's.
-                by_vectors!(vectors, $V256 $V512, L => unsafe { sliding::sliding::<L>(mn, a, b, places, c, add) }, else => {
-                    let _ = (mn, a.0, b, places, c, add);
+                by_vectors!(vectors, $V256 $V512, L => unsafe { sliding::sliding::<L>(mn, a, b, places, c, onto) }, else => {
+                    let _ = (mn, a.0, b, places, c, onto);
                     unreachable!("portable code has no panels")
                 })
             }
@@ -375,11 +398,11 @@ macro_rules! real {
 }
 real!(f32: F32x8 F32x16, f64: F64x4 F64x8);
 
-/// `c (+)= a · b` on this thread.
+/// The product of `a` and `b` goes `onto` `c`, on this thread.
 ///
 /// # Safety
 /// The CPU has the vectors; the operands have the elements of `[m, k]` and `[k, n]`, and `c` those of `[m, n]`, which nobody else uses.
-unsafe fn product<T: Real>(vectors: Vectors, mkn: [usize; 3], a: Operand<T>, b: Operand<T>, c: Target<T>, add: bool) {
+unsafe fn product<T: Real>(vectors: Vectors, mkn: [usize; 3], a: Operand<T>, b: Operand<T>, c: Target<T>, onto: Onto) {
     // SAFETY: the caller's.
-    unsafe { T::product(vectors, mkn, a, b, c, add) }
+    unsafe { T::product(vectors, mkn, a, b, c, onto) }
 }

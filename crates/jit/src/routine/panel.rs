@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use super::lanes::{Kernel, Lanes};
 use super::pack::{pack_columns, pack_rows, parts, parts_of_width};
 use super::tile::{Even, tile};
-use super::{FAR_ROWS, Operand, Target, WIDTH_BYTES, transpose};
+use super::{FAR_ROWS, Onto, Operand, Target, WIDTH_BYTES, transpose};
 use crate::frame::with_words;
 
 /// Inner elements of a packed panel.
@@ -20,13 +20,19 @@ pub const HEIGHT: usize = 192;
 /// Bytes of an operand that stay in the first-level cache.
 const NEAR: usize = 24 << 10;
 
-/// `c (+)= a · b`.
+/// The product of `a` and `b` goes `onto` `c`.
 ///
 /// # Safety
 /// The CPU has the vectors; the operands have the elements of `[m, k]` and `[k, n]`, and `c` those of `[m, n]`, which nobody else uses.
-pub unsafe fn product<L: Lanes>(mkn: [usize; 3], a: Operand<L::T>, b: Operand<L::T>, c: Target<L::T>, add: bool) {
+pub unsafe fn product<L: Lanes>(mkn: [usize; 3], a: Operand<L::T>, b: Operand<L::T>, c: Target<L::T>, onto: Onto) {
     // SAFETY: the caller's.
-    unsafe { if !add && is_turned::<L>(mkn, b) { turned::<L>(mkn, a, b, c) } else { straight::<L>(mkn, a, b, c, add) } }
+    unsafe {
+        if onto == Onto::Nothing && is_turned::<L>(mkn, b) {
+            turned::<L>(mkn, a, b, c);
+        } else {
+            straight::<L>(mkn, a, b, c, onto);
+        }
+    }
 }
 
 /// As [`product`], of the operands as they are.
@@ -38,7 +44,7 @@ unsafe fn straight<L: Lanes>(
     a: Operand<L::T>,
     b: Operand<L::T>,
     c: Target<L::T>,
-    add: bool,
+    onto: Onto,
 ) {
     let size = size_of::<L::T>();
     let depth = k.min(DEPTH);
@@ -49,7 +55,7 @@ unsafe fn straight<L: Lanes>(
         let at = words.as_mut_ptr().cast::<u8>();
         let room = at.wrapping_add(at.align_offset(64)).cast();
         // SAFETY: the caller's; `room` has the elements that packing needs.
-        unsafe { L::enabled(Block::<L> { mkn, a, b, c, add, room, lanes: PhantomData }) }
+        unsafe { L::enabled(Block::<L> { mkn, a, b, c, onto, room, lanes: PhantomData }) }
     });
 }
 
@@ -72,7 +78,7 @@ unsafe fn turned<L: Lanes>([m, k, n]: [usize; 3], a: Operand<L::T>, b: Operand<L
             let right = Operand { at: a.at, row: a.col, col: a.row };
             // SAFETY: the caller's; `room` has as many elements as the block.
             unsafe {
-                straight::<L>([js.len(), k, m], left, right, Target { at: room, row: m }, false);
+                straight::<L>([js.len(), k, m], left, right, Target { at: room, row: m }, Onto::Nothing);
                 let to = c.from(0, js.start);
                 transpose::in_squares::<L>([js.len(), m], room.cast_const(), m as isize, to.at, to.row);
             }
@@ -95,7 +101,7 @@ struct Block<L: Lanes> {
     a: Operand<L::T>,
     b: Operand<L::T>,
     c: Target<L::T>,
-    add: bool,
+    onto: Onto,
     room: *mut L::T,
     lanes: PhantomData<L>,
 }
@@ -105,7 +111,7 @@ impl<L: Lanes> Kernel for Block<L> {
     /// As [`product`]; `room` holds `DEPTH` rows of the columns, in whole pairs of vectors, and of `HEIGHT` rows.
     #[inline(always)]
     unsafe fn run(self) {
-        let Block { mkn: [m, k, n], a, b, c, add, room, lanes: _ } = self;
+        let Block { mkn: [m, k, n], a, b, c, onto, room, lanes: _ } = self;
         let width = 2 * L::LANES;
         let (pack_a, pack_b) = packing::<L>([m, k, n], a, b);
         for js in parts_of_width(n, WIDTH_BYTES / size_of::<L::T>(), width) {
@@ -123,11 +129,11 @@ impl<L: Lanes> Kernel for Block<L> {
                 // SAFETY: `room` holds the panels of both operands.
                 unsafe {
                     pack_columns::<L>(depth, columns - whole, direct.from(0, whole), room);
-                    by_panels::<L>(m, left, right, c.from(0, js.start), add || ps.start > 0);
+                    by_panels::<L>(m, left, right, c.from(0, js.start), onto.after(ps.start));
                 }
             }
         }
-        if k == 0 && !add {
+        if k == 0 && onto == Onto::Nothing {
             for i in 0..m {
                 // SAFETY: the row is `c`'s.
                 unsafe { std::slice::from_raw_parts_mut(c.from(i, 0).at, n) }.fill(L::T::default());
@@ -153,12 +159,12 @@ pub struct Rest<T> {
     pub room: Option<*mut T>,
 }
 
-/// `c (+)= a · b` for `m` rows.
+/// The product of `m` rows of a left operand and `b` goes `onto` `c`.
 ///
 /// # Safety
 /// The CPU has the vectors; the elements exist, panels are padded to whole vectors, and nobody else uses `c` and the memory of the left one.
 #[inline(always)]
-pub unsafe fn by_panels<L: Lanes>(m: usize, left: Rest<L::T>, b: Right<L::T>, c: Target<L::T>, add: bool) {
+pub unsafe fn by_panels<L: Lanes>(m: usize, left: Rest<L::T>, b: Right<L::T>, c: Target<L::T>, onto: Onto) {
     let (width, depth) = (2 * L::LANES, b.depth);
     for is in parts_of_width(m, HEIGHT, L::ROWS) {
         let a = left.a.from(is.start, 0);
@@ -184,7 +190,7 @@ pub unsafe fn by_panels<L: Lanes>(m: usize, left: Rest<L::T>, b: Right<L::T>, c:
                     None => a.from(rows.start, 0),
                 };
                 // SAFETY: the tile lies inside the operands or the packed panels.
-                unsafe { tile::<L, _>([height, depth, count], left, panel, c.from(is.start + rows.start, j), add) };
+                unsafe { tile::<L, _>([height, depth, count], left, panel, c.from(is.start + rows.start, j), onto) };
             }
             j += count;
         }

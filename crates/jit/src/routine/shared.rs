@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::lanes::{Kernel, Lanes};
 use super::pack::{pack_columns, parts, parts_of_width};
 use super::panel::{DEPTH, HEIGHT, Rest, Right, by_panels, packing};
-use super::{Operand, PanelSizes, Target, WIDTH_BYTES};
+use super::{Onto, Operand, PanelSizes, Target, WIDTH_BYTES};
 use crate::frame::with_words;
 use crate::memory::Block;
 use crate::threads;
@@ -181,7 +181,7 @@ impl<L: Lanes> Kernel for Multiply<L> {
             let right = Right { depth: ps.len(), columns: columns.len(), whole: 0, direct, packed };
             let left = Rest { a: left.a.from(0, ps.start), room: left.room };
             // SAFETY: the caller's.
-            unsafe { by_panels::<L>(m, left, right, c, ps.start > 0) };
+            unsafe { by_panels::<L>(m, left, right, c, Onto::Nothing.after(ps.start)) };
         }
     }
 }

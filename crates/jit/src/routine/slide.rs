@@ -13,7 +13,7 @@ use cotangent_core::ops::Convolution;
 
 use super::convolution::{Pointers, Sizes};
 use super::padded::{Dim, Fill, coordinates, strides};
-use super::{Left, Operand, Real, SLIDING_STEP, Target, Vectors};
+use super::{Left, Onto, Operand, Real, SLIDING_STEP, Target, Vectors};
 use crate::memory::Block;
 use crate::threads;
 
@@ -274,7 +274,15 @@ pub unsafe fn run<T: Real>(op: &Convolution, s: &Sizes, vectors: Vectors, x: *co
                 // has `co` rows of at most `SPAN`; lines of the result are this piece's.
                 unsafe {
                     let right = padded.add(l.at).cast_const();
-                    T::sliding(vectors, [s.co, n], left, right, &phase.places, Target { at: sums, row: n }, false);
+                    T::sliding(
+                        vectors,
+                        [s.co, n],
+                        left,
+                        right,
+                        &phase.places,
+                        Target { at: sums, row: n },
+                        Onto::Nothing,
+                    );
                     for o in 0..s.co {
                         for (from, to, count) in &l.parts {
                             let (from, to) = (sums.add(o * n + from), y.add((image * s.co + o) * y_plane + to));

@@ -3,9 +3,9 @@
 use super::lanes::{Kernel, Lanes};
 use super::pack::{pack_rows, parts};
 use super::tile::{Places, tile, vectors};
-use super::{Left, Operand, Target};
+use super::{Left, Onto, Operand, Target};
 
-/// `c (+)= a · b` where `a` is in panels and row `p` of `b` begins at `b + places[p]`: windows that slide over memory, for instance.
+/// The product of `a` and `b` goes `onto` `c`, where `a` is in panels and row `p` of `b` begins at `b + places[p]`: windows that slide over memory, for instance.
 ///
 /// # Safety
 /// The CPU has the vectors; all of these elements exist, those of `b` up to whole vectors, and nobody else uses those of `c`.
@@ -15,10 +15,10 @@ pub unsafe fn sliding<L: Lanes>(
     b: *const L::T,
     places: &[usize],
     c: Target<L::T>,
-    add: bool,
+    onto: Onto,
 ) {
     // SAFETY: the caller's.
-    unsafe { L::enabled(Sliding::<L> { mn, a, b: Places { at: b, places }, c, add }) }
+    unsafe { L::enabled(Sliding::<L> { mn, a, b: Places { at: b, places }, c, onto }) }
 }
 
 struct Sliding<'a, L: Lanes> {
@@ -26,7 +26,7 @@ struct Sliding<'a, L: Lanes> {
     a: Left<L::T>,
     b: Places<'a, L::T>,
     c: Target<L::T>,
-    add: bool,
+    onto: Onto,
 }
 
 impl<L: Lanes> Kernel for Sliding<'_, L> {
@@ -34,7 +34,7 @@ impl<L: Lanes> Kernel for Sliding<'_, L> {
     /// As [`sliding`].
     #[inline(always)]
     unsafe fn run(self) {
-        let Sliding { mn: [m, n], a, b, c, add } = self;
+        let Sliding { mn: [m, n], a, b, c, onto } = self;
         let k = b.places.len();
         let width = vectors(m) * L::LANES;
         for j in (0..n).step_by(width) {
@@ -43,7 +43,7 @@ impl<L: Lanes> Kernel for Sliding<'_, L> {
                 let mkn = [rows.len(), k, width.min(n - j)];
                 let left = Operand { at: a.0.wrapping_add(rows.start * k), row: 1, col: rows.len() as isize };
                 // SAFETY: the caller's.
-                unsafe { tile::<L, _>(mkn, left, right, c.from(rows.start, j), add) };
+                unsafe { tile::<L, _>(mkn, left, right, c.from(rows.start, j), onto) };
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use super::lanes::{Kernel, Lanes};
-use super::{Operand, Target};
+use super::{Onto, Operand, Target};
 
 /// The rows of a right operand, each of whole vectors.
 pub trait Rows<T>: Copy {
@@ -57,13 +57,19 @@ pub const fn vectors(m: usize) -> usize {
     if m <= FEW { 4 } else { 2 }
 }
 
-/// `c (+)= a · b` for `m ≤ L::ROWS` rows and at most [`vectors`] of columns.
+/// `c = a · b`, `c += a · b` or `c -= a · b` for `m ≤ L::ROWS` rows and at most [`vectors`] of columns.
 ///
 /// # Safety
 /// The CPU has the vectors; `a` has the elements of `[m, k]`, `b` has `k` rows of as many whole vectors as hold `n` elements, and `c`
 /// has those of `[m, n]`, which nobody else uses.
 #[inline(always)]
-pub unsafe fn tile<L: Lanes, B: Rows<L::T>>([m, k, n]: [usize; 3], a: Operand<L::T>, b: B, c: Target<L::T>, add: bool) {
+pub unsafe fn tile<L: Lanes, B: Rows<L::T>>(
+    [m, k, n]: [usize; 3],
+    a: Operand<L::T>,
+    b: B,
+    c: Target<L::T>,
+    onto: Onto,
+) {
     macro_rules! sized {
         ($($M:literal $($N:literal)*),*) => {
             // SAFETY: the caller's.
@@ -71,7 +77,7 @@ pub unsafe fn tile<L: Lanes, B: Rows<L::T>>([m, k, n]: [usize; 3], a: Operand<L:
                 match (m, n.div_ceil(L::LANES)) {
                     $( $(
                         ($M, $N) if $M <= L::ROWS => {
-                            L::enabled(Tile::<L, B, $M, $N> { k, a, b, c, n, add, lanes: PhantomData });
+                            L::enabled(Tile::<L, B, $M, $N> { k, a, b, c, n, onto, lanes: PhantomData });
                         }
                     )* )*
                     (m, n) => unreachable!("a tile of {m} rows and {n} vectors"),
@@ -89,7 +95,7 @@ struct Tile<L: Lanes, B, const M: usize, const N: usize> {
     b: B,
     c: Target<L::T>,
     n: usize,
-    add: bool,
+    onto: Onto,
     lanes: PhantomData<L>,
 }
 
@@ -98,7 +104,7 @@ impl<L: Lanes, B: Rows<L::T>, const M: usize, const N: usize> Kernel for Tile<L,
     /// As [`tile`].
     #[inline(always)]
     unsafe fn run(self) {
-        let Tile { k, a, b, c, n, add, lanes: _ } = self;
+        let Tile { k, a, b, c, n, onto, lanes: _ } = self;
         // SAFETY: the caller's.
         unsafe {
             let mut sums = [[L::zero(); N]; M];
@@ -114,7 +120,13 @@ impl<L: Lanes, B: Rows<L::T>, const M: usize, const N: usize> Kernel for Tile<L,
                 }
                 x = x.wrapping_offset(a.col);
             }
-            let rest = n - (N - 1) * L::LANES;
+            // One way to write them for all: a branch at each vector costs small products 2 %.
+            if onto == Onto::Difference {
+                for sum in sums.as_flattened_mut() {
+                    *sum = L::zero().sub(*sum);
+                }
+            }
+            let (add, rest) = (onto != Onto::Nothing, n - (N - 1) * L::LANES);
             for (i, sums) in sums.into_iter().enumerate() {
                 for (j, sum) in sums.into_iter().enumerate() {
                     let to = c.from(i, j * L::LANES).at;

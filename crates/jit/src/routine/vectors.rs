@@ -1,5 +1,7 @@
 //! Which vectors routines use.
 
+#[cfg(target_arch = "x86_64")]
+use super::lanes::{F64x4, F64x8, Kernel, Lanes};
 use crate::wide::Isa;
 
 /// The vectors of routines; a variant other than `Portable` means that the CPU has them.
@@ -32,5 +34,45 @@ impl Vectors {
     /// Those of 256 bits, where the CPU has them.
     pub fn narrow() -> Self {
         Vectors::of(Some(Isa::Avx2).filter(|isa| isa.available()))
+    }
+}
+
+/// Loops over numbers that lie side by side, compiled with the instructions of the vectors that run them, of which the compiler makes
+/// them. Implementations are `#[inline(always)]`.
+pub trait Loops {
+    /// Runs them.
+    ///
+    /// # Safety
+    /// As the implementation says.
+    unsafe fn run(self);
+}
+
+/// [`Loops`] as a kernel.
+#[cfg(target_arch = "x86_64")]
+struct OfVectors<L>(L);
+
+#[cfg(target_arch = "x86_64")]
+impl<L: Loops> Kernel for OfVectors<L> {
+    #[inline(always)]
+    unsafe fn run(self) {
+        // SAFETY: the caller's.
+        unsafe { self.0.run() }
+    }
+}
+
+/// Runs loops with vectors.
+///
+/// # Safety
+/// The CPU has the vectors; and as [`Loops::run`].
+pub unsafe fn with(vectors: Vectors, loops: impl Loops) {
+    // SAFETY: the caller's.
+    unsafe {
+        match vectors {
+            #[cfg(target_arch = "x86_64")]
+            Vectors::V256 => F64x4::enabled(OfVectors(loops)),
+            #[cfg(target_arch = "x86_64")]
+            Vectors::V512 => F64x8::enabled(OfVectors(loops)),
+            Vectors::Portable => loops.run(),
+        }
     }
 }

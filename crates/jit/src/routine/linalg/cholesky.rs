@@ -15,6 +15,8 @@ pub(super) struct Cholesky<T> {
 }
 
 impl<T: Element> Matrices for Cholesky<T> {
+    const SMALL: usize = 2 * 32 * 32;
+
     fn memory(&self) -> usize {
         self.a.len()
     }

@@ -2,8 +2,6 @@
 
 mod small;
 
-use std::cmp::Ordering;
-
 use cotangent_core::array::Element;
 
 use super::{Batch, Matrices, Number, PANEL, divide, subtract};
@@ -39,6 +37,8 @@ pub(super) struct Lu<T> {
 }
 
 impl<T: Element> Matrices for Lu<T> {
+    const SMALL: usize = 15 * 15 + PANEL * 15;
+
     fn memory(&self) -> usize {
         self.a.len() + PANEL.min(self.a.cols) * self.a.rows
     }
@@ -220,18 +220,14 @@ unsafe fn parts<T: Element>([m, n, k]: [usize; 3], row_of: &mut [usize], pivots:
         std::slice::from_raw_parts_mut(p, m * m).fill(zero);
         row_of.iter().enumerate().for_each(|(i, row)| *p.add(row * m + i) = one);
         for i in 0..m {
-            for j in 0..k {
-                *l.add(i * k + j) = match i.cmp(&j) {
-                    Ordering::Less => zero,
-                    Ordering::Equal => one,
-                    Ordering::Greater => *lu.add(i * n + j),
-                };
-            }
+            let (row, to) = (lu.add(i * n), l.add(i * k));
+            (0..i.min(k)).for_each(|j| *to.add(j) = *row.add(j));
+            (i..k).for_each(|j| *to.add(j) = if i == j { one } else { zero });
         }
         for i in 0..k {
-            for j in 0..n {
-                *u.add(i * n + j) = if i <= j { *lu.add(i * n + j) } else { zero };
-            }
+            let (row, to) = (lu.add(i * n), u.add(i * n));
+            (0..i).for_each(|j| *to.add(j) = zero);
+            (i..n).for_each(|j| *to.add(j) = *row.add(j));
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Factorizations and triangular systems of batches of matrices, in `f64` as the reference computes them.
 //!
-//! Small matrices are done several at once, one in each lane of a vector; of large ones, one at a time, rows are vectors. Both are one
-//! code over a [`Number`], which is one of each matrix.
+//! Small matrices are done several at once, one in each lane of a vector; of others, one at a time, rows are vectors. Both are one
+//! code over a [`Number`], which is one of each matrix. [`large`] ones are cut in halves, between which there are products.
 
 mod cholesky;
+mod large;
 mod lu;
 mod number;
 mod op;
+mod qr;
 mod triangular;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +16,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use cotangent_core::array::Element;
 
 use cholesky::Cholesky;
+use large::{LARGE, Outside};
 use lu::{Lu, unpack};
 use number::Number;
+use qr::Qr;
 use triangular::Triangular;
 
 use super::Vectors;
@@ -25,14 +29,13 @@ use super::lanes::{F64x4, F64x8, Kernel, Lanes};
 use crate::memory::Block;
 use crate::threads;
 
-/// Numbers of memory up to which matrices are small.
-#[cfg(target_arch = "x86_64")]
-const SMALL: usize = 2 * 16 * 16;
 /// Rows that are subtracted from others together.
 const PANEL: usize = 8;
 
 /// What is done to each matrix of a batch.
 trait Matrices: Sync {
+    /// Numbers of memory for one matrix up to which it is small: one in each lane is faster than one at a time.
+    const SMALL: usize;
     /// Numbers of memory for one matrix.
     fn memory(&self) -> usize;
     /// Estimated time for one matrix, in ns.
@@ -44,27 +47,73 @@ trait Matrices: Sync {
     unsafe fn group<N: Number>(&self, first: usize, memory: &mut [N]) -> bool;
 }
 
+/// What is done to halves of large matrices.
+trait Halves: Matrices {
+    /// Rows or columns, whichever are fewer, by which matrices are large.
+    fn side(&self) -> usize;
+    /// As [`Matrices::group`], of matrix `i` alone, on several threads.
+    ///
+    /// # Safety
+    /// The CPU has the vectors; and as there.
+    unsafe fn halves(&self, i: usize, vectors: Vectors) -> bool;
+}
+
+/// Whether matrices are small, and fill the lanes of a vector.
+fn in_lanes<M: Matrices>(matrices: &M, count: usize, vectors: Vectors) -> bool {
+    let lanes = match vectors {
+        #[cfg(target_arch = "x86_64")]
+        Vectors::V256 => F64x4::W,
+        #[cfg(target_arch = "x86_64")]
+        Vectors::V512 => F64x8::W,
+        Vectors::Portable => return false,
+    };
+    count >= lanes && matrices.memory() <= M::SMALL
+}
+
 /// Runs `matrices`, of which there are `count`; `false` if the reference should see them: they are no matrices that such an op takes.
 ///
 /// # Safety
 /// The CPU has the vectors; and as [`Matrices::group`].
 unsafe fn run(matrices: &impl Matrices, count: usize, vectors: Vectors) -> bool {
-    #[cfg(target_arch = "x86_64")]
-    let is_small = |lanes: usize| count >= lanes && matrices.memory() <= SMALL;
+    let in_lanes = in_lanes(matrices, count, vectors);
     // SAFETY: the caller's.
     unsafe {
         match vectors {
             #[cfg(target_arch = "x86_64")]
-            Vectors::V256 if is_small(F64x4::W) => groups(matrices, count, |g: Group<_, F64x4>| F64x4::enabled(g)),
+            Vectors::V256 if in_lanes => groups(matrices, count, |g: Group<_, F64x4>| F64x4::enabled(g)),
             #[cfg(target_arch = "x86_64")]
             Vectors::V256 => groups(matrices, count, |g: Group<_, f64>| F64x4::enabled(g)),
             #[cfg(target_arch = "x86_64")]
-            Vectors::V512 if is_small(F64x8::W) => groups(matrices, count, |g: Group<_, F64x8>| F64x8::enabled(g)),
+            Vectors::V512 if in_lanes => groups(matrices, count, |g: Group<_, F64x8>| F64x8::enabled(g)),
             #[cfg(target_arch = "x86_64")]
             Vectors::V512 => groups(matrices, count, |g: Group<_, f64>| F64x8::enabled(g)),
             Vectors::Portable => groups(matrices, count, |g: Group<_, f64>| g.compute()),
         }
     }
+}
+
+/// As [`run`], of matrices that may be large: several threads share each of a few, and have each of many for themselves.
+///
+/// # Safety
+/// As [`run`].
+unsafe fn run_any(matrices: &impl Halves, count: usize, vectors: Vectors) -> bool {
+    if matrices.side() < LARGE || in_lanes(matrices, count, vectors) {
+        // SAFETY: the caller's.
+        return unsafe { run(matrices, count, vectors) };
+    }
+    let is_fine = AtomicBool::new(true);
+    let one = |i| {
+        // SAFETY: the caller's.
+        if !unsafe { matrices.halves(i, vectors) } {
+            is_fine.store(false, Ordering::Relaxed);
+        }
+    };
+    if count < 2 * threads::num_threads() {
+        (0..count).for_each(one);
+    } else {
+        threads::for_each(count, count as u64 * matrices.cost(), &one);
+    }
+    is_fine.into_inner()
 }
 
 /// # Safety
@@ -131,6 +180,11 @@ struct Batch<T> {
 impl<T: Element> Batch<T> {
     fn len(&self) -> usize {
         self.rows * self.cols
+    }
+
+    /// Matrix `i`.
+    fn outside(&self, i: usize, vectors: Vectors) -> Outside<T> {
+        Outside { at: self.at.get().wrapping_add(i * self.len()), size: [self.rows, self.cols], vectors }
     }
 
     /// Visits the places of a matrix, a few columns at a time: who copies it transposed writes lines of memory that stay in the cache.

@@ -4,10 +4,13 @@ use cotangent_core::array::Element;
 use cotangent_core::ir::{Aval, DType};
 use cotangent_core::ops::SolveTriangular;
 
-use super::{Batch, Cholesky, Lu, Triangular, run, unpack};
+use super::{Batch, Cholesky, Lu, Qr, Triangular, run, run_any, unpack};
 use crate::routine::Vectors;
 use crate::routine::axis::Shared;
 use crate::routine::op::Call;
+
+/// Rows and columns of matrices up to which reflections one by one are faster than in blocks, of which the reference's library makes them.
+const SIDE: usize = 64;
 
 /// `$f` for the element `$T` of matrices, which are of `f32` or `f64`.
 macro_rules! of_dtype {
@@ -43,7 +46,7 @@ impl Call<'_> {
         of_dtype!(self.args[0].dtype, T => {
             let (a, factor) = (self.matrices::<T>(0), self.result_matrices(0));
             // SAFETY: the caller's.
-            unsafe { run(&Cholesky { a, factor, upper }, a.count, vectors) }
+            unsafe { run_any(&Cholesky { a, factor, upper }, a.count, vectors) }
         })
     }
 
@@ -54,7 +57,7 @@ impl Call<'_> {
             let (a, lu) = (self.matrices::<T>(0), self.result_matrices(0));
             let (pivots, info) = (Shared(self.output(1)), Shared(self.output(2)));
             // SAFETY: the caller's.
-            unsafe { run(&Lu { a, lu, pivots, info }, a.count, vectors) }
+            unsafe { run_any(&Lu { a, lu, pivots, info }, a.count, vectors) }
         })
     }
 
@@ -73,11 +76,21 @@ impl Call<'_> {
 
     /// # Safety
     /// As [`Call::kernel`].
+    pub unsafe fn qr(&self, vectors: Vectors) -> bool {
+        of_dtype!(self.args[0].dtype, T => {
+            let (a, q, r) = (self.matrices::<T>(0), self.result_matrices(0), self.result_matrices(1));
+            // SAFETY: the caller's.
+            a.rows.max(a.cols) <= SIDE && unsafe { run(&Qr { a, q, r }, a.count, vectors) }
+        })
+    }
+
+    /// # Safety
+    /// As [`Call::kernel`].
     pub unsafe fn solve_triangular(&self, op: &SolveTriangular, vectors: Vectors) -> bool {
         of_dtype!(self.args[0].dtype, T => {
             let (a, b, x) = (self.matrices::<T>(0), self.matrices(1), self.result_matrices(0));
             // SAFETY: the caller's.
-            unsafe { run(&Triangular { op, a, b, x }, a.count, vectors) }
+            unsafe { run_any(&Triangular { op, a, b, x }, a.count, vectors) }
         })
     }
 }

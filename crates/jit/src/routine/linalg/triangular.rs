@@ -19,12 +19,14 @@ pub(super) struct Triangular<'a, T> {
 
 impl<T: Element> Triangular<'_, T> {
     /// Systems that are solved with each matrix.
-    fn systems(&self) -> usize {
+    pub(super) fn systems(&self) -> usize {
         if self.op.left { self.b.cols } else { self.b.rows }
     }
 }
 
 impl<T: Element> Matrices for Triangular<'_, T> {
+    const SMALL: usize = 2 * 32 * 32;
+
     fn memory(&self) -> usize {
         self.a.len() + self.a.rows * self.systems().next_multiple_of(PANEL)
     }
