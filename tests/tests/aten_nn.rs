@@ -44,6 +44,12 @@ fn activations() {
     );
 }
 
+/// PyTorch's values: -1 is 255 as a byte, and the upper bound holds.
+#[test]
+fn a_negative_bound_of_bytes_wraps() {
+    assert_eq!(Tensor::from([0u8, 1, 9]).hardtanh(-1.0, 1.0).to_vec::<u8>().unwrap(), [1; 3]);
+}
+
 #[test]
 fn normalizations() {
     check(

@@ -60,6 +60,9 @@ pub trait Activations: AsTensor {
         let (x, low, high) = (self.tensor(), min_val.into(), max_val.into());
         one(schema::HARDTANH, &[("min_val", num(low)), ("max_val", num(high))], &[x], |a| {
             let x = &a[0];
+            let (low, high) = (low.cast(x.dtype()), high.cast(x.dtype()));
+            // A negative bound of bytes wraps above the other one, which then holds.
+            let low = if low.to_f64() > high.to_f64() { high } else { low };
             let above = x.full_like(high).where_(&x.ge(x.full_like(high)), x);
             x.full_like(low).where_(&x.le(x.full_like(low)), above)
         })
