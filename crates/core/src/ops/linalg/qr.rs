@@ -1,6 +1,6 @@
 //! The QR factorization.
 
-use super::{Kind, Matrices, each_matrix, row_major, sample_matrix};
+use super::{Kind, Matrices, Matrix, each_matrix, row_major, sample_matrix};
 use crate::array::Array;
 use crate::error::{EvalError, InferError};
 use crate::ir::{Attr, AttrField, Attrs, Aval, DType, Dim, attr_struct};
@@ -9,6 +9,10 @@ use crate::ops::{
     nonlinear,
 };
 use crate::tensor::Tensor;
+
+/// Multiplications of a matrix from which on [`faer`] factors it, in blocks: it is several times as fast, and gives other signs where a column depends
+/// on those before it.
+const LARGE: usize = 1 << 18;
 
 /// How much of `Q` is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,6 +96,9 @@ impl Primitive for Qr {
                 let identity = (0..a.rows * side).map(|i| f64::from(u8::from(i / side == i % side)));
                 return Ok([identity.collect(), Vec::new()]);
             }
+            if a.rows * a.cols * a.rows.min(a.cols) < LARGE {
+                return Ok(reflected(&a, if self.mode == QrMode::Complete { a.rows } else { a.rows.min(a.cols) }));
+            }
             let qr = a.faer().qr();
             let (q, mut r) = match self.mode {
                 QrMode::Reduced => (qr.compute_thin_Q(), row_major(qr.thin_R())),
@@ -125,6 +132,43 @@ impl Primitive for Qr {
 
     fn loop_form(&self, _: &[&Aval], _: &[Aval]) -> LoopForm {
         LoopForm::Kernel(Kernel::Qr)
+    }
+}
+
+/// `Q` of `side` columns and `R`, by the reflections of LAPACK's `geqr2`.
+fn reflected(a: &Matrix<'_>, side: usize) -> [Vec<f64>; 2] {
+    let (m, n) = (a.rows, a.cols);
+    let mut r = a.data.to_vec();
+    let mut reflections: Vec<(Vec<f64>, f64)> = Vec::new();
+    for j in 0..m.min(n) {
+        let top = r[j * n + j];
+        let below = (j + 1..m).fold(0.0, |length: f64, i| length.hypot(r[i * n + j]));
+        // What stands alone already stays.
+        if below == 0.0 {
+            reflections.push((Vec::new(), 0.0));
+            continue;
+        }
+        let image = -top.hypot(below).copysign(top);
+        let v: Vec<f64> = std::iter::once(1.0).chain((j + 1..m).map(|i| r[i * n + j] / (top - image))).collect();
+        let factor = (image - top) / image;
+        reflect(&v, factor, &mut r[j * n..], n, j + 1);
+        r[j * n + j] = image;
+        (j + 1..m).for_each(|i| r[i * n + j] = 0.0);
+        reflections.push((v, factor));
+    }
+    let mut q: Vec<f64> = (0..m * side).map(|i| f64::from(u8::from(i / side == i % side))).collect();
+    for (j, (v, factor)) in reflections.iter().enumerate().rev() {
+        reflect(v, *factor, &mut q[j * side..], side, j);
+    }
+    r.truncate(side * n);
+    [q, r]
+}
+
+/// Applies `I - factor · v · vᵀ` to the columns from `first` on of the row-major `x`.
+fn reflect(v: &[f64], factor: f64, x: &mut [f64], cols: usize, first: usize) {
+    for c in first..cols {
+        let along: f64 = v.iter().enumerate().map(|(i, v)| v * x[i * cols + c]).sum();
+        v.iter().enumerate().for_each(|(i, v)| x[i * cols + c] -= factor * along * v);
     }
 }
 
@@ -177,5 +221,25 @@ impl Samples for Qr {
             of("empty batch", Reduced, DType::F64, &[0, 3, 2]),
             of("single", Reduced, DType::F32, &[3, 2]),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// PyTorch 2.15's factors of a matrix whose second column is zero, and stays.
+    #[test]
+    fn a_column_that_depends_on_others_is_reflected_as_by_lapack() {
+        let data = [1.0, 0.0, 2.0, 3.0, 0.0, -4.0, 5.0, 0.0, 7.0, 2.0, 0.0, 1.0];
+        let a = Matrix { rows: 4, cols: 3, data: &data };
+        let [q, r] = reflected(&a, 3);
+        let expected = [-0.16012815380508716, -0.48038446141526142, 0.68324703974753476, -0.48038446141526142];
+        let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-14);
+        assert!(close(&q[..4], &expected), "{q:?}");
+        let triangle = [-6.244997998398398, 0.0, -4.323460152737352, 0.0, 0.0, -6.618410724531008];
+        assert!(close(&r[..6], &triangle) && r.len() == 9, "{r:?}");
+        let [q, r] = reflected(&a, 4);
+        assert!(close(&q[3..4], &[-0.52608290816750003]) && r[9..] == [0.0; 3], "{q:?} {r:?}");
     }
 }
