@@ -27,10 +27,10 @@ fn masks_of_positions_are_narrow() {
     assert!(!wide(|x: Tensor| x.triu(1), x()), "a triangle");
     assert!(!wide(|x: Tensor| x * eye(40), x()), "a diagonal");
     assert!(!wide(|x: Tensor| x.masked_fill(&distances(40).abs().gt(3), 0.0).sum_dim(0), x()), "a window, in columns");
-    assert!(!wide(|x: Tensor| x.masked_fill(&(-distances(40)).maximum(&arange(40)).lt(5), 0.0).softmax(-1), x()));
-    assert!(!wide(|x: Tensor| x.where_(&distances(40).remainder(3).eq(0), &(arange(40) * 2).to(DType::F32)), x()));
+    assert!(!wide(|x: Tensor| x.masked_fill(&(-distances(40)).maximum(arange(40)).lt(5), 0.0).softmax(-1), x()));
+    assert!(!wide(|x: Tensor| x.where_(&distances(40).remainder(3).eq(0), (arange(40) * 2).to(DType::F32)), x()));
     assert!(!wide(|x: Tensor| x + distances(40).floor_divide(7).to(DType::I32), x()), "a cast");
-    assert!(!wide(|x: Tensor| x.gt(0.0).to(DType::I64).eq(&arange(40)).to(DType::F32), x()), "truth values as numbers");
+    assert!(!wide(|x: Tensor| x.gt(0.0).to(DType::I64).eq(arange(40)).to(DType::F32), x()), "truth values as numbers");
 }
 
 #[test]
