@@ -6,6 +6,7 @@ use cotangent_core::ir::DType;
 use cotangent_core::ops::{Binary, Monoid};
 use cotangent_loops::ir::{Body, BodyOp, BodyValue, Loop, Nest, Stage};
 
+use super::order::ordered;
 use super::scalar::bits;
 use super::{Accumulator, Bin, Builder, Code, Fused, Mem, Op, OpSet, Shift, Ty, V};
 
@@ -108,7 +109,7 @@ fn code(body: &Body, places: &Places) -> Code {
         };
         values.push(value);
     }
-    prune(b.code)
+    ordered(prune(&b.code))
 }
 
 /// Calls `f` with each operand of a body op.
@@ -278,7 +279,7 @@ impl Builder {
 }
 
 /// Drops what nothing uses.
-fn prune(code: Code) -> Code {
+fn prune(code: &Code) -> Code {
     let n = code.insts.len();
     let mut used = vec![false; n];
     for i in (0..n).rev() {
@@ -288,37 +289,5 @@ fn prune(code: Code) -> Code {
             op.operands(|v| used[v.id as usize] = true);
         }
     }
-    let mut new = vec![0u32; n];
-    let mut out = Vec::with_capacity(n);
-    for (i, inst) in code.insts.iter().enumerate() {
-        if used[i] {
-            new[i] = out.len() as u32;
-            let m = |v: V| V { id: new[v.id as usize], ty: v.ty };
-            let op = match inst.op {
-                Op::Store(a, mem, v) => Op::Store(a, mem, m(v)),
-                Op::SetAcc(a, v) => Op::SetAcc(a, m(v)),
-                Op::Bin(k, a, b) => Op::Bin(k, m(a), m(b)),
-                Op::Fused(k, a, b, c) => Op::Fused(k, m(a), m(b), m(c)),
-                Op::Cmp(p, a, b) => Op::Cmp(p, m(a), m(b)),
-                Op::Select(a, b, c) => Op::Select(m(a), m(b), m(c)),
-                Op::Sqrt(a) => Op::Sqrt(m(a)),
-                Op::Round(k, a) => Op::Round(k, m(a)),
-                Op::Part(k, a) => Op::Part(k, m(a)),
-                Op::Shift(k, a, s) => Op::Shift(k, m(a), s),
-                Op::Conv(k, a) => Op::Conv(k, m(a)),
-                Op::Call(f, a, b, g) => Op::Call(f, m(a), m(b), g.map(|(x, y)| (m(x), m(y)))),
-                op @ (Op::Load(..)
-                | Op::Const(_)
-                | Op::Lane
-                | Op::Outer(_)
-                | Op::Serial(_)
-                | Op::Scalar(_)
-                | Op::Acc(_)) => op,
-            };
-            out.push(Inst { op, ty: inst.ty });
-        }
-    }
-    Code { insts: out }
+    code.rebuilt(&(0..n).filter(|i| used[*i]).collect::<Vec<_>>())
 }
-
-use super::Inst;

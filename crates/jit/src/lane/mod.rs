@@ -11,6 +11,7 @@ mod expand;
 mod float;
 mod integer;
 mod math;
+mod order;
 pub mod scalar;
 
 use cotangent_core::ir::DType;
@@ -313,6 +314,31 @@ impl Op {
         }
     }
 
+    /// The same operation of other operands: those that `m` says.
+    fn map(self, m: impl Fn(V) -> V) -> Op {
+        match self {
+            Op::Store(a, mem, v) => Op::Store(a, mem, m(v)),
+            Op::SetAcc(a, v) => Op::SetAcc(a, m(v)),
+            Op::Bin(k, a, b) => Op::Bin(k, m(a), m(b)),
+            Op::Fused(k, a, b, c) => Op::Fused(k, m(a), m(b), m(c)),
+            Op::Cmp(p, a, b) => Op::Cmp(p, m(a), m(b)),
+            Op::Select(a, b, c) => Op::Select(m(a), m(b), m(c)),
+            Op::Sqrt(a) => Op::Sqrt(m(a)),
+            Op::Round(k, a) => Op::Round(k, m(a)),
+            Op::Part(k, a) => Op::Part(k, m(a)),
+            Op::Shift(k, a, s) => Op::Shift(k, m(a), s),
+            Op::Conv(k, a) => Op::Conv(k, m(a)),
+            Op::Call(f, a, b, g) => Op::Call(f, m(a), m(b), g.map(|(x, y)| (m(x), m(y)))),
+            op @ (Op::Load(..)
+            | Op::Const(_)
+            | Op::Lane
+            | Op::Outer(_)
+            | Op::Serial(_)
+            | Op::Scalar(_)
+            | Op::Acc(_)) => op,
+        }
+    }
+
     /// Whether the instruction does something beside defining its value.
     pub fn has_effect(&self) -> bool {
         match self {
@@ -331,6 +357,18 @@ pub struct Code {
 }
 
 impl Code {
+    /// The instructions at these places, in this order; each place stands after those of its operands.
+    fn rebuilt(&self, order: &[usize]) -> Code {
+        let mut new = vec![0u32; self.insts.len()];
+        let mut insts = Vec::with_capacity(order.len());
+        for i in order {
+            new[*i] = insts.len() as u32;
+            let Inst { op, ty } = self.insts[*i];
+            insts.push(Inst { op: op.map(|v| V { id: new[v.id as usize], ty: v.ty }), ty });
+        }
+        Code { insts }
+    }
+
     /// The most values that live at once, of those that `counts` says; constants are operands in memory, and accumulators have registers of
     /// their own.
     pub fn most_alive(&self, counts: impl Fn(&Inst) -> bool) -> usize {
