@@ -86,7 +86,7 @@ fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/conformance")
 }
 
-/// Programs that hold graphs of their own, from `fixtures/make_control_fixtures.py`.
+/// Programs that hold graphs of their own or stop derivatives, from `fixtures/make_control_fixtures.py`.
 fn control() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/control")
 }

@@ -12,6 +12,7 @@ use crate::batched::{Mark, examples, mark};
 use crate::error::{TorchError, malformed};
 use crate::mutation::{self, PLACES, Sharing, View};
 use crate::overloads;
+use crate::provenance;
 use crate::schema::{self, Argument, GraphJson, NodeJson, Size, TensorMeta};
 
 /// How deep sub-graphs may nest.
@@ -231,7 +232,7 @@ impl<'g> Env<'g> {
     }
 
     fn node(&mut self, n: &'g NodeJson, depth: usize) -> Result<Vec<Value>, TorchError> {
-        let target = n.target.strip_prefix("torch.ops.").unwrap_or(&n.target);
+        let target = provenance::target(n);
         if let Some(outs) = self.higher_order(n, target, depth)? {
             return Ok(outs);
         }
@@ -318,7 +319,7 @@ impl<'g> Env<'g> {
 
     /// The view of `base` that is the result `made.1` of the node `made.0`.
     fn view(&self, made: (&NodeJson, usize), base: &Tensor) -> Result<Tensor, TorchError> {
-        let target = made.0.target.strip_prefix("torch.ops.").unwrap_or(&made.0.target);
+        let target = provenance::target(made.0);
         let outs = self.call(made.0, target, Some(base))?;
         let mut tensors = outs.into_iter().flat_map(|v| match v {
             Value::Tensor(t) => vec![t],

@@ -17,6 +17,7 @@ mod mutation;
 mod overloads;
 mod pickle;
 mod program;
+mod provenance;
 mod recompose;
 mod schema;
 mod strided;
