@@ -86,6 +86,8 @@ pub(super) struct Emit<'a> {
     pub(super) lanes: Lanes,
     pub(super) alloc: Alloc,
     pub(super) scratch_taken: bool,
+    /// The constant that is in [`SCRATCH`] while all copies execute one instruction.
+    pub(super) shared: Option<u32>,
     /// Whether the stage is part of a function of rows: it always has all lanes, and its reductions go to the row scalars.
     pub(super) whole: bool,
     /// The lanes of the masked vector, where they are known.
@@ -254,6 +256,7 @@ fn emit<'a>(out: &'a mut Assembler, kernel: &'a StageKernel, width: usize, whole
         lanes: Lanes::Full(1),
         alloc: Alloc::new(Vec::new(), 0, 0, 0),
         scratch_taken: false,
+        shared: None,
         whole,
         rest: None,
         kept: pressure::choose(kernel, blocks, spare),
@@ -384,10 +387,12 @@ impl Emit<'_> {
         let free = self.isa.vectors() | self.isa.masks();
         self.alloc = Alloc::new(uses(code), lanes.copies(), free & !pinned, first);
         for i in 0..code.insts.len() {
+            self.share_constant(code, i as u32, lanes.copies());
             for c in 0..lanes.copies() {
                 self.inst(code, i as u32, c);
             }
         }
+        self.shared = None;
         self.slots = self.slots.max(self.alloc.slot_count);
     }
 }

@@ -6,7 +6,7 @@ use super::asm::{Masked, Rm, Vop};
 use super::emit::{Emit, Lanes, SCRATCH, SCRATCH2};
 use super::isa::Isa;
 use super::op;
-use crate::lane::{Bin, Code, Conv, Fused, Op, Part, Pred, RoundTo, Shift, Ty, V};
+use crate::lane::{Bin, Code, Conv, Fused, Inst, Op, Part, Pred, RoundTo, Shift, Ty, V};
 use crate::machine::thunk::Call;
 
 impl Emit<'_> {
@@ -37,6 +37,9 @@ impl Emit<'_> {
         if let Some(r) = self.kept(&code.insts[v.id as usize]) {
             return r;
         }
+        if self.shared == Some(v.id) {
+            return SCRATCH;
+        }
         if let Op::Const(bits) = code.insts[v.id as usize].op {
             let ty = code.insts[v.id as usize].ty;
             let value = self.constant(bits, ty);
@@ -65,6 +68,9 @@ impl Emit<'_> {
         if let Some(r) = self.kept(&code.insts[v.id as usize]) {
             return Rm::Reg(r);
         }
+        if self.shared == Some(v.id) {
+            return Rm::Reg(SCRATCH);
+        }
         if let Op::Const(bits) = code.insts[v.id as usize].op {
             return self.constant(bits, code.insts[v.id as usize].ty);
         }
@@ -81,6 +87,51 @@ impl Emit<'_> {
     /// Whether a value is a constant that stands in memory.
     fn in_pool(&self, code: &Code, v: V) -> bool {
         Emit::is_const(code, v) && self.kept(&code.insts[v.id as usize]).is_none()
+    }
+
+    /// Loads the constant of an instruction that all copies are about to execute, if there is one, and only one, that stands in memory.
+    ///
+    /// For AVX2: the units that load are as wide as those that compute at best, and half as wide on some machines, where bodies of many constants would wait
+    /// for loads. With AVX-512 a constant is one element that is spread on the way.
+    pub(super) fn share_constant(&mut self, code: &Code, i: u32, copies: usize) {
+        self.shared = None;
+        let inst = code.insts[i as usize];
+        // Those that leave the scratch register alone.
+        let plain = match inst.op {
+            Op::Bin(..) | Op::Fused(..) | Op::Cmp(..) => true,
+            Op::Select(..) => !self.kernel.lane.wide,
+            Op::Load(..)
+            | Op::Store(..)
+            | Op::Const(_)
+            | Op::Lane
+            | Op::Outer(_)
+            | Op::Serial(_)
+            | Op::Scalar(_)
+            | Op::Acc(_)
+            | Op::SetAcc(..)
+            | Op::Sqrt(_)
+            | Op::Round(..)
+            | Op::Part(..)
+            | Op::Shift(..)
+            | Op::Conv(..)
+            | Op::Call(..) => false,
+        };
+        if !plain || copies < 2 || self.isa != Isa::Avx2 {
+            return;
+        }
+        let mut found: Option<V> = None;
+        let mut others = false;
+        inst.op.operands(|v| {
+            if self.in_pool(code, v) {
+                others |= found.is_some_and(|f| f.id != v.id);
+                found = Some(v);
+            }
+        });
+        let Some(v) = found.filter(|_| !others) else { return };
+        let Inst { op: Op::Const(bits), ty } = code.insts[v.id as usize] else { return };
+        let value = self.constant(bits, ty);
+        self.copy(SCRATCH, value, ty);
+        self.shared = Some(v.id);
     }
 
     pub(super) fn is_const(code: &Code, v: V) -> bool {
