@@ -1,6 +1,7 @@
 //! `custom_jvp`, `custom_vjp` (field.md F17).
 
 use cotangent::prelude::*;
+use cotangent_core::tensor::composite_by_result;
 use cotangent_tests::expect::message;
 
 fn at(t: &Tensor) -> f64 {
@@ -127,4 +128,47 @@ fn a_call_stays_a_call_in_a_graph() {
     // And is differentiated by its rule when the graph is transformed later.
     let d = grad(|x: Tensor| Ok::<_, Error>(g.call((x,))?[0].sum())).call((Tensor::from([0.0f32; 3]),)).unwrap();
     assert_eq!(d.to_vec::<f32>().unwrap(), [3.0; 3]);
+}
+
+/// A sine whose derivative is said in terms of itself.
+fn own_sine(x: Tensor) -> Result<Tensor, Error> {
+    let rule = |(x,): One, (x_dot,): One| Ok::<_, Error>(x_dot * own_sine(x + std::f64::consts::FRAC_PI_2)?);
+    custom_jvp(sin, rule).call((x,))
+}
+
+#[test]
+fn a_rule_that_calls_its_own_function_without_end_is_an_error() {
+    assert_eq!(
+        message(grad(own_sine).call((Tensor::from(0.5f64),))),
+        "custom rule of `sin`: 16 rules are being traced inside one another; a rule should not call its own function"
+    );
+    fn own_reverse(x: Tensor) -> Result<Tensor, Error> {
+        let fwd = |x: Tensor| Ok::<_, Error>((own_reverse(x.clone())?, x));
+        custom_vjp(sin, fwd, |x: Tensor, y_bar: Tensor| (y_bar * x.cos(),)).call((x,))
+    }
+    assert!(message(grad(own_reverse).call((Tensor::from(0.5f64),))).starts_with("custom rule of `sin`: 16 rules"));
+}
+
+#[test]
+fn a_composite_whose_rule_uses_its_own_result_function() {
+    fn exponential(x: &Tensor) -> Tensor {
+        let rule = |x: &[Tensor], _: &[Tensor], x_dot: &[Tensor]| vec![&x_dot[0] * exponential(&x[0])];
+        composite_by_result("aten::my_exp(Tensor self) -> Tensor", &[], &[x], |x| vec![x[0].exp()], rule).swap_remove(0)
+    }
+    // Each step of this one is another call.
+    fn growing(x: &Tensor) -> Tensor {
+        let rule = |x: &[Tensor], _: &[Tensor], x_dot: &[Tensor]| {
+            vec![growing(&cat(&[x[0].clone(), x[0].clone()], 0)).sum() * &x_dot[0]]
+        };
+        composite_by_result("aten::my_sin(Tensor self) -> Tensor", &[], &[x], |x| vec![x[0].sin()], rule).swap_remove(0)
+    }
+    let x = || Tensor::from(0.5f64);
+    let f = |x: Tensor| exponential(&x);
+    for (i, d) in
+        [grad(f).call((x(),)), grad(grad(f)).call((x(),)), grad(grad(grad(f))).call((x(),))].into_iter().enumerate()
+    {
+        assert!((at(&d.unwrap()) - 0.5f64.exp()).abs() < 1e-15, "derivative {}", i + 1);
+    }
+    let e = message(grad(|x: Tensor| growing(&x).sum()).call((Tensor::from([0.5f64]),)));
+    assert!(e.contains("custom rule of `my_sin`: 16 rules are being traced inside one another"), "{e}");
 }

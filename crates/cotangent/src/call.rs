@@ -7,7 +7,7 @@ use cotangent_core::error::{Error, TransformError};
 use cotangent_core::ir::{Aval, Graph, TreeSpec};
 use cotangent_core::ops::{Call, Rule};
 use cotangent_core::tensor::emit_all;
-use cotangent_core::tensor::trace::Level;
+use cotangent_core::tensor::trace::{Level, in_rule};
 
 use crate::capture::{Captured, capture_leaves};
 use crate::function::{Arguments, Function};
@@ -70,14 +70,19 @@ pub(crate) fn trace_with_captures<Args: Arguments, F: Function<Args>>(
 }
 
 /// A rule traced at arguments of these structures and avals: its graph and the structure of its result.
+///
+/// *Errors*: rules inside one another without end, as of a rule that calls `function`.
 pub(crate) fn trace_rule<Args: Arguments, R: Function<Args>>(
+    function: &str,
     rule: &R,
     specs: &[&TreeSpec],
     avals: &[Aval],
 ) -> Result<(Graph, TreeSpec), Error> {
     let like: Vec<Tensor> = avals.iter().map(|a| Tensor::abstract_(a.dtype, &a.shape)).collect();
     let spec = TreeSpec::Tuple(specs.iter().map(|s| (*s).clone()).collect());
-    let traced = capture_leaves(&rule.name(), Level::Composite, rule, like, &spec, avals, &[])?;
+    let traced = in_rule(function, rule.name(), || {
+        capture_leaves(&rule.name(), Level::Composite, rule, like, &spec, avals, &[])
+    })?;
     match traced.captures.first() {
         None => Ok((traced.graph, traced.out_spec)),
         Some(c) => Err(captured(rule.name(), c)),

@@ -54,7 +54,7 @@ where
         let avals = closed.param_avals();
         let twice: Vec<_> = avals.iter().chain(&avals).cloned().collect();
         let specs = [&spec, &spec];
-        let (rule, out) = trace_rule::<(Args, Args), R>(&self.rule, &specs, &twice)?;
+        let (rule, out) = trace_rule::<(Args, Args), R>(&self.f.name(), &self.rule, &specs, &twice)?;
         if out != body.out_spec || rule.result_avals() != closed.result_avals() {
             let problem = format!(
                 "the rule should return a tangent like the result, {}, but it returns {}",

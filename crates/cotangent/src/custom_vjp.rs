@@ -66,7 +66,7 @@ where
             TreeSpec::Tuple(items) => items.iter().collect(),
             _ => Vec::new(),
         };
-        let (fwd, fwd_spec) = trace_rule::<Args, Fwd>(&self.fwd, &specs, &avals)?;
+        let (fwd, fwd_spec) = trace_rule::<Args, Fwd>(&self.f.name(), &self.fwd, &specs, &avals)?;
         let TreeSpec::Tuple(parts) = &fwd_spec else { unreachable!("the structure comes from a pair") };
         let mut fwd_avals = fwd.result_avals();
         let n = parts[0].num_leaves();
@@ -81,7 +81,7 @@ where
 
         let bwd_avals: Vec<_> = residual_avals.into_iter().chain(y_avals).collect();
         let bwd_specs = [&parts[1], &body.out_spec];
-        let (bwd, x_bar) = trace_rule::<(Res, F::Output), Bwd>(&self.bwd, &bwd_specs, &bwd_avals)?;
+        let (bwd, x_bar) = trace_rule::<(Res, F::Output), Bwd>(&self.f.name(), &self.bwd, &bwd_specs, &bwd_avals)?;
         if x_bar != spec || bwd.result_avals() != avals {
             return wrong(format!(
                 "the backward rule should return a cotangent like each argument, {}, but it returns {}",

@@ -3,7 +3,7 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::trace::{Level, Trace, at_site, build};
+use super::trace::{Level, Trace, at_site, build, in_rule, is_in_rule};
 use super::{Tensor, emit_all};
 use crate::error::Error;
 use crate::ir::{Attr, Aval, Graph};
@@ -42,6 +42,9 @@ pub fn composite_one(
 /// tangent for each result of floats: what was computed forward is not computed again.
 ///
 /// The body has the same derivative: under `vmap`, the body alone is seen. `rule` is linear in `x_dot`; of results without floats it is not asked. Body and rule use no tensors but their operands.
+/// Where `rule` calls its own function at what it was given, that inner call is differentiated by its body.
+///
+/// *Errors*: rules that call one another without end.
 #[track_caller]
 pub fn composite_by_result(
     schema: &str,
@@ -56,10 +59,16 @@ pub fn composite_by_result(
         if !y.iter().any(|a| a.dtype.is_float()) {
             return Ok(Rule::Inline);
         }
-        let graph = build("tangent", |t| {
-            let param = |avals: &[Aval]| avals.iter().map(|a| t.param(a)).collect::<Vec<Tensor>>();
-            let (primals, results, tangents) = (param(&x), param(&y), param(&x));
-            rule(&primals, &results, &tangents).into_iter().map(Tensor::ok).collect()
+        let key = format!("{schema} {params:?} {x:?}");
+        if is_in_rule(&key) {
+            return Ok(Rule::Inline);
+        }
+        let graph = in_rule(body.name(), key, || {
+            build("tangent", |t| {
+                let param = |avals: &[Aval]| avals.iter().map(|a| t.param(a)).collect::<Vec<Tensor>>();
+                let (primals, results, tangents) = (param(&x), param(&y), param(&x));
+                rule(&primals, &results, &tangents).into_iter().map(Tensor::ok).collect()
+            })
         })?;
         Ok(Rule::ByResult(Arc::new(graph)))
     })

@@ -5,6 +5,7 @@
 //! and all other transforms see each other only through captures.
 
 mod nesting;
+mod rules;
 
 use std::cell::RefCell;
 use std::panic::Location;
@@ -21,6 +22,8 @@ use crate::ops::{Constant, Op};
 
 pub use nesting::{BatchLevel, batch_levels, current_level};
 pub(crate) use nesting::{Wrapping, wrappings};
+pub use rules::in_rule;
+pub(crate) use rules::is_in_rule;
 
 /// What opened a trace, for messages and for [`Tensor::describe`].
 #[derive(Clone, Debug, PartialEq, Eq)]
