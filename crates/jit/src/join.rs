@@ -31,6 +31,8 @@ fn rows(action: &Action) -> usize {
             RoutineKind::MatMul { batch, m, k, n, .. } if *k > 0 && *n > 0 => batch * m,
             RoutineKind::MatMul { .. }
             | RoutineKind::Places { .. }
+            | RoutineKind::Ranked { .. }
+            | RoutineKind::Rows { .. }
             | RoutineKind::Values { .. }
             | RoutineKind::Op { .. } => 0,
         },
