@@ -151,7 +151,7 @@ graph routine(%0: i8[3,4]) {
 >>> at <<<
 graph routine(%0: i8[3,4], %1: i64[3,2]) {
   %2: i8[3,2] = gather(%0, %1, dim=1)
-  return (%2)
+  return %2
 }
 >>>
 }
@@ -179,7 +179,7 @@ fn an_index_for_each_row_is_of_an_op_with_one_for_each_element() {
   routine gather (b0, b1) -> (b2) at "a.rs":3 rows behind 0 <<<
 graph routine(%0: f32[3,4], %1: i64[2,4]) {
   %2: f32[2,4] = gather(%0, %1, dim=0)
-  return (%2)
+  return %2
 }
 >>>
 }
