@@ -272,15 +272,7 @@ impl Call<'_> {
         };
         // SAFETY: the caller's.
         dispatch!(self.args[0].dtype, T => unsafe {
-            // As `Extreme::beats`, without branches, which data would send either way.
-            let is_nan = |x: T| x.partial_cmp(&x).is_none();
-            let both = |s: T, x: T| {
-                let is_more = match which {
-                    Extreme::Max => x > s,
-                    Extreme::Min => x < s,
-                };
-                if (is_more | is_nan(x)) & !is_nan(s) { x } else { s }
-            };
+            let both = |s: T, x: T| if beats(which, x, s) { x } else { s };
             self.combine(dim, Indexing::Elementwise, &Combine { widen: |x: T| x, both, end: |s| s })
         })
     }
@@ -334,6 +326,17 @@ impl Call<'_> {
             }
         }
     }
+}
+
+/// As [`Extreme::beats`], without branches, which data would send either way.
+#[inline(always)]
+fn beats<T: Element>(which: Extreme, a: T, b: T) -> bool {
+    let is_nan = |x: T| x.partial_cmp(&x).is_none();
+    let is_more = match which {
+        Extreme::Max => a > b,
+        Extreme::Min => a < b,
+    };
+    (is_more | is_nan(a)) & !is_nan(b)
 }
 
 fn last(shape: &Shape) -> usize {
