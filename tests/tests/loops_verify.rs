@@ -135,6 +135,74 @@ graph routine(%0: i8[3,4]) {
 }
 
 #[test]
+fn ranks_of_a_sort_are_those_of_a_gather_along_its_dim() {
+    let good = r#"loops {
+  b0: i8[12] param
+  b1: i64[6] param
+  b2: i8[6] result
+  b3: i64[6] result
+  params (b0, b1)
+  results (b2, b3)
+  routine gather (b0, b1) -> (b2, b3) at "a.rs":3 ranked <<<
+graph routine(%0: i8[3,4]) {
+  %1: i8[3,4], %2: i64[3,4] = sort(%0, stable=true, dim=1, descending=false)
+  return (%1, %2)
+}
+>>> at <<<
+graph routine(%0: i8[3,4], %1: i64[3,2]) {
+  %2: i8[3,2] = gather(%0, %1, dim=1)
+  return %2
+}
+>>>
+}
+"#;
+    let unfit = "P3: step 0: buffers are not of the operand and the ranks of a sort";
+    each_is_found(
+        good,
+        &[
+            ("b3: i64[6]", "b3: i32[6]", unfit),
+            ("b1: i64[6]", "b1: i64[5]", unfit),
+            ("%1: i64[3,2]) {\n  %2: i8[3,2]", "%1: i64[2,3]) {\n  %2: i8[2,3]", unfit),
+            ("%1, dim=1)", "%1, dim=0)", "expected a sort and a gather along its dim, found `sort` and `gather`"),
+        ],
+    );
+}
+
+#[test]
+fn an_index_for_each_row_is_of_an_op_with_one_for_each_element() {
+    let good = r#"loops {
+  b0: f32[12] param
+  b1: i64[2] param
+  b2: f32[8] result
+  params (b0, b1)
+  results (b2)
+  routine gather (b0, b1) -> (b2) at "a.rs":3 rows behind 0 <<<
+graph routine(%0: f32[3,4], %1: i64[2,4]) {
+  %2: f32[2,4] = gather(%0, %1, dim=0)
+  return %2
+}
+>>>
+}
+"#;
+    each_is_found(
+        good,
+        &[
+            (
+                "b1: i64[2]",
+                "b1: i64[8]",
+                "P3: step 0: `gather`: buffers are not of its avals with an index for each row",
+            ),
+            ("behind 0", "behind 1", "P3: step 0: `gather`: buffers are not of its avals with an index for each row"),
+            (
+                "i64[2,4]) {\n  %2: f32[2,4] = gather(%0, %1, dim=0)",
+                "i64[2]) {\n  %2: f32[2,4] = index_select(%0, %1, dim=0)",
+                "P3: step 0: `index_select`: buffers are not of its avals with an index for each row",
+            ),
+        ],
+    );
+}
+
+#[test]
 fn values_are_those_of_a_decomposition() {
     let good = r#"loops {
   b0: f64[12] param

@@ -4,7 +4,6 @@ use cotangent_core::Tensor;
 use cotangent_core::ir::DType;
 
 use crate::arg::{AsTensor, Over, at, attempt, bad_operand, bad_pair, float, live};
-use crate::order::Orders;
 use crate::pointwise::Pointwise;
 use crate::shape::Shapes;
 
@@ -62,8 +61,9 @@ pub trait Quantiles: AsTensor {
         if n == 0 {
             return bad_operand(at!("quantiles", 4), x, "at least one element");
         }
-        let sorted = rows.sort(-1).0;
-        let is_nan = sorted.ne(&sorted);
+        // Few elements of the order are read, whose derivatives go to where they stood.
+        let order = rows.detach().sort_along(last, false).1;
+        let is_nan = rows.ne(&rows);
         let counts = |t: &Tensor| t.convert(DType::I64).sum_over(&[last]).unsqueeze(-1);
         // One row of ranks for each row of elements.
         let ranks = match nans {
@@ -77,14 +77,14 @@ pub trait Quantiles: AsTensor {
                 wide.full_like(end).where_(&counts(&is_nan).gt(0i64), &wide)
             }
         };
-        let ranks = if q.rank() == 0 { ranks.view_to(&sorted.shape().with(last, 1)) } else { ranks };
+        let ranks = if q.rank() == 0 { ranks.view_to(&rows.shape().with(last, 1)) } else { ranks };
         let ranks = match between {
             Between::Lower => ranks.floor(),
             Between::Higher => ranks.ceil(),
             Between::Nearest => ranks.round(),
             Between::Linear | Between::Midpoint => ranks,
         };
-        let at = |r: &Tensor| sorted.gather_along(last, &r.detach().convert(DType::I64));
+        let at = |r: &Tensor| rows.gather_along(last, &order.gather_along(last, &r.detach().convert(DType::I64)));
         let below = at(&ranks);
         let y = match between {
             Between::Lower | Between::Higher | Between::Nearest => below,
@@ -92,7 +92,7 @@ pub trait Quantiles: AsTensor {
             Between::Midpoint => below.lerp(&at(&ranks.ceil()), 0.5),
         };
         let y = y.movedim(-1i64, 0i64);
-        let shape = if over.keepdim { kept } else { sorted.shape().removed(last) };
+        let shape = if over.keepdim { kept } else { rows.shape().removed(last) };
         y.view_to(&q.shape().concat(&shape))
     }
 }

@@ -52,8 +52,9 @@ fn main() {
                             format!("{batch} products {m} x {k} x {n}, {lhs:?} {rhs:?}")
                         }
                         RoutineKind::Places { x, places, .. } => format!("places {places:?} of a sort of {x}"),
+                        RoutineKind::Ranked { x, index, .. } => format!("ranks {index} of a sort of {x}"),
                         RoutineKind::Values { x, .. } => format!("values of {} {x}", r.name),
-                        RoutineKind::Op { args, .. } => {
+                        RoutineKind::Rows { args, .. } | RoutineKind::Op { args, .. } => {
                             format!("{} {}", r.name, args.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
                         }
                     },

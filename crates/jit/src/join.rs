@@ -31,6 +31,8 @@ fn rows(action: &Action) -> usize {
             RoutineKind::MatMul { batch, m, k, n, .. } if *k > 0 && *n > 0 => batch * m,
             RoutineKind::MatMul { .. }
             | RoutineKind::Places { .. }
+            | RoutineKind::Ranked { .. }
+            | RoutineKind::Rows { .. }
             | RoutineKind::Values { .. }
             | RoutineKind::Op { .. } => 0,
         },
@@ -87,8 +89,8 @@ impl Joiner<'_> {
                         let b = b.0 as usize;
                         let writes = stage.stores.contains(&i);
                         let size = self.program.buffers[b].dtype.size_bytes();
-                        let inner =
-                            stage.serial.iter().zip(&a.serial).map(|(n, s)| (*n, *s)).chain([(stage.lanes, a.lane)]);
+                        let lanes = [(stage.lanes, a.lane), (a.repeats, size as i64)];
+                        let inner = stage.serial.iter().zip(&a.serial).map(|(n, s)| (*n, *s)).chain(lanes);
                         note(b, writes, stays(a, &nest.outer, inner, units, self.bytes(b), size));
                     }
                 }
@@ -112,6 +114,7 @@ impl Joiner<'_> {
                     lane: 0,
                     turned: None,
                     streams: false,
+                    repeats: 1,
                 };
                 let outer = [*batch, *m];
                 let inner = [(*k, lhs.col * size as i64)];

@@ -43,6 +43,8 @@ pub struct Place {
     pub turned: Option<Turned>,
     /// Whether whole vectors are stored past the caches.
     pub streams: bool,
+    /// How often the element of a lane is stored, side by side.
+    pub repeats: usize,
 }
 
 impl Place {
@@ -156,6 +158,9 @@ fn columns_in_memory(stage: &Stage, lane: &Expanded, size: &dyn Fn(&Memory) -> u
     (1..=COLUMN_WORDS).contains(&words) && stage.lanes as i64 * 4 >= FAR && stage.accesses.iter().any(far)
 }
 
+/// The most elements side by side that are the same.
+const MOST_REPEATS: usize = 8;
+
 /// Rows of at most this many lanes are short …
 const SHORT_ROW: usize = 64;
 /// … and are joined to about this many points, …
@@ -178,7 +183,10 @@ pub fn prepare(
     let sizes = |nest: &Nest, m: &Memory| dtypes(m, nest).size_bytes();
     let turned = turn(&mut nest, &sizes);
     let lying = if turned.is_empty() { turn_serial(&nest, &sizes) } else { Vec::new() };
-    let mut between = 0;
+    let (mut between, mut repeats) = (0, 1);
+    if turned.is_empty() && lying.is_empty() && asm.as_ref().is_some_and(|asm| asm.repeats()) {
+        repeats = side_by_side(&mut nest, &sizes);
+    }
     if turned.is_empty() && lying.is_empty() {
         rows_inside(&mut nest);
         between = crate::across::between_innermost(&mut nest);
@@ -233,6 +241,7 @@ pub fn prepare(
                 lane: a.lane * size,
                 turned: None,
                 streams: false,
+                repeats: 1,
             }
         };
         let mut accesses: Vec<Place> = stage.accesses.iter().map(place).collect();
@@ -254,6 +263,7 @@ pub fn prepare(
         let stores = crate::chain::stores(stage);
         for i in &stores {
             let a = &mut accesses[*i];
+            a.repeats = repeats;
             a.streams = match a.memory {
                 Memory::Buffer(b) => {
                     streamed[b.0 as usize] && crate::stream::is_aligned(a, dtype(&a.memory).size_bytes())
@@ -333,6 +343,45 @@ fn cost(stage: &Stage, lane: &Expanded) -> u64 {
     let per_lane = serial as f64 * weigh(&lane.body) + weigh(&lane.after);
     let width = if lane.wide { 2.0 } else { 1.0 };
     (stage.lanes as f64 * per_lane * width) as u64 + 4
+}
+
+/// Removes the outer loop of the one stage that does no more than to store the element of each lane several times side by side, as where elements are
+/// repeated; how often. Vectors hold them together then, where each row would store lanes that lie apart.
+fn side_by_side(nest: &mut Nest, size: &dyn Fn(&Nest, &Memory) -> usize) -> usize {
+    let [stage] = &nest.stages[..] else { return 1 };
+    let plain = nest.scalars.is_empty() && nest.scratch.is_empty() && stage.columns.is_empty();
+    let stores = crate::chain::stores(stage);
+    if !plain || !stage.serial.is_empty() || !stage.after.ops.is_empty() || stores.is_empty() {
+        return 1;
+    }
+    let indexed = |d: usize| {
+        let is = |(op, _): &(BodyOp, DType)| matches!(op, BodyOp::Index { of: Loop::Outer(i), .. } if *i as usize == d);
+        stage.body.ops.iter().any(is)
+    };
+    let side = |d: usize, (i, a): (usize, &cotangent_loops::ir::Access)| {
+        if stores.contains(&i) {
+            a.outer[d] == 1 && a.lane == nest.outer[d] as i64 && size(nest, &a.memory) >= 4
+        } else {
+            a.outer[d] == 0
+        }
+    };
+    let found = (0..nest.outer.len()).find(|d| {
+        let accesses = stage.accesses.iter().enumerate();
+        (2..=MOST_REPEATS).contains(&nest.outer[*d]) && !indexed(*d) && accesses.clone().all(|a| side(*d, a))
+    });
+    let Some(d) = found else { return 1 };
+    let stage = &mut nest.stages[0];
+    stage.accesses.iter_mut().for_each(|a| {
+        a.outer.remove(d);
+    });
+    for (op, _) in &mut stage.body.ops {
+        if let BodyOp::Index { of: Loop::Outer(i), .. } = op
+            && *i as usize > d
+        {
+            *i -= 1;
+        }
+    }
+    nest.outer.remove(d)
 }
 
 /// The accesses that are turned along a serial loop, as stage, number and loop.

@@ -189,8 +189,10 @@ impl Tile<'_> {
             }
             Op::Store(a, mem, v) => {
                 let (p, stride) = self.place(a);
-                // SAFETY: as above, and no other row writes there (P4).
-                unsafe { store(p, stride, mem, at(v.id), n) }
+                for again in 0..self.kernel.accesses[a as usize].repeats {
+                    // SAFETY: as above, and no other row writes there (P4).
+                    unsafe { store(p.add(again * mem.size()), stride, mem, at(v.id), n) }
+                }
             }
             Op::Acc(k) => unsafe {
                 // SAFETY: accumulators and slots have `TILE` words each and do not overlap.

@@ -8,12 +8,12 @@ use common::{check, data, paths, routine, run};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Shape};
 use cotangent_core::ops::{
-    Argmax, Argmin, Cummax, Cummin, Cumprod, Cumsum, IndexAdd, Logcumsumexp, Op, Scatter, ScatterAdd, ScatterReduce,
-    ScatterReduction, Searchsorted, Sort,
+    Argmax, Argmin, Cummax, Cummin, Cumprod, Cumsum, Gather, IndexAdd, Logcumsumexp, Op, Scatter, ScatterAdd,
+    ScatterReduce, ScatterReduction, Searchsorted, Sort,
 };
 use cotangent_jit::{Block, CallError, CompileOptions, compile_with, threads};
 use cotangent_loops::interp::interpret;
-use cotangent_loops::ir::{LoopProgram, RoutineKind, Step};
+use cotangent_loops::ir::{Buffer, BufferId, LoopProgram, Role, RoutineKind, Step};
 use cotangent_loops::verify::verify;
 
 const SHAPES: [&[usize]; 8] = [&[7], &[1], &[0], &[3, 0, 2], &[5, 33], &[4, 9, 3], &[70, 40], &[2, 17_000]];
@@ -92,6 +92,109 @@ fn places_of_sorts() {
                     let what = format!("{places:?} of {x}, descending: {descending}");
                     let args = [data(d, x.shape.numel(), 5 + dim as u64)];
                     check(&what, &places_of(sort, &x, places.clone()), &args, 0.0);
+                }
+            }
+        }
+    }
+}
+
+/// The program of a sort's elements at ranks that are data.
+fn ranked(sort: Sort, x: &Aval, index: &Aval) -> LoopProgram {
+    let mut p = routine(Gather { dim: sort.dim }.into(), &[x.clone(), index.clone()]);
+    let positions = BufferId(p.buffers.len() as u32);
+    p.buffers.push(Buffer { dtype: DType::I64, len: index.shape.numel(), role: Role::Result });
+    p.results.push(positions);
+    let Step::Routine(r) = &mut p.steps[0] else { unreachable!("one routine") };
+    r.outputs.push(positions);
+    r.kind = RoutineKind::Ranked { sort, x: x.clone(), index: index.clone() };
+    verify(&p).unwrap_or_else(|e| panic!("{e}"));
+    p
+}
+
+/// Lines of one element, of few that are put into order, and of many, with ties and NaN.
+#[test]
+fn ranks_that_are_data() {
+    for d in DType::ALL {
+        for (shape, dim, count) in [
+            ([1, 1, 1], 1, 1),
+            ([5, 9, 1], 1, 2),
+            ([3, 0, 2], 1, 0),
+            ([0, 4, 2], 1, 1),
+            ([40, 33, 1], 1, 1),
+            ([3, 300, 4], 1, 3),
+            ([1, 2, 5000], 2, 2),
+        ] {
+            let (x, n) = (aval(d, &shape), shape[dim]);
+            let mut own = shape;
+            own[dim] = count;
+            let index = aval(DType::I64, &own);
+            for descending in [false, true] {
+                let sort = Sort { stable: true, dim, descending };
+                for seed in [1, 8] {
+                    let at = Array::from_f64_fn(&index, |i| (i * 7919 * seed % n.max(1)) as f64);
+                    let what = format!("{count} ranks of {x}, descending: {descending}");
+                    check(&what, &ranked(sort.clone(), &x, &index), &[data(d, x.shape.numel(), seed as u64), at], 0.0);
+                }
+            }
+        }
+    }
+}
+
+/// Elements of which most are equal, all are NaN, or all are of one sign and magnitude.
+#[test]
+fn ranks_of_equal_elements() {
+    let (x, index) = (aval(DType::F32, &[4, 700]), aval(DType::I64, &[4, 3]));
+    let at = Array::from_f64_fn(&index, |i| [0.0, 350.0, 699.0][i % 3]);
+    let sort = |descending| Sort { stable: true, dim: 1, descending };
+    type Values = dyn Fn(usize) -> f64;
+    let all: [&Values; 4] =
+        [&|_| 0.0, &|_| f64::NAN, &|i| if i % 100 == 9 { f64::NAN } else { -0.0 }, &|i| 1.0 + (i % 5) as f64 * 1e-7];
+    for value in all {
+        for descending in [false, true] {
+            let args = [Array::from_f64_fn(&x, value), at.clone()];
+            check("equal elements", &ranked(sort(descending), &x, &index), &args, 0.0);
+        }
+    }
+}
+
+/// An op with an index for each row, whose program reads one for each.
+fn of_rows(op: Op, args: &[Aval], dim: usize) -> LoopProgram {
+    let mut p = routine(op.clone(), args);
+    let inner: usize = (dim + 1..args[1].shape.rank()).map(|d| args[1].shape[d].get()).product();
+    p.buffers[1].len /= inner.max(1);
+    let Step::Routine(r) = &mut p.steps[0] else { unreachable!("one routine") };
+    let results = op.prim().infer(&args.iter().collect::<Vec<_>>()).expect("a legal op").to_vec();
+    r.kind = RoutineKind::Rows { op, args: args.to_vec(), results, dim };
+    verify(&p).unwrap_or_else(|e| panic!("{e}"));
+    p
+}
+
+/// Few and many lines before the indexed dim, and rows of each width.
+#[test]
+fn rows_through_an_index() {
+    for d in DType::ALL {
+        for (shape, dim, count) in [
+            ([1, 7, 61], 1, 40),
+            ([9, 5, 6], 1, 20),
+            ([3, 30, 33], 1, 11),
+            ([2, 4, 2], 0, 5),
+            ([1, 3, 4], 1, 0),
+            ([0, 3, 4], 1, 2),
+        ] {
+            let x = aval(d, &shape);
+            let mut own = shape;
+            own[dim] = count;
+            let (index, src) = (aval(DType::I64, &own), aval(d, &own));
+            let rows = shape[..dim].iter().product::<usize>() * count;
+            let at = Array::from_f64_fn(&aval(DType::I64, &[rows]), |j| ((j * 7 + j / 3) % shape[dim]) as f64);
+            let args = [data(d, x.shape.numel(), 3), at, data(d, src.shape.numel(), 4)];
+            let gather = of_rows(Gather { dim }.into(), &[x.clone(), index.clone()], dim);
+            check(&format!("rows of {x}"), &gather, &args[..2], 0.0);
+            let avals = [x, index, src];
+            let reduced = ScatterReduction::ALL.map(|reduce| ScatterReduce { dim, reduce }.into());
+            for op in [Op::from(Scatter { dim }), ScatterAdd { dim }.into()].into_iter().chain(reduced) {
+                if op.prim().infer(&avals.each_ref()).is_ok() {
+                    check(&format!("{op:?} of rows of {avals:?}"), &of_rows(op, &avals, dim), &args, 0.0);
                 }
             }
         }

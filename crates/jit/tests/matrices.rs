@@ -85,9 +85,17 @@ fn factors_of_singular_matrices() {
 fn orthonormal_factors() {
     for mode in [QrMode::Reduced, QrMode::Complete] {
         let qr = |x: &Aval| routine(Qr { mode }.into(), std::slice::from_ref(x));
-        batches(&[[0, 0], [1, 1], [3, 3], [8, 8], [7, 4], [4, 7], [3, 0], [32, 32], [45, 20], [33, 33]], |x| {
-            check(&format!("{mode:?} qr of {x}"), &qr(x), &[matrices(x, 3.0)], 1e-5);
-        });
+        batches(
+            &[[0, 0], [1, 1], [3, 3], [8, 8], [7, 4], [4, 7], [3, 0], [32, 32], [45, 20], [33, 33], [64, 64]],
+            |x| {
+                check(&format!("{mode:?} qr of {x}"), &qr(x), &[matrices(x, 3.0)], 1e-5);
+            },
+        );
+        // Whole blocks of columns and rests, more rows or columns, and few of either.
+        for sizes in [[150, 150], [130, 65], [65, 130], [200, 9], [9, 200], [100, 0], [0, 100]] {
+            let x = aval(DType::F64, &[1, sizes[0], sizes[1]]);
+            check(&format!("{mode:?} qr of {x}"), &qr(&x), &[matrices(&x, 3.0)], 1e-6);
+        }
         // Nothing to reflect, lengths whose squares are out of range, and elements that are no numbers.
         let x = aval(DType::F64, &[9, 5, 4]);
         let of = |f: &dyn Fn(usize, usize) -> f64| [Array::from_f64_fn(&x, |i| f(i / 4 % 5, i % 4))];
@@ -227,8 +235,8 @@ fn threads_do_not_change_bits() {
     let systems = SolveTriangular { upper: false, left: true, unitriangular: false };
     let systems = routine(systems.into(), &[large.clone(), large.clone()]);
     let factors = [&x, &large].map(|x| [one_op(lu_factor(), x), one_op(Cholesky { upper: false }.into(), x)]);
-    let reflections = one_op(Qr { mode: QrMode::Reduced }.into(), &x);
-    let all = factors.into_iter().flatten().chain(values).chain([reflections]);
+    let reflections = [&x, &large].map(|x| one_op(Qr { mode: QrMode::Reduced }.into(), x));
+    let all = factors.into_iter().flatten().chain(values).chain(reflections);
     for (p, args) in all.chain([(systems, vec![positive(&large), matrices(&large, 0.0)])]) {
         for path in paths() {
             let of = |n| {

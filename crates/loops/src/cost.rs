@@ -105,8 +105,12 @@ fn of_routine(program: &LoopProgram, routine: &Routine) -> (u64, u64) {
     let flops = match &routine.kind {
         RoutineKind::MatMul { batch, m, k, n, .. } => product(&[2, *batch, *m, *k, *n]),
         RoutineKind::Op { op: Op::Convolution(op), args, results } => convolution(op, args, results),
-        RoutineKind::Places { x, .. } | RoutineKind::Values { x, .. } => x.shape.numel() as u64,
-        RoutineKind::Op { results, .. } => results.iter().map(|r| r.shape.numel() as u64).sum(),
+        RoutineKind::Places { x, .. } | RoutineKind::Ranked { x, .. } | RoutineKind::Values { x, .. } => {
+            x.shape.numel() as u64
+        }
+        RoutineKind::Rows { results, .. } | RoutineKind::Op { results, .. } => {
+            results.iter().map(|r| r.shape.numel() as u64).sum()
+        }
     };
     let bytes = |b: &crate::ir::BufferId| {
         let buffer = &program.buffers[b.0 as usize];

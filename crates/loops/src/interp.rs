@@ -3,7 +3,7 @@
 use cotangent_core::array::Array;
 use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Aval, DType, Scalar};
-use cotangent_core::ops::{Monoid, Op, Primitive, Slice};
+use cotangent_core::ops::{Gather, Monoid, Op, Primitive, Slice};
 
 use crate::ir::{
     Access, Body, BodyOp, Loop, LoopProgram, Matrix, Memory, Nest, Role, Routine, RoutineKind, Stage, Step,
@@ -257,9 +257,29 @@ fn run_routine(r: &Routine, program: &LoopProgram, memory: &mut [Vec<Scalar>]) -
                 memory[id.0 as usize] = elements(&slice.eval(&[whole])?[0]);
             }
         }
+        RoutineKind::Ranked { sort, x, index } => {
+            let [x, index] =
+                [(x, 0), (index, 1)].map(|(aval, i)| Array::from_scalars(aval, &memory[r.inputs[i].0 as usize]));
+            let sorted = sort.eval(&[&x])?;
+            let gather = Gather { dim: sort.dim };
+            for (id, whole) in r.outputs.iter().zip(&sorted) {
+                memory[id.0 as usize] = elements(&gather.eval(&[whole, &index])?[0]);
+            }
+        }
         RoutineKind::Values { of, x, results: _ } => {
             let all = of.op().prim().eval(&[&Array::from_scalars(x, &memory[r.inputs[0].0 as usize])])?;
             memory[r.outputs[0].0 as usize] = elements(&all[of.result()]);
+        }
+        RoutineKind::Rows { op, args, results: _, dim } => {
+            let read = |(i, aval): (usize, &Aval)| {
+                let own = &memory[r.inputs[i].0 as usize];
+                if i == 1 { spread(aval, *dim, own) } else { Array::from_scalars(aval, own) }
+            };
+            let inputs: Vec<Array> = args.iter().enumerate().map(read).collect();
+            let outs = op.prim().eval(&inputs.iter().collect::<Vec<_>>())?;
+            for (id, out) in r.outputs.iter().zip(&outs) {
+                memory[id.0 as usize] = elements(out);
+            }
         }
         RoutineKind::Op { op, args, results } => {
             let inputs: Vec<Array> =
@@ -272,4 +292,11 @@ fn run_routine(r: &Routine, program: &LoopProgram, memory: &mut [Vec<Scalar>]) -
         }
     }
     Ok(())
+}
+
+/// An index for each element of one for each row of the dims behind `dim`.
+fn spread(aval: &Aval, dim: usize, rows: &[Scalar]) -> Array {
+    let inner: usize = (dim + 1..aval.shape.rank()).map(|d| aval.shape[d].get()).product();
+    let all: Vec<Scalar> = rows.iter().flat_map(|k| std::iter::repeat_n(*k, inner)).collect();
+    Array::from_scalars(aval, &all)
 }

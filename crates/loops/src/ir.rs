@@ -242,6 +242,15 @@ pub enum RoutineKind {
         /// The places that are written.
         places: Range<usize>,
     },
+    /// The elements of a sort along a dim at ranks that are data, and where they stood, of dense row-major operands.
+    Ranked {
+        /// The sort.
+        sort: Sort,
+        /// The aval of the operand.
+        x: Aval,
+        /// The aval of the ranks: that of an index of a gather along the sort's dim, with the operand's sizes on the others.
+        index: Aval,
+    },
     /// The values of a decomposition, of whose vectors nobody reads any, of a dense row-major operand.
     Values {
         /// The decomposition.
@@ -250,6 +259,18 @@ pub enum RoutineKind {
         x: Aval,
         /// The avals of all its results, of which the values alone are written.
         results: Vec<Aval>,
+    },
+    /// An op with an index for each element, which is the same for all elements of a row: those behind the indexed dim. What is read has one
+    /// for each row, `[.., count, 1, ..]`.
+    Rows {
+        /// The op, with its attributes.
+        op: Op,
+        /// The avals of the operands, with an index for each element.
+        args: Vec<Aval>,
+        /// The avals of the results.
+        results: Vec<Aval>,
+        /// The indexed dim.
+        dim: usize,
     },
     /// Any other op of the graph on dense row-major operands: sorts, factorizations, convolutions, gathers and scatters.
     Op {

@@ -1,7 +1,7 @@
 //! The verifier of loop programs: checks P1–P5 (see [`crate::ir`]) and reports all violations.
 
 use cotangent_core::ir::{Aval, DType};
-use cotangent_core::ops::Op;
+use cotangent_core::ops::{Access as Indexed, Gather, Indexing, LoopForm, Op, Primitive};
 
 use crate::ir::{
     Access, Body, BodyOp, BodyValue, BufferId, Loop, LoopProgram, Matrix, Memory, Nest, Role, Routine, RoutineKind,
@@ -405,12 +405,39 @@ impl Verifier<'_> {
                     self.wrong("P3", "buffers are not of the operand and the places of a sort".to_owned());
                 }
             }
+            RoutineKind::Ranked { sort, x, index } => {
+                let gather = Gather { dim: sort.dim };
+                let is_own =
+                    gather.infer(&[x, index]).is_ok() && x.shape.with(sort.dim, 0) == index.shape.with(sort.dim, 0);
+                let len = index.shape.numel();
+                let found: Vec<_> = r.inputs.iter().chain(&r.outputs).map(own).collect();
+                if !is_own
+                    || found != [(x.dtype, x.shape.numel()), (DType::I64, len), (x.dtype, len), (DType::I64, len)]
+                {
+                    self.wrong("P3", "buffers are not of the operand and the ranks of a sort".to_owned());
+                }
+            }
             RoutineKind::Values { of, x, results } => {
                 let is_own = of.op().prim().infer(&[x]).is_ok_and(|own| own.as_slice() == results);
                 let found = r.inputs.iter().chain(&r.outputs).map(own);
                 let avals = [Some(x), results.get(of.result())].into_iter().flatten();
                 if !is_own || !found.eq(avals.map(|a| (a.dtype, a.shape.numel()))) {
                     self.wrong("P3", "buffers are not of the operand and the values of a decomposition".to_owned());
+                }
+            }
+            RoutineKind::Rows { op, args, results, dim } => {
+                let form = op.prim().loop_form(&args.iter().collect::<Vec<_>>(), results);
+                let is_own = is_of_elements(&form, *dim) && args[0].shape.with(*dim, 0) == args[1].shape.with(*dim, 0);
+                let inner: usize = args.get(1).map_or(0, |a| a.shape.sizes().iter().skip(dim + 1).product());
+                let lens =
+                    args.iter().enumerate().map(|(i, a)| a.shape.numel() / if i == 1 { inner.max(1) } else { 1 });
+                let expected =
+                    args.iter().map(|a| a.dtype).zip(lens).chain(results.iter().map(|a| (a.dtype, a.shape.numel())));
+                if !is_own || !r.inputs.iter().chain(&r.outputs).map(own).eq(expected) {
+                    self.wrong(
+                        "P3",
+                        format!("`{}`: buffers are not of its avals with an index for each row", op.name()),
+                    );
                 }
             }
             RoutineKind::Op { op, args, results } => {
@@ -439,4 +466,11 @@ impl Verifier<'_> {
             self.wrong("P2", format!("a matrix reaches from {low} to {high} in {len} elements"));
         }
     }
+}
+
+/// Whether an op has an index for each element along `dim`.
+fn is_of_elements(form: &LoopForm, dim: usize) -> bool {
+    matches!(form, LoopForm::Access(
+        Indexed::Gather { dim: d, index: Indexing::Elementwise } | Indexed::Scatter { dim: d, index: Indexing::Elementwise, .. },
+    ) if *d == dim)
 }

@@ -104,6 +104,80 @@ fn sorts_are_done_as_far_as_they_are_read() {
     assert_eq!(places(&make_fx(both, (x,)).unwrap()), none);
 }
 
+/// Medians and quantiles, whose ranks are data, as NaN is; and what reads more of a sort.
+#[test]
+fn few_ranks_of_a_sort_are_found_without_it() {
+    use cotangent_aten::quantile::{Between, Nans};
+    let ranks = |g: &Graph| {
+        check(g, &args_of(g, 1)).unwrap_or_else(|e| panic!("{e}"));
+        let program = lower(g).unwrap();
+        let of = |s: &Step| match s {
+            Step::Routine(Routine { kind: RoutineKind::Ranked { index, .. }, .. }) => {
+                Some(index.shape.sizes().to_vec())
+            }
+            Step::Routine(_) | Step::Nest(_) => None,
+        };
+        program.steps.iter().filter_map(of).collect::<Vec<_>>()
+    };
+    let x = f32s(&[5, 40]);
+    let one = vec![vec![5, 1]];
+    assert_eq!(ranks(&make_fx(|x: Tensor| x.median_dim(1), (x.clone(),)).unwrap()), one);
+    assert_eq!(ranks(&make_fx(|x: Tensor| x.nanmedian_dim(1), (x.clone(),)).unwrap()), one);
+    assert_eq!(ranks(&make_fx(grad(|x: Tensor| x.median_dim(1).0.sum()), (x.clone(),)).unwrap()), one);
+    let several = |x: Tensor, q: Tensor| x.quantiles(&q, 1, Between::Linear, Nans::Propagated);
+    assert_eq!(ranks(&make_fx(several, (x.clone(), f32s(&[3]))).unwrap()), [[5, 3], [5, 3]]);
+    let none: [Vec<usize>; 0] = [];
+    let many = |x: Tensor, q: Tensor| x.quantiles(&q, 1, Between::Lower, Nans::Ignored);
+    assert_eq!(ranks(&make_fx(many, (x.clone(), f32s(&[9]))).unwrap()), none);
+    // Who reads the whole order has it sorted.
+    let whole = |x: Tensor| {
+        let order = x.sort(1).0;
+        (order.gather_along(1, &Tensor::from([[1i64], [2], [3], [4], [5]])), order)
+    };
+    assert_eq!(ranks(&make_fx(whole, (x,)).unwrap()), none);
+}
+
+/// Reads and writes through an index that was expanded along the dims behind the indexed one.
+#[test]
+fn an_index_that_is_the_same_for_a_row_moves_rows() {
+    let rows = |g: &Graph| {
+        let args = args_of(g, 1)
+            .into_iter()
+            .map(|x| if x.dtype().is_float() { x } else { Array::from_f64_fn(&x.aval(), |i| (i * 7 % 5) as f64) });
+        check(g, &args.collect::<Vec<_>>()).unwrap_or_else(|e| panic!("{e}"));
+        let of = |s: &Step| match s {
+            Step::Routine(Routine { kind: RoutineKind::Rows { op, .. }, .. }) => Some(op.name()),
+            Step::Routine(_) | Step::Nest(_) => None,
+        };
+        lower(g).unwrap().steps.iter().filter_map(of).collect::<Vec<_>>()
+    };
+    let graph = |op: &str, own: &str, expand: &str| {
+        let (operands, params) = match op {
+            "gather" => ("%0, %3", String::new()),
+            _ => ("%0, %3, %2", format!("%2: f32[{expand}]")),
+        };
+        let params = if params.is_empty() { "%2: f32[1]".to_owned() } else { params };
+        let result = if op == "gather" { expand } else { "2,5,6" };
+        let name = op.split_once(' ').map_or(op, |(name, _)| name);
+        let attrs = op.split_once(' ').map_or(String::new(), |(_, more)| format!(", {more}"));
+        let sizes = expand.replace(',', ", ");
+        let text = format!(
+            "graph \"rows\"(%0: f32[2,5,6], %1: i64[{own}], {params}) {{\n  \
+             %3: i64[{expand}] = expand(%1, size=[{sizes}])\n  \
+             %4: f32[{result}] = {name}({operands}, dim=1{attrs})\n  return (%4)\n}}\n"
+        );
+        cotangent_core::text::ir::parse("rows.cot", &text).unwrap_or_else(|e| panic!("{e}\n{text}"))
+    };
+    for op in ["gather", "scatter", "scatter_add", "scatter_reduce reduce=\"amax\""] {
+        let name = op.split(' ').next().unwrap();
+        // For each line, for all lines, and as a plain vector; and what differs within a row.
+        for own in ["2,4,1", "1,4,1", "4,1"] {
+            assert_eq!(rows(&graph(op, own, "2,4,6")), [name], "{own}");
+        }
+        assert!(rows(&graph(op, "2,1,6", "2,4,6")).is_empty(), "{name}");
+    }
+}
+
 #[test]
 fn vectors_that_nobody_reads_are_not_computed() {
     let values = |g: &Graph| {

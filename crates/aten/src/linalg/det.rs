@@ -9,17 +9,24 @@ use crate::arg::{AsTensor, attempt};
 use crate::call::{many, one};
 use crate::schema;
 
+/// Rows of matrices up to which a determinant is a polynomial of few terms.
+const EXPANDED: usize = 3;
+
 /// Determinants.
 pub trait Determinants: AsTensor {
     /// The determinant; 1 for matrices without elements.
     ///
+    /// *Numerics*: of up to three rows Laplace's expansion, in `f64` and rounded once; of more the product of pivots.
     /// *Derivative*: the cofactors, exact at singular matrices too: zero at ranks below `n - 1`. Second derivatives there
-    /// come from a singular value decomposition, and need distinct singular values.
+    /// come from a singular value decomposition, and need distinct singular values, of more than three rows.
     /// *Errors*: `linalg_c1`–`linalg_c3`.
     #[track_caller]
     fn det(&self) -> Tensor {
         let x = self.tensor();
         attempt!(square("linalg_det", x));
+        if (1..=EXPANDED).contains(&x.shape()[x.rank() - 1].get()) {
+            return one(schema::LINALG_DET, &[], &[x], |a| expansion(&a[0]));
+        }
         with_jvp(
             schema::LINALG_DET,
             &[],
@@ -93,6 +100,21 @@ fn parity(pivots: &Tensor, dtype: DType) -> Tensor {
     let own = pivots.arange_like(pivots.shape()[last], DType::I32) + 1i64;
     let one = pivots.full_of(&pivots.aval().with_dtype(dtype), 1.0);
     (-&one).where_exact(&pivots.ne(&own), &one).prod_over(last)
+}
+
+/// The determinant of one to three rows as the polynomial that it is, whose derivatives of any order are exact everywhere.
+fn expansion(a: &Tensor) -> Tensor {
+    let (last, n) = (a.rank() - 1, a.shape()[a.rank() - 1].get());
+    let (wide, batch) = (a.convert(DType::F64), a.shape().removed(last).removed(last - 1));
+    let at = |i: usize, j: usize| wide.slice_dim(last - 1, i, i + 1, 1).slice_dim(last, j, j + 1, 1).view_to(&batch);
+    // The determinant of rows `r` and `r + 1` in columns `i` and `j`.
+    let minor = |r: usize, i: usize, j: usize| at(r, i) * at(r + 1, j) - at(r, j) * at(r + 1, i);
+    let det = match n {
+        1 => at(0, 0),
+        2 => minor(0, 0, 1),
+        _ => at(0, 0) * minor(1, 1, 2) - at(0, 1) * minor(1, 0, 2) + at(0, 2) * minor(1, 0, 1),
+    };
+    det.convert(a.dtype())
 }
 
 /// The determinant as the product of pivots.

@@ -11,8 +11,8 @@ pub struct Key {
     wide: bool,
     rows: usize,
     neutral: Vec<u64>,
-    /// Of each access the strides of lanes and serial loops, and whether it streams.
-    strides: Vec<(i64, Vec<i64>, bool)>,
+    /// Of each access the strides of lanes and serial loops, whether it streams, and how often it repeats an element.
+    strides: Vec<(i64, Vec<i64>, bool, usize)>,
     serial: Vec<usize>,
     layout: [usize; 4],
     /// The words of each column accumulator, if they are in memory.
@@ -29,7 +29,7 @@ impl Key {
             wide: kernel.lane.wide,
             rows: kernel.lane.rows,
             neutral: kernel.lane.accumulators.iter().map(Accumulator::neutral).collect(),
-            strides: kernel.accesses.iter().map(|a| (a.lane, a.serial.clone(), a.streams)).collect(),
+            strides: kernel.accesses.iter().map(|a| (a.lane, a.serial.clone(), a.streams, a.repeats)).collect(),
             serial: kernel.serial.clone(),
             layout: [scalars, serial, pointers, partials],
             columns: kernel.columns_in_memory.then(|| kernel.column_words()),

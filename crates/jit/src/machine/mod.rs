@@ -145,6 +145,14 @@ impl Assembler {
         }
     }
 
+    /// Whether a store may repeat the element of a lane side by side.
+    pub fn repeats(&self) -> bool {
+        match self {
+            Assembler::Wide(_) => true,
+            Assembler::Narrow(_) => false,
+        }
+    }
+
     /// Whether one function may walk all rows of a nest.
     pub fn walks_rows(&self) -> bool {
         match self {

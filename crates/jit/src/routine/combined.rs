@@ -48,12 +48,14 @@ impl<'a, T: Copy, S: Copy, W: Fn(T) -> S, F: Fn(S, S) -> S, E: Fn(S) -> T> Row<'
         let (combine, part) = (self.combine, |p: *const T| p.wrapping_add(at).cast::<[T; N]>());
         // SAFETY: the caller's: `j` is a row of the source.
         unsafe {
-            let mut sums = (*part(self.from)).map(&combine.widen);
+            let from = &*part(self.from);
+            // `map` would be called, and not be compiled with the vectors.
+            let mut sums: [S; N] = std::array::from_fn(|i| (combine.widen)(from[i]));
             for j in self.sources {
                 let source = &*part(self.src.wrapping_add(j * self.inner));
                 sums = std::array::from_fn(|i| (combine.both)(sums[i], (combine.widen)(source[i])));
             }
-            *self.to.add(at).cast::<[T; N]>() = sums.map(&combine.end);
+            *self.to.add(at).cast::<[T; N]>() = std::array::from_fn(|i| (combine.end)(sums[i]));
         }
         at + N
     }

@@ -3,6 +3,7 @@
 //! Where the index has the operand's sizes on all other dims, both are `[outer, n, inner]`, outer lines are independent and threads share them. Sources of
 //! one place are combined in the order of the index in a wider type and rounded once, as the reference does, whatever the number of threads.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cotangent_core::array::Element;
@@ -19,6 +20,13 @@ use crate::threads;
 const SORTED: usize = 1 << 14;
 /// Columns up to which sources are read in their own order.
 const FEW: usize = 16;
+/// How many sources ahead rows are asked for, and how much of each.
+const AHEAD: usize = 4;
+const NEAR_BYTES: usize = 1 << 10;
+/// A cache line.
+const LINE: usize = 64;
+/// Lines from which on threads do not share any.
+const MANY_LINES: usize = 8;
 /// Bytes of sums that stay in the cache.
 const NEAR: usize = 256 << 10;
 /// Indices that are checked at once.
@@ -26,15 +34,29 @@ const BLOCK: usize = 1 << 13;
 
 /// Checks all indices of a dim; the error is that of the first one that is out of bounds.
 pub fn in_bounds(index: &[i64], dim: usize, size: usize) -> Result<(), EvalError> {
+    each_in_bounds(index, dim, size, index.len() as u64 / 4, &|_| {})
+}
+
+/// As [`in_bounds`], and calls `visit` with each part of the index that is in bounds, on several threads: what has just been checked is near.
+fn each_in_bounds(
+    index: &[i64],
+    dim: usize,
+    size: usize,
+    cost: u64,
+    visit: &(impl Fn(Range<usize>) + Sync),
+) -> Result<(), EvalError> {
     // A sum of violations is vectorised, a search is not; negative indices are large unsigned ones.
     let bad = |i: &i64| i.cast_unsigned() >= size as u64;
     let first = AtomicUsize::new(usize::MAX);
     let blocks = index.len().div_ceil(BLOCK);
-    threads::for_each(blocks, index.len() as u64 / 4, &|block| {
-        let part = &index[block * BLOCK..index.len().min((block + 1) * BLOCK)];
+    threads::for_each(blocks, cost, &|block| {
+        let own = block * BLOCK..index.len().min((block + 1) * BLOCK);
+        let part = &index[own.clone()];
         if part.iter().fold(false, |b, i| b | bad(i)) {
-            let at = block * BLOCK + part.iter().position(bad).unwrap_or(0);
+            let at = own.start + part.iter().position(bad).unwrap_or(0);
             first.fetch_min(at, Ordering::Relaxed);
+        } else {
+            visit(own);
         }
     });
     match first.into_inner() {
@@ -61,26 +83,21 @@ pub unsafe fn select(
     // SAFETY: the caller's; the index is in bounds, and elements are aligned to their size.
     unsafe {
         match size {
-            1 if axis.inner == 1 => pick::<u8>(lines, x, |_| index, y),
-            2 if axis.inner == 1 => pick::<u16>(lines, x.cast(), |_| index, y.cast()),
-            4 if axis.inner == 1 => pick::<u32>(lines, x.cast(), |_| index, y.cast()),
-            8 if axis.inner == 1 => pick::<u64>(lines, x.cast(), |_| index, y.cast()),
-            _ => copies(axis, x, index, y, bytes),
+            1 if axis.inner == 1 => pick::<u8>(lines, x, index, y),
+            2 if axis.inner == 1 => pick::<u16>(lines, x.cast(), index, y.cast()),
+            4 if axis.inner == 1 => pick::<u32>(lines, x.cast(), index, y.cast()),
+            8 if axis.inner == 1 => pick::<u64>(lines, x.cast(), index, y.cast()),
+            _ => copies(axis, x, index.len(), |row| index[row % index.len()], y, bytes),
         }
     }
     Ok(())
 }
 
-/// `y[o, j] = x[o, index(o)[j]]` for `(outer, n, count)` lines, their elements, and places in an index. Threads share the result.
+/// `y[o, j] = x[o, index[j]]` for `(outer, n, count)` lines, their elements, and places in an index. Threads share the result.
 ///
 /// # Safety
 /// `x` has `outer · n` elements, `y` has `outer · count`; indices are below `n`.
-unsafe fn pick<'a, T: Copy + Send>(
-    (outer, n, count): (usize, usize, usize),
-    x: *const T,
-    index: impl Fn(usize) -> &'a [i64] + Sync,
-    y: *mut T,
-) {
+unsafe fn pick<T: Copy + Send>((outer, n, count): (usize, usize, usize), x: *const T, index: &[i64], y: *mut T) {
     let total = outer * count;
     let pieces = total.min(64);
     let (x, y) = (Shared(x.cast_mut()), Shared(y));
@@ -93,7 +110,7 @@ unsafe fn pick<'a, T: Copy + Send>(
             // SAFETY: the caller's; pieces write places of their own.
             unsafe {
                 let (line, to) = (x.get().add(o * n), std::slice::from_raw_parts_mut(y.get().add(at), len));
-                for (y, k) in to.iter_mut().zip(&index(o)[j..j + len]) {
+                for (y, k) in to.iter_mut().zip(&index[j..j + len]) {
                     *y = *line.add(*k as usize);
                 }
             }
@@ -103,18 +120,43 @@ unsafe fn pick<'a, T: Copy + Send>(
     });
 }
 
-/// As [`select`], of rows of `bytes`.
+/// `y[o, j, i] = x[o, index[o, j], i]`, of elements of `size` bytes.
+///
+/// # Safety
+/// `x` has the elements of `axis`, `y` has `index.len() · inner`.
+pub unsafe fn gather_rows(
+    axis: Axis,
+    dim: usize,
+    x: *const u8,
+    index: &[i64],
+    y: *mut u8,
+    size: usize,
+) -> Result<(), EvalError> {
+    in_bounds(index, dim, axis.n)?;
+    let count = index.len() / axis.outer.max(1);
+    // SAFETY: the caller's; the index is in bounds.
+    unsafe { copies(axis, x, count, |row| index[row], y, axis.inner * size) };
+    Ok(())
+}
+
+/// `y[o, j] = x[o, index(o · count + j)]`, of rows of `bytes`.
 ///
 /// # Safety
 /// As [`select`]; indices are in bounds.
-unsafe fn copies(axis: Axis, x: *const u8, index: &[i64], y: *mut u8, bytes: usize) {
-    let rows = axis.outer * index.len();
+unsafe fn copies(
+    axis: Axis,
+    x: *const u8,
+    count: usize,
+    index: impl Fn(usize) -> i64 + Sync,
+    y: *mut u8,
+    bytes: usize,
+) {
+    let rows = axis.outer * count;
     let (x, y) = (Shared(x.cast_mut()), Shared(y));
     let pieces = rows.min(64);
     threads::for_each(pieces, (rows * bytes) as u64 / 8, &|piece| {
         for row in piece * rows / pieces..(piece + 1) * rows / pieces {
-            let (o, j) = (row / index.len(), row % index.len());
-            let from = (o * axis.n + index[j] as usize) * bytes;
+            let from = (row / count * axis.n + index(row) as usize) * bytes;
             // SAFETY: the index is in bounds; rows of the result are disjoint.
             unsafe { std::ptr::copy_nonoverlapping(x.get().add(from), y.get().add(row * bytes), bytes) };
         }
@@ -198,21 +240,70 @@ pub unsafe fn index_rows<T: Element, S: Copy + Send>(
     let (x, src, y) = (Shared(x.cast_mut()), Shared(src.cast_mut()), Shared(y));
     threads::for_each(pieces, (outer * inner * (n + count)) as u64 / 2, &|piece| {
         let own = piece * rows / pieces..(piece + 1) * rows / pieces;
-        let [all, copy] = [x.get(), y.get()].map(|rows| rows.wrapping_add(own.start * inner));
-        // SAFETY: the caller's; each piece has rows of its own.
-        unsafe { std::ptr::copy_nonoverlapping(all.cast_const(), copy, own.len() * inner) };
-        for row in own {
+        let place = |row: usize| (x.get().wrapping_add(row * inner).cast_const(), y.get().wrapping_add(row * inner));
+        // Rows without sources are copied, those that follow one another together.
+        let mut alone = own.start;
+        let copy = |rows: Range<usize>| {
+            let (from, to) = place(rows.start);
+            // SAFETY: the caller's; each piece has rows of its own.
+            unsafe { std::ptr::copy_nonoverlapping(from, to, rows.len() * inner) };
+        };
+        for row in own.clone() {
             let (o, k) = (row / n, row % n);
             let sources = &order[begin[k]..begin[k + 1]];
             if sources.is_empty() {
                 continue;
             }
-            let (from, to) = (x.get().wrapping_add(row * inner).cast_const(), y.get().wrapping_add(row * inner));
+            copy(alone..row);
+            alone = row + 1;
+            let (from, to) = place(row);
             let src = src.get().wrapping_add(o * count * inner).cast_const();
+            // Sources lie anywhere: those that come next are on their way meanwhile.
+            for next in order.iter().skip(begin[k] + AHEAD).take(sources.len()) {
+                near(src.wrapping_add(next * inner).cast(), inner * size_of::<T>());
+            }
             // SAFETY: as above.
             unsafe { Row::new(combine, inner, [from, src], sources, to).compute(vectors) };
         }
+        copy(alone..own.end);
     });
+    Ok(())
+}
+
+/// As [`index_rows`], with an index for each line: `index[o, j]`.
+///
+/// # Safety
+/// `x` and `y` have the elements of `axis`, `src` has `index.len() · inner`.
+pub unsafe fn combine_rows<T: Element, S: Copy + Send>(
+    axis: Axis,
+    dim: usize,
+    [x, src]: [*const T; 2],
+    index: &[i64],
+    y: *mut T,
+    combine: &Combine<impl Fn(T) -> S + Sync, impl Fn(S, S) -> S + Sync, impl Fn(S) -> T + Sync>,
+) -> Result<(), EvalError> {
+    in_bounds(index, dim, axis.n)?;
+    let Axis { outer, n, inner } = axis;
+    let count = index.len() / outer.max(1);
+    let (x, src, y) = (Shared(x.cast_mut()), Shared(src.cast_mut()), Shared(y));
+    let line = |o: usize| {
+        let part = |p: &Shared<T>, rows: usize| p.get().wrapping_add(o * rows * inner);
+        let from = [part(&x, n).cast_const(), part(&src, count).cast_const()];
+        // SAFETY: the caller's; lines have elements of their own.
+        let done = unsafe {
+            index_rows(Axis { outer: 1, ..axis }, dim, from, &index[o * count..][..count], part(&y, n), combine)
+        };
+        debug_assert!(done.is_ok(), "the index is in bounds");
+    };
+    // Threads share each of a few lines, and have each of many for themselves.
+    if outer < MANY_LINES {
+        (0..outer).for_each(line);
+    } else {
+        threads::for_each(outer.min(256), (outer * inner * (n + count)) as u64 / 2, &|piece| {
+            let pieces = outer.min(256);
+            (piece * outer / pieces..(piece + 1) * outer / pieces).for_each(line);
+        });
+    }
     Ok(())
 }
 
@@ -238,6 +329,17 @@ unsafe fn in_order<T: Element, S: Copy + Send>(
     });
 }
 
+/// Asks for the beginning of a row of so many bytes, which need not exist.
+fn near(row: *const u8, bytes: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for at in (0..bytes.min(NEAR_BYTES)).step_by(LINE) {
+        // SAFETY: every CPU has the instruction, which has no effect but on caches.
+        unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(row.wrapping_add(at).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (row, bytes);
+}
+
 /// Whether an index has the sizes of the operand on all dims but one.
 pub fn is_aligned(own: &Shape, shape: &Shape, dim: usize) -> bool {
     (0..shape.rank()).all(|d| d == dim || own[d] == shape[d])
@@ -261,26 +363,30 @@ pub unsafe fn gather<T: Copy + Send>(
         }
         return Ok(());
     }
-    in_bounds(index, dim, shape[dim].get())?;
-    let (Axis { outer, n, inner }, count) = (Axis::of(shape, dim), own[dim].get());
-    if inner == 1 {
-        // SAFETY: the caller's; the index is in bounds.
-        unsafe { pick((outer, n, count), x, |o| &index[o * count..][..count], y) };
-        return Ok(());
-    }
+    let (Axis { outer: _, n, inner }, count) = (Axis::of(shape, dim), own[dim].get());
     let (x, y) = (Shared(x.cast_mut()), Shared(y));
-    let lines = outer * count;
-    let pieces = lines.min(64);
-    threads::for_each(pieces, index.len() as u64, &|piece| {
-        for line in piece * lines / pieces..(piece + 1) * lines / pieces {
-            let base = line / count * n * inner;
-            for (i, k) in index[line * inner..][..inner].iter().enumerate() {
-                // SAFETY: the index is in bounds; lines of the result are disjoint.
-                unsafe { *y.get().add(line * inner + i) = *x.get().add(base + *k as usize * inner + i) };
+    // Elements that follow one another in the index: of one line where lines are contiguous, else of one row of it.
+    let run = if inner == 1 { count } else { inner };
+    each_in_bounds(index, dim, n, index.len() as u64, &|own| {
+        let mut at = own.start;
+        while at < own.end {
+            let (row, i) = (at / run, at % run);
+            let len = (run - i).min(own.end - at);
+            // SAFETY: the part of the index is in bounds; parts of the result are disjoint.
+            unsafe {
+                let to = std::slice::from_raw_parts_mut(y.get().add(at), len);
+                let places = to.iter_mut().zip(&index[at..][..len]);
+                if inner == 1 {
+                    let line = x.get().add(row * n);
+                    places.for_each(|(y, k)| *y = *line.add(*k as usize));
+                } else {
+                    let line = x.get().add(row / count * n * inner + i);
+                    places.enumerate().for_each(|(i, (y, k))| *y = *line.add(*k as usize * inner + i));
+                }
             }
+            at += len;
         }
-    });
-    Ok(())
+    })
 }
 
 /// For each element of an index of shape `own`, its place in an operand of `shape` with the index along `dim`.

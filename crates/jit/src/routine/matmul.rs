@@ -72,7 +72,11 @@ impl Product {
     pub fn of(kind: &RoutineKind) -> Self {
         match *kind {
             RoutineKind::MatMul { batch, m, k, n, lhs, rhs } => Product { batch, m, k, n, lhs, rhs },
-            RoutineKind::Places { .. } | RoutineKind::Values { .. } | RoutineKind::Op { .. } => {
+            RoutineKind::Places { .. }
+            | RoutineKind::Ranked { .. }
+            | RoutineKind::Rows { .. }
+            | RoutineKind::Values { .. }
+            | RoutineKind::Op { .. } => {
                 unreachable!("the caller has seen a product")
             }
         }

@@ -16,6 +16,7 @@ mod pack;
 mod padded;
 #[cfg(target_arch = "x86_64")]
 mod panel;
+mod rank;
 mod reference;
 mod scatter;
 mod search;
@@ -71,15 +72,29 @@ pub unsafe fn run(
             let [values, positions] = [routine.outputs[0], routine.outputs[1]].map(at);
             // SAFETY: the caller's; the buffers have the elements of the operand and of the places (P3).
             dispatch!(x.dtype, T => unsafe {
-                select::places::<T>(axis, sort.descending, places.clone(), from.cast(), values.cast(), positions.cast());
-            });
-            Ok(())
+                select::places::<T>(axis, sort.descending, places.clone(), from.cast(), values.cast(), positions.cast())
+            })
+        }
+        RoutineKind::Ranked { sort, x, index } => {
+            let at = |b: cotangent_loops::ir::BufferId| buffers.0[b.0 as usize];
+            let (axis, [from, places]) = (axis::Axis::of(&x.shape, sort.dim), [0, 1].map(|i| at(routine.inputs[i])));
+            let [values, positions] = [routine.outputs[0], routine.outputs[1]].map(at);
+            // SAFETY: the caller's; the buffers have the elements of the operand, the index and the results (P3).
+            dispatch!(x.dtype, T => unsafe {
+                let index = std::slice::from_raw_parts(places.cast_const().cast(), index.shape.numel());
+                let ranks = rank::Ranks::Data { index, dim: sort.dim };
+                rank::ranked::<T>(axis, sort.descending, &ranks, from.cast(), values.cast(), positions.cast())
+            })
         }
         // SAFETY: the caller's.
         RoutineKind::Values { of, x, results } => unsafe {
             reference::run(routine, std::slice::from_ref(x), &results[of.result()..][..1], buffers, |x| {
                 Ok(vec![of.values(x[0])?])
             })
+        },
+        // SAFETY: the caller's.
+        RoutineKind::Rows { op, args, results, dim } => unsafe {
+            op::rows(routine, op, [args, results], *dim, vectors, buffers)
         },
         // SAFETY: the caller's.
         RoutineKind::Op { op, args, results } => unsafe { op::run(routine, op, args, results, vectors, buffers) },

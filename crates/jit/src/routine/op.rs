@@ -23,7 +23,7 @@ pub unsafe fn run(
     vectors: Vectors,
     buffers: Buffers,
 ) -> Result<(), EvalError> {
-    let call = Call { routine, args, results, buffers };
+    let call = Call { routine, args, results, buffers, each: Each::Element };
     // SAFETY: the caller's.
     match unsafe { call.kernel(op, vectors) } {
         Some(result) => result,
@@ -32,12 +32,44 @@ pub unsafe fn run(
     }
 }
 
+/// As [`run`], of an op with an index for each row behind `dim`.
+///
+/// # Safety
+/// As [`run`].
+pub unsafe fn rows(
+    routine: &Routine,
+    op: &Op,
+    [args, results]: [&[Aval]; 2],
+    dim: usize,
+    vectors: Vectors,
+    buffers: Buffers,
+) -> Result<(), EvalError> {
+    let inner = Axis::of(&args[1].shape, dim).inner;
+    let call = Call { routine, args, results, buffers, each: Each::Row };
+    // SAFETY: the caller's.
+    let result = unsafe { call.kernel(op, vectors) };
+    match result.expect("P3: reads and writes through an index have kernels") {
+        // The place is one in an index for each element.
+        Err(EvalError::Index { dim, index, size, at }) => Err(EvalError::Index { dim, index, size, at: at * inner }),
+        result => result,
+    }
+}
+
+/// What has an index of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Each {
+    Element,
+    /// All elements behind the indexed dim.
+    Row,
+}
+
 /// A call of a routine.
 pub struct Call<'a> {
     routine: &'a Routine,
     pub(super) args: &'a [Aval],
     pub(super) results: &'a [Aval],
     buffers: Buffers<'a>,
+    each: Each,
 }
 
 impl Call<'_> {
@@ -56,6 +88,16 @@ impl Call<'_> {
     unsafe fn index(&self) -> &[i64] {
         // SAFETY: the caller's.
         unsafe { std::slice::from_raw_parts(self.input(1), self.args[1].shape.numel()) }
+    }
+
+    /// Operand 1, an index for each row behind `dim`.
+    ///
+    /// # Safety
+    /// It is of `i64`, and its buffer has as many elements as there are rows.
+    unsafe fn index_of_rows(&self, dim: usize) -> &[i64] {
+        let Axis { outer, n, inner: _ } = Axis::of(&self.args[1].shape, dim);
+        // SAFETY: the caller's.
+        unsafe { std::slice::from_raw_parts(self.input(1), outer * n) }
     }
 
     /// The kernel for these operands; `None`, and nothing done, where there is none.
@@ -100,6 +142,11 @@ impl Call<'_> {
                 Op::IndexSelect(s) => {
                     let (axis, size) = (around(s.dim), x.dtype.size_bytes());
                     return Some(indexed::select(axis, s.dim, self.input(0), self.index(), self.output(0), size));
+                }
+                Op::Gather(g) if self.each == Each::Row => {
+                    let (axis, size) = (around(g.dim), x.dtype.size_bytes());
+                    let index = self.index_of_rows(g.dim);
+                    return Some(indexed::gather_rows(axis, g.dim, self.input(0), index, self.output(0), size));
                 }
                 Op::Gather(g) => {
                     let own = &self.args[1].shape;
@@ -225,7 +272,7 @@ impl Call<'_> {
         };
         // SAFETY: the caller's.
         dispatch!(self.args[0].dtype, T => unsafe {
-            let both = |s: T, x: T| if which.beats(x, s) { x } else { s };
+            let both = |s: T, x: T| if beats(which, x, s) { x } else { s };
             self.combine(dim, Indexing::Elementwise, &Combine { widen: |x: T| x, both, end: |s| s })
         })
     }
@@ -269,6 +316,9 @@ impl Call<'_> {
         unsafe {
             match indexing {
                 Indexing::Vector => indexed::index_rows(axis, dim, from, self.index(), to, combine),
+                Indexing::Elementwise if self.each == Each::Row => {
+                    indexed::combine_rows(axis, dim, from, self.index_of_rows(dim), to, combine)
+                }
                 Indexing::Elementwise if indexed::is_aligned(own, shape, dim) => {
                     scatter::scatter(axis, dim, own[dim].get(), from, self.index(), to, combine)
                 }
@@ -276,6 +326,17 @@ impl Call<'_> {
             }
         }
     }
+}
+
+/// As [`Extreme::beats`], without branches, which data would send either way.
+#[inline(always)]
+fn beats<T: Element>(which: Extreme, a: T, b: T) -> bool {
+    let is_nan = |x: T| x.partial_cmp(&x).is_none();
+    let is_more = match which {
+        Extreme::Max => a > b,
+        Extreme::Min => a < b,
+    };
+    (is_more | is_nan(a)) & !is_nan(b)
 }
 
 fn last(shape: &Shape) -> usize {

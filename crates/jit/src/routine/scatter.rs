@@ -15,8 +15,8 @@ const FEW: usize = 4;
 
 /// The part of `[outer, inner]` that a piece combines into, so that pieces are disjoint.
 fn pieces(axis: Axis, work: usize) -> (usize, usize) {
-    // Columns are cut where there are few lines; at least a cache line of them.
-    let columns = (axis.inner / 16).clamp(1, 16);
+    // Columns are cut where there are few lines; at least a few cache lines of them, which are read one behind the other.
+    let columns = (axis.inner / 32).clamp(1, 16);
     let lines = axis.outer.min(256);
     if work < 1 << 14 { (1, 1) } else { (lines, if lines < 8 { columns } else { 1 }) }
 }

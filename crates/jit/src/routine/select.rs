@@ -5,13 +5,18 @@
 
 use std::ops::Range;
 
+use cotangent_core::error::EvalError;
+
 use super::axis::{Axis, Shared};
+use super::rank::{Ranks, ranked};
 use super::sort::{Ordered, Packed, ordered};
 use crate::memory::Block;
 use crate::threads;
 
 /// The first places of a line are collected while it is read where it has at least so many elements for each of them.
 const FEW: usize = 8;
+/// One place is found by its rank where it is not as near to the first one.
+const FAR_FEWER: usize = 64;
 /// Lines from this length on are divided into parts, where there are few lines.
 const DIVIDED: usize = 1 << 16;
 /// The number of parts, and of lines from which on none is needed.
@@ -31,7 +36,11 @@ pub unsafe fn places<T: Ordered>(
     x: *const T,
     values: *mut T,
     positions: *mut i64,
-) {
+) -> Result<(), EvalError> {
+    if places.len() == 1 && (axis.inner > 1 || places.end * FAR_FEWER > axis.n) {
+        // SAFETY: the caller's.
+        return unsafe { ranked(axis, descending, &Ranks::Fixed(places.start), x, values, positions) };
+    }
     let selection = Selection { axis, descending, places, x: Shared(x.cast_mut()), values: Shared(values) };
     let positions = Shared(positions);
     // SAFETY: the caller's.
@@ -42,6 +51,7 @@ pub unsafe fn places<T: Ordered>(
             selection.run::<u128>(positions);
         }
     }
+    Ok(())
 }
 
 /// What [`places`] is asked for.

@@ -9,13 +9,14 @@ use cotangent_core::array::Element;
 use half::{bf16, f16};
 
 use super::axis::{Axis, Shared};
+use super::rank::Halved;
 use crate::memory::Block;
 use crate::threads;
 
 /// An element with the place in the order of its type: NaN above everything, −0.0 equal to 0.0.
 pub trait Ordered: Element {
     /// Integers of as many bits as an element.
-    type Key: Copy + Ord + Into<u64> + Not<Output = Self::Key>;
+    type Key: Halved + Not<Output = Self::Key>;
     /// The bits of a key.
     const BITS: u32 = 8 * size_of::<Self::Key>() as u32;
     /// The place in ascending order.

@@ -2,7 +2,7 @@
 
 use super::asm::gpr::{R8, RAX, RBX, RCX, RDX, RSP};
 use super::asm::{Cond, Masked, Rm};
-use super::emit::{BOUNCE, COUNT, Emit, Lanes, MASK32, MASK64, SCRATCH, SCRATCH2, TAIL};
+use super::emit::{BOUNCE, COUNT, Emit, Lanes, SCRATCH, SCRATCH2, TAIL};
 use super::isa::Isa;
 use super::op;
 use crate::lane::{Code, Mem, Ty, V};
@@ -139,7 +139,18 @@ impl Emit<'_> {
         let at = if stride as usize == size && stride > 0 {
             let at = Rm::Index(self.pointer(a), RDX, size.trailing_zeros() as u8, first);
             if tail && size >= 4 {
-                self.asm().v(op::MOVUPS, 1, SCRATCH, 0, Rm::Mem(RSP, if wide { MASK64 } else { MASK32 }));
+                // What is read into the low part of a register leaves zeros behind it, and needs no mask.
+                let whole = match self.rest.map(|n| n * size) {
+                    Some(4) => Some(op::MOVD),
+                    Some(8) => Some(op::MOVQ),
+                    Some(16) => Some(op::MOVUPS),
+                    Some(_) | None => None,
+                };
+                if let Some(load) = whole {
+                    return self.asm().v(load, 0, d, 0, at);
+                }
+                let mask = self.tail_mask(wide);
+                self.asm().v(op::MOVUPS, 1, SCRATCH, 0, mask);
                 let load = if wide { op::MASKLOAD64 } else { op::MASKLOAD32 };
                 return self.asm().v(load, l, d, SCRATCH, at);
             }
@@ -197,7 +208,7 @@ impl Emit<'_> {
     }
 
     /// Lanes to elements that follow one another in memory, with AVX-512; truth values are bytes in `r` already.
-    fn store_lanes(&mut self, mem: Mem, ty: Ty, r: u8, at: Rm, tail: bool) {
+    pub(super) fn store_lanes(&mut self, mem: Mem, ty: Ty, r: u8, at: Rm, tail: bool) {
         let (l, lanes) = (self.l(ty), if tail { Masked::Merge(TAIL) } else { Masked::No });
         match mem {
             Mem::B32 => self.asm().masked(op::MOVUPS_TO, l, r, 0, at, lanes),
@@ -254,6 +265,9 @@ impl Emit<'_> {
             let at = Rm::Index(self.pointer(a), RDX, size.trailing_zeros() as u8, first);
             return self.asm().v(op::MOVNTPS_TO, l, r, 0, at);
         }
+        if self.kernel.accesses[a].repeats > 1 {
+            return self.store_repeated(a, mem, c, r, v.ty);
+        }
         if let (true, Some(1), Mem::B32 | Mem::B64) = (tail, self.rest, mem) {
             // The only lane of a row, or the last one.
             let what = if wide { op::MOVQ_TO } else { op::MOVD_TO };
@@ -280,7 +294,8 @@ impl Emit<'_> {
                 return self.store_bytes(n * size, r, &|offset| Rm::Index(base, RDX, scale, offset as i32));
             }
             if tail {
-                self.asm().v(op::MOVUPS, 1, SCRATCH, 0, Rm::Mem(RSP, if wide { MASK64 } else { MASK32 }));
+                let mask = self.tail_mask(wide);
+                self.asm().v(op::MOVUPS, 1, SCRATCH, 0, mask);
                 return self.asm().v(if wide { op::MASKSTORE64 } else { op::MASKSTORE32 }, l, r, SCRATCH, at);
             }
             return self.asm().v(op::MOVUPS_TO, l, r, 0, at);

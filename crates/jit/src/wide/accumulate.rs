@@ -3,9 +3,9 @@
 use cotangent_core::ops::Monoid;
 
 use super::alloc::Loc;
-use super::asm::gpr::{RAX, RDX, RSP};
+use super::asm::gpr::{RAX, RDX};
 use super::asm::{Masked, Rm};
-use super::emit::{Emit, Lanes, MASK32, MASK64, SCRATCH, SCRATCH2, TAIL};
+use super::emit::{Emit, Lanes, SCRATCH, SCRATCH2, TAIL};
 use super::isa::Isa;
 use super::op;
 use crate::frame::PARTIAL_WORDS;
@@ -70,9 +70,13 @@ impl Emit<'_> {
             let value = self.rm(code, v, c);
             let old = self.accumulator(k, c, SCRATCH2);
             let wide = self.lanes_are_wide(v.ty);
-            let mask = Rm::Mem(RSP, if wide { MASK64 } else { MASK32 });
-            self.asm().v(op::MOVUPS, 1, SCRATCH, 0, mask);
-            self.asm().vi(if wide { op::BLENDPD } else { op::BLENDPS }, 1, old, old, value, SCRATCH << 4);
+            if let Some(n) = self.rest {
+                self.asm().vi(if wide { op::BLENDPD_OF } else { op::BLENDPS_OF }, 1, old, old, value, (1 << n) - 1);
+            } else {
+                let mask = self.tail_mask(wide);
+                self.asm().v(op::MOVUPS, 1, SCRATCH, 0, mask);
+                self.asm().vi(if wide { op::BLENDPD } else { op::BLENDPS }, 1, old, old, value, SCRATCH << 4);
+            }
             return self.put_back(own, old, c);
         }
         let value = if self.in_mask_register(v.ty) {

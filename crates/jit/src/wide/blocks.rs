@@ -55,7 +55,13 @@ impl Emit<'_> {
                 self.asm().neg(RAX);
                 let table = self.tail_masks;
                 self.asm().lea(RCX, Rm::Pool(table));
-                self.tail_vectors(&|scale| Rm::Index(RCX, RAX, scale, 32));
+                // They go to the stack, for lanes of 32 and, where there are some, 64 bits.
+                for (scale, at) in [(2, MASK32), (3, MASK64)] {
+                    if scale == 2 || self.kernel.lane.wide {
+                        self.asm().v(op::MOVUPS, 1, SCRATCH, 0, Rm::Index(RCX, RAX, scale, 32));
+                        self.asm().v(op::MOVUPS_TO, 1, SCRATCH, 0, Rm::Mem(RSP, at));
+                    }
+                }
             }
             Isa::Avx512 => {
                 self.asm().mov_imm(RCX, 0xffff);
@@ -71,13 +77,11 @@ impl Emit<'_> {
         self.asm().bind(end);
     }
 
-    /// Puts the masks of AVX2 on the stack, for lanes of 32 and, where there are some, 64 bits; `window` says where they begin in the table.
-    fn tail_vectors(&mut self, window: &dyn Fn(u8) -> Rm) {
-        for (scale, at) in [(2, MASK32), (3, MASK64)] {
-            if scale == 2 || self.kernel.lane.wide {
-                self.asm().v(op::MOVUPS, 1, SCRATCH, 0, window(scale));
-                self.asm().v(op::MOVUPS_TO, 1, SCRATCH, 0, Rm::Mem(RSP, at));
-            }
+    /// The mask of the lanes of a masked vector of AVX2, which have 64 bits if `wide`.
+    pub(super) fn tail_mask(&self, wide: bool) -> Rm {
+        match self.rest {
+            Some(rest) => Rm::Pool(self.tail_masks + 32 - ((rest as u32) << if wide { 3 } else { 2 })),
+            None => Rm::Mem(RSP, if wide { MASK64 } else { MASK32 }),
         }
     }
 
@@ -108,15 +112,9 @@ impl Emit<'_> {
             return;
         }
         self.asm().store_imm(Rm::Mem(RSP, COUNT), rest as i32);
-        match self.isa {
-            Isa::Avx2 => {
-                let table = self.tail_masks;
-                self.tail_vectors(&|scale| Rm::Pool(table + 32 - ((rest as u32) << scale)));
-            }
-            Isa::Avx512 => {
-                self.asm().mov_imm(RCX, (1 << rest) - 1);
-                self.asm().scalar(op::KMOV_GPR, 0, TAIL, 0, Rm::Reg(RCX));
-            }
+        if self.isa == Isa::Avx512 {
+            self.asm().mov_imm(RCX, (1 << rest) - 1);
+            self.asm().scalar(op::KMOV_GPR, 0, TAIL, 0, Rm::Reg(RCX));
         }
         self.rest = Some(rest);
         block(self, Lanes::Tail);

@@ -52,6 +52,9 @@ pub const MOVMSKPD: Vop = Vop(1, 1, 0, 0x50);
 pub const PDEP: Vop = Vop(2, 3, 1, 0xF5);
 pub const BLENDPS: Vop = Vop(3, 1, 0, 0x4A);
 pub const BLENDPD: Vop = Vop(3, 1, 0, 0x4B);
+/// Lanes that the immediate byte names.
+pub const BLENDPS_OF: Vop = Vop(3, 1, 0, 0x0C);
+pub const BLENDPD_OF: Vop = Vop(3, 1, 0, 0x0D);
 pub const PXOR: Vop = Vop(1, 1, 0, 0xEF);
 pub const PADDD: Vop = Vop(1, 1, 0, 0xFE);
 pub const PADDQ: Vop = Vop(1, 1, 1, 0xD4);

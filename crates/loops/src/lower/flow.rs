@@ -4,6 +4,7 @@ mod chosen;
 mod pieces;
 mod places;
 mod reduce;
+mod rows;
 mod single;
 mod sunk;
 
@@ -21,7 +22,7 @@ use smallvec::{SmallVec, smallvec};
 use crate::affine::Affine;
 use crate::ir::RoutineKind;
 use chosen::chosen;
-use places::read_places;
+use places::{Read, read_places};
 
 /// A value of the flow.
 pub(crate) type Id = usize;
@@ -40,10 +41,10 @@ pub(crate) enum Point {
 
 impl Point {
     /// `f`, unless bodies do not have it.
-    fn of(f: ScalarFn) -> Option<Self> {
+    fn of(f: &ScalarFn) -> Option<Self> {
         match f {
-            ScalarFn::Unary(f) => Some(Point::Unary(f)),
-            ScalarFn::Binary(f) => Some(Point::Binary(f)),
+            ScalarFn::Unary(f) => Some(Point::Unary(*f)),
+            ScalarFn::Binary(f) => Some(Point::Binary(*f)),
             ScalarFn::Select => Some(Point::Select),
             ScalarFn::Convert(_) => Some(Point::Convert),
             ScalarFn::Polygamma(_) => None,
@@ -130,11 +131,21 @@ pub(crate) fn flow(graph: &Graph) -> Result<Flow, EvalError> {
     }
     let chosen = chosen(graph);
     let (live, places, uses) = (live(graph, &chosen), read_places(graph), graph.use_counts());
+    let mut ranked = FxHashMap::default();
     for (i, n) in graph.nodes().iter().enumerate().filter(|(i, _)| live[*i]) {
         if let Some(extreme) = chosen.get(&i) {
             let x = env[n.args[0].index()].expect("I1: defined before use");
             env[n.results[0].index()] = Some(f.extreme(x, *extreme, graph.aval(n.results[0]), i));
             continue;
+        }
+        match places.get(&i) {
+            Some(Read::Ranks) => continue,
+            Some(Read::Ranked { sort, result }) => {
+                let found = f.ranked(graph, &env, *sort, n.args[1], &mut ranked, i);
+                env[n.results[0].index()] = Some(found[*result]);
+                continue;
+            }
+            Some(Read::Places(_)) | None => {}
         }
         let args: SmallVec<[Id; 2]> = n.args.iter().map(|v| env[v.index()].expect("I1: defined before use")).collect();
         let avals: Vec<&Aval> = n.args.iter().map(|v| graph.aval(*v)).collect();
@@ -148,12 +159,14 @@ pub(crate) fn flow(graph: &Graph) -> Result<Flow, EvalError> {
         }
         let form = n.op.prim().loop_form(&avals, &results);
         let read = places.get(&i);
-        let ids = if let (Op::Sort(sort), Some(read)) = (&n.op, read) {
+        let ids = if let (Op::Sort(sort), Some(Read::Places(read))) = (&n.op, read) {
             f.sorted(args[0], sort, avals[0], read, i)
-        } else if let (Op::Slice(slice), Some(read)) = (&n.op, read) {
+        } else if let (Op::Slice(slice), Some(Read::Places(read))) = (&n.op, read) {
             vec![f.part(args[0], slice, read.start, &results[0], i)]
-        } else if let Some(id) = f.node(&n.op, form, &args, |k| uses[n.args[k].index()] == 1, &results, i)? {
+        } else if let Some(id) = f.node(&n.op, &form, &args, |k| uses[n.args[k].index()] == 1, &results, i)? {
             vec![id]
+        } else if let Some(ids) = f.rows(&n.op, &form, &args, &avals, &results, i) {
+            ids
         } else {
             f.call(&n.op, &args, avals.into_iter().cloned().collect(), results, i)
         };
@@ -208,7 +221,7 @@ impl Flow {
     fn node(
         &mut self,
         op: &Op,
-        form: LoopForm,
+        form: &LoopForm,
         args: &[Id],
         is_free: impl Fn(usize) -> bool,
         results: &[Aval],
@@ -217,22 +230,22 @@ impl Flow {
         let y = &results[0];
         let kind = match form {
             LoopForm::Pointwise(f) => return Ok(Point::of(f).map(|f| self.point(f, args, is_free, y, i))),
-            LoopForm::View(v) => Kind::View(v),
-            LoopForm::Generate(Generate::Fill(s)) => Kind::Fill(s),
+            LoopForm::View(v) => Kind::View(v.clone()),
+            LoopForm::Generate(Generate::Fill(s)) => Kind::Fill(*s),
             LoopForm::Generate(Generate::Iota) => Kind::Iota,
             LoopForm::Generate(Generate::Eye) => Kind::Eye,
             LoopForm::Generate(Generate::Stored) => match &op.prim().eval(&[])?[0] {
                 a if a.numel() == 1 => Kind::Fill(a.get(0)),
                 a => Kind::Stored(Arc::new(a.clone())),
             },
-            LoopForm::Reduce { dims, monoid } => return Ok(Some(self.reduce(args[0], &dims, monoid, y, i))),
-            LoopForm::Piecewise(p) => return Ok(Some(self.pieces(&p, args, y, i))),
+            LoopForm::Reduce { dims, monoid } => return Ok(Some(self.reduce(args[0], dims, *monoid, y, i))),
+            LoopForm::Piecewise(p) => return Ok(Some(self.pieces(p, args, y, i))),
             LoopForm::WindowAdd { dim, size, step, shape: _ } => {
-                return Ok(self.window_add(args[0], [dim, size, step], y, i));
+                return Ok(self.window_add(args[0], [*dim, *size, *step], y, i));
             }
-            LoopForm::Contract { batch_dims } => return Ok(Some(self.product(batch_dims, args, y, i))),
+            LoopForm::Contract { batch_dims } => return Ok(Some(self.product(*batch_dims, args, y, i))),
             LoopForm::Access(Access::Scatter { dim, index: Indexing::Elementwise, combine }) => {
-                return Ok(self.single(dim, combine, args, y, i));
+                return Ok(self.single(*dim, *combine, args, y, i));
             }
             LoopForm::Convolution(_) if wide(y.dtype) != y.dtype => return Ok(Some(self.wide_call(op, args, y, i))),
             LoopForm::ArgReduce { .. }

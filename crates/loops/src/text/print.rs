@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use cotangent_core::ir::{Aval, Builder, DType, Graph, Loc};
-use cotangent_core::ops::{Monoid, Op};
+use cotangent_core::ops::{Gather, Monoid, Op};
 
 use super::{MONOIDS, word};
 use crate::ir::{
@@ -174,9 +174,27 @@ fn write_routine(out: &mut String, r: &Routine) -> fmt::Result {
             writeln!(out, "{}", graph_of(&sort.clone().into(), std::slice::from_ref(x), &results))?;
             writeln!(out, ">>>")
         }
+        RoutineKind::Ranked { sort, x, index } => {
+            let results = [x.clone(), x.with_dtype(DType::I64)];
+            let gather = Gather { dim: sort.dim };
+            writeln!(out, " ranked <<<")?;
+            writeln!(out, "{}", graph_of(&sort.clone().into(), std::slice::from_ref(x), &results))?;
+            writeln!(out, ">>> at <<<")?;
+            writeln!(
+                out,
+                "{}",
+                graph_of(&gather.into(), &[x.clone(), index.clone()], &[x.with_shape(index.shape.clone())])
+            )?;
+            writeln!(out, ">>>")
+        }
         RoutineKind::Values { of, x, results } => {
             writeln!(out, " values <<<")?;
             writeln!(out, "{}", graph_of(&of.op(), std::slice::from_ref(x), results))?;
+            writeln!(out, ">>>")
+        }
+        RoutineKind::Rows { op, args, results, dim } => {
+            writeln!(out, " rows behind {dim} <<<")?;
+            writeln!(out, "{}", graph_of(op, args, results))?;
             writeln!(out, ">>>")
         }
         RoutineKind::Op { op, args, results } => {

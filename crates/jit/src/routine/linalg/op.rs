@@ -4,13 +4,10 @@ use cotangent_core::array::Element;
 use cotangent_core::ir::{Aval, DType};
 use cotangent_core::ops::SolveTriangular;
 
-use super::{Batch, Cholesky, Lu, Qr, Triangular, run, run_any, unpack};
+use super::{Batch, Cholesky, Lu, Qr, Triangular, run_any, unpack};
 use crate::routine::Vectors;
 use crate::routine::axis::Shared;
 use crate::routine::op::Call;
-
-/// Rows and columns of matrices up to which reflections one by one are faster than in blocks, of which the reference's library makes them.
-const SIDE: usize = 64;
 
 /// `$f` for the element `$T` of matrices, which are of `f32` or `f64`.
 macro_rules! of_dtype {
@@ -80,7 +77,7 @@ impl Call<'_> {
         of_dtype!(self.args[0].dtype, T => {
             let (a, q, r) = (self.matrices::<T>(0), self.result_matrices(0), self.result_matrices(1));
             // SAFETY: the caller's.
-            a.rows.max(a.cols) <= SIDE && unsafe { run(&Qr { a, q, r }, a.count, vectors) }
+            unsafe { run_any(&Qr { a, q, r }, a.count, vectors) }
         })
     }
 

@@ -5,7 +5,7 @@ use cotangent_core::array::Element;
 use super::{Batch, Matrices, Number, divide, subtract};
 
 /// Squares of lengths that neither overflow nor lose digits.
-const USUAL: std::ops::Range<f64> = 1e-250..1e250;
+pub(super) const USUAL: std::ops::Range<f64> = 1e-250..1e250;
 
 /// `A = Q · R`.
 pub(super) struct Qr<T> {

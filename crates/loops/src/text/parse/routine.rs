@@ -46,6 +46,13 @@ impl Parser<'_> {
             self.expect("to")?;
             let end = self.number()?;
             self.places(start..end)?
+        } else if self.take("ranked") {
+            self.ranked()?
+        } else if self.take("rows") {
+            self.expect("behind")?;
+            let dim = self.number()?;
+            let (op, args, results) = self.op()?;
+            RoutineKind::Rows { op, args, results, dim }
         } else if self.take("values") {
             self.values()?
         } else {
@@ -63,6 +70,25 @@ impl Parser<'_> {
         match (op, <[Aval; 1]>::try_from(args)) {
             (Op::Sort(sort), Ok([x])) => Ok(RoutineKind::Places { sort, x, places }),
             (op, _) => Err(LoopParseError::Op { line, message: format!("expected a sort, found `{}`", op.name()) }),
+        }
+    }
+
+    /// Ranks of a sort, whose graph follows, and that of a gather along the same dim.
+    fn ranked(&mut self) -> Result<RoutineKind> {
+        let line = self.line;
+        let (sort, _, _) = self.op()?;
+        self.expect("at")?;
+        let (gather, args, _) = self.op()?;
+        match (sort, gather, <[Aval; 2]>::try_from(args)) {
+            (Op::Sort(sort), Op::Gather(gather), Ok([x, index])) if gather.dim == sort.dim => {
+                Ok(RoutineKind::Ranked { sort, x, index })
+            }
+            (sort, gather, _) => {
+                let found = [sort.name(), gather.name()];
+                let message =
+                    format!("expected a sort and a gather along its dim, found `{}` and `{}`", found[0], found[1]);
+                Err(LoopParseError::Op { line, message })
+            }
         }
     }
 

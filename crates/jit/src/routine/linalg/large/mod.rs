@@ -4,6 +4,7 @@
 
 mod cholesky;
 mod lu;
+mod qr;
 mod triangular;
 
 use std::ops::Range;
