@@ -17,6 +17,7 @@ mod frame;
 mod join;
 mod kernel;
 mod lane;
+mod loops;
 mod machine;
 mod memory;
 mod narrow;

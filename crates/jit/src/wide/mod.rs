@@ -17,6 +17,7 @@ mod isa;
 mod mask;
 mod op;
 mod pressure;
+mod repeated;
 
 use std::sync::Arc;
 
