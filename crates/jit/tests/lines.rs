@@ -330,6 +330,27 @@ fn many_sources_of_few_places() {
     }
 }
 
+/// Every path refuses the data with the interpreter's error.
+fn refuses(p: &LoopProgram, args: &[Array]) {
+    let expected = interpret(p, args).expect_err("out of bounds");
+    for path in paths() {
+        let compiled = compile_with(p, CompileOptions { path }).expect("compiles");
+        let blocks: Vec<Block> = args
+            .iter()
+            .map(|a| {
+                let bytes = a.to_le_bytes();
+                let mut block = Block::new(bytes.len());
+                block.bytes_mut().copy_from_slice(&bytes);
+                block
+            })
+            .collect();
+        match compiled.call(&blocks.iter().map(Block::bytes).collect::<Vec<_>>()) {
+            Err(CallError::Data { source, .. }) => assert_eq!(source, expected),
+            other => panic!("expected an error of the index, found {other:?}"),
+        }
+    }
+}
+
 #[test]
 fn an_index_out_of_bounds_is_the_same_error() {
     for (bad, count) in [(-1, 3), (6, 3), (i64::MAX, 3), (6, 50_000)] {
@@ -346,20 +367,22 @@ fn an_index_out_of_bounds_is_the_same_error() {
             (places[count / 2], places[count - 1]) = (bad, -7);
             let index = Array::new([count], places);
             let p = routine(op, &avals);
-            let expected = interpret(&p, &[x.clone(), index.clone(), src.clone()]).expect_err("out of bounds");
-            for path in paths() {
-                let compiled = compile_with(&p, CompileOptions { path }).expect("compiles");
-                let bytes = [&x, &index, &src].map(|a| a.to_le_bytes());
-                let blocks = bytes.map(|b| {
-                    let mut block = Block::new(b.len());
-                    block.bytes_mut().copy_from_slice(&b);
-                    block
-                });
-                match compiled.call(&blocks.each_ref().map(Block::bytes)) {
-                    Err(CallError::Data { source, .. }) => assert_eq!(source, expected),
-                    other => panic!("expected an error of the index, found {other:?}"),
-                }
-            }
+            refuses(&p, &[x, index, src]);
+        }
+    }
+}
+
+#[test]
+fn an_index_of_rows_out_of_bounds_is_the_same_error() {
+    let (x, own) = (aval(DType::F32, &[2, 5, 6]), [2, 4, 6]);
+    let avals = [x, aval(DType::I64, &own), aval(DType::F32, &own)];
+    for bad in [-1, 5, i64::MIN, i64::MAX] {
+        let index = Array::new([8], vec![0, 1, 2, 3, 4, bad, 0, -7]);
+        let args = [data(DType::F32, 60, 1), index, data(DType::F32, 48, 2)];
+        refuses(&of_rows(Gather { dim: 1 }.into(), &avals[..2], 1), &args[..2]);
+        let extreme = ScatterReduce { dim: 1, reduce: ScatterReduction::Amax };
+        for op in [Op::from(Scatter { dim: 1 }), ScatterAdd { dim: 1 }.into(), extreme.into()] {
+            refuses(&of_rows(op, &avals, 1), &args);
         }
     }
 }
