@@ -4,7 +4,7 @@ mod common;
 
 use std::ops::Range;
 
-use common::{check, data, paths, routine, run};
+use common::{blocks, check, data, paths, routine, run};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Shape};
 use cotangent_core::ops::{
@@ -335,16 +335,7 @@ fn refuses(p: &LoopProgram, args: &[Array]) {
     let expected = interpret(p, args).expect_err("out of bounds");
     for path in paths() {
         let compiled = compile_with(p, CompileOptions { path }).expect("compiles");
-        let blocks: Vec<Block> = args
-            .iter()
-            .map(|a| {
-                let bytes = a.to_le_bytes();
-                let mut block = Block::new(bytes.len());
-                block.bytes_mut().copy_from_slice(&bytes);
-                block
-            })
-            .collect();
-        match compiled.call(&blocks.iter().map(Block::bytes).collect::<Vec<_>>()) {
+        match compiled.call(&blocks(args).iter().map(Block::bytes).collect::<Vec<_>>()) {
             Err(CallError::Data { source, .. }) => assert_eq!(source, expected),
             other => panic!("expected an error of the index, found {other:?}"),
         }

@@ -222,16 +222,30 @@ pub unsafe fn index_rows<T: Element, S: Copy + Send>(
     combine: &Combine<impl Fn(T) -> S + Sync, impl Fn(S, S) -> S + Sync, impl Fn(S) -> T + Sync>,
 ) -> Result<(), EvalError> {
     in_bounds(index, dim, axis.n)?;
+    // SAFETY: the caller's; the index is in bounds.
+    unsafe { combined(axis, [x, src], index, y, combine) };
+    Ok(())
+}
+
+/// As [`index_rows`].
+///
+/// # Safety
+/// As [`index_rows`]; indices are in bounds.
+unsafe fn combined<T: Element, S: Copy + Send>(
+    axis: Axis,
+    [x, src]: [*const T; 2],
+    index: &[i64],
+    y: *mut T,
+    combine: &Combine<impl Fn(T) -> S + Sync, impl Fn(S, S) -> S + Sync, impl Fn(S) -> T + Sync>,
+) {
     let (Axis { outer, n, inner }, count) = (axis, index.len());
     if inner == 1 {
-        // SAFETY: the caller's; the index is in bounds.
-        unsafe { scatter_lines([outer, n, count], [x, src], |_| index, y, combine) };
-        return Ok(());
+        // SAFETY: the caller's.
+        return unsafe { scatter_lines([outer, n, count], [x, src], |_| index, y, combine) };
     }
     if inner <= FEW && count >= n && n * COLUMNS * size_of::<S>() <= NEAR {
-        // SAFETY: the caller's; the index is in bounds.
-        unsafe { in_order(axis, [x, src], index, y, combine) };
-        return Ok(());
+        // SAFETY: the caller's.
+        return unsafe { in_order(axis, [x, src], index, y, combine) };
     }
     let (begin, order) = by_place(index, n);
     let rows = outer * n;
@@ -267,7 +281,6 @@ pub unsafe fn index_rows<T: Element, S: Copy + Send>(
         }
         copy(alone..own.end);
     });
-    Ok(())
 }
 
 /// As [`index_rows`], with an index for each line: `index[o, j]`.
@@ -289,18 +302,15 @@ pub unsafe fn combine_rows<T: Element, S: Copy + Send>(
     let line = |o: usize| {
         let part = |p: &Shared<T>, rows: usize| p.get().wrapping_add(o * rows * inner);
         let from = [part(&x, n).cast_const(), part(&src, count).cast_const()];
-        // SAFETY: the caller's; lines have elements of their own.
-        let done = unsafe {
-            index_rows(Axis { outer: 1, ..axis }, dim, from, &index[o * count..][..count], part(&y, n), combine)
-        };
-        debug_assert!(done.is_ok(), "the index is in bounds");
+        // SAFETY: the caller's; the index is in bounds, and lines have elements of their own.
+        unsafe { combined(Axis { outer: 1, ..axis }, from, &index[o * count..][..count], part(&y, n), combine) };
     };
     // Threads share each of a few lines, and have each of many for themselves.
     if outer < MANY_LINES {
         (0..outer).for_each(line);
     } else {
-        threads::for_each(outer.min(256), (outer * inner * (n + count)) as u64 / 2, &|piece| {
-            let pieces = outer.min(256);
+        let pieces = outer.min(256);
+        threads::for_each(pieces, (outer * inner * (n + count)) as u64 / 2, &|piece| {
             (piece * outer / pieces..(piece + 1) * outer / pieces).for_each(line);
         });
     }

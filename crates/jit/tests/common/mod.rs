@@ -71,17 +71,20 @@ pub fn routine(op: Op, args: &[Aval]) -> LoopProgram {
     p
 }
 
+/// The bytes of arrays as programs take them.
+pub fn blocks(args: &[Array]) -> Vec<Block> {
+    let block = |a: &Array| {
+        let bytes = a.to_le_bytes();
+        let mut b = Block::new(bytes.len());
+        b.bytes_mut().copy_from_slice(&bytes);
+        b
+    };
+    args.iter().map(block).collect()
+}
+
 pub fn run(p: &LoopProgram, args: &[Array], path: Path) -> Vec<Array> {
     let compiled = compile_with(p, CompileOptions { path }).expect("compiles");
-    let bytes: Vec<Block> = args
-        .iter()
-        .map(|a| {
-            let bytes = a.to_le_bytes();
-            let mut b = Block::new(bytes.len());
-            b.bytes_mut().copy_from_slice(&bytes);
-            b
-        })
-        .collect();
+    let bytes = blocks(args);
     let outs = compiled.call(&bytes.iter().map(Block::bytes).collect::<Vec<_>>()).expect("runs");
     let aval = |id: &BufferId| Aval::new(p.buffers[id.0 as usize].dtype, [p.buffers[id.0 as usize].len]);
     p.results.iter().zip(outs).map(|(id, b)| Array::from_le_bytes(&aval(id), b.bytes()).expect("length")).collect()
