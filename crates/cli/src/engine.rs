@@ -2,7 +2,7 @@
 
 use cotangent::array::Array;
 use cotangent::ir::Graph;
-use cotangent::jit::Executable;
+use cotangent::jit::{Executable, Profile};
 use cotangent::simplify::{Options, simplify_with};
 use cotangent::transform::eval::eval;
 use cotangent::{Error, Tensor};
@@ -42,6 +42,17 @@ impl Engine {
                 let args = args.iter().map(Tensor::to_array).collect::<Result<Vec<_>, _>>()?;
                 Ok(eval(graph, &args)?.into_iter().map(Tensor::from_array).collect())
             }),
+        })
+    }
+    /// The time of each kernel in a call after a first one, where the engine has kernels.
+    pub fn profile(self, graph: &Graph, options: Options, args: &[Tensor]) -> Result<Option<Profile>, Error> {
+        Ok(match self {
+            Engine::Jit => {
+                let executable = Executable::simplified(graph, options)?;
+                executable.call(args)?;
+                Some(executable.profile(args)?.1)
+            }
+            Engine::Eval => None,
         })
     }
 }

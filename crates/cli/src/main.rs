@@ -32,9 +32,11 @@ Examples:
   cotangent print f.ir --transform \"vmap(grad, in_dims=(None, 0), size=8)\" --form ir
   cotangent print f.ir --transform hessian --raw --form readable
   cotangent print f.json --form svg > f.svg                  a drawing
+  cotangent print f.ir --transform grad --form loops         what is compiled (or asm: the machine code)
   cotangent print net.pt2 --transform \"grad(argnums=fc.weight)\"  a PyTorch program's gradient
   cotangent run net.pt2 --inputs in.safetensors --out y.safetensors
   cotangent bench net.pt2 --inputs in.safetensors            time of reading, compiling, and a call
+  cotangent bench net.pt2 --inputs in.safetensors --profile  and of each kernel
   cotangent export net.pt2 --transform grad --to torch --out g.py      or --to pt2, --to stablehlo
   cotangent check-ir f.ir                                    verify the invariants of every graph in a file
   cotangent check corpus --filter 'ops/*/vjp'                run PyTorch programs against PyTorch's values";
@@ -100,6 +102,10 @@ enum Form {
     Dot,
     /// A drawing.
     Svg,
+    /// The loops that are compiled, with their kernels and buffers.
+    Loops,
+    /// Which nodes are fused into which kernel, and the machine code of each.
+    Asm,
 }
 
 fn main() -> ExitCode {

@@ -2,8 +2,9 @@
 
 use std::io::{IsTerminal, Write, stdout};
 
+use cotangent::jit::Executable;
 use cotangent::text::CodeStyle;
-use miette::{IntoDiagnostic, Result};
+use miette::{IntoDiagnostic, Report, Result};
 
 use crate::program::{self, Loaded};
 use crate::{Form, PrintArgs};
@@ -16,13 +17,13 @@ pub fn run(args: &PrintArgs) -> Result<()> {
     }
     let mut out = stdout().lock();
     // A closed pipe is the reader's choice, not a failure.
-    match out.write_all(form(&loaded, args.form).as_bytes()) {
+    match out.write_all(form(&loaded, args.form)?.as_bytes()) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.into_diagnostic(),
     }
 }
 
-fn form(loaded: &Loaded, form: Form) -> String {
+fn form(loaded: &Loaded, form: Form) -> Result<String> {
     let graph = &loaded.graph;
     let mut text = match form {
         Form::Code => loaded.raised().code(),
@@ -34,9 +35,15 @@ fn form(loaded: &Loaded, form: Form) -> String {
         Form::Readable => loaded.raised().readable(),
         Form::Dot => graph.dot(),
         Form::Svg => graph.svg(),
+        Form::Loops => cotangent_loops::text::print(executable(loaded)?.loops()),
+        Form::Asm => executable(loaded)?.as_text(),
     };
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    text
+    Ok(text)
+}
+
+fn executable(loaded: &Loaded) -> Result<Executable> {
+    Executable::simplified(&loaded.graph, loaded.options).map_err(Report::new)
 }

@@ -39,6 +39,9 @@ pub struct BenchArgs {
     /// Measure for about so many seconds.
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
+    /// Print also the time of each kernel in one more call, with the source lines of what is fused into it.
+    #[arg(long)]
+    profile: bool,
 }
 
 /// Evaluates a program.
@@ -82,6 +85,13 @@ pub fn bench(args: &RunArgs, bench: &BenchArgs) -> Result<()> {
     }
     times.sort_unstable();
     println!("{:>12}  median of {} calls, fastest {}", time(times[times.len() / 2]), times.len(), time(times[0]));
+    if bench.profile {
+        let profile = args.engine.profile(&loaded.graph, loaded.options, &inputs).map_err(Report::new)?;
+        match profile {
+            Some(profile) => print!("\n{profile}"),
+            None => eprintln!("no profile: the reference evaluator has no kernels; leave `--engine eval` out"),
+        }
+    }
     Ok(())
 }
 

@@ -80,6 +80,16 @@ fn every_form_of_a_graph_is_printed_and_its_text_reads_back() {
     }
 }
 
+/// What is compiled: the loops, which read back, and the machine code beside the nodes that it is for.
+#[test]
+fn loops_and_machine_code_are_printed() {
+    let loops = out(&["print", "-", "--transform", "grad", "--form", "loops"], PROGRAM);
+    let read = cotangent_loops::text::parse(&loops).expect("reads back");
+    assert_eq!(cotangent_loops::text::print(&read).trim_end(), loops.trim_end());
+    let code = out(&["print", "-", "--form", "asm"], PROGRAM);
+    assert!(code.starts_with("step 0: nest of 1 stages\n") && code.contains(": mul, sum"), "{code}");
+}
+
 #[test]
 fn mistakes_are_shown_where_they_stand() {
     let unknown = error(&["print", "-", "--transform", "vmap(grd)"], PROGRAM);
@@ -146,6 +156,11 @@ fn programs_run_with_both_engines() {
         let written = read_safetensors(Path::new(&results)).expect("results");
         assert_eq!(written["0"].to_f64_vec(), [4.0, 5.0, 6.0]);
     }
+    let profiled = ["bench", &program, "--inputs", &given, "--seconds", "0.01", "--profile"];
+    let kernels = out(&profiled, "");
+    assert!(kernels.contains("GFLOP/s") && kernels.contains("  nest"), "{kernels}");
+    let evaluated = run(&[&profiled[..], &["--engine", "eval"]].concat(), "");
+    assert!(String::from_utf8_lossy(&evaluated.stderr).contains("has no kernels"));
     let timed = out(&["bench", &program, "--inputs", &given, "--seconds", "0.01"], "");
     for part in ["read and transform (", "compile", "first call", "median of"] {
         assert!(timed.contains(part), "{timed}");

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use cotangent_core::Tensor;
 use cotangent_core::array::Array;
 use cotangent_core::error::Error;
-use cotangent_core::ir::{Aval, Graph};
+use cotangent_core::ir::{Aval, Graph, Loc};
 use cotangent_core::simplify::Options;
-use cotangent_jit::{Block, CallError, Compiled, Input, Output, Timed};
+use cotangent_jit::{Block, CallError, Compiled, Input, Output};
 use cotangent_loops::ir::LoopProgram;
-use cotangent_loops::lower::{lower_as_is, prepared_with};
+use cotangent_loops::lower::{Explained, explained, prepared, prepared_with};
 use smallvec::SmallVec;
 
+use super::profile::Profile;
 use super::spare;
 use crate::check::arguments_like;
 
@@ -34,6 +35,8 @@ pub struct Executable {
     /// Which of the results are small.
     small: Vec<bool>,
     compiled: Compiled,
+    /// What went into each step.
+    nodes: Vec<Vec<(&'static str, Loc)>>,
 }
 
 impl Executable {
@@ -41,26 +44,26 @@ impl Executable {
     ///
     /// *Errors*: [`Error::Compile`].
     pub fn new(graph: &Graph) -> Result<Self, Error> {
-        let program = cotangent_loops::lower(graph).map_err(|e| failed(graph.name(), e))?;
-        Self::of(graph, &program)
+        let prepared = prepared(graph).map_err(|e| failed(graph.name(), e))?;
+        Self::of(graph, explained(&prepared).map_err(|e| failed(graph.name(), e))?)
     }
 
     /// As [`Executable::new`], with the simplifications of `options` alone.
     pub fn simplified(graph: &Graph, options: Options) -> Result<Self, Error> {
         let prepared = prepared_with(graph, options).map_err(|e| failed(graph.name(), e))?;
-        let program = lower_as_is(&prepared).map_err(|e| failed(graph.name(), e))?;
-        Self::of(graph, &program)
+        Self::of(graph, explained(&prepared).map_err(|e| failed(graph.name(), e))?)
     }
 
     /// Compiles the loops of `graph`.
-    pub(super) fn of(graph: &Graph, loops: &LoopProgram) -> Result<Self, Error> {
-        let compiled = cotangent_jit::compile(loops).map_err(|e| failed(graph.name(), e))?;
+    pub(super) fn of(graph: &Graph, (loops, nodes): Explained) -> Result<Self, Error> {
+        let compiled = cotangent_jit::compile(&loops).map_err(|e| failed(graph.name(), e))?;
         Ok(Executable {
             name: graph.name().to_owned(),
             params: graph.param_avals(),
             results: graph.result_avals(),
             small: graph.result_avals().iter().map(spare::is_small).collect(),
             compiled,
+            nodes,
         })
     }
 
@@ -68,7 +71,8 @@ impl Executable {
     pub(crate) fn of_loops(name: &str, loops: &LoopProgram, results: Vec<Aval>) -> Result<Self, Error> {
         let compiled = cotangent_jit::compile(loops).map_err(|e| failed(name, e))?;
         let small = results.iter().map(spare::is_small).collect();
-        Ok(Executable { name: name.to_owned(), params: Vec::new(), results, small, compiled })
+        let nodes = vec![Vec::new(); loops.steps.len()];
+        Ok(Executable { name: name.to_owned(), params: Vec::new(), results, small, compiled, nodes })
     }
 
     /// The same program, where results may stand in the memory of donated parameters of their aval.
@@ -93,14 +97,14 @@ impl Executable {
         self.call_bytes(&mut self.inputs(args)?)
     }
 
-    /// As [`Executable::call`], with the time of each step.
-    pub fn call_timed(&self, args: &[Tensor]) -> Result<(Vec<Tensor>, Vec<Timed>), Error> {
+    /// As [`Executable::call`], with the time that each kernel took.
+    pub fn profile(&self, args: &[Tensor]) -> Result<(Vec<Tensor>, Profile), Error> {
         arguments_like("compiled", args, &self.params)?;
         let bytes: Option<Vec<&[u8]>> = args.iter().map(|x| Some(x.as_array()?.data().bytes())).collect();
         let bytes = bytes.ok_or_else(|| self.without_values())?;
         let (blocks, times) = self.compiled.call_timed(&bytes).map_err(|e| *self.called(e))?;
         let tensors = self.results.iter().zip(blocks).map(|(aval, block)| tensor(aval, block));
-        Ok((tensors.collect(), times))
+        Ok((tensors.collect(), Profile::new(self.loops(), &self.nodes, times)))
     }
 
     /// The loops that were compiled.
@@ -108,14 +112,12 @@ impl Executable {
         self.compiled.program()
     }
 
-    /// The machine code as assembly.
-    pub fn disassembly(&self) -> String {
-        self.compiled.disassembly()
-    }
-
-    /// Cranelift's IR of the kernels, where the path is Cranelift's; nothing elsewhere.
-    pub fn clif(&self) -> String {
-        self.compiled.clif()
+    /// The machine code of the kernels as assembly, each beside the nodes that it is for, and what Cranelift has made it from, where the path is
+    /// Cranelift's.
+    pub fn as_text(&self) -> String {
+        let parts =
+            [cotangent_loops::explain(self.loops(), &self.nodes), self.compiled.clif(), self.compiled.disassembly()];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
     /// What a call allocates at most beside its arguments, in bytes.

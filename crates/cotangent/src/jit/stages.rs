@@ -1,6 +1,5 @@
 //! The steps of `jit` one by one: lowered, then compiled.
 
-use std::fmt::Write;
 use std::marker::PhantomData;
 
 use cotangent_core::error::Error;
@@ -94,8 +93,8 @@ impl<Args: Arguments, Out: Tree> Lowered<Args, Out> {
     ///
     /// *Errors*: [`Error::Compile`].
     pub fn compile(self) -> Result<Compiled<Args, Out>, Error> {
-        let executable = Executable::of(&self.graph, &self.loops)?.donating(&self.donated);
-        Ok(Compiled { args: self.args, out: self.out, executable, nodes: self.nodes, of: PhantomData })
+        let executable = Executable::of(&self.graph, (self.loops, self.nodes))?.donating(&self.donated);
+        Ok(Compiled { args: self.args, out: self.out, executable, of: PhantomData })
     }
 }
 
@@ -105,7 +104,6 @@ pub struct Compiled<Args, Out> {
     args: TreeSpec,
     out: TreeSpec,
     executable: Executable,
-    nodes: Vec<Vec<(&'static str, Loc)>>,
     of: PhantomData<fn(Args) -> Out>,
 }
 
@@ -122,20 +120,14 @@ impl<Args: Arguments, Out: Tree> Compiled<Args, Out> {
     /// As [`Compiled::call`], with the time that each kernel took.
     pub fn profile(&self, args: Args) -> Result<(Out, Profile), Error> {
         let leaves = self.leaves(&args)?;
-        let (results, timed) = self.executable.call_timed(&leaves)?;
-        let profile = Profile::new(self.executable.loops(), &self.nodes, timed);
+        let (results, profile) = self.executable.profile(&leaves)?;
         Ok((assemble(&self.out, results), profile))
     }
 
     /// The machine code of the kernels as assembly, each beside the nodes that it is for, and what Cranelift has made it from, where the path is
     /// Cranelift's.
     pub fn as_text(&self) -> String {
-        let executable = &self.executable;
-        let mut out = cotangent_loops::explain(executable.loops(), &self.nodes);
-        for part in [executable.clif(), executable.disassembly()].iter().filter(|part| !part.is_empty()) {
-            let _ = write!(out, "\n{part}");
-        }
-        out
+        self.executable.as_text()
     }
 
     /// Operations and traffic of a call, from shapes.

@@ -43,8 +43,8 @@ impl Trapped {
             }
         }
         let graph = graph.with_results(results);
-        let loops = cotangent_loops::lower_as_is(&graph).map_err(|e| failed(graph.name(), e))?;
-        Ok(Trapped { trap, executable: Executable::of(&graph, &loops)?, watched, results: own })
+        let loops = cotangent_loops::lower::explained(&graph).map_err(|e| failed(graph.name(), e))?;
+        Ok(Trapped { trap, executable: Executable::of(&graph, loops)?, watched, results: own })
     }
 
     /// The results at `args`.
