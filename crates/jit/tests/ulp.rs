@@ -398,6 +398,54 @@ fn powers_of_f64() {
     }
 }
 
+/// Powers whose exponent is a whole number that is known: products, which are the same on every path. Of `f64` a few places are lost.
+#[test]
+fn powers_known() {
+    let wide = doubles();
+    let narrow: Vec<f32> = match Numbers::dense() {
+        Numbers::Listed(xs) => xs.into_iter().step_by(7).collect(),
+        Numbers::All | Numbers::Pairs(_) => unreachable!("a list"),
+    };
+    for exponent in [-64i32, -12, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 33, 64] {
+        let y = f64::from(exponent);
+        for path in paths() {
+            let got = known_power(DType::F32, narrow.len(), path, y, bytemuck::cast_slice(&narrow));
+            let got: &[f32] = bytemuck::cast_slice(got.bytes());
+            for (x, got) in narrow.iter().zip(got) {
+                let exact = Binary::Pow.eval_f64(f64::from(*x), y);
+                assert!(ulps(*got, exact) <= LIMIT, "{path:?}: {x:e} to the {exponent} is {exact:e}, not {got:e}");
+            }
+            let got = known_power(DType::F64, wide.len(), path, y, bytemuck::cast_slice(&wide));
+            let got: &[f64] = bytemuck::cast_slice(got.bytes());
+            let most = if exponent < 0 { 1 + exponent.unsigned_abs() } else { exponent.unsigned_abs().max(1) }.min(9);
+            for (x, got) in wide.iter().zip(got) {
+                let exact = Binary::Pow.eval_f64(*x, y);
+                // Powers next to the least and the largest number go by way of what has fewer digits.
+                let near = places(*got, exact) <= u64::from(most)
+                    // A signalling NaN is one that libraries do not make 1 of.
+                    || exponent == 0 && x.is_nan()
+                    || exact.abs() < f64::MIN_POSITIVE && got.abs() < f64::MIN_POSITIVE
+                    || exact.abs() > 1.0 / f64::MIN_POSITIVE && (got - exact).abs() <= 1e-3 * exact.abs();
+                assert!(near, "{path:?}: {x:e} to the {exponent} is {exact:e}, not {got:e}");
+            }
+        }
+    }
+}
+
+/// The numbers of `dtype` in `x` to the power of `y`, which the program knows.
+fn known_power(dtype: DType, n: usize, path: Path, y: f64, x: &[u8]) -> Block {
+    let ops = vec![
+        (BodyOp::Load(0), dtype),
+        (BodyOp::Const(y.into()), dtype),
+        (BodyOp::Binary(Binary::Pow, BodyValue(0), BodyValue(1)), dtype),
+        (BodyOp::Store(1, BodyValue(2)), dtype),
+    ];
+    let accesses = (0..2).map(|i| access(i, 0, &[], &[], 1)).collect();
+    let nest = nest(&[], &[], vec![stage(n, accesses, ops)]);
+    let program = Pointwise { inputs: vec![(dtype, n)], outputs: vec![(dtype, n)], nest }.program();
+    compile_with(&program, CompileOptions { path }).expect("compiles").call(&[x]).expect("runs").remove(0)
+}
+
 /// An operation on so many operands of `n` numbers of `f64`.
 fn of_doubles(operands: u32, n: usize, path: Path, op: BodyOp) -> Compiled {
     let d = DType::F64;

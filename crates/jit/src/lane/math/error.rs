@@ -52,7 +52,7 @@ impl Builder {
         let c = |b: &mut Builder, v| b.f(v, Ty::F32);
         // Far from 0: 1 − e^(polynomial).
         let limit = c(self, 4.0);
-        let t = self.bin(Bin::Min, limit, a);
+        let t = self.bin(Bin::Min, a, limit);
         let t2 = self.mul(t, t);
         let (c0, c1, c2, c3) =
             (c(self, -1.728_534_7e-5), c(self, 3.831_971_3e-4), c(self, -3.883_964_4e-3), c(self, 2.425_462_2e-2));
@@ -64,7 +64,7 @@ impl Builder {
             r = self.fma(r, t, k);
         }
         let r = self.push(Op::Fused(Fused::Sub, r, t, t), x.ty);
-        let e = self.exp_normal(r);
+        let e = self.exp_coarse(r, 1.0);
         let one = c(self, 1.0);
         let far = self.sub(one, e);
         let p = self.poly(

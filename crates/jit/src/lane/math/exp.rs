@@ -30,8 +30,13 @@ const EXP_F64: [f64; 12] = [
 impl Builder {
     /// `2^n` for an integral float `n` in the range of normal numbers.
     pub(super) fn pow2(&mut self, n: V) -> V {
+        self.pow2_by(n, 0.0)
+    }
+
+    /// `2^(n + by)` for an integral float `n`, in the range of normal numbers.
+    pub(super) fn pow2_by(&mut self, n: V, by: f64) -> V {
         let f = format(n.ty);
-        let magic = self.f(f.magic + f.bias, n.ty);
+        let magic = self.f(f.magic + f.bias + by, n.ty);
         let biased = self.add(n, magic).bits(f.int);
         self.shift(Shift::Left, biased, f.mantissa).bits(n.ty)
     }
@@ -103,6 +108,32 @@ impl Builder {
         }
         let s = self.pow2(n);
         self.mul(p, s)
+    }
+
+    /// `e^(k x)` of an `F32` that is a number, for a power of two `k` and `|k x| ≤ 32`.
+    ///
+    /// *Numerics*: the last digits of `log 2` are left out, so that the error grows to a place with `|k x|`. It is for what is added to numbers beside
+    /// which it is that much smaller.
+    pub(super) fn exp_coarse(&mut self, x: V, k: f64) -> V {
+        let f = format(x.ty);
+        let (log2e, ln2, magic) = (
+            self.f(k * std::f64::consts::LOG2_E, x.ty),
+            self.f(std::f64::consts::LN_2 / k, x.ty),
+            self.f(f.magic, x.ty),
+        );
+        let t = self.fma(x, log2e, magic);
+        let n = self.sub(t, magic);
+        let r = self.fnma(n, ln2, x);
+        // The series in r for e^(k r).
+        let mut series = EXP_F32.iter().copied().chain([1.0, 1.0]).enumerate().map(|(i, c)| c * k.powi(7 - i as i32));
+        let series: [f64; 8] = std::array::from_fn(|_| series.next().expect("eight"));
+        let p = self.poly(r, &series);
+        if self.ops == OpSet::Extended {
+            return self.bin(Bin::Scale, p, n);
+        }
+        // The low bits of t are n: p is no NaN, whose bits an addition to the exponent would make a number of.
+        let exponent = self.shift(Shift::Left, t.bits(f.int), f.mantissa);
+        self.add(p.bits(f.int), exponent).bits(x.ty)
     }
 
     pub(in crate::lane) fn exp2(&mut self, x: V) -> V {

@@ -1,7 +1,10 @@
 //! Hyperbolic functions and sigmoids: what is made of one exponential.
 
-use super::super::{Bin, Builder, Op, Ty, V};
+use super::super::{Bin, Builder, Op, Pred, Ty, V};
 
+/// `(tanh(a) / a − 1) / a²` in `a²` up to 0.39; of Cephes.
+const TANH_F32: [f64; 5] =
+    [-5.704_988_727_45e-3, 2.063_908_879_54e-2, -5.373_971_555_31e-2, 1.333_144_220_36e-1, -3.333_328_194_22e-1];
 /// `(asinh(a) / a − 1) / a²` in `a²` up to ¼, within 1.3e-9; fitted as the arc tangent's.
 const ASINH_F32: [f64; 5] =
     [-1.324_810_646_47e-2, 2.817_556_262_02e-2, -4.438_586_905_6e-2, 7.498_663_663_86e-2, -1.666_664_332_15e-1];
@@ -10,58 +13,53 @@ impl Builder {
     pub(in crate::lane) fn tanh(&mut self, x: V) -> V {
         let a = self.fabs(x);
         let z = self.mul(a, a);
-        let small = if x.ty == Ty::F32 {
-            let p = self.poly(
-                z,
-                &[
-                    -5.704_988_727_45e-3,
-                    2.063_908_879_54e-2,
-                    -5.373_971_555_31e-2,
-                    1.333_144_220_36e-1,
-                    -3.333_328_194_22e-1,
-                ],
-            );
-            let cube = self.mul(z, a);
-            self.fma(p, cube, a)
+        let rest = if x.ty == Ty::F32 {
+            self.poly(z, &TANH_F32)
         } else {
             let p = self.poly(z, &[-9.643_991_794_250_523e-1, -9.928_772_310_019_186e1, -1.614_687_684_417_084_4e3]);
             let q = self.poly(z, &[1.0, 1.128_116_784_916_329_3e2, 2.235_488_390_601_004_5e3, 4.844_063_053_251_255e3]);
-            let p = self.div(p, q);
-            let cube = self.mul(z, a);
-            self.fma(p, cube, a)
+            self.div(p, q)
         };
-        // 1 − 2 / (e^2a + 1)
-        let twice = self.add(a, a);
-        let limit = self.f(if x.ty == Ty::F32 { 20.0 } else { 44.0 }, x.ty);
-        let twice = self.bin(Bin::Min, limit, twice);
-        let e = self.exp_normal(twice);
+        let cube = self.mul(z, a);
+        let small = self.fma(rest, cube, a);
+        // 1 − 2 / (e^2a + 1), where there is a number: NaN is left to the other branch.
+        let e = if x.ty == Ty::F32 {
+            let limit = self.f(10.0, x.ty);
+            let c = self.bin(Bin::Min, a, limit);
+            self.exp_coarse(c, 2.0)
+        } else {
+            let (twice, limit) = (self.add(a, a), self.f(44.0, x.ty));
+            let twice = self.bin(Bin::Min, twice, limit);
+            self.exp_normal(twice)
+        };
         let (one, two) = (self.f(1.0, x.ty), self.f(2.0, x.ty));
         let d = self.add(e, one);
         let d = self.div(two, d);
         let large = self.sub(one, d);
         let border = self.f(0.625, x.ty);
-        let is_small = self.lt(a, border);
-        let y = self.select(is_small, small, large);
+        let is_large = self.cmp(Pred::Le, border, a);
+        let y = self.select(is_large, large, small);
         self.with_sign(y, x)
     }
 
+    /// `e / (e + 1)` with `e = e^x`, both multiplied by a power of two that keeps them normal numbers where the result is none.
     pub(in crate::lane) fn sigmoid(&mut self, x: V) -> V {
-        // 1 / (1 + e^−|x|), or e^−|x| times that: neither overflows.
-        let sign = self.sign_bit(x.ty);
-        let minus = self.or(x, sign);
-        let e = self.exp(minus);
-        let (one, zero) = (self.f(1.0, x.ty), self.f(0.0, x.ty));
+        let (low, up) = if x.ty == Ty::F32 { (-104.0, 32.0) } else { (-746.0, 64.0) };
+        let c = self.clamp(x, low, 40.0);
+        let (n, r) = self.exp_reduce(c);
+        let p = self.exp_small(r);
+        let s = self.pow2_by(n, up);
+        let e = self.mul(p, s);
+        let one = self.f(up.exp2(), x.ty);
         let d = self.add(e, one);
-        let back = self.sub(one, d);
-        let lost = self.add(back, e);
+        let y = self.div(e, d);
+        // Below zero e (1 − y) is the same and nearer: what the sum and the quotient lost counts only as much as y does.
+        let low = self.fnma(e, y, e);
+        let down = self.f((-up).exp2(), x.ty);
+        let low = self.mul(low, down);
+        let zero = self.f(0.0, x.ty);
         let negative = self.lt(x, zero);
-        let n = self.select(negative, e, one);
-        let inverse = self.div(one, d);
-        let y = self.mul(n, inverse);
-        // One step of correction for the quotient and for what 1 + e lost.
-        let rest = self.fnma(y, d, n);
-        let rest = self.fnma(y, lost, rest);
-        self.fma(rest, inverse, y)
+        self.select(negative, low, y)
     }
 
     /// `e^|x| / 2`, overflowing only where it must, and `|x|`.

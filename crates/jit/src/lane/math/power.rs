@@ -91,8 +91,42 @@ impl Builder {
         self.scale(p, n)
     }
 
+    /// The whole number that `b` is known to be, where multiplications give `a^b` within 2 places (`F32`) or a few (`F64`).
+    fn whole_exponent(&self, b: V) -> Option<i32> {
+        let bits = self.is_const(b)?;
+        let (exponent, most) =
+            if b.ty == Ty::F32 { (f64::from(f32::from_bits(bits as u32)), 64.0) } else { (f64::from_bits(bits), 8.0) };
+        (exponent.fract() == 0.0 && exponent.abs() <= most).then_some(exponent as i32)
+    }
+
+    /// `a^n` by squares and products. As a power, it is 1 for `n = 0` even of NaN.
+    ///
+    /// *Numerics*: of `F32`, exponents from 2 to 4 are products in `F32` (at most 1.5 ULP), all others are products in `F64`, rounded once. Of `F64`, the
+    /// error is up to `|n|` ULP, and another one for a negative `n`.
+    fn whole_power(&mut self, a: V, n: i32) -> V {
+        let wide = a.ty == Ty::F32 && !(-1..=4).contains(&n);
+        let x = if wide { self.conv(Conv::F32ToF64, a) } else { a };
+        let one = self.f(1.0, x.ty);
+        let (mut left, mut square, mut power) = (n.unsigned_abs(), x, None);
+        while left > 0 {
+            if left & 1 == 1 {
+                power = Some(power.map_or(square, |p| self.mul(p, square)));
+            }
+            left >>= 1;
+            if left > 0 {
+                square = self.mul(square, square);
+            }
+        }
+        let power = power.unwrap_or(one);
+        let y = if n < 0 { self.div(one, power) } else { power };
+        if wide { self.conv(Conv::F64ToF32, y) } else { y }
+    }
+
     /// `F32` by way of `F64`, where `e^(b log a)` keeps all digits; `F64` by way of a logarithm in two parts.
     pub(in crate::lane) fn pow(&mut self, a: V, b: V, dtype: DType) -> V {
+        if let Some(n) = self.whole_exponent(b) {
+            return self.whole_power(a, n);
+        }
         let single = a.ty == Ty::F32;
         let (x, y) = if single { (self.conv(Conv::F32ToF64, a), self.conv(Conv::F32ToF64, b)) } else { (a, b) };
         let size = self.fabs(x);
