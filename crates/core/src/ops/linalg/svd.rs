@@ -58,6 +58,23 @@ fn check_finite(a: &Matrix) -> Result<(), String> {
     Err(format!("{NO_CONVERGENCE} because the input matrix contained non-finite values"))
 }
 
+/// The decomposition of a matrix that has nothing beside its diagonal: a permutation. Derivatives of determinants put such matrices where a
+/// decomposition is not asked for.
+fn of_diagonal(a: &Matrix, k: usize) -> Option<[Vec<f64>; 3]> {
+    let at = |i: usize, j: usize| a.data[i * a.cols + j];
+    if (0..a.rows).any(|i| (0..a.cols).any(|j| i != j && at(i, j) != 0.0)) {
+        return None;
+    }
+    let mut order: Vec<usize> = (0..k).collect();
+    order.sort_by(|i, j| at(*j, *j).abs().total_cmp(&at(*i, *i).abs()));
+    let (mut u, mut vh) = (vec![0.0; a.rows * k], vec![0.0; k * a.cols]);
+    for (place, i) in order.iter().copied().enumerate() {
+        u[i * k + place] = 1.0;
+        vh[place * a.cols + i] = 1f64.copysign(at(i, i));
+    }
+    Some([u, order.iter().map(|i| at(*i, *i).abs()).collect(), vh])
+}
+
 impl Primitive for Svd {
     fn name(&self) -> &'static str {
         "linalg_svd"
@@ -93,6 +110,9 @@ impl Primitive for Svd {
                 return Ok([Vec::new(), Vec::new(), Vec::new()]);
             }
             check_finite(&a)?;
+            if let Some(done) = of_diagonal(&a, k) {
+                return Ok(done);
+            }
             let svd = a.faer().thin_svd().map_err(|_| NO_CONVERGENCE.to_owned())?;
             let (mut u, mut vh) = (row_major(svd.U()), row_major(svd.V().transpose()));
             super::pin_signs(&mut u, a.rows, k, &mut vh);
