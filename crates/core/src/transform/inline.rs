@@ -3,8 +3,8 @@
 use super::replay::Env;
 use super::systems::factor_systems;
 use crate::error::Error;
-use crate::ir::Graph;
-use crate::ops::{Call, Op};
+use crate::ir::{Graph, Node};
+use crate::ops::{Call, Op, Unary};
 use crate::tensor::trace::{at, build};
 use crate::tensor::{Tensor, emit_all};
 
@@ -33,11 +33,32 @@ pub fn inline_composites(graph: &Graph) -> Result<Graph, Error> {
     inline(graph, Call::is_transparent)
 }
 
-/// The graph without any call, and with systems of equations solved by factors: what lowering starts from.
+/// The graph without any call and any `detach`, which means nothing once no derivative is taken any more, and with systems of equations solved by
+/// factors: what lowering starts from.
 ///
 /// *Errors*: none of its own; a call that is known only by its transpose stays (its evaluation reports it).
 pub fn inline_all(graph: &Graph) -> Result<Graph, Error> {
-    factor_systems(&inline(graph, Call::has_forward)?)
+    factor_systems(&undetached(&inline(graph, Call::has_forward)?)?)
+}
+
+/// The graph where each detached value is the value itself, so that equal nodes on both sides are equal.
+fn undetached(graph: &Graph) -> Result<Graph, Error> {
+    let detaches = |n: &Node| matches!(n.op, Op::Unary(Unary::Detach));
+    if !graph.nodes().iter().any(detaches) {
+        return Ok(graph.clone());
+    }
+    let out = build(graph.name(), |t| {
+        let params = graph.param_avals().iter().map(|a| t.param(a)).collect::<Vec<Tensor>>();
+        let mut env = Env::new(graph, params);
+        for n in graph.nodes() {
+            let args: Vec<Tensor> = env.read(&n.args);
+            let emit = || emit_all(n.op.clone(), &args.iter().collect::<Vec<_>>());
+            let results = if detaches(n) { args } else { at(graph.loc(n).clone(), emit) };
+            env.write(&n.results, results);
+        }
+        Ok(env.read(graph.results()))
+    })?;
+    Ok(out.with_signature(graph.signature().clone()))
 }
 
 fn walk(graph: &Graph, args: &[Tensor], which: fn(&Call) -> bool) -> Vec<Tensor> {

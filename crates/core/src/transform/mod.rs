@@ -13,6 +13,7 @@ pub mod jvp;
 pub mod lazy;
 pub mod linearize;
 pub mod prune;
+pub mod reciprocal;
 pub mod replay;
 pub mod systems;
 pub mod transpose;

@@ -10,8 +10,9 @@ mod schedule;
 
 use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Graph, Loc};
-use cotangent_core::simplify::{Options, simplify_with};
+use cotangent_core::simplify::{Class, Options, simplify_with};
 use cotangent_core::transform::inline::inline_all;
+use cotangent_core::transform::reciprocal::multiply_by_reciprocals;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::ir::{Buffer, BufferId, LoopProgram, Role, Routine, RoutineKind, Step};
@@ -59,8 +60,9 @@ pub fn prepared(graph: &Graph) -> Result<Graph, LowerError> {
 
 /// As [`prepared`], simplified as `options` say.
 pub fn prepared_with(graph: &Graph, options: Options) -> Result<Graph, LowerError> {
-    let inlined = inline_all(graph).map_err(|e| LowerError::Inline(Box::new(e)))?;
-    Ok(simplify_with(&inlined, options).0)
+    let failed = |e| LowerError::Inline(Box::new(e));
+    let simplified = simplify_with(&inline_all(graph).map_err(failed)?, options).0;
+    if options.class < Class::Rounding { Ok(simplified) } else { multiply_by_reciprocals(&simplified).map_err(failed) }
 }
 
 /// The loops of a graph as it stands, which is not simplified first; calls in it stay calls.
