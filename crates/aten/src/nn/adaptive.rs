@@ -86,8 +86,20 @@ fn adaptive_avg(x: &Tensor, out: &[usize]) -> Tensor {
 fn adaptive_avg_of(x: &Tensor, out: &[usize], lead: usize) -> Tensor {
     let schema = if out.len() == 2 { schema::_ADAPTIVE_AVG_POOL2D } else { schema::_ADAPTIVE_AVG_POOL3D };
     linear(schema, &[("output_size", ints(out))], x, |x| {
-        out.iter().enumerate().fold(x.clone(), |y, (i, o)| means(&y, lead + i, *o))
+        let sizes = &x.shape().sizes()[lead..];
+        let alike = out.iter().zip(sizes).all(|(o, l)| *o > 0 && l.is_multiple_of(*o));
+        if alike { window_means(x, out, lead) } else { (lead..).zip(out).fold(x.clone(), |y, (d, o)| means(&y, d, *o)) }
     })
+}
+
+/// The means of windows that do not overlap and are all of one size: one sum, which is divided by the length of each dim as in PyTorch.
+#[track_caller]
+fn window_means(x: &Tensor, out: &[usize], lead: usize) -> Tensor {
+    let lengths: Vec<usize> = out.iter().zip(&x.shape().sizes()[lead..]).map(|(o, l)| l / o).collect();
+    let split: Vec<usize> = out.iter().zip(&lengths).flat_map(|(o, l)| [*o, *l]).collect();
+    let inner: Vec<usize> = (0..out.len()).map(|i| lead + 2 * i + 1).collect();
+    let sum = x.view_to(&x.shape().slice(0, lead).concat(&split.as_slice().into())).sum_over(&inner);
+    lengths.iter().filter(|l| **l > 1).fold(sum, |y, l| y / *l as f64)
 }
 
 /// The means of `o` ranges along `d`.
