@@ -6,7 +6,7 @@ use cotangent_loops::ir::{LoopProgram, Memory, Nest, Stage};
 use crate::across::Across;
 use crate::error::JitError;
 use crate::frame::{HEADER, PARTIAL_WORDS};
-use crate::lane::{Expanded, Op, OpSet, ScalarCall, expand};
+use crate::lane::{Bin, Expanded, Op, OpSet, ScalarCall, expand};
 use crate::loops::{merged, rows_inside, side_by_side, turn, turn_serial};
 use crate::machine::{Assembler, RowsCode, StageCode};
 use crate::tile::Slots;
@@ -326,6 +326,8 @@ fn cost(stage: &Stage, lane: &Expanded) -> u64 {
                 // Element by element.
                 Op::Load(..) | Op::Store(..) => 0.4,
                 Op::Call(_, _, _, None) => 15.0,
+                // One at a time, while others overlap.
+                Op::Bin(Bin::Div, ..) | Op::Sqrt(_) => 0.25,
                 _ => 0.05,
             })
             .sum()

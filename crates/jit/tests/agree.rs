@@ -3,7 +3,8 @@
 mod common;
 
 use common::{Pointwise, access, check, data, nest, stage};
-use cotangent_core::ir::DType;
+use cotangent_core::array::Array;
+use cotangent_core::ir::{Aval, DType};
 use cotangent_core::ops::{Binary, Monoid, Unary};
 use cotangent_loops::ir::*;
 
@@ -313,11 +314,108 @@ fn columns() {
                 outputs: vec![(d, n * rows), (d, rows)],
                 nest: nest(&[rows], &[d], vec![sum, scalar]),
             };
-            let x =
-                cotangent_core::array::Array::from_f64_fn(&cotangent_core::ir::Aval::new(d, [n * 12 * rows]), |i| {
-                    ((i * 37) % 19) as f64 - 9.0
-                });
+            let x = Array::from_f64_fn(&Aval::new(d, [n * 12 * rows]), |i| ((i * 37) % 19) as f64 - 9.0);
             check(&format!("columns {d} {n}"), &p.program(), &[x], 0.0);
+        }
+    }
+}
+
+/// Rows that go to accumulators in memory several at a time, and those that are left over; in the second form the body is longer and fewer go together.
+#[test]
+fn columns_of_rows_together() {
+    for d in [DType::F32, DType::I64] {
+        for (n, serial) in [256, 301].into_iter().flat_map(|n| {
+            [vec![1], vec![3], vec![4], vec![5], vec![7], vec![2, 6], vec![3, 1]].map(move |serial| (n, serial))
+        }) {
+            for long in [false, true] {
+                let rows: usize = serial.iter().product();
+                let m = n as i64;
+                let mut body = vec![(BodyOp::Load(0), d)];
+                for i in 0..if long { 16 } else { 0 } {
+                    body.push((BodyOp::Binary(Binary::Add, BodyValue(i), BodyValue(0)), d));
+                }
+                let last = BodyValue(body.len() as u32 - 1);
+                body.extend([(BodyOp::ReduceSerial(0, last), d), (BodyOp::ReduceSerial(1, last), d)]);
+                let after = vec![
+                    (BodyOp::Column(0), d),
+                    (BodyOp::Store(1, BodyValue(0)), d),
+                    (BodyOp::Column(1), d),
+                    (BodyOp::Store(2, BodyValue(2)), d),
+                ];
+                let strides: Vec<i64> =
+                    (0..serial.len()).map(|k| m * serial[k + 1..].iter().product::<usize>() as i64).collect();
+                let none = vec![0; serial.len()];
+                let accesses = vec![
+                    access(0, 0, &[m * rows as i64], &strides, 1),
+                    access(1, 0, &[m], &none, 1),
+                    access(2, 0, &[m], &none, 1),
+                ];
+                let stage = Stage {
+                    serial: serial.clone(),
+                    lanes: n,
+                    columns: vec![(Monoid::Sum, d), (Monoid::Max, d)],
+                    accesses,
+                    body: Body { ops: body },
+                    after: Body { ops: after },
+                };
+                let p = Pointwise {
+                    inputs: vec![(d, n * rows * 2)],
+                    outputs: vec![(d, n * 2), (d, n * 2)],
+                    nest: nest(&[2], &[], vec![stage]),
+                };
+                let x = Array::from_f64_fn(&Aval::new(d, [n * rows * 2]), |i| ((i * 37) % 19) as f64 - 9.0);
+                check(&format!("{serial:?} rows of {n} {d}, long: {long}"), &p.program(), &[x], 0.0);
+            }
+        }
+    }
+}
+
+/// A NaN anywhere is the largest and the smallest: along lanes and down columns.
+#[test]
+fn extremes_of_nan() {
+    for d in [DType::F32, DType::F64] {
+        let (n, rows) = (301, 6);
+        for at in [0, 1, 7, 8, 31, 32, 299, 300, n * 3 + 5, n * rows - 1] {
+            let nan = |i: usize| if i == at { f64::NAN } else { (i % 23) as f64 - 11.0 };
+            let x = Array::from_f64_fn(&Aval::new(d, [n * rows]), nan);
+            let m = n as i64;
+            let body = vec![
+                (BodyOp::Load(0), d),
+                (BodyOp::ReduceSerial(0, BodyValue(0)), d),
+                (BodyOp::ReduceSerial(1, BodyValue(0)), d),
+                (BodyOp::ReduceLanes(0, Monoid::Max, BodyValue(0)), d),
+                (BodyOp::ReduceLanes(1, Monoid::Min, BodyValue(0)), d),
+            ];
+            let after = vec![
+                (BodyOp::Column(0), d),
+                (BodyOp::Store(1, BodyValue(0)), d),
+                (BodyOp::Column(1), d),
+                (BodyOp::Store(2, BodyValue(2)), d),
+            ];
+            let all = Stage {
+                serial: vec![rows],
+                lanes: n,
+                columns: vec![(Monoid::Max, d), (Monoid::Min, d)],
+                accesses: vec![access(0, 0, &[], &[m], 1), access(1, 0, &[], &[0], 1), access(2, 0, &[], &[0], 1)],
+                body: Body { ops: body },
+                after: Body { ops: after },
+            };
+            let scalars = stage(
+                1,
+                vec![access(3, 0, &[], &[], 0), access(4, 0, &[], &[], 0)],
+                vec![
+                    (BodyOp::RowScalar(0), d),
+                    (BodyOp::Store(0, BodyValue(0)), d),
+                    (BodyOp::RowScalar(1), d),
+                    (BodyOp::Store(1, BodyValue(2)), d),
+                ],
+            );
+            let p = Pointwise {
+                inputs: vec![(d, n * rows)],
+                outputs: vec![(d, n), (d, n), (d, 1), (d, 1)],
+                nest: nest(&[], &[d, d], vec![all, scalars]),
+            };
+            check(&format!("{d}, NaN at {at}"), &p.program(), &[x], 0.0);
         }
     }
 }

@@ -72,6 +72,34 @@ fn tails() {
     }
 }
 
+/// Choices between a value and zeros or ones, which may be one operation of bits; the mask is of lanes as wide as the value's, wider, or narrower.
+#[test]
+fn choices_with_zeros_and_ones() {
+    for compared in [DType::F32, DType::F64, DType::I64, DType::I8] {
+        for d in DType::ALL.into_iter().filter(|d| *d != DType::Bool) {
+            for n in [0, 1, 3, 7, 8, 9, 16, 31, 40, 100] {
+                let mut ops = Ops::new();
+                let x = push(&mut ops, BodyOp::Load(0), compared);
+                let y = push(&mut ops, BodyOp::Load(1), d);
+                let zero = push(&mut ops, BodyOp::Const(0.0.into()), compared);
+                let less = push(&mut ops, BodyOp::Binary(Binary::Lt, zero, x), DType::Bool);
+                let none = push(&mut ops, BodyOp::Const(0.0.into()), d);
+                // All ones, of integers.
+                let ones = push(&mut ops, BodyOp::Const(Scalar::Int(-1)), d);
+                let minus = push(&mut ops, BodyOp::Const((-0.0).into()), d);
+                let a = push(&mut ops, BodyOp::Select(less, y, none), d);
+                let b = push(&mut ops, BodyOp::Select(less, none, y), d);
+                let c = push(&mut ops, BodyOp::Select(less, ones, b), d);
+                let e = push(&mut ops, BodyOp::Select(less, minus, c), d);
+                let f = push(&mut ops, BodyOp::Binary(Binary::Maximum, a, c), d);
+                push(&mut ops, BodyOp::Binary(Binary::Sub, f, e), d);
+                let args = [data(compared, n, 3), data(d, n, 4)];
+                check(&format!("{d} where {compared}, {n}"), &pointwise(&[compared, d], d, n, ops), &args, 0.0);
+            }
+        }
+    }
+}
+
 /// Masks as values: loaded, combined with each other and with constants, selected, stored, reduced.
 #[test]
 fn truth_values() {

@@ -8,7 +8,7 @@ use cotangent_loops::ir::{Body, BodyOp, BodyValue, Loop, Nest, Stage};
 
 use super::order::ordered;
 use super::scalar::bits;
-use super::{Accumulator, Bin, Builder, Code, Fused, Mem, Op, OpSet, Shift, Ty, V};
+use super::{Accumulator, Bin, Builder, Code, Conv, Fused, Mem, Op, OpSet, Shift, Ty, V};
 
 /// A stage in lane code.
 #[derive(Clone, PartialEq, Debug)]
@@ -167,7 +167,12 @@ impl Builder {
     }
 
     fn store(&mut self, access: u32, x: V, dtype: DType) -> V {
-        let y = if dtype == DType::BF16 { self.shift(Shift::Logical, x.bits(Ty::I32), 16) } else { x };
+        let y = match self.code.insts[x.id as usize].op {
+            // The store rounds, too.
+            Op::Conv(Conv::RoundF16, before) if dtype == DType::F16 => before,
+            _ if dtype == DType::BF16 => self.shift(Shift::Logical, x.bits(Ty::I32), 16),
+            _ => x,
+        };
         self.push(Op::Store(access, Mem::of(dtype), y), y.ty)
     }
 
@@ -246,9 +251,8 @@ impl Builder {
             (Ty::F32 | Ty::F64 | Ty::I32 | Ty::I64, Monoid::Sum) => self.add(old, x),
             (Ty::F32 | Ty::F64, Monoid::Prod) => self.mul(old, x),
             (Ty::I32 | Ty::I64, Monoid::Prod) => self.integer_mul(old, x),
-            // A NaN in the accumulator stays: the instruction gives its second operand.
-            (Ty::F32 | Ty::F64, Monoid::Max) => self.float_extreme(x, old, Bin::Max),
-            (Ty::F32 | Ty::F64, Monoid::Min) => self.float_extreme(x, old, Bin::Min),
+            (Ty::F32 | Ty::F64, Monoid::Max) => self.running_extreme(x, old, Bin::Max),
+            (Ty::F32 | Ty::F64, Monoid::Min) => self.running_extreme(x, old, Bin::Min),
             (Ty::I32 | Ty::I64, Monoid::Max) => self.integer_extreme(old, x, true),
             (Ty::I32 | Ty::I64, Monoid::Min) => self.integer_extreme(old, x, false),
             (Ty::Mask, Monoid::Sum | Monoid::Max | Monoid::LogAddExp) => self.or(old, x),
@@ -262,6 +266,14 @@ impl Builder {
             }
         };
         self.push(Op::SetAcc(acc, new), new.ty)
+    }
+
+    /// The larger or smaller of `x` and `old`, NaN if either is. A NaN in `old` stays: the instruction gives its second operand. One in `x` becomes the
+    /// NaN of all ones, of which bits are made without `x`, so that its register is free.
+    fn running_extreme(&mut self, x: V, old: V, op: Bin) -> V {
+        let (nan, ones) = (self.is_nan(x), self.constant(if x.ty == Ty::F32 { 0xffff_ffff } else { u64::MAX }, x.ty));
+        let y = self.bin(op, x, old);
+        self.select(nan, ones, y)
     }
 
     /// `log(e^a + e^b)` by way of the larger one; an infinite larger one is the result.

@@ -85,6 +85,17 @@ impl Emit<'_> {
         }
     }
 
+    /// `d` = a whole vector of elements of 4 or 8 bytes, of which the first one is at `rax + first` and each next one before the last.
+    fn load_reversed(&mut self, size: usize, first: i32, d: u8) {
+        let (bytes, parts) = (self.isa.bytes(), size / 4);
+        let word = |i: usize| ((self.width - 1 - i / parts) * parts + i % parts) as u32;
+        let words: Vec<u8> = (0..bytes / 4).flat_map(|i| word(i).to_le_bytes()).collect();
+        let (full, table) = (self.isa.full(), self.out.constant(&words));
+        self.asm().v(op::MOVUPS, full, d, 0, Rm::Mem(RAX, first - (bytes - size) as i32));
+        self.asm().v(op::MOVUPS, full, SCRATCH, 0, Rm::Pool(table));
+        self.asm().v(op::PERMPS, full, d, SCRATCH, Rm::Reg(d));
+    }
+
     /// The first `bytes` bytes of `r`, a multiple of 4, to `at(offset)`: plain stores, because masked ones are many operations.
     fn store_bytes(&mut self, bytes: usize, r: u8, at: &dyn Fn(usize) -> Rm) {
         let (mut done, mut from) = (0, r);
@@ -167,6 +178,9 @@ impl Emit<'_> {
                 return self.load_interleaved(apart, mem, first, d, ty);
             }
             let plain = matches!(mem, Mem::B32 | Mem::B64);
+            if plain && !tail && stride == -(size as i32) && l == self.isa.full() {
+                return self.load_reversed(size, first, d);
+            }
             if let Some(n) = self.known_lanes().filter(|_| plain) {
                 return self.gather(n, size, stride, first, d);
             }

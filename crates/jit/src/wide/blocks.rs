@@ -121,20 +121,43 @@ impl Emit<'_> {
         self.rest = None;
     }
 
-    /// The serial loops from depth `d` inwards around `inner`.
-    pub(super) fn serial(&mut self, d: usize, inner: &mut dyn FnMut(&mut Emit)) {
-        let Some(&extent) = self.kernel.serial.get(d) else { return inner(self) };
+    /// The serial loops from depth `d` inwards around `inner`, which is given how many steps of the innermost one are its own: `together`, or those
+    /// that are left.
+    pub(super) fn serial(&mut self, d: usize, together: usize, inner: &mut dyn FnMut(&mut Emit, usize)) {
+        let Some(&extent) = self.kernel.serial.get(d) else { return inner(self, 1) };
+        let by = if d + 1 == self.kernel.serial.len() { together } else { 1 };
+        let (whole, rest) = (extent - extent % by, extent % by);
         let counter = Emit::word(self.kernel.layout.serial + d);
         self.asm().store_imm(counter, 0);
-        let top = self.asm().label();
-        self.asm().align(16);
-        self.asm().bind(top);
-        self.serial(d + 1, inner);
-        self.advance(d, 1);
-        self.asm().add_imm(counter, 1);
-        self.asm().cmp_imm(counter, extent as i32);
-        self.asm().jcc(Cond::Below, top);
-        self.advance(d, -(extent as i64));
+        if whole > 0 {
+            let top = self.asm().label();
+            self.asm().align(16);
+            self.asm().bind(top);
+            if d + 1 == self.kernel.serial.len() {
+                inner(self, by)
+            } else {
+                self.serial(d + 1, together, inner)
+            }
+            self.advance(d, by as i64);
+            self.asm().add_imm(counter, by as i32);
+            self.asm().cmp_imm(counter, whole as i32);
+            self.asm().jcc(Cond::Below, top);
+        }
+        if rest > 0 {
+            inner(self, rest);
+        }
+        self.advance(d, -(whole as i64));
+    }
+
+    /// `inner` for so many steps of the innermost serial loop, one after the other; the pointers are where they were before.
+    pub(super) fn innermost(&mut self, steps: usize, inner: &mut dyn FnMut(&mut Emit)) {
+        for step in 0..steps {
+            inner(self);
+            if steps > 1 {
+                let last = self.kernel.serial.len() - 1;
+                self.advance(last, if step + 1 < steps { 1 } else { 1 - steps as i64 });
+            }
+        }
     }
 
     /// Moves all pointers by `steps` of serial loop `d`.

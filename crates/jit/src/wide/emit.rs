@@ -12,7 +12,7 @@ use super::isa::Isa;
 use super::pressure::{self, Kept};
 use crate::frame::{HEADER, ROWS};
 use crate::kernel::StageKernel;
-use crate::lane::{Code, Ty};
+use crate::lane::{Code, Op, Ty};
 use crate::machine::thunk;
 
 pub(super) const SCRATCH: u8 = 15;
@@ -263,6 +263,17 @@ fn emit<'a>(out: &'a mut Assembler, kernel: &'a StageKernel, width: usize, whole
     }
 }
 
+/// How many rows go to column accumulators in memory while these are in registers: they are read and written once for all. A body that asks for the
+/// index of the row goes alone.
+fn rows_together(body: &Code) -> usize {
+    match body.insts.len() {
+        _ if body.insts.iter().any(|inst| matches!(inst.op, Op::Serial(_))) => 1,
+        0..=12 => 4,
+        13..=24 => 2,
+        _ => 1,
+    }
+}
+
 fn uses(code: &Code) -> Vec<Vec<u32>> {
     let mut uses = vec![Vec::new(); code.insts.len()];
     for (i, inst) in code.insts.iter().enumerate() {
@@ -315,10 +326,11 @@ impl Emit<'_> {
                 e.columns(lanes, true);
             });
             if points > 0 {
-                self.serial(0, &mut |e| {
+                let together = rows_together(&body);
+                self.serial(0, together, &mut |e, rows| {
                     e.blocks(e.copies, &|e, lanes| {
                         e.columns(lanes, false);
-                        e.code(&body, lanes);
+                        e.innermost(rows, &mut |e| e.code(&body, lanes));
                         e.columns(lanes, true);
                     });
                 });
@@ -335,13 +347,13 @@ impl Emit<'_> {
                     }
                 }
                 if points > 0 {
-                    e.serial(0, &mut |e| e.code(&body, lanes));
+                    e.serial(0, 1, &mut |e, _| e.code(&body, lanes));
                 }
                 e.code(&after, lanes);
             });
         } else {
             if points > 0 && !body.insts.is_empty() {
-                self.serial(0, &mut |e| e.blocks(e.copies, &|e, lanes| e.code(&body, lanes)));
+                self.serial(0, 1, &mut |e, _| e.blocks(e.copies, &|e, lanes| e.code(&body, lanes)));
             }
             if !after.insts.is_empty() {
                 self.blocks(1, &|e, lanes| e.code(&after, lanes));

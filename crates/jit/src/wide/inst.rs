@@ -99,7 +99,7 @@ impl Emit<'_> {
         // Those that leave the scratch register alone.
         let plain = match inst.op {
             Op::Bin(..) | Op::Fused(..) | Op::Cmp(..) => true,
-            Op::Select(..) => !self.kernel.lane.wide,
+            Op::Select(_, x, y) => !self.kernel.lane.wide && self.select_of_bits(code, x, y).is_none(),
             Op::Load(..)
             | Op::Store(..)
             | Op::Const(_)
@@ -132,6 +132,21 @@ impl Emit<'_> {
         let value = self.constant(bits, ty);
         self.copy(SCRATCH, value, ty);
         self.shared = Some(v.id);
+    }
+
+    /// The operation of the mask and one value that a choice between that value and zeros, or ones, is with AVX2.
+    fn select_of_bits(&self, code: &Code, x: V, y: V) -> Option<(Bin, V)> {
+        let all = |v: V, ones: bool| match code.insts[v.id as usize].op {
+            Op::Const(bits) if v.ty.is_wide() => bits == if ones { u64::MAX } else { 0 },
+            Op::Const(bits) => bits as u32 == if ones { u32::MAX } else { 0 },
+            _ => false,
+        };
+        match self.isa {
+            Isa::Avx2 if all(x, true) => Some((Bin::Or, y)),
+            Isa::Avx2 if all(x, false) => Some((Bin::AndNot, y)),
+            Isa::Avx2 if all(y, false) => Some((Bin::And, x)),
+            Isa::Avx2 | Isa::Avx512 => None,
+        }
     }
 
     pub(super) fn is_const(code: &Code, v: V) -> bool {
@@ -245,11 +260,18 @@ impl Emit<'_> {
                     Isa::Avx2 => self.reg(code, m, c, i),
                     Isa::Avx512 => self.mask(code, m, c, i),
                 };
-                let other = self.reg(code, y, c, i);
-                let one = self.rm(code, x, c);
-                let mask = if self.isa == Isa::Avx2 && l == 0 { self.narrow_mask(mask) } else { mask };
-                let d = self.result(code, i, c);
-                self.blend(ty, l, d, one, other, mask);
+                if let Some((bits, v)) = self.select_of_bits(code, x, y) {
+                    let v = self.rm(code, v, c);
+                    let mask = if l == 0 { self.narrow_mask(mask) } else { mask };
+                    let d = self.result(code, i, c);
+                    self.asm().v(op::bin(bits, ty), l, d, mask, v);
+                } else {
+                    let other = self.reg(code, y, c, i);
+                    let one = self.rm(code, x, c);
+                    let mask = if self.isa == Isa::Avx2 && l == 0 { self.narrow_mask(mask) } else { mask };
+                    let d = self.result(code, i, c);
+                    self.blend(ty, l, d, one, other, mask);
+                }
             }
             Op::Sqrt(x) => {
                 let x = self.rm(code, x, c);

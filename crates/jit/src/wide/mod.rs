@@ -18,6 +18,8 @@ mod mask;
 mod op;
 mod pressure;
 mod repeated;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
