@@ -34,24 +34,36 @@ fn vectors(text: &str) -> Vec<&str> {
     code.filter(|code| code.starts_with('v') && !code.starts_with("vzeroupper")).collect()
 }
 
+/// One vector in memory after the other, each of them a permutation of the elements.
 #[test]
 fn repeated_elements() {
     for (dtype, lanes) in [(DType::F32, 16), (DType::F64, 8)] {
-        let text = assembly(dtype, [lanes, 2 * lanes], &[2], lanes, vec![access(0, 0, &[0], 1), access(1, 0, &[1], 2)]);
-        println!("{dtype}:\n{text}\n{:?}", vectors(&text));
+        let accesses = vec![access(0, 0, &[0], 1), access(1, 0, &[1], 2)];
+        let text = assembly(dtype, [lanes, 2 * lanes], &[2], lanes, accesses);
+        let [load, rest @ ..] = &vectors(&text)[..] else { panic!("{text}") };
+        assert!(load.starts_with("vmovups zmm0, [r8+rdx*"), "{text}");
+        for (part, to) in rest.chunks(3).zip(["[rax]", "[rax+40h]"]) {
+            assert!(part[0].starts_with("vmovups zmm15, [rip+"), "{text}");
+            assert_eq!(part[1..], ["vpermps zmm15, zmm15, zmm0", &format!("vmovups {to}, zmm15")], "{text}");
+        }
+        assert_eq!(rest.len(), 6, "{text}");
     }
 }
 
+/// A vector is read from the place of its last element, and turned round.
 #[test]
 fn reversed_elements() {
-    for (dtype, lanes) in [(DType::F32, 32), (DType::F64, 16)] {
-        let text = assembly(
-            dtype,
-            [lanes, lanes],
-            &[],
-            lanes,
-            vec![access(0, lanes as i64 - 1, &[], -1), access(1, 0, &[], 1)],
-        );
-        println!("{dtype}:\n{text}\n{:?}", vectors(&text));
+    for (dtype, lanes, places) in
+        [(DType::F32, 32, ["[rax-3Ch]", "[rax-7Ch]"]), (DType::F64, 16, ["[rax-38h]", "[rax-78h]"])]
+    {
+        let accesses = vec![access(0, lanes as i64 - 1, &[], -1), access(1, 0, &[], 1)];
+        let text = assembly(dtype, [lanes, lanes], &[], lanes, accesses);
+        let code = vectors(&text);
+        assert_eq!(code.len(), 8, "{text}");
+        for (k, (part, from)) in code.chunks(3).zip(places).enumerate() {
+            assert_eq!(part[0], format!("vmovups zmm{k}, {from}"), "{text}");
+            assert!(part[1].starts_with("vmovups zmm15, [rip+"), "{text}");
+            assert_eq!(part[2], format!("vpermps zmm{k}, zmm15, zmm{k}"), "{text}");
+        }
     }
 }
