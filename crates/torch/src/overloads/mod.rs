@@ -29,6 +29,7 @@ mod pad;
 mod piece;
 mod pool;
 mod prims;
+mod quantize;
 mod random;
 mod recurrent;
 mod reduce;
@@ -97,6 +98,7 @@ const THEMES: &[fn(&Call) -> Answer] = &[
     matrix_norm::call,
     norm::call,
     pool::call,
+    quantize::call,
     random::call,
     recurrent::call,
     resample::call,
