@@ -210,10 +210,9 @@ mod tests {
     const CORE: &str = include_str!("core_aten.txt");
 
     /// Those that no functional program of static shapes can express.
-    const REFUSED: [&str; 6] = [
+    const REFUSED: [&str; 5] = [
         "aten._fft_c2r.default",
         "aten._fft_r2c.default",
-        "aten.nonzero.default",
         "aten.resize_.default",
         "aten.sym_storage_offset.default",
         "aten.sym_stride.int",
