@@ -61,6 +61,8 @@ const MISTAKES: &[Mistake] = &[
     ("topk_c1", |x, _| x.topk(4, -1).0),
     ("kthvalue_c2", |x, _| x.kthvalue(0, -1).0),
     ("quantile_c3", |x, _| x.quantile(1.5, -1)),
+    ("fake_quantize_c1", |x, k| x.fake_quantize_per_channel(k, k, 2, Levels { min: 0, max: 7 }).0),
+    ("fake_quantize_c2", |x, k| x.fake_quantize_per_channel(k, k, 1, Levels { min: 0, max: 7 }).1),
     ("nonzero_c1", |x, _| x.nonzero()),
     ("conv_c2", |x, _| x.conv2d(x, None, &Conv::default())),
     ("pool_c3", |x, _| x.max_pool1d(4, &Pool::default())),

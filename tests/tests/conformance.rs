@@ -91,6 +91,11 @@ fn control() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/control")
 }
 
+/// Operators that the corpus does not hold, from `fixtures/make_exported_fixtures.py`.
+fn exported() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/exported")
+}
+
 /// The whole corpus, if it is here.
 fn corpus() -> Option<PathBuf> {
     let given = std::env::var_os("COTANGENT_CONFORMANCE").map(PathBuf::from);
@@ -115,6 +120,16 @@ fn control_flow_with_the_evaluator() {
 #[test]
 fn control_flow_with_compiled_code() {
     check(&control(), "jit", compiled);
+}
+
+#[test]
+fn other_operators_with_the_evaluator() {
+    check(&exported(), "eval", evaluated);
+}
+
+#[test]
+fn other_operators_with_compiled_code() {
+    check(&exported(), "jit", compiled);
 }
 
 #[test]

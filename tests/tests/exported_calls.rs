@@ -108,6 +108,22 @@ fn chunks_stand_side_by_side() {
     }
 }
 
+#[test]
+fn sizes_that_depend_on_data_are_refused() {
+    let refused = |nodes: &[Value], reason: &str| {
+        let error = graph(&program(&[("x", &[1]), ("y", &[3])], nodes).unwrap()).unwrap_err();
+        assert!(matches!(error, TorchError::Refused { .. }), "{error}");
+        assert!(error.to_string().contains(reason), "{error}");
+    };
+    refused(&[node("aten.nonzero.default", &[("self", tensor("y"))], "places")], "depends on data");
+    let number = json!({"as_sym_int": {"as_name": "k"}});
+    let mut item = node("aten.item.default", &[("self", tensor("x"))], "k");
+    item["outputs"] = json!([number]);
+    let inputs =
+        [("self", tensor("y")), ("dim", json!({"as_int": 0})), ("start", json!({"as_int": 0})), ("end", number)];
+    refused(&[item, node("aten.slice.Tensor", &inputs, "part")], "`end` depends on data");
+}
+
 /// What `make_fx` of a derivative leaves in a program: zeros of PyTorch's own kinds, and numbers in the place of tensors.
 #[test]
 fn traced_derivatives_are_read() {

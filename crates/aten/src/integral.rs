@@ -1,7 +1,7 @@
 //! Differences of neighbours, and integrals by them.
 
 use cotangent_core::Tensor;
-use cotangent_core::ir::{Aval, DType};
+use cotangent_core::ir::DType;
 
 use crate::arg::{AsTensor, at, attempt, bad_pair, live, real_dim};
 
@@ -28,7 +28,13 @@ pub trait Integrals: AsTensor {
     fn trapezoid(&self, dx: f64, dim: i64) -> Tensor {
         let x = self.tensor();
         let d = attempt!(real_dim(at!("trapezoid", 1), x, dim));
-        strips(x, d, &x.full_of(&Aval::new(DType::F64, ()), dx)).sum_over(&[d])
+        if x.dtype().is_float() || x.shape()[d].get() == 0 {
+            return halved(&pairs(x, d)).sum_over(&[d]) * dx;
+        }
+        // All elements, and half of the first and the last too much, whose sum may wrap.
+        let n = x.shape()[d].get();
+        let at = |i: usize| x.slice_dim(d, i, i + 1, 1);
+        (float(&widened(x).sum_over(&[d])) - halved(&plus(&at(0), &at(n - 1))).sum_over(&[d])) * dx
     }
 
     /// The integrals up to each element but the first along `dim` by the trapezoidal rule with distance `dx`.
@@ -38,7 +44,7 @@ pub trait Integrals: AsTensor {
     fn cumulative_trapezoid(&self, dx: f64, dim: i64) -> Tensor {
         let x = self.tensor();
         let d = attempt!(real_dim(at!("trapezoid", 1), x, dim));
-        strips(x, d, &x.full_of(&Aval::new(DType::F64, ()), dx)).cumsum_along(d)
+        (halved(&pairs(x, d)) * dx).cumsum_along(d)
     }
 
     /// The integral along `dim` by the trapezoidal rule at the places `at`, a vector or like this tensor.
@@ -47,7 +53,7 @@ pub trait Integrals: AsTensor {
     #[track_caller]
     fn trapezoid_at(&self, at: &Tensor, dim: i64) -> Tensor {
         let d = attempt!(real_dim(at!("trapezoid", 1), self.tensor(), dim));
-        attempt!(strips_at(self.tensor(), d, at)).sum_over(&[d])
+        halved(&attempt!(strips_at(self.tensor(), d, at)).sum_over(&[d]))
     }
 
     /// The integrals up to each element but the first along `dim` by the trapezoidal rule at the places `at`, a vector
@@ -57,24 +63,40 @@ pub trait Integrals: AsTensor {
     #[track_caller]
     fn cumulative_trapezoid_at(&self, at: &Tensor, dim: i64) -> Tensor {
         let d = attempt!(real_dim(at!("trapezoid", 1), self.tensor(), dim));
-        attempt!(strips_at(self.tensor(), d, at)).cumsum_along(d)
+        halved(&attempt!(strips_at(self.tensor(), d, at)).cumsum_along(d))
     }
 }
 
 impl Integrals for Tensor {}
 
-/// The areas between neighbours along `d` at distances that broadcast.
+/// The sums of neighbours along `d`; those of integers wrap, as PyTorch's do.
 #[track_caller]
-fn strips(x: &Tensor, d: usize, dx: &Tensor) -> Tensor {
-    let x = x.convert(cotangent_core::tensor::float_of(x.dtype()));
-    let n = x.shape()[d].get();
-    if n == 0 {
-        return x;
+fn pairs(x: &Tensor, d: usize) -> Tensor {
+    match x.shape()[d].get() {
+        0 => x.clone(),
+        n => plus(&x.slice_dim(d, 0, n - 1, 1), &x.slice_dim(d, 1, n, 1)),
     }
-    (x.slice_dim(d, 0, n - 1, 1) + x.slice_dim(d, 1, n, 1)) * 0.5 * dx
 }
 
-/// The areas between neighbours along `d` at places, a vector or like `x`.
+#[track_caller]
+fn plus(a: &Tensor, b: &Tensor) -> Tensor {
+    if a.dtype() == DType::Bool { a.bitwise_or(b) } else { a + b }
+}
+
+/// Integers as those in which PyTorch adds them up.
+fn widened(x: &Tensor) -> Tensor {
+    if x.dtype().is_float() { x.clone() } else { x.convert(DType::I64) }
+}
+
+fn float(x: &Tensor) -> Tensor {
+    x.convert(cotangent_core::tensor::float_of(x.dtype()))
+}
+
+fn halved(x: &Tensor) -> Tensor {
+    float(x) * 0.5
+}
+
+/// Twice the areas between neighbours along `d` at places, a vector or like `x`.
 #[track_caller]
 fn strips_at(x: &Tensor, d: usize, places: &Tensor) -> Result<Tensor, Tensor> {
     live(&[x, places])?;
@@ -85,5 +107,5 @@ fn strips_at(x: &Tensor, d: usize, places: &Tensor) -> Result<Tensor, Tensor> {
     } else {
         return Err(bad_pair(at!("trapezoid", 2), x, places, "a place for each element along the dim"));
     };
-    Ok(strips(x, d, &places.diff(1, d as i64)))
+    Ok(widened(&(pairs(x, d) * places.diff(1, d as i64))))
 }

@@ -40,6 +40,7 @@ pub mod order;
 pub mod piece;
 pub mod pointwise;
 pub mod quantile;
+pub mod quantize;
 pub mod reduce;
 pub mod shape;
 pub mod special;
@@ -66,6 +67,7 @@ pub mod prelude {
     pub use crate::piece::{PadMode, Parts};
     pub use crate::pointwise::Pointwise;
     pub use crate::quantile::{Between, Nans, Quantiles};
+    pub use crate::quantize::{Levels, Quantizations};
     pub use crate::reduce::Reductions;
     pub use crate::shape::{Shapes, broadcast_tensors};
     pub use crate::special::{Rounding, Specials};

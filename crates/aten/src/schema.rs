@@ -215,3 +215,4 @@ pub(crate) const _FUSED_RMS_NORM: &str =
 pub(crate) const _UPSAMPLE_BILINEAR2D_AA: &str = "aten::_upsample_bilinear2d_aa(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor";
 pub(crate) const _UPSAMPLE_BICUBIC2D_AA: &str = "aten::_upsample_bicubic2d_aa(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor";
 pub(crate) const _UPSAMPLE_LANCZOS2D_AA: &str = "aten::_upsample_lanczos2d_aa(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor";
+pub(crate) const FAKE_QUANTIZE_PER_TENSOR_AFFINE_CACHEMASK: &str = "aten::fake_quantize_per_tensor_affine_cachemask(Tensor self, float scale, int zero_point, int quant_min, int quant_max) -> (Tensor output, Tensor mask)";

@@ -3,7 +3,7 @@
 use cotangent_aten::Over;
 use cotangent_core::Tensor;
 use cotangent_core::ir::{DType, Scalar};
-use cotangent_core::tensor::Operand;
+use cotangent_core::tensor::{Operand, result_type};
 
 use crate::error::TorchError;
 
@@ -16,6 +16,8 @@ pub enum Value {
     Tensors(Vec<Tensor>),
     /// A size.
     Int(i64),
+    /// A number that depends on data: a tensor of rank 0.
+    Number(Tensor),
     /// Nothing: an effect token.
     None,
     /// A condition that has to hold for the program to have results.
@@ -42,6 +44,8 @@ pub enum Arg {
     OptionalTensors(Vec<Option<Tensor>>),
     /// An integer.
     Int(i64),
+    /// A number that depends on data: a tensor of rank 0.
+    Number(Tensor),
     /// A list of integers.
     Ints(Vec<i64>),
     /// A float.
@@ -68,6 +72,7 @@ impl Arg {
             Arg::Tensors(v) => format!("a list of {} tensors", v.len()),
             Arg::OptionalTensors(v) => format!("a list of {} optional tensors", v.len()),
             Arg::Int(i) => i.to_string(),
+            Arg::Number(_) => "a number that depends on data".to_owned(),
             Arg::Ints(v) => format!("{v:?}"),
             Arg::Float(x) => format!("{x:?}"),
             Arg::Floats(v) => format!("{v:?}"),
@@ -101,6 +106,9 @@ impl Call<'_> {
 
     /// The error of an argument that is not `expected`.
     pub fn wrong(&self, argument: &str, expected: &str) -> TorchError {
+        if let Some(Arg::Number(_)) = self.get(argument) {
+            return self.refused(&format!("its `{argument}` depends on data, and is part of the graph"));
+        }
         TorchError::Argument {
             target: self.target.to_owned(),
             node: self.node.to_owned(),
@@ -293,8 +301,22 @@ impl Call<'_> {
     pub fn opt_operand(&self, name: &str) -> Read<Option<Operand>> {
         match self.get(name) {
             Some(Arg::Tensor(t)) => Ok(Some(Operand::Tensor(t.clone()))),
+            Some(Arg::Number(t)) => Ok(Some(Operand::Tensor(self.beside(t)))),
             _ => Ok(self.opt_scalar(name)?.map(Operand::Scalar)),
         }
+    }
+
+    /// A number that depends on data in the dtype that it has beside the first tensor, where it promotes as a number does.
+    fn beside(&self, number: &Tensor) -> Tensor {
+        let first = self.args.iter().find_map(|(_, a)| if let Arg::Tensor(t) = a { Some(t) } else { None });
+        let like = match number.dtype() {
+            DType::Bool => Scalar::Bool(true),
+            d if d.is_float() => Scalar::Float(1.0),
+            _ => Scalar::Int(1),
+        };
+        first.map_or(number.clone(), |x| {
+            number.convert(result_type(&[&Operand::Tensor(x.clone()), &Operand::Scalar(like)]))
+        })
     }
 
     /// What a reduction goes over: the arguments `dim` and `keepdim`.

@@ -119,7 +119,7 @@ impl<'g> Env<'g> {
                 None => Ok(t.clone()),
                 Some(e) => Err(e.clone().into()),
             },
-            Some(Value::Tensors(_) | Value::Int(_) | Value::None | Value::Check { .. }) => {
+            Some(Value::Tensors(_) | Value::Int(_) | Value::Number(_) | Value::None | Value::Check { .. }) => {
                 Err(malformed(format!("`{name}` is no tensor")))
             }
             None => Err(malformed(format!("`{name}` is used before it is defined"))),
@@ -137,15 +137,26 @@ impl<'g> Env<'g> {
         }
     }
 
+    /// The number that depends on data, if this names one.
+    fn number(&self, size: &Size) -> Option<&Tensor> {
+        match size {
+            Size::Name(n, _) => match self.values.get(n) {
+                Some(Value::Number(t)) => Some(t),
+                Some(Value::Tensor(_) | Value::Tensors(_) | Value::Int(_) | Value::None | Value::Check { .. })
+                | None => None,
+            },
+            Size::Int(_) => None,
+        }
+    }
+
     fn arg(&self, a: &Argument) -> Result<Arg, TorchError> {
         let tensors = |v: &Vec<String>| v.iter().map(|n| self.tensor(n)).collect::<Result<Vec<_>, _>>();
         Ok(match a {
             Argument::None => Arg::None,
             Argument::Tensor(n) => match self.values.get(n) {
                 Some(Value::None) => Arg::None,
-                Some(Value::Tensor(_) | Value::Tensors(_) | Value::Int(_) | Value::Check { .. }) | None => {
-                    Arg::Tensor(self.tensor(n)?)
-                }
+                Some(Value::Tensor(_) | Value::Tensors(_) | Value::Int(_) | Value::Number(_) | Value::Check { .. })
+                | None => Arg::Tensor(self.tensor(n)?),
             },
             Argument::Tensors(v) => Arg::Tensors(tensors(v)?),
             Argument::OptionalTensors(v) => {
@@ -159,7 +170,10 @@ impl<'g> Env<'g> {
             Argument::Bool(b) => Arg::Bool(*b),
             Argument::Bools(v) => Arg::Bools(v.clone()),
             Argument::Str(s) => Arg::Str(s.clone()),
-            Argument::SymInt(s) => Arg::Int(self.size(s)?),
+            Argument::SymInt(s) => match self.number(s) {
+                Some(t) => Arg::Number(t.clone()),
+                None => Arg::Int(self.size(s)?),
+            },
             Argument::SymInts(v) => Arg::Ints(v.iter().map(|s| self.size(s)).collect::<Result<_, _>>()?),
             Argument::ScalarType(code) => {
                 Arg::DType(schema::dtype(*code).ok_or_else(|| malformed(format!("unsupported scalar type {code}")))?)
@@ -203,7 +217,7 @@ impl<'g> Env<'g> {
                 self.check(n, condition, message, depth);
                 token.map_or(Value::None, Value::Tensor)
             }
-            v @ (Value::Tensor(_) | Value::Tensors(_) | Value::Int(_) | Value::None) => v,
+            v @ (Value::Tensor(_) | Value::Tensors(_) | Value::Int(_) | Value::Number(_) | Value::None) => v,
         });
         let outs = outs.collect();
         self.define(n, outs)?;
@@ -265,7 +279,7 @@ impl<'g> Env<'g> {
         let outs = overloads::call(&Call { target, node: name, args })?;
         for v in &outs {
             let tensors: &[Tensor] = match v {
-                Value::Tensor(t) | Value::Check { condition: t, .. } => std::slice::from_ref(t),
+                Value::Tensor(t) | Value::Number(t) | Value::Check { condition: t, .. } => std::slice::from_ref(t),
                 Value::Tensors(v) => v,
                 Value::Int(_) | Value::None => &[],
             };
@@ -324,7 +338,7 @@ impl<'g> Env<'g> {
         let mut tensors = outs.into_iter().flat_map(|v| match v {
             Value::Tensor(t) => vec![t],
             Value::Tensors(v) => v,
-            Value::Int(_) | Value::None | Value::Check { .. } => Vec::new(),
+            Value::Int(_) | Value::Number(_) | Value::None | Value::Check { .. } => Vec::new(),
         });
         tensors.nth(made.1).ok_or_else(|| malformed(format!("node `{}` makes no view", made.0.target)))
     }
@@ -346,7 +360,7 @@ impl<'g> Env<'g> {
                 (Argument::Tensors(names), Value::Tensors(values)) if names.len() == values.len() => {
                     self.values.extend(names.iter().cloned().zip(values.into_iter().map(Value::Tensor)));
                 }
-                (Argument::SymInt(Size::Name(name, _)), value @ Value::Int(_)) => {
+                (Argument::SymInt(Size::Name(name, _)), value @ (Value::Int(_) | Value::Number(_))) => {
                     self.values.insert(name.clone(), value);
                 }
                 (Argument::None, _) => {}

@@ -216,7 +216,8 @@ impl<'de> Deserialize<'de> for Argument {
                 Optional::Some { as_tensor } => Argument::Tensor(as_tensor.name),
                 Optional::None {} => Argument::None,
             },
-            "as_sym_int" | "as_sym_bool" => Argument::SymInt(read(value)?),
+            // A float is a symbol only where it depends on data.
+            "as_sym_float" | "as_sym_int" | "as_sym_bool" => Argument::SymInt(read(value)?),
             "as_sym_ints" | "as_sym_bools" => Argument::SymInts(read(value)?),
             "as_scalar_type" => Argument::ScalarType(read(value)?),
             "as_operator" => Argument::Operator(read(value)?),

@@ -4,6 +4,7 @@
 //! value of an enclosing trace used inside becomes a *capture*, an extra input of the inner graph. `jvp`, `linearize`
 //! and all other transforms see each other only through captures.
 
+mod known;
 mod nesting;
 mod rules;
 

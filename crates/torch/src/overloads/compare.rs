@@ -51,7 +51,7 @@ pub(super) fn call(c: &Call) -> Answer {
             });
         }
         "isclose" => return isclose(c),
-        "where" => return choice(c),
+        "where" if overload != "default" => return choice(c),
         "clamp" => return clamp(c),
         "clamp_min" => return one(c.tensor("self")?.clamp_min(c.operand("min")?)),
         "clamp_max" => return one(c.tensor("self")?.clamp_max(c.operand("max")?)),

@@ -6,7 +6,7 @@ use cotangent_core::array::Array;
 use cotangent_core::ir::{DType, Shape};
 
 use super::{Answer, adding, one, parts};
-use crate::args::{Call, Read};
+use crate::args::{Call, Read, Value};
 
 /// The overloads of this theme.
 pub(super) fn call(c: &Call) -> Answer {
@@ -35,6 +35,22 @@ pub(super) fn call(c: &Call) -> Answer {
             let values = c.tensor("values")?.masked_fill(&mask.logical_not(), 0i64);
             one(adding(&x, &values, |x, values| x.index_put_accumulate(&given, values)))
         }
+        // Where the elements are known, so is how many of them are not 0.
+        ("nonzero" | "argwhere", "default") => match c.tensor("self")?.known() {
+            Some(array) => one(rows(&array)),
+            None => Ok(None),
+        },
+        ("where", "default") => match c.tensor("condition")?.known() {
+            Some(array) => Ok(Some(vec![Value::Tensors(selected(&array))])),
+            None => Err(c.refused("the number of places where it holds depends on data; use nonzero_static(size=…)")),
+        },
+        ("nonzero_numpy", "default") => {
+            Ok(c.tensor("self")?.known().map(|array| vec![Value::Tensors(selected(&array))]))
+        }
+        ("masked_select", "default") => match c.tensor("mask")?.known() {
+            Some(_) => one(masked_select(&c.tensor("self")?, &c.tensor("mask")?)),
+            None => Ok(None),
+        },
         ("take", "default") => one(c.tensor("self")?.take(&c.tensor("index")?)),
         ("take_along_dim", "default") => {
             let (x, at) = (c.tensor("self")?, c.tensor("indices")?);
@@ -80,7 +96,10 @@ fn positions(c: &Call) -> Read<Vec<Option<Tensor>>> {
     let mut out = Vec::new();
     for t in c.optional_tensors("indices")? {
         match t {
-            Some(t) if is_mask(&t) && t.as_array().is_some() => out.extend(selected(&t).into_iter().map(Some)),
+            Some(t) if is_mask(&t) => match t.known() {
+                Some(mask) => out.extend(selected(&mask).into_iter().map(Some)),
+                None => out.push(Some(t)),
+            },
             t => out.push(t),
         }
     }
@@ -90,16 +109,39 @@ fn positions(c: &Call) -> Read<Vec<Option<Tensor>>> {
     Ok(out)
 }
 
-/// The positions of the true elements of a mask with known elements, a vector for each of its dims.
-fn selected(mask: &Tensor) -> Vec<Tensor> {
-    let Some(array) = mask.as_array() else { return Vec::new() };
+/// The positions of the elements that are not 0, for each of the dims.
+fn places(array: &Array) -> Vec<Vec<i64>> {
     let strides = array.shape().strides();
     let found: Vec<usize> = (0..array.numel()).filter(|i| array.get(*i).to_f64() != 0.0).collect();
     let along = |d: usize| {
         let n = array.shape()[d].get();
-        found.iter().map(|i| (i / strides[d] % n) as i64).collect::<Vec<_>>()
+        found.iter().map(|i| (i / strides[d] % n) as i64).collect()
     };
-    (0..array.shape().rank()).map(|d| Tensor::from_array(Array::new([found.len()], along(d)))).collect()
+    (0..array.shape().rank()).map(along).collect()
+}
+
+/// The same, a vector for each dim.
+fn selected(array: &Array) -> Vec<Tensor> {
+    places(array).iter().map(|along| Tensor::from_slice(along)).collect()
+}
+
+/// The same, one a row; a scalar has one element, which has no position.
+fn rows(array: &Array) -> Tensor {
+    let columns = places(array);
+    let n = columns.first().map_or_else(|| usize::from(array.get(0).to_f64() != 0.0), Vec::len);
+    let all = (0..n).flat_map(|i| columns.iter().map(move |along| along[i])).collect();
+    Tensor::from_array(Array::new([n, columns.len()], all))
+}
+
+/// The elements where a mask of known elements is true, after both have been broadcast.
+fn masked_select(x: &Tensor, mask: &Tensor) -> Tensor {
+    let both = broadcast_tensors(&[x.clone(), mask.clone()]);
+    let [x, mask] = both.as_slice() else { return x.clone() };
+    let flat = |t: &Tensor| t.view_to(&[t.numel()].into());
+    match flat(mask).known().map(|mask| selected(&mask)).as_deref() {
+        Some([at]) => flat(x).index_select_along(0, at),
+        _ => x.clone(),
+    }
 }
 
 /// Positions moved into the tensor: those outside are masked by the call.
@@ -112,23 +154,28 @@ fn clamped(c: &Call, x: &Tensor) -> Read<Vec<Option<Tensor>>> {
 }
 
 fn put(c: &Call) -> Answer {
-    let (x, values, indices) = (c.tensor("self")?, c.tensor("values")?, positions(c)?);
+    let (x, values, indices) = (c.tensor("self")?, c.tensor("values")?, c.optional_tensors("indices")?);
     let accumulate = c.bool_or("accumulate", false)?;
+    // A choice by the mask, also where its elements are known, if that gives every element its value.
+    if let Some(at) = indices.iter().position(|t| t.as_ref().is_some_and(is_mask))
+        && indices.iter().flatten().count() == 1
+        && let Some((mask, values)) = filled(&x, indices[at].as_ref(), at, &values)
+    {
+        return one(if accumulate { x.add(&values).where_(&mask, &x) } else { values.where_(&mask, &x) });
+    }
+    let indices = positions(c)?;
     let given: Vec<Option<&Tensor>> = indices.iter().map(Option::as_ref).collect();
-    let masks: Vec<usize> = (0..given.len()).filter(|i| given[*i].is_some_and(is_mask)).collect();
-    one(match masks.as_slice() {
-        [] if given.iter().all(Option::is_none) => {
-            let wide = values.broadcast_to(x.shape());
-            if accumulate { x.add(wide) } else { wide }
-        }
-        [] if accumulate => adding(&x, &values, |x, values| x.index_put_accumulate(&given, values)),
-        [] => x.index_put(&given, &values),
-        [at] if given.iter().flatten().count() == 1 => match filled(&x, given[*at], *at, &values) {
-            Some((mask, values)) if accumulate => x.add(&values).where_(&mask, &x),
-            Some((mask, values)) => values.where_(&mask, &x),
-            None => return Err(c.refused("the number of values that a mask takes depends on data; use masked_scatter")),
-        },
-        _ => return Err(c.refused("a mask beside other positions selects a number of elements that depends on data")),
+    if given.iter().flatten().any(|t| is_mask(t)) {
+        return Err(c.refused(match given.iter().flatten().count() {
+            1 => "the number of values that a mask takes depends on data; use masked_scatter",
+            _ => "a mask beside other positions selects a number of elements that depends on data",
+        }));
+    }
+    one(match (given.iter().all(Option::is_none), accumulate) {
+        (true, true) => x.add(values.broadcast_to(x.shape())),
+        (true, false) => values.broadcast_to(x.shape()),
+        (false, true) => adding(&x, &values, |x, values| x.index_put_accumulate(&given, values)),
+        (false, false) => x.index_put(&given, &values),
     })
 }
 
@@ -155,7 +202,7 @@ fn filled(x: &Tensor, mask: Option<&Tensor>, at: usize, values: &Tensor) -> Opti
 fn interleaved(c: &Call) -> Read<Tensor> {
     let repeats = c.tensor("repeats")?;
     let Some(size) = c.opt_int("output_size")? else {
-        let Some(array) = repeats.as_array() else {
+        let Some(array) = repeats.known() else {
             return Err(c.refused("the number of elements of its result depends on data; give output_size"));
         };
         let times = (0..array.numel()).map(|i| usize::try_from(array.get(i).to_i64()).unwrap_or(0));

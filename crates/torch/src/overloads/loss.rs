@@ -55,7 +55,10 @@ pub(super) fn call(c: &Call) -> Answer {
     if let Some(name) = c.target.strip_prefix("torch_nn._linear_cross_entropy_batch_chunked") {
         return match name {
             ".default" => many(linear_cross_entropy(c)?),
-            "_no_reduction.default" => one(projected_cross_entropy(c, Reduction::None)?),
+            // Unlike a mean or a sum, in the dtype of the input whatever it is.
+            "_no_reduction.default" => {
+                one(projected_cross_entropy(c, Reduction::None)?.convert(c.tensor("input")?.dtype()))
+            }
             _ => Ok(None),
         };
     }
@@ -223,6 +226,7 @@ fn stirling(t: &Tensor) -> Tensor {
 
 #[cfg(test)]
 mod tests {
+    use cotangent_core::array::Array;
     use cotangent_core::ir::Aval;
     use cotangent_core::ir::verify::verify;
     use cotangent_core::transform::build;
@@ -249,7 +253,9 @@ mod tests {
             outs.iter()
                 .map(|v| match v {
                     Value::Tensor(t) => t.to_vec().expect("floats"),
-                    Value::Tensors(_) | Value::Int(_) | Value::None | Value::Check { .. } => Vec::new(),
+                    Value::Tensors(_) | Value::Int(_) | Value::Number(_) | Value::None | Value::Check { .. } => {
+                        Vec::new()
+                    }
                 })
                 .collect()
         };
@@ -266,6 +272,23 @@ mod tests {
         close(&got[1], &input);
         close(&got[2], &[]);
         close(&got[3], &[-0.15390234411039022, 0.21211549797303947, -0.058213153862649275]);
+    }
+
+    #[test]
+    fn a_cross_entropy_for_each_row_has_the_dtype_of_the_rows() {
+        let half = |shape: &[usize]| {
+            Arg::Tensor(Tensor::from_array(Array::from_f64_fn(&Aval::new(DType::F16, shape), |_| 0.5)))
+        };
+        let args = vec![
+            ("input", half(&[2, 3])),
+            ("linear_weight", half(&[4, 3])),
+            ("target", Arg::Tensor(Tensor::from([1i64, 2]))),
+            ("acc_dtype", Arg::DType(DType::F32)),
+        ];
+        let target = "torch_nn._linear_cross_entropy_batch_chunked_no_reduction.default";
+        let outs = call(&Call { target, node: "n", args }).expect("it is known").expect("it is a loss");
+        let [Value::Tensor(loss)] = outs.as_slice() else { panic!("one loss, not {outs:?}") };
+        assert_eq!(loss.aval(), Aval::new(DType::F16, [2]));
     }
 
     /// PyTorch's value.

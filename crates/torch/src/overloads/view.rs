@@ -1,6 +1,7 @@
 //! Changes of shape.
 
 use cotangent_aten::prelude::*;
+use cotangent_core::ir::Shape;
 
 use super::{Answer, list, one, parts, strided};
 use crate::args::Call;
@@ -36,6 +37,8 @@ pub(super) fn call(c: &Call) -> Answer {
         }
         ("view_as" | "reshape_as", "default") => x()?.view_as(&c.tensor("other")?),
         ("flatten", "using_ints") => x()?.flatten(c.int_or("start_dim", 0)?, c.int_or("end_dim", -1)?),
+        ("resize", "default") => return resized(c, &Shape::from(c.sizes("size")?)),
+        ("resize_as", "default") => return resized(c, c.tensor("the_template")?.shape()),
         ("ravel", "default") => x()?.reshape([-1i64]),
         ("unflatten", "int") => x()?.unflatten(c.int("dim")?, c.ints("sizes")?),
         ("squeeze", "default") => x()?.squeeze(()),
@@ -92,6 +95,16 @@ pub(super) fn call(c: &Call) -> Answer {
         }
         (_, _) => return Ok(None),
     })
+}
+
+/// The first elements in another shape.
+fn resized(c: &Call, shape: &Shape) -> Answer {
+    let x = c.tensor("self")?;
+    let n = shape.numel();
+    if n > x.numel() {
+        return Err(c.refused("its new elements have no values; fill a larger tensor and write into it"));
+    }
+    one(x.view_to(&[x.numel()].into()).slice_dim(0, 0, n, 1).view_to(shape))
 }
 
 /// `view.dtype`: the bits of each element as another dtype, which is an operation only where it changes nothing.
