@@ -53,6 +53,9 @@ impl Trace {
         let s = self.lock();
         let (mut wanted, mut nodes) = (FxHashSet::from_iter([v]), Vec::new());
         for n in s.builder.nodes().iter().rev() {
+            if wanted.is_empty() {
+                break;
+            }
             if !n.results.iter().any(|r| wanted.contains(r)) {
                 continue;
             }
