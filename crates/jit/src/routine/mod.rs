@@ -4,6 +4,7 @@ mod axis;
 mod columns;
 mod combined;
 mod convolution;
+mod digits;
 mod element;
 mod indexed;
 #[cfg(target_arch = "x86_64")]
