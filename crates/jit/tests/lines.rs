@@ -51,7 +51,7 @@ fn sorts_of_long_lines() {
     let few = |i: usize| (mixed(i) % 1000) as f64 - 500.0;
     let near = |i: usize| 1.0 + mixed(i) as f64 / (1u64 << 60) as f64;
     let wide = |i: usize| (mixed(i) % 7) as f64 * 2f64.powi(56) + (mixed(i) >> 8) as f64;
-    let far = |i: usize| if i % 100 == 3 { f64::NAN } else { wide(i) * if i % 2 == 0 { 1.0 } else { -1e-3 } };
+    let far = |i: usize| if i % 100 == 3 { f64::NAN } else { wide(i) * if i.is_multiple_of(2) { 1.0 } else { -1e-3 } };
     for (d, which) in [(DType::F32, 0), (DType::F64, 0), (DType::I64, 0), (DType::I32, 0), (DType::I8, 0)]
         .into_iter()
         .chain([(DType::F64, 1), (DType::F64, 2), (DType::I64, 2), (DType::F64, 3), (DType::F32, 3)])

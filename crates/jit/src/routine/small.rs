@@ -40,8 +40,14 @@ impl<L: Lanes, const K: usize> Kernel for Small<L, K> {
                 let rows: [L; K] = std::array::from_fn(right);
                 for row in 0..m {
                     let mut sum = L::zero();
-                    for p in 0..k {
-                        sum = sum.fma(L::splat(a.from(row, p).at), if K == 0 { right(p) } else { rows[p] });
+                    if K == 0 {
+                        for p in 0..k {
+                            sum = sum.fma(L::splat(a.from(row, p).at), right(p));
+                        }
+                    } else {
+                        for (p, x) in rows.into_iter().enumerate() {
+                            sum = sum.fma(L::splat(a.from(row, p).at), x);
+                        }
                     }
                     let place = (i * m + row) * n;
                     // A part of a vector is dear to write: what stands behind it is written later.
