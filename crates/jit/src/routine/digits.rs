@@ -12,6 +12,16 @@ pub const LONG: usize = 256;
 /// … and from this length on by digits of at most 11 bits, whose counts take longer to begin with.
 pub const LONGER: usize = 1 << 14;
 
+/// Calls `f` with each part; the one part of a line that nobody shares in place, where the compiler sees what its loops are of.
+#[inline(always)]
+pub fn in_parts(parts: usize, cost: u64, f: impl Fn(usize) + Sync) {
+    if parts == 1 {
+        f(0);
+    } else {
+        threads::for_each(parts, cost, &f);
+    }
+}
+
 /// Sorts `keys`, whose keys have `bits` bits and whose positions ascend: the result, which stands in one of the two, and the other one.
 pub(super) fn by_digits<'a, P: Packed>(
     keys: &'a mut [P],
@@ -28,14 +38,13 @@ pub(super) fn by_digits<'a, P: Packed>(
     let mut counts = vec![0usize; parts * size];
     let (mut from, mut to) = (keys, spare);
     for digit in (0..digits).map(|d| d * width) {
-        let of = |key: &P| (key.key() >> digit & mask) as usize;
         counts.fill(0);
         let (next, source, target) = (Shared(counts.as_mut_ptr()), &*from, Shared(to.as_mut_ptr()));
         // SAFETY: each part has counts of its own.
         let next = |p: usize| unsafe { std::slice::from_raw_parts_mut(next.get().add(p * size), size) };
-        threads::for_each(parts, n as u64, &|p| {
-            let counts = next(p);
-            source[part(p)].iter().for_each(|key| counts[of(key)] += 1);
+        in_parts(parts, n as u64, |p| {
+            let (counts, digit, mask) = (next(p), digit, mask);
+            source[part(p)].iter().for_each(|key| counts[(key.key() >> digit & mask) as usize] += 1);
         });
         // Where the first one of each digit and part goes, unless all have the same.
         let (mut begin, mut is_same) = (0, false);
@@ -49,10 +58,10 @@ pub(super) fn by_digits<'a, P: Packed>(
         if is_same {
             continue;
         }
-        threads::for_each(parts, 2 * n as u64, &|p| {
-            let places = next(p);
+        in_parts(parts, 2 * n as u64, |p| {
+            let (places, target, digit, mask) = (next(p), target, digit, mask);
             for key in &source[part(p)] {
-                let place = &mut places[of(key)];
+                let place = &mut places[(key.key() >> digit & mask) as usize];
                 // SAFETY: each key has a place of its own, below their number.
                 unsafe { *target.get().add(*place) = *key };
                 *place += 1;

@@ -11,7 +11,7 @@ use cotangent_core::array::Element;
 use half::{bf16, f16};
 
 use super::axis::{Axis, Shared};
-use super::digits::{LONG, LONGER, by_digits};
+use super::digits::{LONG, LONGER, by_digits, in_parts};
 use super::rank::Halved;
 use crate::memory::Block;
 use crate::threads;
@@ -147,7 +147,8 @@ pub unsafe fn sort<T: Ordered>(axis: Axis, descending: bool, x: *const T, values
 /// The most parts of a line that threads share.
 const PARTS: usize = 16;
 
-/// Lines of elements, and where they go in order.
+/// Lines of elements, and where they go in order. Loops have a copy of their own, which nothing that they write can change.
+#[derive(Clone, Copy)]
 struct Lines<T> {
     axis: Axis,
     descending: bool,
@@ -217,10 +218,11 @@ impl<T: Ordered> Lines<T> {
         if bits > P::SHIFT || n >= LONG {
             let mut ranges = [(u64::MAX, 0); PARTS];
             let found = Shared(ranges.as_mut_ptr());
-            threads::for_each(parts, n as u64, &|p| {
+            in_parts(parts, n as u64, |p| {
+                let own = *self;
                 // SAFETY: the caller's; each part has a range of its own.
                 unsafe {
-                    let places = part(p).map(|k| self.place(line, k));
+                    let places = part(p).map(|k| own.place(line, k));
                     *found.get().add(p) = places.fold((u64::MAX, 0), |(a, b), key| (a.min(key), b.max(key)));
                 }
             });
@@ -229,10 +231,11 @@ impl<T: Ordered> Lines<T> {
         }
         let below = bits.saturating_sub(P::SHIFT);
         let to = Shared(keys.as_mut_ptr());
-        threads::for_each(parts, n as u64, &|p| {
+        in_parts(parts, n as u64, |p| {
+            let (own, to, below, least) = (*self, to, below, least);
             for k in part(p) {
                 // SAFETY: the caller's; each part has keys of its own.
-                unsafe { *to.get().add(k) = P::new((self.place(line, k) - least) >> below, k) };
+                unsafe { *to.get().add(k) = P::new((own.place(line, k) - least) >> below, k) };
             }
         });
         let (sorted, spare) = ordered(keys, spare, bits - below, parts);
@@ -242,15 +245,16 @@ impl<T: Ordered> Lines<T> {
             by_lower_bits(sorted, spare, below, lower);
         }
         let sorted = &*sorted;
-        threads::for_each(parts, 2 * n as u64, &|p| {
+        in_parts(parts, 2 * n as u64, |p| {
+            let (own, sorted, below, least) = (*self, sorted, below, least);
             for (k, key) in part(p).zip(&sorted[part(p)]) {
                 // SAFETY: places are inside the arrays, and each part has its own.
                 unsafe {
                     // What the key says needs no read of an element that stands anywhere.
-                    let value = if below == 0 { self.element(key.key() + least) } else { None };
-                    let value = value.unwrap_or_else(|| *self.x.get().add(self.at(line, key.position())));
-                    *self.values.get().add(self.at(line, k)) = value;
-                    *self.positions.get().add(self.at(line, k)) = key.position() as i64;
+                    let value = if below == 0 { own.element(key.key() + least) } else { None };
+                    let value = value.unwrap_or_else(|| *own.x.get().add(own.at(line, key.position())));
+                    *own.values.get().add(own.at(line, k)) = value;
+                    *own.positions.get().add(own.at(line, k)) = key.position() as i64;
                 }
             }
         });
