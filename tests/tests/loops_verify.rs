@@ -203,6 +203,39 @@ graph routine(%0: f32[3,4], %1: i64[2,4]) {
 }
 
 #[test]
+fn an_index_for_lines_is_of_a_gather_along_a_dim_behind_them() {
+    let good = r#"loops {
+  b0: f32[24] param
+  b1: i64[4] param
+  b2: f32[12] result
+  params (b0, b1)
+  results (b2)
+  routine gather (b0, b1) -> (b2) at "a.rs":3 lines from 1 <<<
+graph routine(%0: f32[2,3,4], %1: i64[2,3,2]) {
+  %2: f32[2,3,2] = gather(%0, %1, dim=2)
+  return %2
+}
+>>>
+}
+"#;
+    let unfit = "P3: step 0: `gather`: buffers are not of its avals with an index for each line";
+    each_is_found(
+        good,
+        &[
+            ("b1: i64[4]", "b1: i64[12]", unfit),
+            ("b2: f32[12]", "b2: f64[12]", unfit),
+            ("from 1", "from 2", unfit),
+            ("from 1", "from 7", unfit),
+            (
+                "i64[2,3,2]) {\n  %2: f32[2,3,2] = gather(%0, %1, dim=2)",
+                "i64[2]) {\n  %2: f32[2,3,2] = index_select(%0, %1, dim=2)",
+                "expected a gather, found `index_select`",
+            ),
+        ],
+    );
+}
+
+#[test]
 fn values_are_those_of_a_decomposition() {
     let good = r#"loops {
   b0: f64[12] param

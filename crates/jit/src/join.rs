@@ -33,6 +33,7 @@ fn rows(action: &Action) -> usize {
             | RoutineKind::Places { .. }
             | RoutineKind::Ranked { .. }
             | RoutineKind::Rows { .. }
+            | RoutineKind::Lines { .. }
             | RoutineKind::Values { .. }
             | RoutineKind::Op { .. } => 0,
         },

@@ -42,6 +42,32 @@ fn sorts() {
     }
 }
 
+/// Threads share a line in parts; keys have few bits, all of them, or more than there is room for beside a position, of which the upper ones are the same
+/// for many, for few, or for all.
+#[test]
+fn sorts_of_long_lines() {
+    let n = 40_000;
+    let mixed = |i: usize| (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 11;
+    let few = |i: usize| (mixed(i) % 1000) as f64 - 500.0;
+    let near = |i: usize| 1.0 + mixed(i) as f64 / (1u64 << 60) as f64;
+    let wide = |i: usize| (mixed(i) % 7) as f64 * 2f64.powi(56) + (mixed(i) >> 8) as f64;
+    let far = |i: usize| if i % 100 == 3 { f64::NAN } else { wide(i) * if i.is_multiple_of(2) { 1.0 } else { -1e-3 } };
+    for (d, which) in [(DType::F32, 0), (DType::F64, 0), (DType::I64, 0), (DType::I32, 0), (DType::I8, 0)]
+        .into_iter()
+        .chain([(DType::F64, 1), (DType::F64, 2), (DType::I64, 2), (DType::F64, 3), (DType::F32, 3)])
+    {
+        let x = aval(d, &[n]);
+        let args = [Array::from_f64_fn(&x, |i| [few(i), near(i), wide(i), far(i)][which])];
+        for descending in [false, true] {
+            let p = routine(Sort { stable: true, dim: 0, descending }.into(), std::slice::from_ref(&x));
+            for count in [1, 2, 5] {
+                threads::set_num_threads(count);
+                check(&format!("sort {which} of {x} by {count} threads, descending: {descending}"), &p, &args, 0.0);
+            }
+        }
+    }
+}
+
 /// Lines of few elements, and columns, are searched side by side; ties and NaN are in the data.
 #[test]
 fn places_of_extremes() {
@@ -167,6 +193,45 @@ fn of_rows(op: Op, args: &[Aval], dim: usize) -> LoopProgram {
     r.kind = RoutineKind::Rows { op, args: args.to_vec(), results, dim };
     verify(&p).unwrap_or_else(|e| panic!("{e}"));
     p
+}
+
+/// One index for many lines: of fewer elements than are read at once and of more, for few and many lines.
+#[test]
+fn lines_through_an_index() {
+    let of_lines = |x: &Aval, index: &Aval, dim: usize, first: usize| {
+        let gather = Gather { dim };
+        let mut p = routine(gather.clone().into(), &[x.clone(), index.clone()]);
+        p.buffers[1].len /= index.shape.sizes()[first..dim].iter().product::<usize>().max(1);
+        let Step::Routine(r) = &mut p.steps[0] else { unreachable!("one routine") };
+        r.kind = RoutineKind::Lines { gather, x: x.clone(), index: index.clone(), first };
+        verify(&p).unwrap_or_else(|e| panic!("{e}"));
+        p
+    };
+    for d in DType::ALL {
+        for (shape, count, first) in [
+            ([3, 4, 7, 1], 20, 1),
+            ([2, 5, 33, 3], 9, 0),
+            ([1, 2, 50, 1], 5000, 1),
+            ([40, 3, 5, 2], 4, 1),
+            ([2, 3, 4, 1], 0, 1),
+            ([0, 3, 4, 1], 2, 1),
+        ] {
+            let (x, dim) = (aval(d, &shape), 2);
+            let mut own = shape;
+            own[dim] = count;
+            let index = aval(DType::I64, &own);
+            let p = of_lines(&x, &index, dim, first);
+            let n = p.buffers[1].len;
+            let at = Array::from_f64_fn(&aval(DType::I64, &[n]), |j| ((j * 7 + j / 3) % shape[dim]) as f64);
+            let args = [data(d, x.shape.numel(), 3), at];
+            check(&format!("lines of {x} from {first}"), &p, &args, 0.0);
+            // The error is that of the index for each element.
+            if let Some(bad) = n.checked_sub(2) {
+                let wrong = Array::from_f64_fn(&aval(DType::I64, &[n]), |j| if j >= bad { -3.0 } else { 0.0 });
+                refuses(&p, &[args[0].clone(), wrong]);
+            }
+        }
+    }
 }
 
 /// Few and many lines before the indexed dim, and rows of each width.

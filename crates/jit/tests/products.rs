@@ -84,6 +84,23 @@ fn layouts() {
     }
 }
 
+/// Products of a vector and a matrix whose rows lie as the result does, of more columns than are summed at once.
+#[test]
+fn vectors_across_rows() {
+    for d in [DType::F32, DType::F64] {
+        for [k, n] in [[2, 2], [3, 40], [70, 9], [300, 260], [33, 5000], [1025, 2500]] {
+            let p = product(d, 1, [1, k, n], rows(1, k), rows(k, n));
+            check(&format!("{d} a row {k} {n}"), &p, &args(&p), 0.0);
+            let gaps = Matrix { offset: 3, batch: 0, row: n as i64 + 5, col: 1 };
+            let apart = Matrix { offset: 0, batch: 0, row: 1, col: 2 };
+            let p = product(d, 1, [1, k, n], apart, gaps);
+            check(&format!("{d} a row {k} {n} with gaps"), &p, &args(&p), 0.0);
+            let p = product(d, 1, [n, k, 1], transposed(n, k), rows(k, 1));
+            check(&format!("{d} a column {k} {n}"), &p, &args(&p), 0.0);
+        }
+    }
+}
+
 /// Cut in all dims, with 2100 inner elements shared panels in two rounds, and of many rows; the portable path is a library's.
 #[test]
 fn large_ones() {
@@ -110,6 +127,8 @@ fn batches() {
             [1, 4, 3, 5],
             [70, 4, 5, 3],
             [300, 8, 8, 8],
+            [41, 4, 4, 4],
+            [30, 5, 7, 6],
             [5, 64, 65, 66],
             [3, 1, 40, 40],
             [90, 3, 3, 3],
@@ -137,7 +156,8 @@ fn the_number_of_threads_changes_no_bit() {
     // Two threads share the panels of many rows' right operand, one has fewer blocks.
     let high = product(DType::F32, 1, [1030, 300, 530], rows(1030, 300), rows(300, 530));
     let two = product(DType::F32, 2, [200, 700, 300], rows(200, 700), transposed(700, 300));
-    for p in [two, few_rows, large, long, high] {
+    let vector = product(DType::F32, 1, [1, 1000, 2100], rows(1, 1000), rows(1000, 2100));
+    for p in [two, few_rows, large, long, high, vector] {
         let of = |(i, b): (usize, &BufferId)| {
             let aval = Aval::new(DType::F32, [p.buffers[b.0 as usize].len]);
             Array::from_f64_fn(&aval, |j| ((j * 7919 + i) % 1009) as f64 / 504.5 - 1.0)

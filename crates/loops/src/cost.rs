@@ -108,6 +108,7 @@ fn of_routine(program: &LoopProgram, routine: &Routine) -> (u64, u64) {
         RoutineKind::Places { x, .. } | RoutineKind::Ranked { x, .. } | RoutineKind::Values { x, .. } => {
             x.shape.numel() as u64
         }
+        RoutineKind::Lines { index, .. } => index.shape.numel() as u64,
         RoutineKind::Rows { results, .. } | RoutineKind::Op { results, .. } => {
             results.iter().map(|r| r.shape.numel() as u64).sum()
         }

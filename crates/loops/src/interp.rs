@@ -281,6 +281,11 @@ fn run_routine(r: &Routine, program: &LoopProgram, memory: &mut [Vec<Scalar>]) -
                 memory[id.0 as usize] = elements(out);
             }
         }
+        RoutineKind::Lines { gather, x, index, first } => {
+            let own = repeated(index, *first..gather.dim, &memory[r.inputs[1].0 as usize]);
+            let x = Array::from_scalars(x, &memory[r.inputs[0].0 as usize]);
+            memory[r.outputs[0].0 as usize] = elements(&gather.eval(&[&x, &own])?[0]);
+        }
         RoutineKind::Op { op, args, results } => {
             let inputs: Vec<Array> =
                 r.inputs.iter().zip(args).map(|(b, aval)| Array::from_scalars(aval, &memory[b.0 as usize])).collect();
@@ -292,6 +297,14 @@ fn run_routine(r: &Routine, program: &LoopProgram, memory: &mut [Vec<Scalar>]) -
         }
     }
     Ok(())
+}
+
+/// An index for each element of one that is the same along the dims `same`.
+fn repeated(aval: &Aval, same: std::ops::Range<usize>, lines: &[Scalar]) -> Array {
+    let numel = |dims: std::ops::Range<usize>| dims.map(|d| aval.shape[d].get()).product::<usize>();
+    let (times, line) = (numel(same.clone()), numel(same.end..aval.shape.rank()));
+    let all: Vec<Scalar> = lines.chunks(line.max(1)).flat_map(|l| l.repeat(times)).collect();
+    Array::from_scalars(aval, &all)
 }
 
 /// An index for each element of one for each row of the dims behind `dim`.

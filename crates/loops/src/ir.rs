@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Loc, Scalar};
-use cotangent_core::ops::{Binary, Monoid, Op, Sort, Spectral, Unary};
+use cotangent_core::ops::{Binary, Gather, Monoid, Op, Sort, Spectral, Unary};
 
 /// An index into [`LoopProgram::buffers`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -271,6 +271,18 @@ pub enum RoutineKind {
         results: Vec<Aval>,
         /// The indexed dim.
         dim: usize,
+    },
+    /// A gather with an index for each element, which is the same for all lines along the dims from `first` to the indexed one. What is read has one for each
+    /// element of one of these lines, `[.., 1, count, ..]`.
+    Lines {
+        /// The gather.
+        gather: Gather,
+        /// The operand.
+        x: Aval,
+        /// The index, with one for each element.
+        index: Aval,
+        /// The first of the dims, which is not the indexed one.
+        first: usize,
     },
     /// Any other op of the graph on dense row-major operands: sorts, factorizations, convolutions, gathers and scatters.
     Op {

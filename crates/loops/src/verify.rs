@@ -440,6 +440,22 @@ impl Verifier<'_> {
                     );
                 }
             }
+            RoutineKind::Lines { gather, x, index, first } => {
+                let (dim, same) = (gather.dim, *first..gather.dim);
+                let is_own = !same.is_empty()
+                    && dim < index.shape.rank()
+                    && x.shape.rank() == index.shape.rank()
+                    && x.shape.with(dim, 0) == index.shape.with(dim, 0);
+                let times: usize = index.shape.sizes().get(same).map_or(1, |sizes| sizes.iter().product());
+                let expected = [
+                    (x.dtype, x.shape.numel()),
+                    (index.dtype, index.shape.numel() / times.max(1)),
+                    (x.dtype, index.shape.numel()),
+                ];
+                if !is_own || index.dtype != DType::I64 || !r.inputs.iter().chain(&r.outputs).map(own).eq(expected) {
+                    self.wrong("P3", "`gather`: buffers are not of its avals with an index for each line".to_owned());
+                }
+            }
             RoutineKind::Op { op, args, results } => {
                 let fits = |ids: &[BufferId], avals: &[Aval]| {
                     ids.len() == avals.len()

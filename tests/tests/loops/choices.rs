@@ -178,6 +178,65 @@ fn an_index_that_is_the_same_for_a_row_moves_rows() {
     }
 }
 
+/// A vector times a matrix whose rows lie across the sums; others are sums along what lies side by side.
+#[test]
+fn a_vector_across_the_rows_of_a_large_matrix_is_a_product() {
+    let products = |params: &str, d: &str, result: &str, lines: &[&str]| {
+        let lines: String = lines.iter().map(|l| format!("  {l}\n")).collect();
+        let (params, lines) = (params.replace("_[", &format!("{d}[")), lines.replace("_[", &format!("{d}[")));
+        let text = format!("graph \"vector\"({params}) {{\n{lines}  return ({result})\n}}\n");
+        let g = cotangent_core::text::ir::parse("vector.cot", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        check(&g, &args_of(&g, 1)).unwrap_or_else(|e| panic!("{e}"));
+        let is_product = |s: &&Step| matches!(s, Step::Routine(Routine { kind: RoutineKind::MatMul { .. }, .. }));
+        lower(&g).unwrap().steps.iter().filter(is_product).count()
+    };
+    let row = ["%2: _[1,300] = mm(%0, %1)"];
+    let column = ["%2: _[300,200] = permute(%0, dims=[1, 0])", "%3: _[300,1] = mm(%2, %1)"];
+    for d in ["f32", "f64"] {
+        assert_eq!(products("%0: _[1,200], %1: _[200,300]", d, "%2", &row), 1);
+        assert_eq!(products("%0: _[200,300], %1: _[200,1]", d, "%3", &column), 1);
+        let along = ["%2: _[200,300] = permute(%1, dims=[1, 0])", "%3: _[1,300] = mm(%0, %2)"];
+        assert_eq!(products("%0: _[1,200], %1: _[300,200]", d, "%3", &along), 0, "side by side along the sums");
+        let computed = ["%2: _[200,300] = abs(%1)", "%3: _[1,300] = mm(%0, %2)"];
+        assert_eq!(products("%0: _[1,200], %1: _[200,300]", d, "%3", &computed), 0, "not in memory");
+    }
+    assert_eq!(products("%0: _[1,200], %1: _[200,300]", "i64", "%2", &row), 0);
+    assert_eq!(products("%0: _[1,60], %1: _[60,300]", "f32", "%2", &row), 0, "small");
+}
+
+/// Reads through an index that was expanded along dims right before the indexed one.
+#[test]
+fn an_index_that_is_the_same_for_lines_is_read_once() {
+    let lines = |own: &str, expand: &str, dim: usize| {
+        let sizes = expand.replace(',', ", ");
+        let text = format!(
+            "graph \"lines\"(%0: f32[2,3,5,2], %1: i64[{own}]) {{\n  \
+             %2: i64[{expand}] = expand(%1, size=[{sizes}])\n  \
+             %3: f32[{expand}] = gather(%0, %2, dim={dim})\n  return (%3)\n}}\n"
+        );
+        let g = cotangent_core::text::ir::parse("lines.cot", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        let args = args_of(&g, 1)
+            .into_iter()
+            .map(|x| if x.dtype().is_float() { x } else { Array::from_f64_fn(&x.aval(), |i| (i * 7 % 5) as f64) });
+        check(&g, &args.collect::<Vec<_>>()).unwrap_or_else(|e| panic!("{e}"));
+        let of = |s: &Step| match s {
+            Step::Routine(Routine { kind: RoutineKind::Lines { first, .. }, .. }) => Some(*first),
+            Step::Routine(_) | Step::Nest(_) => None,
+        };
+        lower(&g).unwrap().steps.iter().filter_map(of).collect::<Vec<_>>()
+    };
+    // For the lines of one dim, of all before, as a plain array, and where another one was expanded, too.
+    assert_eq!(lines("2,1,4,2", "2,3,4,2", 2), [1]);
+    assert_eq!(lines("1,1,4,2", "2,3,4,2", 2), [0]);
+    assert_eq!(lines("4,2", "2,3,4,2", 2), [0]);
+    assert_eq!(lines("2,1,1,2", "2,3,4,2", 2), [1]);
+    // Of what differs between lines, and of rows, there are others; and operands may have more lines than the index.
+    assert!(lines("1,3,4,2", "2,3,4,2", 2).is_empty());
+    assert!(lines("2,3,4,1", "2,3,4,2", 2).is_empty());
+    assert!(lines("2,1,4,1", "2,3,4,2", 2).is_empty());
+    assert!(lines("2,1,4,2", "2,2,4,2", 2).is_empty());
+}
+
 #[test]
 fn vectors_that_nobody_reads_are_not_computed() {
     let values = |g: &Graph| {

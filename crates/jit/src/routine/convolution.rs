@@ -5,8 +5,9 @@
 
 use cotangent_core::ir::Shape;
 use cotangent_core::ops::Convolution;
+use cotangent_loops::ir::Matrix;
 
-use super::{Onto, Operand, Real, Target, Vectors, product};
+use super::{Onto, Operand, Product, Real, Target, Vectors, matmul, product};
 use crate::memory::Block;
 use crate::threads;
 
@@ -84,6 +85,10 @@ pub unsafe fn run<T: Real>(
     if columns == 0 || s.co * s.groups == 0 {
         return;
     }
+    if is_product(op, &s) {
+        // SAFETY: the caller's.
+        return unsafe { as_product(&s, vectors, x, w, y) };
+    }
     let size = size_of::<T>();
     let few_positions = !op.transposed && kernel >= plane;
     // SAFETY: the caller's.
@@ -152,6 +157,31 @@ pub unsafe fn run<T: Real>(
             }
         }
     });
+}
+
+/// Whether each element of the result is a product of one position's channels with weights, at the same position.
+fn is_product(op: &Convolution, s: &Sizes) -> bool {
+    let is = |xs: &[usize], value: usize| xs.iter().all(|x| *x == value);
+    !op.transposed && is(&s.k, 1) && is(&op.stride, 1) && is(&op.padding, 0) && s.ci > 0
+}
+
+/// The products of the weights and each image, which are read as they lie.
+///
+/// # Safety
+/// As [`run`].
+unsafe fn as_product<T: Real>(s: &Sizes, vectors: Vectors, x: *const T, w: *const T, y: *mut T) {
+    let plane = s.plane();
+    // Groups of one image follow one another, and have weights of their own: all images have the same only of one group.
+    let (batch, times) = if s.groups == 1 { (s.images, 1) } else { (s.groups, s.images) };
+    let weights = if s.groups == 1 { 0 } else { s.co * s.ci };
+    let lhs = Matrix { offset: 0, batch: weights as i64, row: s.ci as i64, col: 1 };
+    let rhs = Matrix { offset: 0, batch: (s.ci * plane) as i64, row: plane as i64, col: 1 };
+    let product = Product { batch, m: s.co, k: s.ci, n: plane, lhs, rhs };
+    for i in 0..times {
+        let (from, to) = (x.wrapping_add(i * batch * s.ci * plane), y.wrapping_add(i * batch * s.co * plane));
+        // SAFETY: the caller's: images have `groups · ci` channels, results `groups · co`.
+        unsafe { product.floats::<T>(vectors, matmul::Pointers::of(w, from, to)) };
+    }
 }
 
 /// Which part of the gathered matrix is made: channels `first..first + count` of a group, columns `from..to`.

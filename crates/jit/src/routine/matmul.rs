@@ -75,6 +75,7 @@ impl Product {
             RoutineKind::Places { .. }
             | RoutineKind::Ranked { .. }
             | RoutineKind::Rows { .. }
+            | RoutineKind::Lines { .. }
             | RoutineKind::Values { .. }
             | RoutineKind::Op { .. } => {
                 unreachable!("the caller has seen a product")
@@ -82,9 +83,14 @@ impl Product {
         }
     }
 
-    /// Estimated time on one thread, in ns: about 40 multiplications in a ns, of small products one row of the right operand.
+    /// Estimated time on one thread, in ns: about 40 multiplications in a ns, of small products one row of the right operand, and four where each
+    /// element of a matrix is used once.
     pub fn cost(&self) -> u64 {
         let work = self.m * self.k * self.n;
+        if self.m == 1 || self.n == 1 {
+            // As long as it takes to read the matrix.
+            return (self.batch as u64).saturating_mul(work as u64 / 4);
+        }
         (self.batch as u64).saturating_mul(if work <= SMALL { self.m * self.k } else { work / 40 } as u64)
     }
 
@@ -201,7 +207,11 @@ impl Product {
         (rows, cols)
     }
 
-    unsafe fn floats<T: Real>(&self, vectors: Vectors, p: Pointers) {
+    /// As [`Product::run`], of floats.
+    ///
+    /// # Safety
+    /// As [`Product::run`].
+    pub unsafe fn floats<T: Real>(&self, vectors: Vectors, p: Pointers) {
         let (work, cost) = (self.m * self.k * self.n, self.cost());
         let (rows, cols) = self.blocks(vectors, size_of::<T>());
         let blocks = rows * cols;
@@ -285,6 +295,10 @@ fn operand<T>(at: *const T, m: &Matrix, b: usize) -> Operand<T> {
 }
 
 impl Pointers {
+    /// Those of operands and a result.
+    pub fn of<T>(lhs: *const T, rhs: *const T, out: *mut T) -> Self {
+        Pointers(lhs.cast(), rhs.cast(), out.cast())
+    }
     /// Its elements.
     pub fn lhs<T>(&self) -> *const T {
         self.0.cast()

@@ -4,11 +4,13 @@ mod axis;
 mod columns;
 mod combined;
 mod convolution;
+mod digits;
 mod element;
 mod indexed;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 mod linalg;
+mod lines;
 mod matmul;
 mod op;
 #[cfg(target_arch = "x86_64")]
@@ -32,6 +34,8 @@ mod sort;
 #[cfg(target_arch = "x86_64")]
 mod tile;
 mod transpose;
+#[cfg(target_arch = "x86_64")]
+mod vector;
 mod vectors;
 
 pub use matmul::Product;
@@ -96,6 +100,18 @@ pub unsafe fn run(
         RoutineKind::Rows { op, args, results, dim } => unsafe {
             op::rows(routine, op, [args, results], *dim, vectors, buffers)
         },
+        RoutineKind::Lines { gather, x, index, first } => {
+            let at = |b: cotangent_loops::ir::BufferId| buffers.0[b.0 as usize];
+            let (axis, count) = (axis::Axis::of(&x.shape, gather.dim), index.shape[gather.dim].get());
+            let times: usize = (*first..gather.dim).map(|d| index.shape[d].get()).product();
+            let [from, places] = [0, 1].map(|i| at(routine.inputs[i]));
+            let to = at(routine.outputs[0]);
+            // SAFETY: the caller's; the buffers have the elements of the operand, an index for each of some lines, and the result (P3).
+            dispatch!(x.dtype, T => unsafe {
+                let index = std::slice::from_raw_parts(places.cast_const().cast(), index.shape.numel() / times.max(1));
+                lines::gather_lines::<T>(axis, gather.dim, [count, times], from.cast(), index, to.cast())
+            })
+        }
         // SAFETY: the caller's.
         RoutineKind::Op { op, args, results } => unsafe { op::run(routine, op, args, results, vectors, buffers) },
     }));

@@ -82,7 +82,19 @@ pub unsafe fn pack_rows<L: Lanes>(m: usize, k: usize, a: Operand<L::T>, to: *mut
                     for i in (0..count).step_by(L::LANES) {
                         let rest = L::LANES.min(count - i);
                         // SAFETY: `to` has room for all panels; what is read is inside `a`.
-                        unsafe { L::load_first(from.add(i), rest).store_first(to.add(i), rest) };
+                        unsafe {
+                            let x = if first + i + L::LANES <= m {
+                                L::load(from.add(i))
+                            } else {
+                                L::load_first(from.add(i), rest)
+                            };
+                            // A part of a vector is dear to write: what stands behind it in the panel is written later.
+                            if p * count + i + L::LANES <= k * count {
+                                x.store(to.add(i));
+                            } else {
+                                x.store_first(to.add(i), rest);
+                            }
+                        }
                     }
                 }
             }

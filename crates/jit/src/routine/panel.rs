@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use super::lanes::{Kernel, Lanes};
 use super::pack::{pack_columns, pack_rows, parts, parts_of_width};
 use super::tile::{Even, tile};
+use super::vector::{across, is_across};
 use super::{FAR_ROWS, Onto, Operand, Target, WIDTH_BYTES, transpose};
 use crate::frame::with_words;
 
@@ -27,7 +28,13 @@ const NEAR: usize = 24 << 10;
 pub unsafe fn product<L: Lanes>(mkn: [usize; 3], a: Operand<L::T>, b: Operand<L::T>, c: Target<L::T>, onto: Onto) {
     // SAFETY: the caller's.
     unsafe {
-        if onto == Onto::Nothing && is_turned::<L>(mkn, b) {
+        let ([m, k, n], of_rows) = (mkn, Operand { at: a.at, row: a.col, col: a.row });
+        if onto == Onto::Nothing && is_across(mkn, b) {
+            across::<L>([k, n], a, b, c);
+        } else if onto == Onto::Nothing && c.row == 1 && is_across([n, k, m], of_rows) {
+            // The transposed product of a column, whose elements follow one another in the result too.
+            across::<L>([k, m], Operand { at: b.at, row: b.col, col: b.row }, of_rows, c);
+        } else if onto == Onto::Nothing && is_turned::<L>(mkn, b) {
             turned::<L>(mkn, a, b, c);
         } else {
             straight::<L>(mkn, a, b, c, onto);

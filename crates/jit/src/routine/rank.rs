@@ -119,6 +119,8 @@ pub trait Halved: Copy + Ord + Into<u64> {
     fn middle(range: &RangeInclusive<Self>) -> Self;
     /// The one behind.
     fn next(self) -> Self;
+    /// The lowest bits.
+    fn cut(bits: u64) -> Self;
 }
 
 macro_rules! halved {
@@ -133,6 +135,10 @@ macro_rules! halved {
             #[inline(always)]
             fn next(self) -> Self {
                 self.saturating_add(1)
+            }
+            #[inline(always)]
+            fn cut(bits: u64) -> Self {
+                bits as $K
             }
         }
     )* };

@@ -8,7 +8,7 @@ use std::ops::Range;
 use cotangent_core::error::EvalError;
 
 use super::axis::{Axis, Shared};
-use super::rank::{Ranks, ranked};
+use super::rank::{Halved, Ranks, ranked};
 use super::sort::{Ordered, Packed, ordered};
 use crate::memory::Block;
 use crate::threads;
@@ -138,10 +138,10 @@ impl<T: Ordered> Selection<T> {
         for (k, key) in keys.iter_mut().enumerate() {
             // SAFETY: the place is inside the array.
             let x = unsafe { *self.x.get().add(self.at(line, n, k)) };
-            *key = P::new(x.place(self.descending), k);
+            *key = P::new(x.place(self.descending).into(), k);
         }
         if 2 * self.places.len() > n {
-            return &ordered(keys, spare, T::BITS)[self.places.clone()];
+            return &ordered(keys, spare, T::BITS, 1).0[self.places.clone()];
         }
         select(keys, &self.places)
     }
@@ -205,28 +205,66 @@ fn select<'a, P: Packed>(keys: &'a mut [P], places: &Range<usize>) -> &'a [P] {
     keys
 }
 
-/// As [`Selection::leading`]: keys below the `k`-th one of those seen before are kept; there are few, which a look at several elements at
-/// once tells from the others.
+/// As [`Selection::leading`]: keys below the `k`-th one of some of the line are kept; there are few, which a look at several elements at once tells
+/// from the others.
 #[inline(always)]
 fn collect<T: Ordered, P: Packed>(line: &[T], descending: bool, first: usize, k: usize, room: &mut [P]) -> usize {
-    let (mut count, mut bound) = (0, None);
+    let (mut count, mut bound) = (0, bound(line, descending, k, room));
     for (block, xs) in line.chunks(LANES).enumerate() {
-        if let Some(bound) = bound
-            && !xs.iter().fold(false, |hit, x| hit | (x.place(descending) < bound))
-        {
-            continue;
-        }
-        for (j, x) in xs.iter().enumerate() {
-            let key = x.place(descending);
-            if bound.is_none_or(|bound| key < bound) {
-                room[count] = P::new(key, first + block * LANES + j);
-                count += 1;
+        if let Some(bound) = bound {
+            let is_below = |hit: bool, x: &T| hit | (x.place(descending) < bound);
+            // Of a length that is known, of which the compiler makes vectors.
+            let hit = match <&[T; LANES]>::try_from(xs) {
+                Ok(xs) => xs.iter().fold(false, is_below),
+                Err(_) => xs.iter().fold(false, is_below),
+            };
+            if !hit {
+                continue;
             }
         }
+        // Each key is written, and stays if it is below: no branch is foretold wrongly.
+        let (to, mut new) = (&mut room[count..count + LANES], 0);
+        for (j, x) in xs.iter().enumerate() {
+            let key = x.place(descending);
+            to[new] = P::new(key.into(), first + block * LANES + j);
+            new += usize::from(bound.is_none_or(|bound| key < bound));
+        }
+        count += new;
         if count + LANES > room.len() {
             let (_, last, _) = room[..count].select_nth_unstable(k - 1);
             (count, bound) = (k, Some(line[last.position() - first].place(descending)));
         }
     }
     count
+}
+
+/// The elements of a group, of which there are at least so many.
+const GROUP: usize = 4;
+
+/// A key that is above those of the first `k` elements: no element of theirs is above the `k`-th one of the least keys of groups, which are other elements
+/// each. Half of the groups have their least key below it, so that one and a half times as many elements are below as are looked for, if they
+/// stand anywhere. `None` where there is no such key, and where groups would be small; `room` is that of [`collect`].
+#[inline(always)]
+fn bound<T: Ordered, P: Packed>(line: &[T], descending: bool, k: usize, room: &mut [P]) -> Option<T::Key> {
+    let groups = (2 * k).next_multiple_of(LANES);
+    if groups * GROUP > line.len() || groups > room.len() {
+        return None;
+    }
+    const { assert!(align_of::<P>() >= align_of::<T::Key>() && size_of::<P>() >= size_of::<T::Key>()) };
+    // SAFETY: the room is aligned and initialised for as many integers, of which keys are a part, and any bytes are a key and a packed one.
+    let least = unsafe { std::slice::from_raw_parts_mut(room.as_mut_ptr().cast::<T::Key>(), groups) };
+    least.fill(T::Key::MOST);
+    // Neighbours are of different groups.
+    for row in line.chunks(groups) {
+        for (least, xs) in least.chunks_exact_mut(LANES).zip(row.chunks(LANES)) {
+            match (<&mut [T::Key; LANES]>::try_from(&mut *least), <&[T; LANES]>::try_from(xs)) {
+                (Ok(least), Ok(xs)) => least.iter_mut().zip(xs).for_each(|(a, x)| *a = x.place(descending).min(*a)),
+                (Ok(_) | Err(_), Ok(_) | Err(_)) => {
+                    least.iter_mut().zip(xs).for_each(|(a, x)| *a = x.place(descending).min(*a));
+                }
+            }
+        }
+    }
+    let bound = *least.select_nth_unstable(k - 1).1;
+    (bound < T::Key::MOST).then(|| bound.next())
 }

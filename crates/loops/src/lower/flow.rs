@@ -1,5 +1,6 @@
 //! The graph as lowering sees it: values by loop form, with reductions, products and pieces in a normal form.
 
+mod across;
 mod chosen;
 mod pieces;
 mod places;
@@ -314,7 +315,7 @@ impl Flow {
             return self.push(Kind::Fill(Scalar::Int(0).cast(y.dtype)), &[], y, Some(i));
         }
         let wide = wide(y.dtype);
-        if count > TINY_PRODUCT && !vector {
+        if count > TINY_PRODUCT && (!vector || self.goes_across(b, args, [m, k, n], y.dtype)) {
             // Products of halves are those of `f32`.
             let args = [args[0], args[1]].map(|x| self.converted(x, wide, i));
             let product = self.push(Kind::Product, &args, &y.with_dtype(wide), Some(i));

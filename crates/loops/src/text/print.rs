@@ -197,6 +197,12 @@ fn write_routine(out: &mut String, r: &Routine) -> fmt::Result {
             writeln!(out, "{}", graph_of(op, args, results))?;
             writeln!(out, ">>>")
         }
+        RoutineKind::Lines { gather, x, index, first } => {
+            writeln!(out, " lines from {first} <<<")?;
+            let result = index.with_dtype(x.dtype);
+            writeln!(out, "{}", graph_of(&gather.clone().into(), &[x.clone(), index.clone()], &[result]))?;
+            writeln!(out, ">>>")
+        }
         RoutineKind::Op { op, args, results } => {
             // The op's attributes are written in the graph's own text form, as the graph of this op alone.
             writeln!(out, " op <<<")?;

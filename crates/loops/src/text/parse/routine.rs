@@ -53,6 +53,10 @@ impl Parser<'_> {
             let dim = self.number()?;
             let (op, args, results) = self.op()?;
             RoutineKind::Rows { op, args, results, dim }
+        } else if self.take("lines") {
+            self.expect("from")?;
+            let first = self.number()?;
+            self.lines(first)?
         } else if self.take("values") {
             self.values()?
         } else {
@@ -70,6 +74,16 @@ impl Parser<'_> {
         match (op, <[Aval; 1]>::try_from(args)) {
             (Op::Sort(sort), Ok([x])) => Ok(RoutineKind::Places { sort, x, places }),
             (op, _) => Err(LoopParseError::Op { line, message: format!("expected a sort, found `{}`", op.name()) }),
+        }
+    }
+
+    /// A gather, whose graph follows, with an index that is the same for lines along the dims from `first` on.
+    fn lines(&mut self, first: usize) -> Result<RoutineKind> {
+        let line = self.line;
+        let (op, args, _) = self.op()?;
+        match (op, <[Aval; 2]>::try_from(args)) {
+            (Op::Gather(gather), Ok([x, index])) => Ok(RoutineKind::Lines { gather, x, index, first }),
+            (op, _) => Err(LoopParseError::Op { line, message: format!("expected a gather, found `{}`", op.name()) }),
         }
     }
 
