@@ -12,8 +12,7 @@ use cotangent_core::ops::{Call as Composite, Op};
 use cotangent_core::simplify::recompose;
 use cotangent_core::tensor::emit_all;
 use cotangent_core::text::{Application, Said};
-use cotangent_core::transform::build;
-use cotangent_core::transform::replay::replay_with;
+use cotangent_core::transform::replay::rebuild;
 
 use crate::args::{Arg, Call, Value};
 use crate::error::TorchError;
@@ -33,14 +32,11 @@ pub(crate) fn recomposed(graph: &Graph) -> Result<Graph, TorchError> {
         return Ok(graph.clone());
     }
     let found = |call: &Composite| !before.contains(&Arc::as_ptr(&call.body));
-    let built = build(graph.name(), |t| {
-        let args: Vec<Tensor> = graph.param_avals().iter().map(|a| t.param(a)).collect();
-        Ok(replay_with(&whole, &args, |op, args| match op {
-            Op::Call(call) if found(call) => composite(call, args).unwrap_or_else(|| emit_all(op.clone(), args)),
-            op => emit_all(op.clone(), args),
-        }))
-    })?;
-    Ok(built.with_signature(graph.signature().clone()))
+    let rebuilt = rebuild(&whole, |n, args| match &n.op {
+        Op::Call(call) if found(call) => composite(call, args).unwrap_or_else(|| emit_all(n.op.clone(), args)),
+        op => emit_all(op.clone(), args),
+    });
+    Ok(rebuilt?)
 }
 
 /// The result of the overload that `call` names; `None` if that has another aval, or is none of ours.

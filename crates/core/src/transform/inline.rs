@@ -1,6 +1,6 @@
 //! Inlining: calls of composites are replaced by their bodies.
 
-use super::replay::Env;
+use super::replay::{Env, rebuild};
 use super::systems::factor_systems;
 use crate::error::Error;
 use crate::ir::{Graph, Node};
@@ -47,18 +47,7 @@ fn undetached(graph: &Graph) -> Result<Graph, Error> {
     if !graph.nodes().iter().any(detaches) {
         return Ok(graph.clone());
     }
-    let out = build(graph.name(), |t| {
-        let params = graph.param_avals().iter().map(|a| t.param(a)).collect::<Vec<Tensor>>();
-        let mut env = Env::new(graph, params);
-        for n in graph.nodes() {
-            let args: Vec<Tensor> = env.read(&n.args);
-            let emit = || emit_all(n.op.clone(), &args.iter().collect::<Vec<_>>());
-            let results = if detaches(n) { args } else { at(graph.loc(n).clone(), emit) };
-            env.write(&n.results, results);
-        }
-        Ok(env.read(graph.results()))
-    })?;
-    Ok(out.with_signature(graph.signature().clone()))
+    rebuild(graph, |n, args| if detaches(n) { vec![args[0].clone()] } else { emit_all(n.op.clone(), args) })
 }
 
 fn walk(graph: &Graph, args: &[Tensor], which: fn(&Call) -> bool) -> Vec<Tensor> {

@@ -1,11 +1,10 @@
 //! Divisions by known numbers as products, which take a fraction of the time.
 
-use super::replay::Env;
+use super::replay::rebuild;
 use crate::error::Error;
 use crate::ir::{DType, Graph, Node, Scalar, Value};
 use crate::ops::{Binary, Op};
-use crate::tensor::trace::{at, build};
-use crate::tensor::{Tensor, emit_all};
+use crate::tensor::emit_all;
 
 /// The graph where quotients by a uniform tensor are products with its reciprocal: for machine code, which nobody reads.
 ///
@@ -20,20 +19,10 @@ pub fn multiply_by_reciprocals(graph: &Graph) -> Result<Graph, Error> {
     if !graph.nodes().iter().any(|n| factor(n).is_some()) {
         return Ok(graph.clone());
     }
-    let out = build(graph.name(), |t| {
-        let params = graph.param_avals().iter().map(|a| t.param(a)).collect::<Vec<Tensor>>();
-        let mut env = Env::new(graph, params);
-        for n in graph.nodes() {
-            let args: Vec<Tensor> = env.read(&n.args);
-            let results = at(graph.loc(n).clone(), || match factor(n) {
-                Some(c) => vec![&args[0] * args[1].full_like(c)],
-                None => emit_all(n.op.clone(), &args.iter().collect::<Vec<_>>()),
-            });
-            env.write(&n.results, results);
-        }
-        Ok(env.read(graph.results()))
-    })?;
-    Ok(out.with_signature(graph.signature().clone()))
+    rebuild(graph, |n, args| match factor(n) {
+        Some(c) => vec![args[0] * args[1].full_like(c)],
+        None => emit_all(n.op.clone(), args),
+    })
 }
 
 /// The reciprocal of a uniform tensor, where it is a normal number.
@@ -54,6 +43,7 @@ mod tests {
     use super::*;
     use crate::array::Array;
     use crate::ir::Aval;
+    use crate::tensor::trace::build;
     use crate::transform::eval::eval;
 
     /// `x / c` of `dtype` with its divisions taken away, as a graph, and its values at some numbers before and after.

@@ -1,9 +1,8 @@
 //! Replaying a graph: each node is applied to tensors, in whatever trace they are.
 
 use crate::error::Error;
-use crate::ir::{Graph, Value};
-use crate::ops::Op;
-use crate::tensor::trace::at;
+use crate::ir::{Graph, Node, Value};
+use crate::tensor::trace::{at, build};
 use crate::tensor::{Tensor, emit_all};
 
 /// The tensors that stand for the values of a graph during a walk over its nodes.
@@ -59,20 +58,31 @@ impl<T: Clone> Env<T> {
 
 /// The results of `graph` at `args`, which have the avals of its parameters; nodes keep their locations.
 pub fn replay(graph: &Graph, args: &[Tensor]) -> Vec<Tensor> {
-    replay_with(graph, args, |op, args| emit_all(op.clone(), args))
+    replay_with(graph, args, |n, args| emit_all(n.op.clone(), args))
 }
 
 /// As [`replay`], with `apply` for the results of each node.
-pub fn replay_with(graph: &Graph, args: &[Tensor], apply: impl Fn(&Op, &[&Tensor]) -> Vec<Tensor>) -> Vec<Tensor> {
+fn replay_with(graph: &Graph, args: &[Tensor], apply: impl Fn(&Node, &[&Tensor]) -> Vec<Tensor>) -> Vec<Tensor> {
     let mut env = Env::new(graph, args.iter().cloned());
     for n in graph.nodes() {
         let results = {
             let args: smallvec::SmallVec<[&Tensor; 3]> = n.args.iter().map(|v| env.get(*v)).collect();
-            at(graph.loc(n).clone(), || apply(&n.op, &args))
+            at(graph.loc(n).clone(), || apply(n, &args))
         };
         env.write(&n.results, results);
     }
     env.read(graph.results())
+}
+
+/// The graph anew, with `apply` for the results of each node; signature and locations stay.
+///
+/// *Errors*: those of what `apply` makes.
+pub fn rebuild(graph: &Graph, apply: impl Fn(&Node, &[&Tensor]) -> Vec<Tensor>) -> Result<Graph, Error> {
+    let out = build(graph.name(), |t| {
+        let params: Vec<Tensor> = graph.param_avals().iter().map(|a| t.param(a)).collect();
+        Ok(replay_with(graph, &params, apply))
+    })?;
+    Ok(out.with_signature(graph.signature().clone()))
 }
 
 /// As [`replay`], with the first error in place of tensors that stand for it.
