@@ -107,7 +107,16 @@ fn given(c: &Call) -> Read<Vec<Tensor>> {
             Arg::Int(i) => Ok(beside.full_of(&Aval::new(DType::I64, ()), *i)),
             Arg::Float(x) => Ok(known(DType::F64, *x)),
             Arg::Bool(b) => Ok(known(DType::Bool, f64::from(u8::from(*b)))),
-            _ => Err(c.refused("only numbers are computed with beside tensors")),
+            Arg::None
+            | Arg::Tensor(_)
+            | Arg::Tensors(_)
+            | Arg::OptionalTensors(_)
+            | Arg::Ints(_)
+            | Arg::Floats(_)
+            | Arg::Bools(_)
+            | Arg::Str(_)
+            | Arg::DType(_)
+            | Arg::Meaningless => Err(c.refused("only numbers are computed with beside tensors")),
         })
         .collect()
 }

@@ -125,8 +125,7 @@ impl Builder {
         let n = self.sub(t, magic);
         let r = self.fnma(n, ln2, x);
         // The series in r for e^(k r).
-        let mut series = EXP_F32.iter().copied().chain([1.0, 1.0]).enumerate().map(|(i, c)| c * k.powi(7 - i as i32));
-        let series: [f64; 8] = std::array::from_fn(|_| series.next().expect("eight"));
+        let series: [f64; 8] = std::array::from_fn(|i| EXP_F32.get(i).unwrap_or(&1.0) * k.powi(7 - i as i32));
         let p = self.poly(r, &series);
         if self.ops == OpSet::Extended {
             return self.bin(Bin::Scale, p, n);
