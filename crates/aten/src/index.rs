@@ -355,8 +355,69 @@ impl Plan {
         x.permute_to(&self.order).view_to(&self.rest.inserted(0, Dim::new(n)))
     }
 
+    /// For each tensor of positions the dims of the result's positions along which it varies, if no two share one: the read is then one of rows of columns,
+    /// one dim after the other.
+    fn outer(&self, given: &[Tensor]) -> Option<Vec<Vec<usize>>> {
+        let rank = self.positions.rank();
+        let own = |t: &Tensor| -> Vec<usize> {
+            (0..t.rank()).filter(|d| t.shape()[*d] != 1).map(|d| rank - t.rank() + d).collect()
+        };
+        let dims: Vec<Vec<usize>> = given.iter().map(own).collect();
+        let all: Vec<usize> = dims.concat();
+        let apart = (1..all.len()).all(|i| !all[..i].contains(&all[i]));
+        // What stands in between must not be much larger than the result.
+        let mut len = self.sizes.iter().product::<usize>() as f64;
+        let mut most = 0.0f64;
+        for i in self.shortening(given) {
+            len *= given[i].numel() as f64 / self.sizes[i] as f64;
+            most = most.max(len);
+        }
+        (apart && most <= 4.0 * self.positions.numel() as f64).then_some(dims)
+    }
+
+    /// The tensors of positions in the order in which they are read through: first those that leave least.
+    fn shortening(&self, given: &[Tensor]) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..given.len()).collect();
+        let left = |i: &usize| given[*i].numel() as f64 / self.sizes[*i] as f64;
+        order.sort_by(|i, j| left(i).total_cmp(&left(j)));
+        order
+    }
+
+    /// As [`Plan::read`], through one tensor of positions after the other, which vary along `dims`.
+    #[track_caller]
+    fn read_outer(&self, x: &Tensor, given: &[Tensor], dims: &[Vec<usize>]) -> Tensor {
+        let mut y = x.clone();
+        for i in self.shortening(given) {
+            let at = wrapped(&given[i].convert(DType::I64), self.sizes[i]);
+            y = y.index_select_along(self.order[i], &at.view_to(&[at.numel()].into()));
+        }
+        // In the place of each indexed dim now stand those of its positions; those of size 1 take no part.
+        let (mut found, mut labels) = (Shape::scalar(), Vec::new());
+        let mut rest = 0;
+        for d in 0..x.rank() {
+            match self.order[..given.len()].iter().position(|o| *o == d) {
+                Some(i) => {
+                    found = found.concat(&dims[i].iter().map(|p| self.positions[*p]).collect());
+                    labels.extend(dims[i].iter().map(|p| self.front + p));
+                }
+                None => {
+                    found = found.concat(&[y.shape()[d]].into_iter().collect());
+                    // The other dims stand before and behind the positions.
+                    labels.push(if rest < self.front { rest } else { rest + self.positions.rank() });
+                    rest += 1;
+                }
+            }
+        }
+        let mut order: Vec<usize> = (0..labels.len()).collect();
+        order.sort_by_key(|i| labels[*i]);
+        y.view_to(&found).permute_to(&order).view_to(&self.shape)
+    }
+
     #[track_caller]
     fn read(&self, x: &Tensor, given: &[Tensor]) -> Tensor {
+        if let Some(dims) = self.outer(given) {
+            return self.read_outer(x, given, &dims);
+        }
         let rows = self.gathered(x).index_select_along(0, &self.flat(given));
         let y = rows.view_to(&self.positions.concat(&self.rest));
         y.permute_to(&self.behind())
@@ -364,8 +425,14 @@ impl Plan {
 
     #[track_caller]
     fn write(&self, x: &Tensor, given: &[Tensor], values: &Tensor, accumulate: bool) -> Tensor {
-        let (flat, rows) = (self.flat(given), self.gathered(x));
+        let flat = self.flat(given);
         let m = flat.numel();
+        if accumulate && given.len() == 1 {
+            // One indexed dim stays where it is.
+            let merged = self.rest.inserted(self.front, Dim::new(m));
+            return x.index_add_along(self.order[0], &flat, &values.expand_to(&self.shape).view_to(&merged));
+        }
+        let rows = self.gathered(x);
         let back = inverse(&self.behind());
         let source = values.expand_to(&self.shape).permute_to(&back).view_to(&self.rest.inserted(0, Dim::new(m)));
         let written = if accumulate {

@@ -33,8 +33,11 @@ fn unary_functions() {
         for f in Unary::ALL.iter().filter(|f| f.domain().has(d) && !f.is_predicate()) {
             let n = 1000;
             // The reference's own rows of these are off by more.
-            let loose =
-                if matches!(f, Unary::Acosh | Unary::Asinh | Unary::Atanh | Unary::Digamma) { 4.0 } else { 1.0 };
+            let loose = match f {
+                Unary::Acosh | Unary::Asinh | Unary::Atanh | Unary::Digamma => 4.0,
+                Unary::I0 | Unary::I1 | Unary::ModifiedBesselI0 | Unary::ModifiedBesselI1 => 4.0,
+                _ => 1.0,
+            };
             check(&format!("{f:?} {d}"), &unary(*f, d, n), &[data(d, n, 7)], loose * tolerance(d));
         }
         for n in LENGTHS {

@@ -75,6 +75,7 @@ pub use scatter::Scatter;
 pub use scatter_reduce::{ScatterReduce, ScatterReduction};
 pub use slice::{Slice, SliceScatter};
 pub use sort::{Searchsorted, Sort, insertion_point};
+pub use special::series;
 pub use sum::Sum;
 pub use unary::Unary;
 pub use unfold::{Unfold, UnfoldBackward};

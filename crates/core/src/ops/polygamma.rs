@@ -32,6 +32,13 @@ impl Tensor {
     }
 }
 
+impl Polygamma {
+    /// The function at `x`.
+    pub fn at(&self, x: f64) -> f64 {
+        special::polygamma(self.n, x)
+    }
+}
+
 impl Primitive for Polygamma {
     fn name(&self) -> &'static str {
         "polygamma"
@@ -64,7 +71,7 @@ impl Primitive for Polygamma {
 
     fn eval(&self, args: &[&Array]) -> Result<Vec<Array>, EvalError> {
         let x = args[0].to_f64_vec();
-        Ok(vec![Array::from_f64_fn(&args[0].aval(), |i| special::polygamma(self.n, x[i]))])
+        Ok(vec![Array::from_f64_fn(&args[0].aval(), |i| self.at(x[i]))])
     }
 
     fn jvp(&self, x: &[Tensor], _: &[Tensor], x_dot: &[Tangent]) -> Vec<Tangent> {

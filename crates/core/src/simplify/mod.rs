@@ -30,6 +30,7 @@ mod reduce;
 mod report;
 mod select;
 mod sign;
+mod strided;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -108,13 +109,14 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
     THEMES.iter().copied().flatten()
 }
 
-static THEMES: [&[Rule]; 13] = [
+static THEMES: [&[Rule]; 14] = [
     dce::RULES,
     cse::RULES,
     fold::RULES,
     convert::RULES,
     movement::RULES,
     pieces::RULES,
+    strided::RULES,
     select::RULES,
     algebra::RULES,
     sign::RULES,

@@ -4,7 +4,7 @@ use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 use std::panic::Location;
 
 use super::operand::{IntoOperand, Operand, result_type};
-use super::{Tensor, fail};
+use super::{Repr, Tensor, fail};
 use crate::error::InferError;
 use crate::ir::{Aval, DType, Dim, Scalar, Shape};
 use crate::ops::{Binary, Unary};
@@ -36,8 +36,18 @@ impl Tensor {
                 let Some(shape) = broadcast_shapes(self.shape(), b.shape()) else {
                     return Err(self.no_broadcast(b, name));
                 };
-                Ok((self.convert(dtype).expand_to(&shape), b.convert(dtype).expand_to(&shape)))
+                let (x, y) = (self.convert(dtype), b.convert(dtype));
+                Ok((x.expand_beside(&shape, &y), y.expand_beside(&shape, &x)))
             }
+        }
+    }
+
+    /// Broadcast to `shape` where `other` is. What a trace captures it captures small: a vector that meets a traced matrix is broadcast in the graph.
+    #[track_caller]
+    fn expand_beside(&self, shape: &Shape, other: &Tensor) -> Tensor {
+        match &other.0 {
+            Repr::Traced(trace, ..) if self.shape() != shape => trace.captured(self).expand_to(shape),
+            Repr::Traced(..) | Repr::Concrete(_) | Repr::Abstract(_) | Repr::Poison(..) => self.expand_to(shape),
         }
     }
 
@@ -107,7 +117,8 @@ impl Tensor {
         let Some(shape) = broadcast_shapes(condition.shape(), a.shape()) else {
             return condition.no_broadcast(&a, "where");
         };
-        a.expand_to(&shape).where_exact(&condition.expand_to(&shape), &b.expand_to(&shape))
+        let a = a.expand_beside(&shape, condition);
+        a.where_exact(&condition.expand_beside(&shape, &a), &b.expand_beside(&shape, condition))
     }
 }
 

@@ -343,6 +343,12 @@ impl Trace {
         Tensor(Repr::Traced(self.clone(), v, aval))
     }
 
+    /// A host array as a constant of this trace; any other tensor as it is.
+    pub(crate) fn captured(self: &Arc<Self>, t: &Tensor) -> Tensor {
+        let Repr::Concrete(array) = &t.0 else { return t.clone() };
+        self.lift(t, "constant", &Loc::default()).map_or_else(|_| t.clone(), |v| self.tensor(v, array.aval()))
+    }
+
     /// The value that stands for `t` in this trace.
     fn lift(self: &Arc<Self>, t: &Tensor, op: &str, loc: &Loc) -> Result<Value, Error> {
         match &t.0 {

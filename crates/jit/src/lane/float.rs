@@ -3,7 +3,7 @@
 use cotangent_core::ir::DType;
 use cotangent_core::ops::{Binary, Unary};
 
-use super::{Bin, Builder, Op, RoundTo, ScalarCall, Ty, V};
+use super::{Bin, Builder, Op, Pred, RoundTo, ScalarCall, Ty, V};
 
 impl Builder {
     pub(super) fn float_unary(&mut self, f: Unary, x: V, dtype: DType) -> V {
@@ -77,6 +77,10 @@ impl Builder {
                 }
             }
             Unary::Lgamma | Unary::Digamma => self.gamma_function(f, x),
+            Unary::I0 | Unary::ModifiedBesselI0 => self.bessel_i0(x, false),
+            Unary::I0e => self.bessel_i0(x, true),
+            Unary::I1 | Unary::ModifiedBesselI1 => self.bessel_i1(x, false),
+            Unary::I1e => self.bessel_i1(x, true),
             // Rare functions go through the reference's scalar row.
             _ => self.call(ScalarCall::Unary(f, x.ty), x, x, None),
         };
@@ -97,6 +101,8 @@ impl Builder {
             Binary::DivFloor => self.div_floor(a, b, dtype),
             Binary::Atan2 => self.atan2(a, b, dtype),
             Binary::Pow => self.pow(a, b, dtype),
+            // Neighbours of half precision are not those of `F32`.
+            Binary::Nextafter if matches!(dtype, DType::F32 | DType::F64) => return self.next_after(a, b),
             _ => self.call(ScalarCall::Binary(f, dtype), a, b, None),
         };
         self.narrow(y, dtype)
@@ -119,5 +125,24 @@ impl Builder {
         }
         let nan = self.is_nan(a);
         self.select(nan, a, y)
+    }
+
+    /// The next number after `x` towards `y`; `y` itself where they are equal, NaN where either is.
+    fn next_after(&mut self, x: V, y: V) -> V {
+        let int = if x.ty == Ty::F32 { Ty::I32 } else { Ty::I64 };
+        let (zero, one, minus) = (self.f(0.0, x.ty), self.i(1, int), self.i(-1, int));
+        // The bits count magnitudes: up, if both ways lead away from 0.
+        let (down, negative) = (self.lt(y, x), self.lt(x, zero));
+        let towards = self.xor(down, negative);
+        let step = self.select(towards, minus, one);
+        let moved = self.add(x.bits(int), step).bits(x.ty);
+        // From 0, the smallest number of the sign of y.
+        let smallest = one.bits(x.ty);
+        let first = self.with_sign(smallest, y);
+        let (is_zero, equal) = (self.cmp(Pred::Eq, x, zero), self.cmp(Pred::Eq, x, y));
+        let moved = self.select(is_zero, first, moved);
+        let moved = self.select(equal, y, moved);
+        let (sum, nan) = (self.add(x, y), self.cmp(Pred::Unordered, x, y));
+        self.select(nan, sum, moved)
     }
 }

@@ -55,6 +55,9 @@ pub unsafe fn rows(
     }
 }
 
+/// What an element of a polygamma function costs, in additions.
+const POLYGAMMA: u64 = 64;
+
 /// What has an index of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Each {
@@ -127,6 +130,10 @@ impl Call<'_> {
                 Op::Cummin(c) => self.cumulative(c.dim, Extreme::Min),
                 Op::Argmax(a) => self.position(a.dim, true),
                 Op::Argmin(a) => self.position(a.dim, false),
+                Op::Polygamma(p) => dispatch!(x.dtype, T => {
+                    let each = |x: T| T::from_f64(p.at(x.to_f64()));
+                    axis::map::<T>(x.shape.numel(), POLYGAMMA, self.input(0), self.output(0), each);
+                }),
                 Op::Sort(s) => dispatch!(x.dtype, T => {
                     sort::sort::<T>(around(s.dim), s.descending, self.input(0), self.output(0), self.output(1));
                 }),
@@ -175,9 +182,7 @@ impl Call<'_> {
                 // Those for which lowering has factors, …
                 Op::Solve(_) | Op::Inverse(_) => return None,
                 // … those of which the reference's time is its algorithm's, …
-                Op::Eigh(_) | Op::Svd(_) | Op::LdlFactor(_) | Op::LdlSolve(_) | Op::Polygamma(_) => {
-                    return None;
-                }
+                Op::Eigh(_) | Op::Svd(_) | Op::LdlFactor(_) | Op::LdlSolve(_) => return None,
                 // … those that lowering leaves over in rare cases, …
                 Op::Convert(_) | Op::UnfoldBackward(_) | Op::AssertAsync(_) | Op::Call(_) => return None,
                 // … and those of which it makes loops.

@@ -13,6 +13,11 @@ mod orthogonal;
 #[rustfmt::skip]
 mod tables;
 
+/// Chebyshev series of the modified Bessel functions of the first kind, for code that computes them for many numbers at once.
+pub mod series {
+    pub use super::tables::{I0_LARGE, I0_SMALL, I1_LARGE, I1_SMALL};
+}
+
 pub(crate) use airy::airy_ai;
 pub(crate) use bessel::{i0, i0e, i1, i1e, k0, k0e, k1, k1e, spherical_j0};
 pub(crate) use erf::{erfcx, erfinv, log_ndtr, ndtri};

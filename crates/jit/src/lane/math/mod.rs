@@ -5,6 +5,7 @@
 //! `erff`; that of `F64`, complements and inverses are fits of our own.
 
 mod arc;
+mod bessel;
 mod error;
 mod error_f64;
 mod exp;

@@ -91,23 +91,28 @@ impl Builder {
         self.scale(p, n)
     }
 
-    /// The whole number that `b` is known to be, where multiplications give `a^b` within 2 places (`F32`) or a few (`F64`).
-    fn whole_exponent(&self, b: V) -> Option<i32> {
+    /// Twice the exponent that `b` is known to be, where that is whole and multiplications and a root give `a^b` within 2 places (`F32`) or a few (`F64`).
+    fn known_exponent(&self, b: V) -> Option<i32> {
         let bits = self.is_const(b)?;
         let (exponent, most) =
             if b.ty == Ty::F32 { (f64::from(f32::from_bits(bits as u32)), 64.0) } else { (f64::from_bits(bits), 8.0) };
-        (exponent.fract() == 0.0 && exponent.abs() <= most).then_some(exponent as i32)
+        let is_whole = exponent.fract() == 0.0 && exponent.abs() <= most;
+        let is_half = exponent.abs().fract() == 0.5 && exponent.abs() < 5.0;
+        (is_whole || is_half).then_some((2.0 * exponent) as i32)
     }
 
-    /// `a^n` by squares and products. As a power, it is 1 for `n = 0` even of NaN.
+    /// `a^(twice / 2)` by squares, products and for an odd number a root. As a power, it is 1 for 0 even of NaN.
     ///
-    /// *Numerics*: of `F32`, exponents from 2 to 4 are products in `F32` (at most 1.5 ULP), all others are products in `F64`, rounded once. Of `F64`, the
-    /// error is up to `|n|` ULP, and another one for a negative `n`.
-    fn whole_power(&mut self, a: V, n: i32) -> V {
-        let wide = a.ty == Ty::F32 && !(-1..=4).contains(&n);
+    /// *Numerics*: of `F32`, 1/2, -1/2 and exponents from 2 to 4 are computed in `F32` (at most 1.5 ULP), all others in `F64`, rounded once. Of `F64`, the
+    /// error is up to as many ULP as the exponent, and another one each for a negative one and for a root.
+    fn known_power(&mut self, a: V, twice: i32) -> V {
+        let (n, has_root) = (twice / 2, twice % 2 != 0);
+        let wide = a.ty == Ty::F32 && if has_root { n != 0 } else { !(-1..=4).contains(&n) };
         let x = if wide { self.conv(Conv::F32ToF64, a) } else { a };
         let one = self.f(1.0, x.ty);
-        let (mut left, mut square, mut power) = (n.unsigned_abs(), x, None);
+        let x = if has_root { self.without_signs_at_edges(x) } else { x };
+        let mut power = has_root.then(|| self.push(Op::Sqrt(x), x.ty));
+        let (mut left, mut square) = (n.unsigned_abs(), x);
         while left > 0 {
             if left & 1 == 1 {
                 power = Some(power.map_or(square, |p| self.mul(p, square)));
@@ -118,14 +123,22 @@ impl Builder {
             }
         }
         let power = power.unwrap_or(one);
-        let y = if n < 0 { self.div(one, power) } else { power };
+        let y = if twice < 0 { self.div(one, power) } else { power };
         if wide { self.conv(Conv::F64ToF32, y) } else { y }
+    }
+
+    /// `x`, and positive ones for the negative zero and infinity: a power that is not whole is 0 or infinite there, a root is not.
+    fn without_signs_at_edges(&mut self, x: V) -> V {
+        let (zero, inf, low) = (self.f(0.0, x.ty), self.f(f64::INFINITY, x.ty), self.f(f64::NEG_INFINITY, x.ty));
+        let is_low = self.cmp(Pred::Eq, x, low);
+        let x = self.add(x, zero);
+        self.select(is_low, inf, x)
     }
 
     /// `F32` by way of `F64`, where `e^(b log a)` keeps all digits; `F64` by way of a logarithm in two parts.
     pub(in crate::lane) fn pow(&mut self, a: V, b: V, dtype: DType) -> V {
-        if let Some(n) = self.whole_exponent(b) {
-            return self.whole_power(a, n);
+        if let Some(twice) = self.known_exponent(b) {
+            return self.known_power(a, twice);
         }
         let single = a.ty == Ty::F32;
         let (x, y) = if single { (self.conv(Conv::F32ToF64, a), self.conv(Conv::F32ToF64, b)) } else { (a, b) };
