@@ -49,7 +49,8 @@ fn constants_are_read_once() {
 /// Truth values and integers beside floats, and sums of truth values, need no conversion; differences of truth values do.
 #[test]
 fn conversions_are_left_to_pytorch() {
-    let cases: [(fn(&Tensor) -> Tensor, bool); 5] = [
+    type F = fn(&Tensor) -> Tensor;
+    let cases: [(F, bool); 5] = [
         (|x| x * x.gt(0.5).convert(DType::F64), false),
         (|x| x / x.sort_along(1, false).1.convert(DType::F64), false),
         (|x| x.gt(0.5).convert(DType::I64).sum_over(&[1]), false),
