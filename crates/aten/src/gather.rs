@@ -15,10 +15,13 @@ use crate::shape::Shapes;
 /// *Errors*: `gather_c1`, `scatter_c1`, `scatter_add_c1`, `scatter_reduce_c1`, `index_select_c1`, `index_add_c1` no
 /// such dim; the others are those of the primitives.
 pub trait Gathers: AsTensor {
-    /// The elements at the positions that `index`, of this tensor's rank, gives along `dim`.
+    /// The elements at the positions that `index`, of this tensor's rank or without elements, gives along `dim`.
     #[track_caller]
     fn gather(&self, dim: i64, index: &Tensor) -> Tensor {
         let (x, at, d) = attempt!(along(at!("gather", 1), self.tensor(), dim, index));
+        if names_nothing(&x, &at) {
+            return x.full_of(&cotangent_core::ir::Aval::new(x.dtype(), at.shape()), 0i64);
+        }
         x.gather_along(d, &at).view_to(index.shape())
     }
 
@@ -27,6 +30,9 @@ pub trait Gathers: AsTensor {
     #[track_caller]
     fn scatter(&self, dim: i64, index: &Tensor, src: &Tensor) -> Tensor {
         let (x, index, d) = attempt!(along(at!("scatter", 1), self.tensor(), dim, index));
+        if names_nothing(&x, &index) {
+            return self.tensor().clone();
+        }
         x.scatter_along(d, &index, &cropped(src, &index)).view_to(self.tensor().shape())
     }
 
@@ -34,6 +40,9 @@ pub trait Gathers: AsTensor {
     #[track_caller]
     fn scatter_value(&self, dim: i64, index: &Tensor, value: impl Into<Scalar>) -> Tensor {
         let (x, index, d) = attempt!(along(at!("scatter", 1), self.tensor(), dim, index));
+        if names_nothing(&x, &index) {
+            return self.tensor().clone();
+        }
         let src = x.full_of(&cotangent_core::ir::Aval::new(x.dtype(), index.shape()), value.into());
         x.scatter_along(d, &index, &src).view_to(self.tensor().shape())
     }
@@ -42,6 +51,9 @@ pub trait Gathers: AsTensor {
     #[track_caller]
     fn scatter_add(&self, dim: i64, index: &Tensor, src: &Tensor) -> Tensor {
         let (x, index, d) = attempt!(along(at!("scatter_add", 1), self.tensor(), dim, index));
+        if names_nothing(&x, &index) {
+            return self.tensor().clone();
+        }
         x.scatter_add_along(d, &index, &cropped(src, &index)).view_to(self.tensor().shape())
     }
 
@@ -49,6 +61,9 @@ pub trait Gathers: AsTensor {
     #[track_caller]
     fn scatter_reduce(&self, dim: i64, index: &Tensor, src: &Tensor, reduce: ScatterReduction) -> Tensor {
         let (x, index, d) = attempt!(along(at!("scatter_reduce", 1), self.tensor(), dim, index));
+        if names_nothing(&x, &index) {
+            return self.tensor().clone();
+        }
         x.scatter_reduce_along(d, &index, &cropped(src, &index), reduce).view_to(self.tensor().shape())
     }
 
@@ -56,6 +71,9 @@ pub trait Gathers: AsTensor {
     #[track_caller]
     fn scatter_mean(&self, dim: i64, index: &Tensor, src: &Tensor) -> Tensor {
         let (x, index, d) = attempt!(along(at!("scatter_reduce", 1), self.tensor(), dim, index));
+        if names_nothing(&x, &index) {
+            return self.tensor().clone();
+        }
         let src = cropped(src, &index);
         let count = x.ones_like().scatter_add_along(d, &index, &src.ones_like());
         (x.scatter_add_along(d, &index, &src) / count).view_to(self.tensor().shape())
@@ -201,6 +219,11 @@ fn along(at: At, x: &Tensor, dim: i64, index: &Tensor) -> Result<(Tensor, Tensor
         return Ok((x.view_to(&[1].into()), index.view_to(&[n].into()), d));
     }
     Ok((x.clone(), index, d))
+}
+
+/// Whether an index without elements has another rank, as PyTorch allows.
+fn names_nothing(x: &Tensor, index: &Tensor) -> bool {
+    index.numel() == 0 && index.rank() != x.rank()
 }
 
 /// The part of a source that an index reads.

@@ -1,7 +1,7 @@
 //! Differences of neighbours, and integrals by them.
 
 use cotangent_core::Tensor;
-use cotangent_core::ir::DType;
+use cotangent_core::ir::{DType, Shape};
 
 use crate::arg::{AsTensor, at, attempt, bad_pair, live, real_dim};
 
@@ -47,7 +47,8 @@ pub trait Integrals: AsTensor {
         (halved(&pairs(x, d)) * dx).cumsum_along(d)
     }
 
-    /// The integral along `dim` by the trapezoidal rule at the places `at`, a vector or like this tensor.
+    /// The integral along `dim` by the trapezoidal rule at the places `at`, a vector or
+    /// such that they broadcast with this tensor.
     ///
     /// *Errors*: `trapezoid_c1` no such dim; `trapezoid_c2` places of another number or shape.
     #[track_caller]
@@ -57,7 +58,7 @@ pub trait Integrals: AsTensor {
     }
 
     /// The integrals up to each element but the first along `dim` by the trapezoidal rule at the places `at`, a vector
-    /// or like this tensor.
+    /// or such that they broadcast with this tensor.
     ///
     /// *Errors*: as [`Integrals::trapezoid_at`].
     #[track_caller]
@@ -96,14 +97,22 @@ fn halved(x: &Tensor) -> Tensor {
     float(x) * 0.5
 }
 
-/// Twice the areas between neighbours along `d` at places, a vector or like `x`.
+/// The shape of places as it broadcasts with `x`, if there is one for each element along `d`.
+fn beside(x: &Tensor, d: usize, places: &Tensor) -> Option<Shape> {
+    let missing = x.rank().checked_sub(places.rank())?;
+    let shape: Shape = (0..x.rank()).map(|i| if i < missing { 1 } else { places.shape()[i - missing].get() }).collect();
+    let fits = |i: usize| shape[i] == x.shape()[i] || (i != d && (shape[i] == 1 || x.shape()[i] == 1));
+    (0..x.rank()).all(fits).then_some(shape)
+}
+
+/// Twice the areas between neighbours along `d` at places, a vector or such that they broadcast with `x`.
 #[track_caller]
 fn strips_at(x: &Tensor, d: usize, places: &Tensor) -> Result<Tensor, Tensor> {
     live(&[x, places])?;
     let places = if places.rank() == 1 && x.rank() > 0 && places.shape()[0] == x.shape()[d] {
         places.view_to(&(0..x.rank()).map(|i| if i == d { places.numel() } else { 1 }).collect())
-    } else if places.shape() == x.shape() {
-        places.clone()
+    } else if let Some(shape) = beside(x, d, places) {
+        places.view_to(&shape)
     } else {
         return Err(bad_pair(at!("trapezoid", 2), x, places, "a place for each element along the dim"));
     };

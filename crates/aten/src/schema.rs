@@ -1,6 +1,7 @@
 //! PyTorch's schemas of the composites, from its registry (2.15).
 
 pub(crate) const _SOFTMAX: &str = "aten::_softmax(Tensor self, int dim, bool half_to_float) -> Tensor";
+pub(crate) const _SAFE_SOFTMAX: &str = "aten::_safe_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor";
 pub(crate) const _LOG_SOFTMAX: &str = "aten::_log_softmax(Tensor self, int dim, bool half_to_float) -> Tensor";
 pub(crate) const GELU: &str = "aten::gelu(Tensor self, *, str approximate=\"none\") -> Tensor";
 pub(crate) const NATIVE_LAYER_NORM: &str = "aten::native_layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> (Tensor, Tensor, Tensor)";

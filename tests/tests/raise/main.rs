@@ -14,6 +14,7 @@ mod patterns;
 mod pullback;
 mod recompose;
 mod reduce;
+mod settle;
 mod slope;
 mod solve;
 mod table;

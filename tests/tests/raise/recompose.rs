@@ -23,6 +23,11 @@ fn decompositions_are_recomposed() {
         let (largest, least) = (x.where_(&above, &y), y.where_(&above, x));
         x.where_(&same, &largest + (least - &largest).exp().log1p())
     }
+    /// The softmax of rows, or 0 where all are `forbidden`.
+    fn safe_softmax(x: &Tensor, forbidden: f64) -> Tensor {
+        let all = x.eq(forbidden).logical_not().any(keepdim(1)).logical_not();
+        x.zeros_like().where_(&all.expand_to(x.shape()), x.softmax(1))
+    }
     let table: &[(&str, F, F)] = &[
         (
             "hardswish",
@@ -36,6 +41,13 @@ fn decompositions_are_recomposed() {
         ),
         ("logaddexp", |x| log_of_sum(x, f64::INFINITY), |x| log_of_sum(x, 1.0)),
         ("linalg_vector_norm", |x| x.pow(2.0).sum_over(&[1]).sqrt(), |x| x.pow(3.0).sum_over(&[1]).sqrt()),
+        (
+            "linalg_vector_norm",
+            |x| x.abs().pow(-1.0).sum_over(&[1]).pow(-1.0),
+            |x| x.abs().pow(-1.0).sum_over(&[1]).pow(-2.0),
+        ),
+        ("linalg_vector_norm", |x| x.pow(4.0).sum_over(&[1]).pow(0.25), |x| x.pow(5.0).sum_over(&[1]).pow(0.2)),
+        ("_safe_softmax", |x| safe_softmax(x, f64::NEG_INFINITY), |x| safe_softmax(x, 0.0)),
     ];
     let aval = Aval::new(DType::F64, [2, 3]);
     for (name, f, neighbour) in table {

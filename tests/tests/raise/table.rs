@@ -27,6 +27,11 @@ fn terms_and_their_neighbours() {
             |x, y| x.zeros_like().where_(&y.abs().le(0.5), x),
         ),
         (
+            "softshrink",
+            |x, _| (x - x.sign() * 0.5).where_(&x.abs().gt(0.5), 0.0),
+            |x, _| (x - x.sign() * 0.5).where_(&x.abs().gt(0.25), 0.0),
+        ),
+        (
             "sinc",
             |x, _| {
                 let t = x * std::f64::consts::PI;

@@ -4,7 +4,7 @@ use cotangent_core::Tensor;
 use cotangent_core::tensor::float_of;
 
 use crate::arg::{AsTensor, Axes, at, attempt, dim, widen};
-use crate::call::{by_result, num, one};
+use crate::call::{by_result, dtype, num, one};
 use crate::schema;
 
 /// Softmax and its relatives under PyTorch's names.
@@ -24,9 +24,7 @@ pub trait Softmaxes: AsTensor {
             [(&e / axes.keep_all(&e, &e.sum_over(&axes.dims))).convert(a[0].dtype())]
         };
         let [y] = by_result(schema::_SOFTMAX, &params, &[&x], value, |_, y, x_dot| {
-            let (axes, p, t) = (row(&y[0], d), widen(&y[0]), widen(&x_dot[0]));
-            let mean = axes.keep_all(&p, &(&p * &t).sum_over(&axes.dims));
-            vec![(&p * t - p * mean).convert(y[0].dtype())]
+            vec![softmax_tangent(&y[0], d, &x_dot[0])]
         });
         y
     }
@@ -63,14 +61,21 @@ pub trait Softmaxes: AsTensor {
         if scores.numel() == 0 {
             return scores.clone();
         }
-        let x = widen(scores);
-        let axes = row(&x, d);
-        let largest = axes.keep_all(&x, &x.amax_over(&axes.dims)).detach();
-        let shift = largest.zeros_like().where_(&largest.eq(f64::NEG_INFINITY), &largest);
-        let e = (&x - shift).exp();
-        let sum = axes.keep_all(&e, &e.sum_over(&axes.dims));
-        let sum = sum.ones_like().where_(&sum.eq(0.0), &sum);
-        (e / sum).convert(scores.dtype())
+        let params = [("dim", num(dim)), ("dtype", dtype(None))];
+        let value = |a: &[Tensor]| {
+            let x = widen(&a[0]);
+            let axes = row(&x, d);
+            let largest = axes.keep_all(&x, &x.amax_over(&axes.dims)).detach();
+            let shift = largest.zeros_like().where_(&largest.eq(f64::NEG_INFINITY), &largest);
+            let e = (&x - shift).exp();
+            let sum = axes.keep_all(&e, &e.sum_over(&axes.dims));
+            let sum = sum.ones_like().where_(&sum.eq(0.0), &sum);
+            [(e / sum).convert(a[0].dtype())]
+        };
+        let [y] = by_result(schema::_SAFE_SOFTMAX, &params, &[scores], value, |_, y, x_dot| {
+            vec![softmax_tangent(&y[0], d, &x_dot[0])]
+        });
+        y
     }
 
     /// The softmax of `-x`.
@@ -117,6 +122,14 @@ fn shifted(x: &Tensor, d: usize) -> Option<(Tensor, Axes)> {
     let (axes, wide) = (row(x, d), widen(x));
     let largest = axes.keep_all(&wide, &wide.amax_over(&axes.dims)).detach();
     Some((&wide - largest, axes))
+}
+
+/// The tangent of the softmax `p` of a row: `p (ẋ - Σ p ẋ)`.
+#[track_caller]
+fn softmax_tangent(p: &Tensor, d: usize, x_dot: &Tensor) -> Tensor {
+    let (axes, wide, t) = (row(p, d), widen(p), widen(x_dot));
+    let mean = axes.keep_all(&wide, &(&wide * &t).sum_over(&axes.dims));
+    (&wide * t - wide * mean).convert(p.dtype())
 }
 
 /// The dim of a softmax: none of a number.

@@ -134,6 +134,20 @@ impl Call {
         })
     }
 
+    /// The call with another value of the schema's argument `name`, if it has one.
+    pub(crate) fn with_param(&self, name: &str, value: Attr) -> Call {
+        let mut out = self.clone();
+        for p in &mut out.params {
+            if let Attr::List(pair) = p
+                && let [Attr::Str(k), old] = pair.as_mut_slice()
+                && k == name
+            {
+                *old = value.clone();
+            }
+        }
+        out
+    }
+
     /// Whether transforms look at the body in place of the call.
     pub fn is_inline(&self) -> bool {
         matches!(self.rule, Rule::Inline)

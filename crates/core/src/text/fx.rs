@@ -87,6 +87,7 @@ impl<'g> Fx<'g> {
             names: Namespace::default(),
             defs: vec![None; graph.num_values()],
             constant_index: FxHashMap::default(),
+            constant_names: Vec::new(),
             module_names: Namespace::default(),
             module_index: FxHashMap::default(),
         };
@@ -135,6 +136,8 @@ struct Ctx<'g> {
     defs: Vec<Option<Def>>,
     /// By the address of the array.
     constant_index: FxHashMap<usize, usize>,
+    /// For each constant, the name under which it was read.
+    constant_names: Vec<Id>,
     module_names: Namespace,
     module_index: FxHashMap<(&'g Graph, bool), String>,
 }
@@ -234,7 +237,7 @@ impl<'g> Ctx<'g> {
         true
     }
 
-    /// The name of a value where it is used; a constant is read from the module here.
+    /// The name of a value where it is used; a constant is read from the module where it is used first, and in 2021 at each use.
     fn read(&mut self, v: Value, node: Option<usize>) -> Id {
         let array = match self.defs[v.index()].as_ref().expect("I1: defined before use") {
             Def::Name(id) => return *id,
@@ -244,8 +247,13 @@ impl<'g> Ctx<'g> {
         let k = *self.constant_index.entry(Arc::as_ptr(&array) as usize).or_insert(next);
         if k == next {
             self.fx.constants.push(array);
+        } else if self.fx.style == CodeStyle::Today {
+            return self.constant_names[k];
         }
         let id = self.define(&format!("_tensor_constant{k}"), Some(v));
+        if k == next {
+            self.constant_names.push(id);
+        }
         self.fx.stmts.push(Stmt { id, expr: Expr::Constant(k), inputs: SmallVec::new(), node });
         id
     }

@@ -5,7 +5,7 @@
 
 use super::replay::Env;
 use crate::error::{Error, TransformError, VmapError};
-use crate::ir::{Aval, Derivation, Dim, Graph};
+use crate::ir::{Attr, Aval, Derivation, Dim, Graph, Scalar};
 use crate::ops::{Batched, Call, Op};
 use crate::tensor::trace::{at, build, derived};
 use crate::tensor::{Tensor, emit_all};
@@ -23,9 +23,10 @@ pub fn push_batched(graph: &Graph, args: &[Batched], size: Dim) -> Vec<Batched> 
         } else if let Op::Call(call) = &n.op
             && call.is_transparent()
         {
-            match elementwise(call, &args) {
-                true => derived(loc, Derivation::Vmap, || call.over_batch(&args, size)),
-                false => push_batched(&call.body, &args, size),
+            let whole = if elementwise(call, &args) { Some(call.clone()) } else { along_dim(call, &args) };
+            match whole {
+                Some(call) => derived(loc, Derivation::Vmap, || call.over_batch(&args, size)),
+                None => push_batched(&call.body, &args, size),
             }
         } else {
             derived(loc, Derivation::Vmap, || n.op.prim().batch(&args, size))
@@ -57,6 +58,21 @@ fn elementwise(call: &Call, args: &[Batched]) -> bool {
         && body.nodes().iter().all(|n| {
             pointwise(&n.op) && (matches!(n.op, Op::Full(_)) || n.results.iter().all(|v| body.aval(*v).shape == *shape))
         })
+}
+
+/// Composites that treat the lines of all their operands along a dim, each line for itself.
+const ALONG_DIM: [&str; 6] = ["kthvalue", "linalg_cross", "median.dim", "mode", "nanmedian.dim", "topk"];
+
+/// The call that does the same along its dim for a batch whose dim stands in front, if all operands are batches.
+fn along_dim(call: &Call, args: &[Batched]) -> Option<Call> {
+    let rank = args.first()?.x.rank().checked_sub(1).filter(|r| *r > 0)?;
+    let alike = args.iter().all(|a| a.mapped && a.x.rank() == rank + 1);
+    if !alike || !call.target.starts_with("aten::") || !ALONG_DIM.contains(&call.function()) {
+        return None;
+    }
+    let Attr::Scalar(Scalar::Int(dim)) = call.param("dim")? else { return None };
+    let dim = if *dim < 0 { *dim } else { *dim + 1 };
+    Some(call.with_param("dim", Attr::Scalar(Scalar::Int(dim))))
 }
 
 /// Whether a composite reduces or relates elements, by its schema: of a single element the body does not show it, and of a batch it would be another

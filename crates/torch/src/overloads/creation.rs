@@ -71,9 +71,13 @@ fn arange(c: &Call) -> Read<Tensor> {
     if dtype.is_float() || !floats {
         return Ok(arange_of(start, end, step, dtype));
     }
-    // Integers out of a float range: each float is rounded towards zero.
-    let wide = arange_of(start, end, step, DType::F64);
-    Ok(wide.convert(dtype))
+    // Integers out of a float range: start and step are rounded towards zero; they count the numbers of `i64` too.
+    let [first, last, by] = [start, end, step].map(|s| s.to_f64().trunc());
+    let n = match dtype {
+        DType::I64 => ((last - first) / by).ceil(),
+        _ => ((end.to_f64() - start.to_f64()) / step.to_f64()).ceil(),
+    };
+    Ok(arange_of(first as i64, (first + n * by) as i64, by as i64, dtype))
 }
 
 /// Numbers at equal distances, or powers of `base` with such exponents; both ends are exact.

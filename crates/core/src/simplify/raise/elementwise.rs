@@ -5,7 +5,7 @@ use super::super::Class;
 use super::super::edit::{Editor, NodeId};
 use super::super::pattern::aligned;
 use super::{Found, Raising, number};
-use crate::ir::{Attr, Scalar, Shape, Value, Values};
+use crate::ir::{Attr, DType, Scalar, Shape, Value, Values};
 use crate::ops::{Binary, Op};
 use crate::tensor::broadcast_shapes;
 
@@ -158,16 +158,36 @@ pub(super) fn smaller(e: &Editor, v: Value) -> Value {
     x
 }
 
-/// Operands that PyTorch broadcasts by itself.
+/// Operands that PyTorch broadcasts and converts by itself.
 fn broadcast(e: &Editor, id: NodeId) -> Option<Found> {
     let op = match e.op(id) {
         op @ (Op::Binary(_) | Op::Where(_)) => op,
         _ => return None,
     };
-    let args = slim(e, e.shape(e.results(id)[0]), e.args(id));
+    let mut args = slim(e, e.shape(e.results(id)[0]), e.args(id));
+    promote(e, op, &mut args);
     let fewer = args.as_slice() != e.args(id);
     let attrs: Vec<(&'static str, Attr)> = op.prim().attrs().into_iter().collect();
     fewer.then(|| Found::new(op.prim().schema(), attrs, args))?
+}
+
+/// Leaves a conversion of one operand to PyTorch: truth values beside numbers, integers beside floats.
+fn promote(e: &Editor, op: &Op, args: &mut Values) {
+    let last = args.len() - 1;
+    let source = |v: Value| {
+        let x = e.as_convert(v).filter(|x| e.dtype(*x).category() < e.dtype(v).category())?;
+        // PyTorch refuses differences of truth values, and takes powers of integers by themselves.
+        let refused = match op {
+            Op::Binary(Binary::Sub) => e.dtype(x) == DType::Bool,
+            Op::Binary(Binary::Pow) => true,
+            _ => false,
+        };
+        (!refused).then_some(x)
+    };
+    // The other operand says the dtype.
+    if let Some((i, x)) = [last, last - 1].into_iter().find_map(|i| Some((i, source(args[i])?))) {
+        args[i] = x;
+    }
 }
 
 /// The operands of an elementwise operator of shape `out`, without the broadcasts that it makes itself.

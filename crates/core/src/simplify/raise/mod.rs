@@ -26,6 +26,7 @@ mod norm_backward;
 mod pooled;
 mod pullback;
 mod reduce;
+mod settle;
 mod slope;
 mod solve;
 mod table;
@@ -137,7 +138,8 @@ static MIDDLE: [&[Raising]; 6] =
 static SMALL: [&[Raising]; 2] = [fused::RULES, elementwise::RULES];
 
 /// The rules of operators that exporters take apart.
-static DECOMPOSED: [&[Raising]; 3] = [whole::RULES, table::RULES, reduce::NORMS];
+static DECOMPOSED: [&[Raising]; 5] =
+    [norm::DECOMPOSED_ROWS, whole::RULES, table::RULES, reduce::NORMS, reduce::DECOMPOSED_NORMS];
 
 /// The graph with PyTorch's compound operators as calls; rules up to `class` apply.
 ///
@@ -156,7 +158,9 @@ pub fn raise(graph: &Graph, class: Class) -> Graph {
     e = raise_by(e, class, &[cross::RULES]);
     e = raise_by(e, class, &LARGE);
     lift::lift(&mut e);
-    raise_by(e, class, &[MIDDLE.as_slice(), SMALL.as_slice()].concat()).finish(graph)
+    e = raise_by(e, class, &[MIDDLE.as_slice(), SMALL.as_slice()].concat());
+    settle::settle(&mut e);
+    e.finish(graph)
 }
 
 /// The graph with the operators as calls that PyTorch's exporter has taken apart: what a program said before.

@@ -7,7 +7,10 @@ use super::elementwise::smaller;
 use super::reduce::{STD, VAR, as_mean, keeping, kept_shape, repeated, unkept};
 use super::{Found, Given, Made, Raising, number, sizes};
 use crate::ir::{Attr, Value};
-use crate::ops::{Amax, Binary, Op, ScatterAdd, Unary};
+use crate::ops::{Amax, Binary, Call, Op, ScatterAdd, Unary};
+
+/// Rows that may be forbidden entirely, as exporters take them apart.
+pub(super) static DECOMPOSED_ROWS: &[Raising] = &[Raising { class: Class::Rounding, find: safe_softmax }];
 
 pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: layer_norm },
@@ -45,6 +48,30 @@ fn softmax(e: &Editor, id: NodeId) -> Option<Found> {
         let params = [("dim", number(dim as i64)), ("half_to_float", number(false))];
         Found::new("aten::_softmax(Tensor self, int dim, bool half_to_float) -> Tensor", params, [x])
     })?
+}
+
+/// The operand of a call of `function`.
+fn called<'e>(e: &'e Editor, v: Value, function: &str) -> Option<(&'e Call, Value)> {
+    match e.def_op(v)? {
+        (Op::Call(call), at) if call.function() == function => Some((call, e.arg(at, 0))),
+        _ => None,
+    }
+}
+
+/// 0 where no element of the row differs from -inf, and the softmax elsewhere.
+fn safe_softmax(e: &Editor, id: NodeId) -> Option<Found> {
+    let (p, zero, y) = e.as_where(e.results(id)[0])?;
+    let (softmax, x) = called(e, y, "_softmax")?;
+    let dim = softmax.param("dim")?.clone();
+    let opposite = |v: Value| e.as_unary(v, Unary::BitwiseNot).or_else(|| called(e, v, "logical_not").map(|(_, x)| x));
+    let (any, differ) = called(e, opposite(e.as_expand(p).unwrap_or(p))?, "any.dims")
+        .or_else(|| called(e, opposite(e.as_expand(p).unwrap_or(p))?, "any.dim"))?;
+    let along = any.param("dim")?;
+    let same = *along == dim || *along == Attr::List(vec![dim.clone()]);
+    let (of, infinity) = e.as_binary(opposite(differ)?, Binary::Eq)?;
+    let whole = same && of == x && e.is_full(infinity, f64::NEG_INFINITY) && e.is_zero(zero);
+    let schema = "aten::_safe_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor";
+    whole.then(|| Found::new(schema, [("dim", dim), ("dtype", Attr::None)], [x]))?
 }
 
 /// `x - max(x) - log(sum(exp(x - max(x))))`.

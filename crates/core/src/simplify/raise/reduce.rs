@@ -7,7 +7,7 @@ use super::super::edit::{Editor, NodeId};
 use super::super::pattern::aligned;
 use super::term::{Bindings, Term, close};
 use super::{Found, Raising, number, sizes};
-use crate::ir::{Attr, Scalar, Shape, Value};
+use crate::ir::{Attr, DType, Scalar, Shape, Value};
 use crate::ops::{Amax, Amin, Argmax, Argmin, Binary, Call, Diagonal, Op, Unary};
 
 pub(super) static RULES: &[Raising] = &[
@@ -15,6 +15,7 @@ pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: trace },
     Raising { class: Class::Exact, find: kept },
     Raising { class: Class::Exact, find: kept_spread },
+    Raising { class: Class::Exact, find: counted },
 ];
 
 pub(super) const VAR: &str =
@@ -26,6 +27,9 @@ pub(super) static NORMS: &[Raising] =
     &[Raising { class: Class::Rounding, find: distances }, Raising { class: Class::Rounding, find: vector_norm }];
 
 pub(super) static POWER_NORMS: &[Raising] = &[Raising { class: Class::Rounding, find: power_norm }];
+
+/// Norms of all orders, as exporters take them apart: they are flat where the formula has a pole or a root of 0.
+pub(super) static DECOMPOSED_NORMS: &[Raising] = &[Raising { class: Class::Rounding, find: decomposed_norm }];
 
 /// `shape` with size 1 at `dims`.
 pub(super) fn kept_shape(shape: &Shape, dims: &[usize]) -> Shape {
@@ -143,15 +147,33 @@ fn as_power_norm(e: &Editor, v: Value) -> Option<(Vec<usize>, Value, f64)> {
         (None, Some(_)) => return None,
         (None, None) => (power, 1.0),
     };
-    let x = e.as_unary(base, Unary::Abs).filter(|x| e.dtype(*x).is_float())?;
+    let x = match e.as_unary(base, Unary::Abs) {
+        Some(x) => x,
+        // Even powers need no absolute values.
+        None if exponent % 2.0 == 0.0 => base,
+        None => return None,
+    };
     // Absolute values that something else needs have no shorter sum.
     let shorter = exponent != 1.0 || e.count(base) == 1;
-    (shorter && exponent >= 1.0 && close(order, exponent)).then_some((dims, x, exponent))
+    (shorter && e.dtype(x).is_float() && close(order, exponent)).then_some((dims, x, exponent))
 }
 
 fn power_norm(e: &Editor, id: NodeId) -> Option<Found> {
     let v = e.results(id)[0];
     let (dims, x, order) = as_power_norm(e, unkept(e, v)).or_else(|| as_power_norm(e, v))?;
+    if order < 1.0 {
+        return None;
+    }
+    norm_of(e, v, (dims, x), order)
+}
+
+fn decomposed_norm(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let (dims, x, order) = as_power_norm(e, unkept(e, v)).or_else(|| as_power_norm(e, v))?;
+    // A sum of absolute values has the derivative of the norm already.
+    if order == 1.0 || order == 0.0 {
+        return None;
+    }
     norm_of(e, v, (dims, x), order)
 }
 
@@ -205,6 +227,29 @@ fn place_of_extreme(e: &Editor, v: Value) -> Option<(&'static str, usize, Value)
     Some((schema, dim, e.arg(at, 0)))
 }
 
+/// What PyTorch's sum converts to `i64` by itself.
+fn uncounted(e: &Editor, v: Value) -> Value {
+    let source = e.as_convert(v).filter(|x| e.dtype(v) == DType::I64 && !e.dtype(*x).is_float());
+    source.unwrap_or(v)
+}
+
+/// The sum of truth values or of smaller integers.
+fn counted(e: &Editor, id: NodeId) -> Option<Found> {
+    let (dims, x) = e.as_sum(e.results(id)[0])?;
+    let source = uncounted(e, x);
+    if source == x {
+        return None;
+    }
+    if dims.len() == e.shape(x).rank() {
+        return Found::new("aten::sum(Tensor self, *, ScalarType? dtype=None) -> Tensor", [], [source]);
+    }
+    Found::new(
+        "aten::sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+        [("dim", sizes(&dims)), ("keepdim", number(false))],
+        [source],
+    )
+}
+
 /// A reduction whose dims stay with size 1.
 fn kept(e: &Editor, id: NodeId) -> Option<Found> {
     let v = e.results(id)[0];
@@ -216,7 +261,7 @@ fn kept(e: &Editor, id: NodeId) -> Option<Found> {
     let (schema, dims, x) = match e.def_op(r)? {
         (Op::Sum(_), at) => {
             let schema = "aten::sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor";
-            (schema, e.as_sum(r)?.0, e.arg(at, 0))
+            (schema, e.as_sum(r)?.0, uncounted(e, e.arg(at, 0)))
         }
         (Op::Amax(Amax { dim }), at) => {
             ("aten::amax(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor", dim.clone(), e.arg(at, 0))

@@ -40,12 +40,13 @@ const HARDSIGMOID: &str = "aten::hardsigmoid(Tensor self) -> Tensor";
 const HARDTANH: &str = "aten::hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -> Tensor";
 const CELU: &str = "aten::celu(Tensor self, Scalar alpha=1.) -> Tensor";
 const HARDSHRINK: &str = "aten::hardshrink(Tensor self, Scalar lambd=0.5) -> Tensor";
+const SOFTSHRINK: &str = "aten::softshrink(Tensor self, Scalar lambd=0.5) -> Tensor";
 const SINC: &str = "aten::sinc(Tensor self) -> Tensor";
 const LOGADDEXP: &str = "aten::logaddexp(Tensor self, Tensor other) -> Tensor";
 const XLOGY: &str = "aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor";
 
 static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
-    let rows: [(Class, &'static str, &'static str, &'static str); 17] = [
+    let rows: [(Class, &'static str, &'static str, &'static str); 18] = [
         (Class::Exact, "where(gt(x, ?t), x, log1p(exp(x)))", SOFTPLUS, "x, beta=1, threshold=?t"),
         (Class::Exact, "where(gt(x, ?t), x, log1p(exp(where(gt(x, ?t), 0, x))))", SOFTPLUS, "x, beta=1, threshold=?t"),
         (
@@ -64,6 +65,7 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
         (Class::Exact, "where(ge(x, ?b), ?b, where(le(x, ?a), ?a, x))", HARDTANH, "x, min_val=?a, max_val=?b"),
         (Class::Rounding, "where(gt(x, 0), x, mul(expm1(div(x, ?a)), ?a))", CELU, "x, alpha=?a"),
         (Class::Exact, "where(le(abs(x), ?l), 0, x)", HARDSHRINK, "x, lambd=?l"),
+        (Class::Rounding, "where(gt(abs(x), ?l), sub(x, mul(sign(x), ?l)), 0)", SOFTSHRINK, "x, lambd=?l"),
         (
             Class::Rounding,
             "where(eq(mul(x, 3.141592653589793), 0), 1, div(sin(mul(x, 3.141592653589793)), mul(x, 3.141592653589793)))",
