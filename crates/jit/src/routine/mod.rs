@@ -11,6 +11,7 @@ mod indexed;
 mod lanes;
 mod linalg;
 mod lines;
+mod map;
 mod matmul;
 mod op;
 #[cfg(target_arch = "x86_64")]

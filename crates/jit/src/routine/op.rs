@@ -8,7 +8,7 @@ use cotangent_loops::ir::Routine;
 
 use super::axis::Axis;
 use super::indexed::Combine;
-use super::{Vectors, axis, convolution, indexed, reference, scatter, search, sort};
+use super::{Vectors, axis, convolution, indexed, map, reference, scatter, search, sort};
 use crate::run::Buffers;
 
 /// Runs `op` on its operands.
@@ -132,7 +132,7 @@ impl Call<'_> {
                 Op::Argmin(a) => self.position(a.dim, false),
                 Op::Polygamma(p) => dispatch!(x.dtype, T => {
                     let each = |x: T| T::from_f64(p.at(x.to_f64()));
-                    axis::map::<T>(x.shape.numel(), POLYGAMMA, self.input(0), self.output(0), each);
+                    map::map::<T>(x.shape.numel(), POLYGAMMA, self.input(0), self.output(0), each);
                 }),
                 Op::Sort(s) => dispatch!(x.dtype, T => {
                     sort::sort::<T>(around(s.dim), s.descending, self.input(0), self.output(0), self.output(1));
