@@ -107,6 +107,8 @@ pub struct NestKernel {
     pub words: usize,
     /// The rows of a block, where accesses are turned.
     pub block: usize,
+    /// The turned load and the store of a nest that only copies.
+    pub copies: Option<(usize, usize)>,
     /// How rows and lanes are cut, where a part of the lanes goes through several rows.
     pub across: Option<Across>,
     /// Estimated time of one row in ns.
@@ -187,7 +189,12 @@ pub fn prepare(
         let stage = &nest.stages[s];
         (stage.lanes * dtypes(&stage.accesses[i].memory, nest).size_bytes()).next_multiple_of(64)
     };
+    let copies = match turned[..] {
+        [(0, from)] => crate::turned::copied(nest).map(|to| (from, to)),
+        _ => None,
+    };
     let block = match (turned.is_empty(), lying.is_empty()) {
+        _ if copies.is_some() => crate::turned::copied_rows(nest.outer.iter().product()),
         (true, true) => usize::MAX,
         (true, false) => 1,
         (false, _) => crate::turned::rows(turned.iter().map(pitch).sum()),
@@ -302,6 +309,7 @@ pub fn prepare(
         frame: partials,
         words: partials * (together - 1) + words,
         block,
+        copies,
         across,
         loc: nest.locs.first().cloned().unwrap_or_default(),
     })

@@ -16,7 +16,7 @@ use crate::lane::Accumulator;
 use crate::lane::scalar::combine;
 use crate::memory::Block;
 use crate::threads;
-use crate::turned::turn;
+use crate::turned::{Turned, turn};
 
 /// Fewer rows than this, and lanes are divided instead.
 const FEW_ROWS: usize = 8;
@@ -114,7 +114,8 @@ enum Lanes {
 /// # Safety
 /// As [`nest`]; the rows, or these lanes of them, are no other piece's.
 unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, lanes: Lanes, failure: &AtomicUsize) {
-    let scratch = (kernel.scratch_bytes > 0).then(|| Block::new(kernel.scratch_bytes));
+    let straight = kernel.copies.filter(|_| lanes == Lanes::All);
+    let scratch = (kernel.scratch_bytes > 0 && straight.is_none()).then(|| Block::new(kernel.scratch_bytes));
     let dims = kernel.outer.len();
     with_words(kernel.words, |words| {
         let Some(first) = kernel.stages.first() else { return };
@@ -145,7 +146,7 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, l
                     if let Lanes::Part(part) = &lanes {
                         at = at.wrapping_offset(a.lane as isize * part.start as isize);
                     }
-                    if let (Some(t), Some(memory)) = (&a.turned, &scratch) {
+                    if let (Some(t), Some(memory), None) = (&a.turned, &scratch, straight) {
                         let to = memory.as_ptr().wrapping_add(t.at);
                         // SAFETY: the caller's; the block has its own scratch memory, with room for `kernel.block` rows.
                         unsafe { turn(t, at, to, end - row, stage.lanes) };
@@ -153,6 +154,17 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, l
                     }
                     frame.set_pointer(stage, i, at);
                 }
+            }
+            if let Some((load, store)) = straight {
+                let (a, to) = (&first.accesses[load], &first.accesses[store]);
+                let step = to.outer.last().map_or(0, |step| *step as usize);
+                if let Some(t) = &a.turned {
+                    let (from, to) = (frame.pointer(first, load), frame.pointer(first, store));
+                    // SAFETY: the caller's; rows of the result are `step` bytes apart, and no other piece's.
+                    unsafe { turn(&Turned { pitch: step, ..*t }, from, to, end - row, first.lanes) };
+                }
+                row = end;
+                continue;
             }
             if let Some(walk) = &kernel.walk {
                 frame.set(1, 0);

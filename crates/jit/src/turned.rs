@@ -69,6 +69,26 @@ pub fn rows(bytes: usize) -> usize {
     (NEAR_BYTES / bytes.max(1)).next_power_of_two().clamp(ROWS, MOST_ROWS)
 }
 
+/// The store of a nest that does nothing but copy what is turned: it needs no block, and is transposed straight to its place.
+pub fn copied(nest: &Nest) -> Option<usize> {
+    let [s] = &nest.stages[..] else { return None };
+    let is_plain = nest.scalars.is_empty() && nest.scratch.is_empty() && s.columns.is_empty() && s.serial.is_empty();
+    match s.body.ops[..] {
+        [(BodyOp::Load(_), from), (BodyOp::Store(to, _), into)]
+            if is_plain && s.after.ops.is_empty() && from == into =>
+        {
+            let a = &s.accesses[to as usize];
+            (a.lane == 1 && a.outer.last().is_some_and(|step| *step > 0)).then_some(to as usize)
+        }
+        _ => None,
+    }
+}
+
+/// The rows of a block of a nest that only copies: enough blocks for threads, and rows that use whole cache lines of both sides.
+pub fn copied_rows(rows: usize) -> usize {
+    (rows / 4 / ROWS * ROWS).clamp(ROWS, MOST_ROWS)
+}
+
 /// Copies `lanes` elements of `rows` rows, or of the serial loop, from `from`, where these are neighbours and lanes `stride` bytes apart.
 ///
 /// # Safety

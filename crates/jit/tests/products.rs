@@ -64,6 +64,21 @@ fn sizes_around_tiles() {
     }
 }
 
+/// Whole vectors and rests of both sizes, whichever dim of the large matrix lies in lines, and rows whose elements are apart.
+#[test]
+fn few_rows_and_a_large_matrix() {
+    let of = |t: usize, r: usize, c: usize| if t == 0 { rows(r, c) } else { transposed(r, c) };
+    let sizes = (2..=8).map(|m| (1, [m, 259, 261]));
+    for (batch, [m, k, n]) in sizes.chain([(3, [4, 64, 1100]), (1, [3, 1100, 65]), (9, [2, 259, 261])]) {
+        for d in [DType::F32, DType::F64] {
+            for right in [0, 1] {
+                let p = product(d, batch, [m, k, n], of((m + right) % 2, m, k), of(right, k, n));
+                check(&format!("{d} {batch} {m} {k} {n} {right}"), &p, &args(&p), 0.0);
+            }
+        }
+    }
+}
+
 #[test]
 fn layouts() {
     for d in [DType::F32, DType::F64] {

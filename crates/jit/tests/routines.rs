@@ -122,6 +122,54 @@ fn sums_along_an_operand_that_lies_across() {
     }
 }
 
+/// Sums of overlapping windows, of which some have the same elements everywhere, against the evaluator: the interpreter runs what lowering makes.
+#[test]
+fn windows_that_overlap() {
+    for d in [DType::F32, DType::F64, DType::I32] {
+        for (n, size, step) in [(9, 3, 1), (9, 3, 2), (10, 5, 3), (20, 7, 2), (3, 3, 1), (11, 4, 4), (9, 2, 3)] {
+            let windows = (n - size) / step + 1;
+            for from in [[2, windows, 3, size], [2, windows, 3, 1], [1, windows, 1, 1], [2, windows, 1, size]] {
+                let [a, b, c, e] = from;
+                let text = format!(
+                    "graph windows(%0: {d}[{a},{b},{c},{e}]) {{\n  \
+                     %1: {d}[2,{windows},3,{size}] = expand(%0, size=[2, {windows}, 3, {size}])\n  \
+                     %2: {d}[2,{n},3] = unfold_backward(%1, input_sizes=[2, {n}, 3], dim=1, size={size}, step={step})\n  \
+                     return (%2)\n}}\n"
+                );
+                let g = graph(&text);
+                let args = small(&g.param_avals());
+                let shaped: Vec<Array> = args.iter().zip(g.param_avals()).map(|(x, a)| x.reshaped(&a.shape)).collect();
+                let want = eval(&g, &shaped).expect("values");
+                let p = lower(&g).expect("lowers");
+                for path in paths() {
+                    let got = run(&p, &args, path);
+                    assert_eq!(got[0].to_f64_vec(), want[0].to_f64_vec(), "{d} {n} {size} {step} {from:?} on {path:?}");
+                }
+            }
+        }
+    }
+}
+
+/// Tensors that are only permuted, of whole squares and of rests, in rows of one set of a cache and in others.
+#[test]
+fn permuted_copies() {
+    for d in [DType::F32, DType::F64, DType::I64, DType::BF16, DType::Bool] {
+        for [a, b, c] in [[64, 64, 64], [3, 70, 33], [130, 9, 17], [16, 2, 300], [8, 8, 8], [1, 200, 90], [0, 8, 9]] {
+            for (dims, [x, y, z]) in
+                [([2, 0, 1], [c, a, b]), ([2, 1, 0], [c, b, a]), ([0, 2, 1], [a, c, b]), ([1, 2, 0], [b, c, a])]
+            {
+                let text = format!(
+                    "graph permuted(%0: {d}[{a},{b},{c}]) {{\n  \
+                     %1: {d}[{x},{y},{z}] = permute(%0, dims={dims:?})\n  return (%1)\n}}\n"
+                );
+                let g = graph(&text);
+                let args: Vec<Array> = vec![Array::from_f64_fn(&Aval::new(d, [a * b * c]), |i| (i * 31 % 251) as f64)];
+                check(&format!("{d} {a} {b} {c} {dims:?}"), &lower(&g).expect("lowers"), &args, 0.0);
+            }
+        }
+    }
+}
+
 /// The machine's results are near the interpreter's, with `rtol` of the largest one.
 fn near(what: &str, g: &Graph, rtol: f64) {
     let p = lower(g).expect("lowers");

@@ -12,6 +12,7 @@ pub mod jacobian;
 pub mod jvp;
 pub mod lazy;
 pub mod linearize;
+pub mod places;
 pub mod prune;
 pub mod reciprocal;
 pub mod replay;

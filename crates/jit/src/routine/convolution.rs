@@ -94,6 +94,7 @@ pub unsafe fn run<T: Real>(
     // SAFETY: the caller's.
     if unsafe {
         (few_positions && super::columns::run(op, &s, vectors, x, w, y))
+            || super::correlate::run(op, &s, vectors, x, w, y)
             || super::slide::run(op, &s, vectors, x, w, y)
             || super::columns::run(op, &s, vectors, x, w, y)
     } {
@@ -206,7 +207,7 @@ impl Sizes {
     }
 
     /// The place in a channel of the line that a line of the result meets through a line of the kernel, if it is not beside the input.
-    fn line(&self, op: &Convolution, mut y_line: usize, mut k_line: usize) -> Option<usize> {
+    pub fn line(&self, op: &Convolution, mut y_line: usize, mut k_line: usize) -> Option<usize> {
         let (mut row, mut stride) = (0, self.x.last().copied().unwrap_or(1));
         for d in (0..self.y.len().saturating_sub(1)).rev() {
             row += self.meets(op, d, y_line % self.y[d], k_line % self.k[d])? * stride;

@@ -65,104 +65,6 @@ fn each_in_bounds(
     }
 }
 
-/// `y[o, j, i] = x[o, index[j], i]`, of elements of `size` bytes.
-///
-/// # Safety
-/// `x` has the elements of `axis`, `y` has `outer · index.len() · inner`.
-pub unsafe fn select(
-    axis: Axis,
-    dim: usize,
-    x: *const u8,
-    index: &[i64],
-    y: *mut u8,
-    size: usize,
-) -> Result<(), EvalError> {
-    in_bounds(index, dim, axis.n)?;
-    let bytes = axis.inner * size;
-    let lines = (axis.outer, axis.n, index.len());
-    // SAFETY: the caller's; the index is in bounds, and elements are aligned to their size.
-    unsafe {
-        match size {
-            1 if axis.inner == 1 => pick::<u8>(lines, x, index, y),
-            2 if axis.inner == 1 => pick::<u16>(lines, x.cast(), index, y.cast()),
-            4 if axis.inner == 1 => pick::<u32>(lines, x.cast(), index, y.cast()),
-            8 if axis.inner == 1 => pick::<u64>(lines, x.cast(), index, y.cast()),
-            _ => copies(axis, x, index.len(), |row| index[row % index.len()], y, bytes),
-        }
-    }
-    Ok(())
-}
-
-/// `y[o, j] = x[o, index[j]]` for `(outer, n, count)` lines, their elements, and places in an index. Threads share the result.
-///
-/// # Safety
-/// `x` has `outer · n` elements, `y` has `outer · count`; indices are below `n`.
-unsafe fn pick<T: Copy + Send>((outer, n, count): (usize, usize, usize), x: *const T, index: &[i64], y: *mut T) {
-    let total = outer * count;
-    let pieces = total.min(64);
-    let (x, y) = (Shared(x.cast_mut()), Shared(y));
-    threads::for_each(pieces, total as u64, &|piece| {
-        let (mut at, end) = (piece * total / pieces, (piece + 1) * total / pieces);
-        // Lines may be single elements: only the first place is divided.
-        let (mut o, mut j) = (at / count, at % count);
-        while at < end {
-            let len = (count - j).min(end - at);
-            // SAFETY: the caller's; pieces write places of their own.
-            unsafe {
-                let (line, to) = (x.get().add(o * n), std::slice::from_raw_parts_mut(y.get().add(at), len));
-                for (y, k) in to.iter_mut().zip(&index[j..j + len]) {
-                    *y = *line.add(*k as usize);
-                }
-            }
-            at += len;
-            (o, j) = (o + 1, 0);
-        }
-    });
-}
-
-/// `y[o, j, i] = x[o, index[o, j], i]`, of elements of `size` bytes.
-///
-/// # Safety
-/// `x` has the elements of `axis`, `y` has `index.len() · inner`.
-pub unsafe fn gather_rows(
-    axis: Axis,
-    dim: usize,
-    x: *const u8,
-    index: &[i64],
-    y: *mut u8,
-    size: usize,
-) -> Result<(), EvalError> {
-    in_bounds(index, dim, axis.n)?;
-    let count = index.len() / axis.outer.max(1);
-    // SAFETY: the caller's; the index is in bounds.
-    unsafe { copies(axis, x, count, |row| index[row], y, axis.inner * size) };
-    Ok(())
-}
-
-/// `y[o, j] = x[o, index(o · count + j)]`, of rows of `bytes`.
-///
-/// # Safety
-/// As [`select`]; indices are in bounds.
-unsafe fn copies(
-    axis: Axis,
-    x: *const u8,
-    count: usize,
-    index: impl Fn(usize) -> i64 + Sync,
-    y: *mut u8,
-    bytes: usize,
-) {
-    let rows = axis.outer * count;
-    let (x, y) = (Shared(x.cast_mut()), Shared(y));
-    let pieces = rows.min(64);
-    threads::for_each(pieces, (rows * bytes) as u64 / 8, &|piece| {
-        for row in piece * rows / pieces..(piece + 1) * rows / pieces {
-            let from = (row / count * axis.n + index(row) as usize) * bytes;
-            // SAFETY: the index is in bounds; rows of the result are disjoint.
-            unsafe { std::ptr::copy_nonoverlapping(x.get().add(from), y.get().add(row * bytes), bytes) };
-        }
-    });
-}
-
 /// How a source element is combined with what stands at its place: in a type `S` that holds intermediate results, rounded once.
 pub struct Combine<W, F, E> {
     /// An element as `S`.
@@ -378,9 +280,19 @@ pub unsafe fn gather<T: Copy + Send>(
     // Elements that follow one another in the index: of one line where lines are contiguous, else of one row of it.
     let run = if inner == 1 { count } else { inner };
     each_in_bounds(index, dim, n, index.len() as u64, &|own| {
+        if inner == 1 && count == 1 {
+            // SAFETY: the part of the index is in bounds; parts of the result are disjoint.
+            let to = unsafe { std::slice::from_raw_parts_mut(y.get().add(own.start), own.len()) };
+            for (i, (y, k)) in to.iter_mut().zip(&index[own.clone()]).enumerate() {
+                // SAFETY: as above: each element has a line of its own.
+                *y = unsafe { *x.get().add((own.start + i) * n + *k as usize) };
+            }
+            return;
+        }
         let mut at = own.start;
+        // Only the first place is divided: lines may be as short as a window of a pooling.
+        let (mut row, mut i) = (at / run, at % run);
         while at < own.end {
-            let (row, i) = (at / run, at % run);
             let len = (run - i).min(own.end - at);
             // SAFETY: the part of the index is in bounds; parts of the result are disjoint.
             unsafe {
@@ -395,6 +307,7 @@ pub unsafe fn gather<T: Copy + Send>(
                 }
             }
             at += len;
+            (row, i) = (row + 1, 0);
         }
     })
 }

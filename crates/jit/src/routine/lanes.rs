@@ -250,3 +250,26 @@ unsafe fn transpose_4_narrow(from: *const f32, stride: isize, to: *mut f32, step
         _mm_storeu_ps(to.add(3 * step), _mm_movehl_ps(d, c));
     }
 }
+
+/// The most lanes of a vector.
+const LONGEST: usize = 16;
+
+/// The sum of the lanes: halves are added to one another.
+///
+/// # Safety
+/// The CPU has the vectors.
+#[inline(always)]
+pub unsafe fn added<L: Lanes>(x: L) -> L::T {
+    let mut lanes = [L::T::default(); LONGEST];
+    let at = lanes.as_mut_ptr();
+    let mut half = L::LANES / 2;
+    // SAFETY: a vector has at most `LONGEST` lanes.
+    unsafe {
+        x.store(at);
+        while half > 0 {
+            L::load_first(at, half).add(L::load_first(at.add(half), half)).store_first(at, half);
+            half /= 2;
+        }
+    }
+    lanes[0]
+}

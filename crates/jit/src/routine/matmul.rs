@@ -15,6 +15,8 @@ const SMALL: usize = 8 * 8 * 8;
 const CUT: usize = 64 * 64 * 64;
 /// Multiplications from which there are more blocks than threads need, for those that are disturbed.
 const LARGE: usize = 512 * 512 * 512;
+/// Products that threads share one by one if they have few rows.
+const FEW: usize = 8;
 /// Rows of a block that use a panel of the right operand often enough.
 const HIGH: usize = 128;
 
@@ -55,7 +57,18 @@ impl Product {
                 DType::F64 => self.floats::<f64>(vectors, pointers),
                 DType::BF16 | DType::F16 => dispatch!(dtype, T => self.each::<T, f64>(
                     vectors, pointers, 0.0, |s, x, y| s + x.to_f64() * y.to_f64(), T::from_f64)),
-                DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => {
+                // What is cut to 32 bits or fewer in the end may be cut at once: lanes are twice as many.
+                DType::I32 | DType::I16 | DType::I8 | DType::U8 => dispatch!(dtype, T => self.each::<T, i32>(
+                    vectors,
+                    pointers,
+                    0,
+                    |s, x, y| {
+                        let [x, y] = [x, y].map(|x: T| x.to_scalar().to_i64() as i32);
+                        s.wrapping_add(x.wrapping_mul(y))
+                    },
+                    |s| T::from_scalar(cotangent_core::ir::Scalar::Int(i64::from(s)))
+                )),
+                DType::I64 | DType::Bool => {
                     dispatch!(dtype, T => self.each::<T, i64>(
                         vectors,
                         pointers,
@@ -223,6 +236,14 @@ impl Product {
             // SAFETY: the caller's.
             unsafe { T::shared(vectors, [self.m, self.k, self.n], operands, to, pieces, cost / self.batch as u64) }
         };
+        let few = |b| {
+            let (operands, to) = ([self.lhs(p, b), self.rhs(p, b)], self.target(p, b));
+            // SAFETY: the caller's.
+            unsafe { T::skinny(vectors, [self.m, self.k, self.n], operands, to, cost / self.batch as u64) }
+        };
+        if (1..=FEW).contains(&self.batch) && (0..self.batch).all(few) {
+            return;
+        }
         // One does it if all do. Small panels cost too little for a second round of threads, and so do those of rows as they lie, unless many
         // blocks would pack them again.
         let repays = rows > 1 && work >= LARGE && (self.rhs.col != 1 || (rows >= 4 && is_high));

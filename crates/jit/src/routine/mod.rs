@@ -4,6 +4,8 @@ mod axis;
 mod columns;
 mod combined;
 mod convolution;
+mod copied;
+mod correlate;
 mod digits;
 mod element;
 mod indexed;
@@ -19,6 +21,7 @@ mod pack;
 mod padded;
 #[cfg(target_arch = "x86_64")]
 mod panel;
+mod prefix;
 mod rank;
 mod reference;
 mod scatter;
@@ -26,6 +29,8 @@ mod search;
 mod select;
 #[cfg(target_arch = "x86_64")]
 mod shared;
+#[cfg(target_arch = "x86_64")]
+mod skinny;
 mod slide;
 #[cfg(target_arch = "x86_64")]
 mod sliding;
@@ -228,6 +233,22 @@ pub trait Real: Copy + Send + Sync + 'static {
         c: Target<Self>,
         onto: Onto,
     );
+    /// `c = a · b` for a few rows of `a` and a large matrix `b`, on several threads, an estimated `cost` in ns; `false`, and nothing done, for others.
+    ///
+    /// # Safety
+    /// As [`product`].
+    unsafe fn skinny(
+        vectors: Vectors,
+        mkn: [usize; 3],
+        operands: [Operand<Self>; 2],
+        c: Target<Self>,
+        cost: u64,
+    ) -> bool;
+    /// Computes sums over lines.
+    ///
+    /// # Safety
+    /// The CPU has the vectors, which are some; all lines have their elements, and nobody else uses the results.
+    unsafe fn dots(vectors: Vectors, dots: correlate::Dots<Self>);
     /// Computes these products if they are small; `false`, and nothing done, if not.
     ///
     /// # Safety
@@ -338,6 +359,26 @@ macro_rules! real {
                         false, false, false, gemm::Parallelism::None,
                     ))
                 }
+            }
+            unsafe fn skinny(
+                vectors: Vectors,
+                mkn: [usize; 3],
+                operands: [Operand<Self>; 2],
+                c: Target<Self>,
+                cost: u64,
+            ) -> bool {
+                // SAFETY: the caller's.
+                by_vectors!(vectors, $V256 $V512, L => unsafe { skinny::product::<L>(mkn, operands, c, cost) }, else => {
+                    let _ = (mkn, operands, c, cost);
+                    false
+                })
+            }
+            unsafe fn dots(vectors: Vectors, dots: correlate::Dots<Self>) {
+                // SAFETY: the caller's.
+                by_vectors!(vectors, $V256 $V512, L => unsafe { correlate::dots::<L>(&dots) }, else => {
+                    let _ = dots;
+                    unreachable!("portable code gathers")
+                })
             }
             unsafe fn small(vectors: Vectors, products: Products<Self>) -> bool {
                 // SAFETY: the caller's.

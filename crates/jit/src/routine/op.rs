@@ -8,7 +8,7 @@ use cotangent_loops::ir::Routine;
 
 use super::axis::Axis;
 use super::indexed::Combine;
-use super::{Vectors, axis, convolution, indexed, map, reference, scatter, search, sort};
+use super::{Vectors, axis, convolution, copied, indexed, map, prefix, reference, scatter, search, sort};
 use crate::run::Buffers;
 
 /// Runs `op` on its operands.
@@ -119,7 +119,7 @@ impl Call<'_> {
                 }, else => return None),
                 Op::Cumsum(c) if x.dtype == DType::F32 && around(c.dim).inner == 1 => {
                     let axis = around(c.dim);
-                    axis::prefix_sums(axis.outer, axis.n, self.input(0), self.output(0));
+                    prefix::prefix_sums(axis.outer, axis.n, self.input(0), self.output(0));
                 }
                 Op::Cumsum(c) if x.dtype == DType::I64 => self.scan_integers(c.dim, 0, i64::wrapping_add),
                 Op::Cumprod(c) if x.dtype == DType::I64 => self.scan_integers(c.dim, 1, i64::wrapping_mul),
@@ -148,12 +148,12 @@ impl Call<'_> {
                 }
                 Op::IndexSelect(s) => {
                     let (axis, size) = (around(s.dim), x.dtype.size_bytes());
-                    return Some(indexed::select(axis, s.dim, self.input(0), self.index(), self.output(0), size));
+                    return Some(copied::select(axis, s.dim, self.input(0), self.index(), self.output(0), size));
                 }
                 Op::Gather(g) if self.each == Each::Row => {
                     let (axis, size) = (around(g.dim), x.dtype.size_bytes());
                     let index = self.index_of_rows(g.dim);
-                    return Some(indexed::gather_rows(axis, g.dim, self.input(0), index, self.output(0), size));
+                    return Some(copied::gather_rows(axis, g.dim, self.input(0), index, self.output(0), size));
                 }
                 Op::Gather(g) => {
                     let own = &self.args[1].shape;
@@ -163,6 +163,12 @@ impl Call<'_> {
                 }
                 Op::IndexAdd(s) => return Some(self.add(s.dim, Indexing::Vector)),
                 Op::ScatterAdd(s) => return Some(self.add(s.dim, Indexing::Elementwise)),
+                Op::Scatter(s) if self.each == Each::Row => {
+                    let axis = around(s.dim);
+                    let (from, bytes) = ([self.input(0), self.input(2)], axis.inner * x.dtype.size_bytes());
+                    let index = self.index_of_rows(s.dim);
+                    return Some(copied::replace_rows(axis, s.dim, from, index, self.output(0), bytes));
+                }
                 Op::Scatter(s) => {
                     return Some(dispatch!(x.dtype, T => {
                         let last = Combine { widen: |x: T| x, both: |_, x| x, end: |x| x };

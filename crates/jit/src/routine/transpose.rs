@@ -55,9 +55,14 @@ impl<L: Lanes> Kernel for Squares<L> {
         let (high, wide) = (m / L::SQUARE * L::SQUARE, n / L::SQUARE * L::SQUARE);
         // SAFETY: the caller's; squares, what is below them, and what is to the right of both cover everything.
         unsafe {
-            for i in (0..high).step_by(L::SQUARE) {
+            // Two squares beside one another write whole cache lines, which may not stay until the next are written where rows of the result are far apart,
+            // often in one set of a cache; where those of the operand are farther, it is they that have to stay.
+            let side = if step as isize >= stride.abs() { 2 * L::SQUARE } else { L::SQUARE };
+            for i in (0..high).step_by(side) {
                 for j in (0..wide).step_by(L::SQUARE) {
-                    L::transpose(from.offset(j as isize + i as isize * stride), stride, to.add(i + j * step), step);
+                    for i in (i..high.min(i + side)).step_by(L::SQUARE) {
+                        L::transpose(from.offset(j as isize + i as isize * stride), stride, to.add(i + j * step), step);
+                    }
                 }
             }
             plain([high..m, 0..wide], from, stride, to, step);

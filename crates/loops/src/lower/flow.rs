@@ -8,6 +8,7 @@ mod reduce;
 mod rows;
 mod single;
 mod sunk;
+mod windows;
 
 use std::sync::Arc;
 
@@ -157,6 +158,12 @@ pub(crate) fn flow(graph: &Graph) -> Result<Flow, EvalError> {
                 env[values.index()] = Some(f.spectrum(args[0], of, avals[0], results, i));
                 continue;
             }
+        }
+        if let Op::AssertAsync(_) = n.op {
+            // The check is made on the condition alone: what hangs on it stays where it is.
+            f.call(&n.op, &[args[0], args[0]], vec![avals[0].clone(); 2], vec![avals[0].clone()], i);
+            env[n.results[0].index()] = Some(args[1]);
+            continue;
         }
         let form = n.op.prim().loop_form(&avals, &results);
         let read = places.get(&i);

@@ -64,26 +64,16 @@ impl Loops {
 
 /// Chooses the loops.
 pub(crate) fn arrange(g: &Group) -> Loops {
-    // How often an access happens: what depends on no reduced variable happens once for each row. Rows that are short cost
-    // more to begin than to read, and what is kept should be the lanes.
-    let long = g.order.iter().any(|v| g.reduced[*v] && g.extents[*v] >= LONG_ROW);
-    let count = |a: &Affine| {
-        if !long {
-            return 1;
-        }
-        let per_row = g.has_reduces() && !a.terms().any(|(v, _)| g.reduced[v]);
-        (if per_row { g.kept() } else { g.total() }) as i128
-    };
-    let mut affines: Vec<(&Affine, i128)> = Vec::new();
+    let mut affines: Vec<(&Affine, usize)> = Vec::new();
     let mut indices: Vec<&Affine> = Vec::new();
     for e in &g.exprs {
         match &e.op {
-            ExprOp::Load(_, a) => affines.push((a, count(a))),
+            ExprOp::Load(_, a) => affines.push((a, 1)),
             ExprOp::Index(a) => indices.push(a),
             ExprOp::Const(_) | ExprOp::Point(..) | ExprOp::Reduced(_) => {}
         }
     }
-    affines.extend(g.stores.iter().map(|s| (&s.at, 2 * count(&s.at))));
+    affines.extend(g.stores.iter().map(|s| (&s.at, 2)));
     // Neighbours that every access walks through as one become one loop.
     let mut levels: Vec<Level> = Vec::new();
     for v in &g.order {
@@ -101,6 +91,17 @@ pub(crate) fn arrange(g: &Group) -> Loops {
             levels.push(inner);
         }
     }
+    // How often an access happens: what depends on no reduced variable happens once for each row. Rows that are short cost
+    // more to begin than to read, and what is kept should be the lanes.
+    let long_rows = levels.iter().any(|l| g.reduced[l.var] && l.extent >= LONG_ROW);
+    let count = |a: &Affine| {
+        if !long_rows {
+            return 1;
+        }
+        let per_row = g.has_reduces() && !a.terms().any(|(v, _)| g.reduced[v]);
+        (if per_row { g.kept() } else { g.total() }) as i128
+    };
+    let affines: Vec<(&Affine, i128)> = affines.into_iter().map(|(a, w)| (a, w as i128 * count(a))).collect();
     // The lanes are the loop along which most accesses are contiguous, the innermost of equals, and not a short one.
     let score = |l: &Level| -> i128 {
         let along = affines.iter().map(|(a, w)| match l.stride(a).abs() {

@@ -12,6 +12,7 @@ use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Graph, Loc};
 use cotangent_core::simplify::{Class, Options, simplify_with};
 use cotangent_core::transform::inline::inline_all;
+use cotangent_core::transform::places::read_by_views;
 use cotangent_core::transform::reciprocal::multiply_by_reciprocals;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -62,6 +63,10 @@ pub fn prepared(graph: &Graph) -> Result<Graph, LowerError> {
 pub fn prepared_with(graph: &Graph, options: Options) -> Result<Graph, LowerError> {
     let failed = |e| LowerError::Inline(Box::new(e));
     let simplified = simplify_with(&inline_all(graph).map_err(failed)?, options).0;
+    let simplified = match read_by_views(&simplified).map_err(failed)? {
+        Some(views) => simplify_with(&views, options).0,
+        None => simplified,
+    };
     if options.class < Class::Rounding { Ok(simplified) } else { multiply_by_reciprocals(&simplified).map_err(failed) }
 }
 

@@ -1,10 +1,10 @@
 //! Values put together from pieces: concatenation, updates of slices, padding, diagonals and sums of windows.
 
 use cotangent_core::ir::{Aval, DType, Scalar};
-use cotangent_core::ops::{Binary, Piecewise, ViewForm};
+use cotangent_core::ops::{Piecewise, ViewForm};
 use smallvec::SmallVec;
 
-use super::{Flow, Id, Kind, Piece, Point};
+use super::{Flow, Id, Kind, Piece};
 use crate::affine::Affine;
 
 /// The most parts into which overlapping windows are taken apart.
@@ -12,7 +12,7 @@ const MAX_PARTS: usize = 8;
 
 impl Flow {
     /// Windows added into the result: windows that do not overlap are pieces, or a view where they cover everything; the others are
-    /// sums of such. `None` where that would be too many.
+    /// sums of shifted ones. `None` where that would be too many.
     pub(super) fn window_add(&mut self, x: Id, [dim, size, step]: [usize; 3], y: &Aval, i: usize) -> Option<Id> {
         let sizes: SmallVec<[usize; 4]> = y.shape.dims().iter().map(|d| d.get()).collect();
         let last = sizes.len();
@@ -28,22 +28,17 @@ impl Flow {
         if parts > MAX_PARTS || (parts > 1 && matches!(y.dtype, DType::F16 | DType::BF16)) {
             return None;
         }
-        let mut sum: Option<Id> = None;
-        for part in 0..parts {
-            let start = part * step;
-            let slice = self.slice(x, last, start, step.min(size - start), i);
-            let mut target: Vec<Affine> = (0..last).map(Affine::var).collect();
-            target[dim] = Affine::var(dim).scaled(step as i64).plus(start as i64);
-            target[dim].add_to(last, 1);
-            let zeros = self.make(Kind::Fill(Scalar::Int(0).cast(y.dtype)), &[], y.dtype, &sizes, i);
-            let everywhere = (0..last).map(Affine::var).collect();
-            let pieces = vec![Piece { at: everywhere, over: false }, Piece { at: target, over: true }];
-            let (ids, pieces) = self.nonempty([zeros, slice].into_iter().collect(), pieces);
-            let placed = self.push(Kind::Pieces(pieces), &ids, y, Some(i));
-            let add = Kind::Point(Point::Binary(Binary::Add));
-            sum = Some(sum.map_or(placed, |s| self.push(add, &[s, placed], y, Some(i))));
+        if parts > 1 && windows > 0 {
+            return Some(self.overlapping(x, [dim, size, step], y, i));
         }
-        sum
+        let mut target: Vec<Affine> = (0..last).map(Affine::var).collect();
+        target[dim] = Affine::var(dim).scaled(step as i64);
+        target[dim].add_to(last, 1);
+        let zeros = self.make(Kind::Fill(Scalar::Int(0).cast(y.dtype)), &[], y.dtype, &sizes, i);
+        let everywhere = (0..last).map(Affine::var).collect();
+        let pieces = vec![Piece { at: everywhere, over: false }, Piece { at: target, over: true }];
+        let (ids, pieces) = self.nonempty([zeros, x].into_iter().collect(), pieces);
+        Some(self.push(Kind::Pieces(pieces), &ids, y, Some(i)))
     }
 
     /// Without pieces that have no elements.
