@@ -4,6 +4,7 @@
 //! elementwise or structured op; the only op that passes look into is the call of a composite, which is inlined by the
 //! first pass that needs a rule for it.
 
+mod added;
 pub mod decompose;
 pub mod eval;
 pub mod grad;

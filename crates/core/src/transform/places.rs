@@ -1,4 +1,4 @@
-//! Reads through an index that is known beforehand, as views: a roll is two slices, and the windows of an image are strides.
+//! Reads and sums through an index that is known beforehand, as views: a roll is two slices, and the windows of an image are strides.
 //!
 //! PyTorch decomposes `roll`, `im2col`, paddings by reflection and nearest neighbours into an index made of ranges. As views they fuse with
 //! what reads them, and no index is computed, checked or read. Other reads go through the dim that the index names, where a program permutes it to
@@ -6,25 +6,28 @@
 
 use std::sync::Arc;
 
+use super::added::Added;
 use super::replay::{Env, rebuild};
 use crate::array::Array;
 use crate::error::Error;
 use crate::ir::{Graph, Node, Shape};
 use crate::ops::Op;
+use crate::simplify::Class;
 use crate::tensor::{Tensor, emit_all};
 
 /// The most elements of a value that is computed beforehand.
-const MOST_ELEMENTS: usize = 1 << 16;
+const MOST_ELEMENTS: usize = 1 << 19;
 /// The most pieces of a result that are worth it.
-const MOST_RUNS: usize = 4;
+const MOST_RUNS: usize = 8;
 /// The most nested steps.
 const MOST_LEVELS: usize = 5;
 
 /// The graph where `index_select` with an index that depends on no parameter, and goes in even steps, is a view or a few of them, and where any other one
-/// reads a permuted tensor as it lies: for machine code, which nobody reads. `None` if there is no such node. Equal bits.
+/// reads a permuted tensor as it lies; sums at such places are sums of views where `class` allows it. For machine code, which nobody reads. `None` if there is
+/// no such node. Equal bits below [`Class::Rounding`].
 ///
 /// *Errors*: none that the graph does not have.
-pub fn read_by_views(graph: &Graph) -> Result<Option<Graph>, Error> {
+pub fn by_views(graph: &Graph, class: Class) -> Result<Option<Graph>, Error> {
     let (known, defs) = (known_indices(graph), graph.definitions());
     let steps = |n: &Node, dim: usize| -> Option<Vec<Steps>> {
         let size = graph.aval(n.args[0]).shape[dim].get();
@@ -36,14 +39,21 @@ pub fn read_by_views(graph: &Graph) -> Result<Option<Graph>, Error> {
         Op::Permute(p) => Some(p.dims.clone()),
         _ => None,
     };
+    let added = |n: &Node, dim: usize| Added::of(&steps(n, dim)?, class);
     let is_read = |n: &Node| match &n.op {
         Op::IndexSelect(s) => order(n).is_some() || steps(n, s.dim).is_some(),
+        Op::IndexAdd(s) => added(n, s.dim).is_some(),
         _ => false,
     };
     if !graph.nodes().iter().any(is_read) {
         return Ok(None);
     }
     let rebuilt = rebuild(graph, |n, args| {
+        if let Op::IndexAdd(s) = &n.op
+            && let Some(added) = added(n, s.dim)
+        {
+            return vec![added.sum(args[0], s.dim, args[2])];
+        }
         let Op::IndexSelect(s) = &n.op else { return emit_all(n.op.clone(), args) };
         let read = |x: &Tensor, dim: usize| match steps(n, s.dim) {
             Some(runs) => {
@@ -65,7 +75,7 @@ pub fn read_by_views(graph: &Graph) -> Result<Option<Graph>, Error> {
 fn known_indices(graph: &Graph) -> Env<Arc<Array>> {
     let mut wanted = vec![false; graph.num_values()];
     for n in graph.nodes().iter().rev() {
-        if let Op::IndexSelect(_) = n.op {
+        if let Op::IndexSelect(_) | Op::IndexAdd(_) = n.op {
             wanted[n.args[1].index()] = true;
         }
         if n.results.iter().any(|v| wanted[v.index()]) {
@@ -87,9 +97,9 @@ fn known_indices(graph: &Graph) -> Env<Arc<Array>> {
 
 /// Places `start + Σ i · step` for all `i < count` of each level, the last level fastest.
 #[derive(Debug, PartialEq)]
-struct Steps {
-    start: usize,
-    levels: Vec<(usize, isize)>,
+pub(super) struct Steps {
+    pub start: usize,
+    pub levels: Vec<(usize, isize)>,
 }
 
 /// The steps of an index, of all of it or of a few runs; `None` where there is no such order.
@@ -196,7 +206,7 @@ mod tests {
             Ok(vec![x.index_select_along(dim, &Tensor::from_array(index.clone()))])
         })
         .expect("a graph");
-        let views = read_by_views(&graph).expect("a graph").unwrap_or_else(|| graph.clone());
+        let views = by_views(&graph, Class::Exact).expect("a graph").unwrap_or_else(|| graph.clone());
         let x = Array::from_f64_fn(&aval, |i| i as f64);
         let [want, got] = [&graph, &views].map(|g| eval(g, std::slice::from_ref(&x)).expect("values")[0].to_f64_vec());
         assert_eq!(want, got, "{index:?} on {dim}");
@@ -228,8 +238,43 @@ mod tests {
     }
 
     #[test]
+    fn sums_at_known_places_are_sums_of_views() {
+        let (exact, rounding) = (Some(Class::Exact), Some(Class::Rounding));
+        for (index, least) in [
+            (vec![2i64, 3, 4, 5, 0, 1], exact),
+            (vec![2, 1, 0, 1, 2, 3, 4, 5, 4, 3], exact),
+            (vec![0, 0, 0, 1, 2, 3, 4, 5, 5], rounding),
+            (vec![5, 4, 3, 2, 1, 0], exact),
+            (vec![0, 0, 1, 1, 2, 2, 3, 3], rounding),
+            (vec![1, 2, 3, 1, 2, 3], rounding),
+            (vec![3], exact),
+            (vec![3, 3, 3], rounding),
+            (vec![4, 2, 0], None),
+            (vec![0, 2, 1, 3, 2, 4, 3, 5], None),
+            (vec![0, 1, 2, 6], None),
+        ] {
+            let [x, source] = [6, index.len()].map(|n| Aval::new(DType::F64, [2, n, 3]));
+            let places = Tensor::from_array(Array::new([index.len()], index.clone()));
+            let graph = build("f", |t| {
+                let (x, source) = (t.param(&x), t.param(&source));
+                Ok(vec![x.index_add_along(1, &places, &source)])
+            })
+            .expect("a graph");
+            for class in [Class::Exact, Class::Rounding] {
+                let views = by_views(&graph, class).expect("a graph");
+                assert_eq!(views.is_some(), least.is_some_and(|least| least <= class), "{index:?} at {class:?}");
+                let Some(views) = views else { continue };
+                assert!(!views.nodes().iter().any(|n| matches!(n.op, Op::IndexAdd(_))), "{index:?}");
+                let args = [&x, &source].map(|a| Array::from_f64_fn(a, |i| (i * i % 101) as f64));
+                let [want, got] = [&graph, &views].map(|g| eval(g, &args).expect("values")[0].to_f64_vec());
+                assert_eq!(want, got, "{index:?} at {class:?}");
+            }
+        }
+    }
+
+    #[test]
     fn other_indices_stay() {
-        assert_eq!(check([9, 2, 2], 0, &[3, 1, 4, 1, 5, 0, 2, 6]), 1);
+        assert_eq!(check([9, 2, 2], 0, &[3, 1, 4, 1, 5, 0, 2, 6, 5, 3, 5, 8, 0, 7, 3, 3, 1, 2, 8, 4]), 1);
         assert_eq!(check([9, 2, 2], 0, &[]), 1);
     }
 
@@ -242,7 +287,7 @@ mod tests {
             Ok(vec![x.index_select_along(0, &index), x.index_select_along(0, &beyond)])
         })
         .expect("a graph");
-        assert!(read_by_views(&graph).expect("a graph").is_none());
+        assert!(by_views(&graph, Class::Exact).expect("a graph").is_none());
     }
 
     #[test]
@@ -253,7 +298,7 @@ mod tests {
             Ok(vec![x.permute_to(&[2, 0, 1]).index_select_along(0, &index)])
         })
         .expect("a graph");
-        let views = read_by_views(&graph).expect("a graph").expect("a permuted read");
+        let views = by_views(&graph, Class::Exact).expect("a graph").expect("a permuted read");
         let inputs = [Array::from_f64_fn(&x, |i| i as f64), Array::new([2], vec![4i64, 1])];
         let [want, got] = [&graph, &views].map(|g| eval(g, &inputs).expect("values")[0].clone());
         assert_eq!((want.shape(), want.to_f64_vec()), (got.shape(), got.to_f64_vec()));

@@ -12,7 +12,7 @@ use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Graph, Loc};
 use cotangent_core::simplify::{Class, Options, simplify_with};
 use cotangent_core::transform::inline::inline_all;
-use cotangent_core::transform::places::read_by_views;
+use cotangent_core::transform::places::by_views;
 use cotangent_core::transform::reciprocal::multiply_by_reciprocals;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -63,7 +63,7 @@ pub fn prepared(graph: &Graph) -> Result<Graph, LowerError> {
 pub fn prepared_with(graph: &Graph, options: Options) -> Result<Graph, LowerError> {
     let failed = |e| LowerError::Inline(Box::new(e));
     let simplified = simplify_with(&inline_all(graph).map_err(failed)?, options).0;
-    let simplified = match read_by_views(&simplified).map_err(failed)? {
+    let simplified = match by_views(&simplified, options.class).map_err(failed)? {
         Some(views) => simplify_with(&views, options).0,
         None => simplified,
     };
