@@ -132,13 +132,17 @@ impl Builder {
         let twice = self.add(t, t);
         let (mut b1, mut b2) = (zero, zero);
         for c in c[1..].iter().rev() {
-            let c = self.f(*c, Ty::F64);
-            let rest = self.sub(c, b2);
-            (b1, b2) = (self.fma(twice, b1, rest), b1);
+            (b1, b2) = (self.clenshaw(twice, b1, b2, *c), b1);
         }
-        let first = self.f(c[0], Ty::F64);
-        let rest = self.sub(first, b2);
-        self.fma(t, b1, rest)
+        self.clenshaw(t, b1, b2, c[0])
+    }
+
+    /// `t b1 − b2 + c`, rounded after each step as the reference does: errors of the recurrence grow towards its ends, and are the same.
+    fn clenshaw(&mut self, t: V, b1: V, b2: V, c: f64) -> V {
+        let c = self.f(c, Ty::F64);
+        let product = self.mul(t, b1);
+        let difference = self.sub(product, b2);
+        self.add(difference, c)
     }
 
     /// The one of both that holds at `a`, times `e^a` unless it is `scaled`, as what it was asked for.

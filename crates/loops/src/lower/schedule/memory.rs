@@ -7,6 +7,9 @@ use crate::lower::flow::{Id, Kind, through};
 use crate::lower::group::Group;
 use cotangent_core::ops::ViewForm;
 
+/// The most arrays of which an expression is computed again where it is repeated: each is read again, too.
+const MOST_REPEATED: usize = 2;
+
 impl Schedule<'_> {
     /// Makes `v` memory, dense and row-major.
     pub(super) fn materialise(&mut self, v: Id) {
@@ -136,12 +139,47 @@ impl Schedule<'_> {
             return v;
         }
         let sizes = &self.flow.values[v].sizes;
+        if self.is_repeated(v) {
+            self.materialise(v);
+            return v;
+        }
         let (base, at) = self.viewed(v);
         if at == flatten(&dims_of(sizes), sizes) && self.flow.values[base].numel() == self.flow.values[v].numel() {
             return base;
         }
         self.materialise(v);
         v
+    }
+
+    /// Whether `v` repeats elements that no nest computes yet, of few arrays: they are computed where they are written, if they are cheap, and stored nowhere
+    /// before.
+    fn is_repeated(&mut self, v: Id) -> bool {
+        let mut base = v;
+        while self.stored[base].is_none() {
+            match &self.flow.values[base].kind {
+                Kind::View(_) | Kind::Pick(_) => {}
+                Kind::Point(_) => break,
+                Kind::Param
+                | Kind::Stored(_)
+                | Kind::Fill(_)
+                | Kind::Iota
+                | Kind::Eye
+                | Kind::Unrolled(..)
+                | Kind::Reduce(..)
+                | Kind::Pieces(_)
+                | Kind::Product
+                | Kind::Output(_) => return false,
+            }
+            base = self.flow.values[base].args[0];
+        }
+        let n = self.flow.values[base].numel();
+        let repeats = n * 2 <= self.flow.values[v].numel();
+        if !repeats || self.stored[base].is_some() || self.readers[base] > 1 || self.home[base].is_some() {
+            return false;
+        }
+        let region = self.root_of(self.region[base]);
+        let whole = |leaf: &&Id| self.flow.values[**leaf].numel() * 2 > n;
+        self.regions[region].leaves.iter().filter(whole).count() <= MOST_REPEATED
     }
 
     pub(super) fn product(&mut self, v: Id) {
