@@ -80,10 +80,17 @@ impl<T: Copy> Fill<'_, T> {
             }
             .fill(zero);
         }
-        let along = last.residues.len();
-        let inside: Vec<_> = last.residues.iter().map(|r| last.inside(*r, s.x[rank - 1])).collect();
-        for p in (0..parts).step_by(along) {
+        for p in 0..parts {
             coordinates(p, dims.iter().map(|d| d.residues.len()), &mut residues);
+            // Indices `low..high` of a line are inside the input.
+            let residue = last.residues[residues[rank - 1]];
+            let low = last.front.saturating_sub(residue).div_ceil(last.step);
+            let high =
+                (s.x[rank - 1] + last.front).saturating_sub(residue).div_ceil(last.step).clamp(low, last.size.max(low));
+            let begin = low * last.step + residue - last.front;
+            if low >= last.size {
+                continue;
+            }
             coordinates(lines.start, lead.iter().map(|d| d.size), &mut at);
             'line: for l in lines.clone() {
                 if l > lines.start {
@@ -98,56 +105,16 @@ impl<T: Copy> Fill<'_, T> {
                     }
                 }
                 for c in 0..s.ci {
-                    let from = from.wrapping_add(c * x_plane + row * s.x[rank - 1]);
-                    let to = to.wrapping_add((c * parts + p) * part + l * last.size);
-                    // SAFETY: the caller's; the line has as many elements as the input's last dim, and those of each residue are in its part.
-                    unsafe { last.split(from, to, part, &inside) };
-                }
-            }
-        }
-    }
-}
-
-impl Dim {
-    /// The indices of a residue that are inside a line of `n` elements, and the element at the first of them.
-    fn inside(&self, residue: usize, n: usize) -> (Range<usize>, usize) {
-        let low = self.front.saturating_sub(residue).div_ceil(self.step).min(self.size);
-        let high = (n + self.front).saturating_sub(residue).div_ceil(self.step).clamp(low, self.size);
-        (low..high, (low * self.step + residue).saturating_sub(self.front))
-    }
-
-    /// The elements of a line go to the lines of their residues, which are `part` elements apart; `inside` is what [`Dim::inside`] says of each.
-    ///
-    /// # Safety
-    /// `from` has the elements, and there is room for this dim's size at each residue's line, which nobody else uses.
-    #[inline(always)]
-    unsafe fn split<T: Copy>(&self, from: *const T, to: *mut T, part: usize, inside: &[(Range<usize>, usize)]) {
-        // SAFETY: the caller's: the indices are inside the dim's size, and the elements inside the line.
-        unsafe {
-            if let (2, [(even, first), (odd, second)]) = (self.step, inside) {
-                let (first, second) = (*first, *second);
-                // An odd border leaves an element of residue 1 alone in front, and an odd end one of residue 0 behind.
-                let (x, y) = (to.wrapping_add(even.start), to.wrapping_add(part + odd.start));
-                if second < first && !odd.is_empty() {
-                    *y = *from.add(second);
-                }
-                let y = to.wrapping_add(part + even.start);
-                let pairs = even.len().min(odd.end.saturating_sub(even.start));
-                halves(from.wrapping_add(first), x, y, pairs);
-                if pairs < even.len() {
-                    *x.wrapping_add(pairs) = *from.wrapping_add(first + 2 * pairs);
-                }
-                return;
-            }
-            for (r, (inside, begin)) in inside.iter().enumerate() {
-                if inside.is_empty() {
-                    continue;
-                }
-                let (from, to) = (from.wrapping_add(*begin), to.wrapping_add(r * part + inside.start));
-                match self.step {
-                    1 => copy(from, to, inside.len()),
-                    2 => every_second(from, to, inside.len()),
-                    step => every(step, from, to, inside.len()),
+                    // SAFETY: the caller's; elements `low..high` stay inside both lines.
+                    unsafe {
+                        let from = from.add(c * x_plane + row * s.x[rank - 1] + begin);
+                        let to = to.add((c * parts + p) * part + l * last.size + low);
+                        match last.step {
+                            1 => std::ptr::copy_nonoverlapping(from, to, high - low),
+                            2 => every_second(from, to, high - low),
+                            step => every(step, from, to, high - low),
+                        }
+                    }
                 }
             }
         }
@@ -177,59 +144,13 @@ unsafe fn every<T: Copy>(step: usize, from: *const T, to: *mut T, n: usize) {
     }
 }
 
-/// Elements that are moved together: as many as lines of small pictures have at least.
-const EIGHT: usize = 8;
-
-/// `x[i] = from[2 · i]` and `y[i] = from[2 · i + 1]` for `i < n`, by eights; what is left at the end is an eight that overlaps the one before.
-///
-/// # Safety
-/// All of these elements exist, and nobody else uses those of `x` and `y`.
-#[inline(always)]
-unsafe fn halves<T: Copy>(from: *const T, x: *mut T, y: *mut T, n: usize) {
-    let Some(last) = n.checked_sub(EIGHT) else {
-        // SAFETY: the caller's.
-        return unsafe {
-            every(2, from, x, n);
-            every(2, from.wrapping_add(1), y, n);
-        };
-    };
-    for first in (0..last).step_by(EIGHT).chain([last]) {
-        // SAFETY: `first + EIGHT ≤ n`.
-        unsafe {
-            let both: [T; 2 * EIGHT] = *from.add(2 * first).cast();
-            *x.add(first).cast() = std::array::from_fn::<T, EIGHT, _>(|i| both[2 * i]);
-            *y.add(first).cast() = std::array::from_fn::<T, EIGHT, _>(|i| both[2 * i + 1]);
-        }
-    }
-}
-
-/// `to[i] = from[i]` for `i < n`: lines are mostly too short for a call.
-///
-/// # Safety
-/// All of these elements exist, and nobody else uses those of `to`.
-#[inline(always)]
-pub unsafe fn copy<T: Copy>(from: *const T, to: *mut T, n: usize) {
-    const SHORT: usize = 64;
-    // SAFETY: the caller's; `first + EIGHT ≤ n`.
-    unsafe {
-        match n.checked_sub(EIGHT) {
-            Some(last) if n <= SHORT => {
-                for first in (0..last).step_by(EIGHT).chain([last]) {
-                    *to.add(first).cast::<[T; EIGHT]>() = *from.add(first).cast();
-                }
-            }
-            Some(_) => std::ptr::copy_nonoverlapping(from, to, n),
-            None => (0..n).for_each(|i| *to.add(i) = *from.add(i)),
-        }
-    }
-}
-
 /// As [`every`] with step 2, by eights; what is left at the end is an eight that overlaps the one before.
 ///
 /// # Safety
 /// As [`every`].
 #[inline(always)]
 unsafe fn every_second<T: Copy>(from: *const T, to: *mut T, n: usize) {
+    const EIGHT: usize = 8;
     let Some(last) = n.checked_sub(EIGHT) else {
         // SAFETY: the caller's.
         return unsafe { every(2, from, to, n) };

@@ -12,7 +12,7 @@ use std::ops::Range;
 use cotangent_core::ops::Convolution;
 
 use super::convolution::{Pointers, Sizes};
-use super::padded::{Dim, Fill, coordinates, copy, strides};
+use super::padded::{Dim, Fill, coordinates, strides};
 use super::{Left, Onto, Operand, Real, SLIDING_STEP, Target, Vectors};
 use crate::memory::Block;
 use crate::threads;
@@ -287,7 +287,7 @@ pub unsafe fn run<T: Real>(op: &Convolution, s: &Sizes, vectors: Vectors, x: *co
                         for (from, to, count) in &l.parts {
                             let (from, to) = (sums.add(o * n + from), y.add((image * s.co + o) * y_plane + to));
                             if step == 1 {
-                                copy(from.cast_const(), to, *count);
+                                std::ptr::copy_nonoverlapping(from, to, *count);
                             } else {
                                 (0..*count).for_each(|i| *to.add(i * step) = *from.add(i));
                             }
