@@ -6,11 +6,13 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::added::Added;
 use super::replay::{Env, rebuild};
 use crate::array::Array;
 use crate::error::Error;
-use crate::ir::{Graph, Node, Shape};
+use crate::ir::{Graph, Node, Shape, Value};
 use crate::ops::Op;
 use crate::simplify::Class;
 use crate::tensor::{Tensor, emit_all};
@@ -39,36 +41,58 @@ pub fn by_views(graph: &Graph, class: Class) -> Result<Option<Graph>, Error> {
         Op::Permute(p) => Some(p.dims.clone()),
         _ => None,
     };
-    let added = |n: &Node, dim: usize| Added::of(&steps(n, dim)?, class);
-    let is_read = |n: &Node| match &n.op {
-        Op::IndexSelect(s) => order(n).is_some() || steps(n, s.dim).is_some(),
-        Op::IndexAdd(s) => added(n, s.dim).is_some(),
-        _ => false,
+    let view = |n: &Node| match &n.op {
+        Op::IndexSelect(s) => {
+            let read = Read { dim: s.dim, steps: steps(n, s.dim), order: order(n) };
+            (read.steps.is_some() || read.order.is_some()).then_some(View::Read(read))
+        }
+        Op::IndexAdd(s) => Some(View::Sum(s.dim, Added::of(&steps(n, s.dim)?, class)?)),
+        _ => None,
     };
-    if !graph.nodes().iter().any(is_read) {
+    let found = graph.nodes().iter().filter_map(|n| Some((n.results[0], view(n)?)));
+    let found: FxHashMap<Value, View> = found.collect();
+    if found.is_empty() {
         return Ok(None);
     }
-    let rebuilt = rebuild(graph, |n, args| {
-        if let Op::IndexAdd(s) = &n.op
-            && let Some(added) = added(n, s.dim)
-        {
-            return vec![added.sum(args[0], s.dim, args[2])];
-        }
-        let Op::IndexSelect(s) = &n.op else { return emit_all(n.op.clone(), args) };
-        let read = |x: &Tensor, dim: usize| match steps(n, s.dim) {
-            Some(runs) => {
-                let pieces: Vec<Tensor> = runs.iter().map(|steps| steps.of(x, dim)).collect();
-                Tensor::cat_dim(&pieces, dim)
-            }
-            None => x.index_select_along(dim, args[1]),
-        };
-        let Some(order) = order(n) else { return vec![read(args[0], s.dim)] };
+    let rebuilt = rebuild(graph, |n, args| match found.get(&n.results[0]) {
+        Some(View::Read(read)) => vec![read.of(args[0], args[1])],
+        Some(View::Sum(dim, added)) => vec![added.sum(args[0], *dim, args[2])],
+        None => emit_all(n.op.clone(), args),
+    })?;
+    Ok(Some(rebuilt))
+}
+
+/// What stands for a node.
+enum View {
+    Read(Read),
+    /// A sum along a dim.
+    Sum(usize, Added),
+}
+
+/// A read along a dim.
+struct Read {
+    dim: usize,
+    /// The index, if it is known.
+    steps: Option<Vec<Steps>>,
+    /// How the tensor is permuted before it is read.
+    order: Option<Vec<usize>>,
+}
+
+impl Read {
+    /// The elements of `x` at `index`.
+    fn of(&self, x: &Tensor, index: &Tensor) -> Tensor {
+        let Some(order) = &self.order else { return self.along(x, self.dim, index) };
         // Simplification takes both permutations away.
         let mut back = vec![0; order.len()];
         order.iter().enumerate().for_each(|(i, d)| back[*d] = i);
-        vec![read(&args[0].permute_to(&back), order[s.dim]).permute_to(&order)]
-    })?;
-    Ok(Some(rebuilt))
+        self.along(&x.permute_to(&back), order[self.dim], index).permute_to(order)
+    }
+
+    fn along(&self, x: &Tensor, dim: usize, index: &Tensor) -> Tensor {
+        let Some(runs) = &self.steps else { return x.index_select_along(dim, index) };
+        let pieces: Vec<Tensor> = runs.iter().map(|steps| steps.of(x, dim)).collect();
+        Tensor::cat_dim(&pieces, dim)
+    }
 }
 
 /// The values on which an index depends, as far as no parameter takes part in them.

@@ -73,10 +73,8 @@ fn arange(c: &Call) -> Read<Tensor> {
     }
     // Integers out of a float range: start and step are rounded towards zero; they count the numbers of `i64` too.
     let [first, last, by] = [start, end, step].map(|s| s.to_f64().trunc());
-    let n = match dtype {
-        DType::I64 => ((last - first) / by).ceil(),
-        _ => ((end.to_f64() - start.to_f64()) / step.to_f64()).ceil(),
-    };
+    let n =
+        if dtype == DType::I64 { (last - first) / by } else { (end.to_f64() - start.to_f64()) / step.to_f64() }.ceil();
     Ok(arange_of(first as i64, (first + n * by) as i64, by as i64, dtype))
 }
 

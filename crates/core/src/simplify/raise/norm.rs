@@ -64,8 +64,8 @@ fn safe_softmax(e: &Editor, id: NodeId) -> Option<Found> {
     let (softmax, x) = called(e, y, "_softmax")?;
     let dim = softmax.param("dim")?.clone();
     let opposite = |v: Value| e.as_unary(v, Unary::BitwiseNot).or_else(|| called(e, v, "logical_not").map(|(_, x)| x));
-    let (any, differ) = called(e, opposite(e.as_expand(p).unwrap_or(p))?, "any.dims")
-        .or_else(|| called(e, opposite(e.as_expand(p).unwrap_or(p))?, "any.dim"))?;
+    let found = opposite(e.as_expand(p).unwrap_or(p))?;
+    let (any, differ) = called(e, found, "any.dims").or_else(|| called(e, found, "any.dim"))?;
     let along = any.param("dim")?;
     let same = *along == dim || *along == Attr::List(vec![dim.clone()]);
     let (of, infinity) = e.as_binary(opposite(differ)?, Binary::Eq)?;

@@ -79,32 +79,41 @@ const I1_FAR: [f64; 9] = [
     0.389_398_459_040_684_3,
 ];
 
+/// The series of a function, near 0 and far from it.
+struct Series {
+    /// By powers, the highest first, for `F32`.
+    powers: [&'static [f64]; 2],
+    /// Of Chebyshev, for `F64`.
+    chebyshev: [&'static [f64]; 2],
+}
+
+const I0: Series = Series { powers: [&I0_NEAR, &I0_FAR], chebyshev: [&I0_SMALL, &I0_LARGE] };
+const I1: Series = Series { powers: [&I1_NEAR, &I1_FAR], chebyshev: [&I1_SMALL, &I1_LARGE] };
+
 impl Builder {
     /// `I0` of `x`, times `e^-|x|` if it is `scaled`.
     pub(in crate::lane) fn bessel_i0(&mut self, x: V, scaled: bool) -> V {
-        let (a, single) = self.bessel_operand(x, scaled);
-        let (t, u, root) = self.bessel_variables(a);
-        let (near, far) = if single {
-            (self.poly(t, &I0_NEAR), self.poly(u, &I0_FAR))
-        } else {
-            (self.chebyshev(t, &I0_SMALL), self.chebyshev(u, &I0_LARGE))
-        };
-        let far = self.mul(far, root);
-        self.bessel_result(a, [near, far], scaled, single)
+        self.bessel(x, &I0, false, scaled)
     }
 
     /// `I1` of `x`, times `e^-|x|` if it is `scaled`.
     pub(in crate::lane) fn bessel_i1(&mut self, x: V, scaled: bool) -> V {
+        let y = self.bessel(x, &I1, true, scaled);
+        self.with_sign(y, x)
+    }
+
+    /// The function of `|x|`, of which the near series is that of its quotient by `|x|` if it is `odd`.
+    fn bessel(&mut self, x: V, series: &Series, odd: bool, scaled: bool) -> V {
         let (a, single) = self.bessel_operand(x, scaled);
         let (t, u, root) = self.bessel_variables(a);
-        let (near, far) = if single {
-            (self.poly(t, &I1_NEAR), self.poly(u, &I1_FAR))
+        let [near, far] = if single {
+            [self.poly(t, series.powers[0]), self.poly(u, series.powers[1])]
         } else {
-            (self.chebyshev(t, &I1_SMALL), self.chebyshev(u, &I1_LARGE))
+            [self.chebyshev(t, series.chebyshev[0]), self.chebyshev(u, series.chebyshev[1])]
         };
-        let (near, far) = (self.mul(near, a), self.mul(far, root));
-        let y = self.bessel_result(a, [near, far], scaled, single);
-        self.with_sign(y, x)
+        let near = if odd { self.mul(near, a) } else { near };
+        let far = self.mul(far, root);
+        self.bessel_result(a, [near, far], scaled, single)
     }
 
     /// `|x|` as `F64`, and whether `x` was an `F32`. From 720 on, what is not scaled is infinite.
