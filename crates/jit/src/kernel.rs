@@ -184,20 +184,24 @@ pub fn prepare(
         rows_inside(&mut nest);
         between = crate::across::between_innermost(&mut nest);
     }
+    let is_cut = !turned.is_empty() && crate::turned::cut_lanes(&mut nest, &sizes);
     let nest = &nest;
     let pitch = |&(s, i): &(usize, usize)| {
         let stage = &nest.stages[s];
-        (stage.lanes * dtypes(&stage.accesses[i].memory, nest).size_bytes()).next_multiple_of(64)
+        crate::turned::pitch(stage.lanes * dtypes(&stage.accesses[i].memory, nest).size_bytes())
     };
     let copies = match turned[..] {
-        [(0, from)] => crate::turned::copied(nest).map(|to| (from, to)),
+        [(0, from)] => crate::turned::copied(nest, &sizes).map(|to| (from, to)),
         _ => None,
     };
-    let block = match (turned.is_empty(), lying.is_empty()) {
-        _ if copies.is_some() => crate::turned::copied_rows(nest.outer.iter().product()),
-        (true, true) => usize::MAX,
-        (true, false) => 1,
-        (false, _) => crate::turned::rows(turned.iter().map(pitch).sum()),
+    let block = if copies.is_some() {
+        crate::turned::copied_rows(nest.outer.iter().product())
+    } else if !turned.is_empty() {
+        crate::turned::rows(turned.iter().map(pitch).sum(), is_cut)
+    } else if !lying.is_empty() {
+        1
+    } else {
+        usize::MAX
     };
     let dtype = |m: &Memory| dtypes(m, nest);
     let mut scratch = Vec::with_capacity(nest.scratch.len());

@@ -7,7 +7,8 @@
 //! An operand may lie along the serial loop of a stage instead, as in sums down the columns of a transposed one: then a block is what one row
 //! reads.
 
-use cotangent_loops::ir::{Access, BodyOp, Memory, Nest, Stage};
+use cotangent_core::ir::DType;
+use cotangent_loops::ir::{Access, BodyOp, Loop, Memory, Nest, Stage};
 
 use crate::routine::{Real, Vectors};
 
@@ -15,10 +16,19 @@ use crate::routine::{Real, Vectors};
 const ROWS: usize = 16;
 /// The most; each visit of a page, which costs a translation of its address, serves that many.
 const MOST_ROWS: usize = 64;
-/// The bytes of a block that stay near.
-const NEAR_BYTES: usize = 512 << 10;
+/// What a nest touches at most whose lanes are cut, and to how many.
+const SMALL_BYTES: usize = 8 << 20;
+const PART: usize = 512;
+/// The bytes of a block that are read again from the first-level cache.
+const NEAR_BYTES: usize = 24 << 10;
 /// The most bytes of a block.
 const MAX_BYTES: usize = 1 << 20;
+/// Places so far apart, or a multiple of it, are in one set of a first-level cache.
+const COLLIDING: usize = 4 << 10;
+/// The bytes that a last-level cache holds.
+const SHARED_BYTES: usize = 24 << 20;
+/// A cache line.
+const LINE: usize = 64;
 /// The fewest rows and lanes that are worth it.
 const FEW: usize = 8;
 
@@ -41,7 +51,8 @@ pub struct Turned {
 pub fn along(nest: &Nest, stage: usize, i: usize, size: usize) -> Option<usize> {
     let (s, a) = (&nest.stages[stage], &nest.stages[stage].accesses[i]);
     let d = (0..nest.outer.len()).find(|d| a.outer[*d] == 1 && nest.outer[*d] >= FEW)?;
-    (a.serial.iter().all(|s| *s == 0) && is_strided(nest, s, a, ROWS * size)).then_some(d)
+    let most = part(nest).map_or(s.lanes, |part| part.min(s.lanes));
+    (a.serial.iter().all(|s| *s == 0) && is_strided(nest, s, a, [most, ROWS * size])).then_some(d)
 }
 
 /// As [`along`], for the serial loop along which it is contiguous.
@@ -50,27 +61,70 @@ pub fn along_serial(nest: &Nest, stage: usize, i: usize, size: usize) -> Option<
     let d = a.serial.iter().position(|stride| *stride == 1)?;
     let others = a.serial.iter().enumerate().all(|(e, stride)| e == d || *stride == 0);
     let bytes = s.serial[d].checked_mul(size)?;
-    (others && s.serial[d] >= FEW && is_strided(nest, s, a, bytes)).then_some(d)
+    (others && s.serial[d] >= FEW && is_strided(nest, s, a, [s.lanes, bytes])).then_some(d)
 }
 
-/// Whether the lanes of an access that nobody writes lie apart, and a block of so many bytes for each has room.
-fn is_strided(nest: &Nest, s: &Stage, a: &Access, bytes: usize) -> bool {
+/// Whether the lanes of an access that nobody writes lie apart, and a block of so many lanes and bytes for each has room.
+fn is_strided(nest: &Nest, s: &Stage, a: &Access, [lanes, bytes]: [usize; 2]) -> bool {
     let Memory::Buffer(buffer) = a.memory else { return false };
     let writes = |a: &Access| a.memory == Memory::Buffer(buffer);
     let written = nest.stages.iter().any(|s| {
         let stores = |(op, _): &(BodyOp, _)| matches!(op, BodyOp::Store(k, _) if writes(&s.accesses[*k as usize]));
         s.body.ops.iter().chain(&s.after.ops).any(stores)
     });
-    !written && a.lane.abs() > 1 && s.lanes >= FEW && s.lanes.checked_mul(bytes).is_some_and(|b| b <= MAX_BYTES)
+    !written && a.lane.abs() > 1 && s.lanes >= FEW && lanes.checked_mul(bytes).is_some_and(|b| b <= MAX_BYTES)
 }
 
-/// The rows of a block, of which each takes `bytes`.
-pub fn rows(bytes: usize) -> usize {
-    (NEAR_BYTES / bytes.max(1)).next_power_of_two().clamp(ROWS, MOST_ROWS)
+/// The bytes between rows of a block, of which each has so many: whole cache lines, and an odd number of them, so that rows lie in different sets of a cache.
+pub fn pitch(bytes: usize) -> usize {
+    (bytes.div_ceil(LINE) | 1) * LINE
 }
 
-/// The store of a nest that does nothing but copy what is turned: it needs no block, and is transposed straight to its place.
-pub fn copied(nest: &Nest) -> Option<usize> {
+/// Equal parts into which the lanes of all stages can be cut, if they can.
+fn part(nest: &Nest) -> Option<usize> {
+    let lanes = nest.stages.first()?.lanes;
+    let by_lane = |(op, _): &(BodyOp, DType)| matches!(op, BodyOp::Index { of: Loop::Lane, .. });
+    let is_plain = |s: &Stage| s.lanes == lanes && !s.body.ops.iter().chain(&s.after.ops).any(by_lane);
+    if lanes < 2 * PART || !nest.scalars.is_empty() || !nest.scratch.is_empty() || !nest.stages.iter().all(is_plain) {
+        return None;
+    }
+    (PART / 4..=PART).filter(|n| lanes.is_multiple_of(*n)).max_by_key(|n| (n.is_multiple_of(ROWS), *n))
+}
+
+/// Cuts the lanes of a nest with turned accesses where a block of all of them has no room, or would leave the nearest caches before it is read. Arrays
+/// that are in no cache are better read in long runs. Whether it did.
+pub fn cut_lanes(nest: &mut Nest, size: &dyn Fn(&Nest, &Memory) -> usize) -> bool {
+    let Some(each) = part(nest) else { return false };
+    let (lanes, rows) = (nest.stages[0].lanes, nest.outer.iter().product::<usize>());
+    let bytes: usize = nest.stages.iter().flat_map(|s| &s.accesses).map(|a| size(nest, &a.memory)).sum();
+    let is_small = rows.saturating_mul(lanes).saturating_mul(bytes) <= SMALL_BYTES;
+    if !is_small && lanes.saturating_mul(ROWS * bytes) <= MAX_BYTES {
+        return false;
+    }
+    let last = nest.outer.len();
+    nest.outer.push(lanes / each);
+    for stage in &mut nest.stages {
+        stage.lanes = each;
+        stage.accesses.iter_mut().for_each(|a| a.outer.push(a.lane * each as i64));
+    }
+    // The rows of a block stay innermost.
+    let order: Vec<usize> = (0..last - 1).chain([last, last - 1]).collect();
+    crate::across::reorder(nest, &order);
+    true
+}
+
+/// The rows of a block, of which each takes `bytes`: as many as stay in the first-level cache, but no fewer than fill cache lines; of cut lanes as many as use
+/// a page well.
+pub fn rows(bytes: usize, is_cut: bool) -> usize {
+    if is_cut {
+        return MOST_ROWS;
+    }
+    (NEAR_BYTES / bytes.max(1) / ROWS * ROWS).clamp(ROWS, MOST_ROWS)
+}
+
+/// The store of a nest that does nothing but copy what is turned: it needs no block, and is transposed straight to its place. `None` too where rows of the
+/// result would throw each other out of the first-level cache before their lines are full, unless memory is slower anyway.
+pub fn copied(nest: &Nest, size: &dyn Fn(&Nest, &Memory) -> usize) -> Option<usize> {
     let [s] = &nest.stages[..] else { return None };
     let is_plain = nest.scalars.is_empty() && nest.scratch.is_empty() && s.columns.is_empty() && s.serial.is_empty();
     match s.body.ops[..] {
@@ -78,7 +132,10 @@ pub fn copied(nest: &Nest) -> Option<usize> {
             if is_plain && s.after.ops.is_empty() && from == into =>
         {
             let a = &s.accesses[to as usize];
-            (a.lane == 1 && a.outer.last().is_some_and(|step| *step > 0)).then_some(to as usize)
+            let (step, size) = (*a.outer.last()?, size(nest, &a.memory));
+            let bytes = nest.outer.iter().product::<usize>().saturating_mul(2 * s.lanes * size);
+            let collide = (step as usize).wrapping_mul(size).is_multiple_of(COLLIDING) && bytes <= SHARED_BYTES;
+            (a.lane == 1 && step > 0 && !collide).then_some(to as usize)
         }
         _ => None,
     }

@@ -170,6 +170,29 @@ fn permuted_copies() {
     }
 }
 
+/// Tensors that are permuted beside others that are not: blocks of whole squares and of rests, of lanes that are cut and of others.
+#[test]
+fn permuted_operands() {
+    for d in [DType::F32, DType::F64, DType::I64, DType::BF16] {
+        for [a, b, c] in [[64, 16, 24], [3, 70, 33], [40, 28, 17], [16, 2, 100], [17, 64, 64], [0, 8, 9]] {
+            for (dims, [x, y, z]) in
+                [([2, 0, 1], [c, a, b]), ([2, 1, 0], [c, b, a]), ([0, 2, 1], [a, c, b]), ([1, 2, 0], [b, c, a])]
+            {
+                let text = format!(
+                    "graph permuted(%0: {d}[{a},{b},{c}], %1: {d}[{x},{y},{z}]) {{\n  \
+                     %2: {d}[{x},{y},{z}] = permute(%0, dims={dims:?})\n  \
+                     %3: {d}[{x},{y},{z}] = sub(%2, %1)\n  \
+                     %4: {d}[{x},{y},{z}] = maximum(%3, %2)\n  return (%4)\n}}\n"
+                );
+                let g = graph(&text);
+                let value = |k: usize| move |i: usize| (i * 31 % (113 + k)) as f64;
+                let args = [0, 1].map(|k| Array::from_f64_fn(&Aval::new(d, [a * b * c]), value(k)));
+                check(&format!("{d} {a} {b} {c} {dims:?}"), &lower(&g).expect("lowers"), &args, 0.0);
+            }
+        }
+    }
+}
+
 /// The machine's results are near the interpreter's, with `rtol` of the largest one.
 fn near(what: &str, g: &Graph, rtol: f64) {
     let p = lower(g).expect("lowers");

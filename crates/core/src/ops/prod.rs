@@ -104,6 +104,11 @@ impl Samples for Prod {
                 Prod { dim: 0 },
                 [Array::new([7], (0..7).map(|i| f64::from(i) * 0.4 - 1.2).collect())],
             ),
+            Sample::new(
+                "twelve",
+                Prod { dim: 1 },
+                [Array::new([2, 12], (0..24).map(|i| f64::from(i % 7) * 0.3 - 0.6).collect())],
+            ),
             Sample::new("one", Prod { dim: 0 }, [Array::new([1], vec![0.5])]),
             Sample::new("empty dim", Prod { dim: 0 }, [empty([0, 2])]),
             Sample::new("empty result", Prod { dim: 1 }, [empty([0, 2])]),

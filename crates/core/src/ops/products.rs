@@ -2,6 +2,9 @@
 
 use crate::tensor::Tensor;
 
+/// The most factors that are multiplied as a tree: it grows with them, and scans do not.
+const TREE: usize = 8;
+
 /// A tensor and a tangent of its aval.
 #[derive(Clone)]
 pub(crate) struct Dual {
@@ -36,8 +39,18 @@ impl Dual {
         Dual { x: join(&self.x, &other.x), x_dot: join(&self.x_dot, &other.x_dot) }
     }
 
-    /// The tangent of the product along `dim`, which is not empty and stays with size 1: a tree of products of halves.
-    pub fn product_dot(mut self, dim: usize) -> Tensor {
+    /// The tangent of the product along `dim`, which is not empty and stays with size 1: each tangent times the product of all others.
+    pub fn product_dot(self, dim: usize) -> Tensor {
+        if self.size(dim) <= TREE {
+            return self.tree_dot(dim);
+        }
+        let others = products_before(&self.x, dim) * products_before(&self.x.flip_dims(&[dim]), dim).flip_dims(&[dim]);
+        let dot = (&self.x_dot * &others).sum_over(&[dim]);
+        dot.view_to(self.part(dim, 0, 1).x.shape())
+    }
+
+    /// The same by a tree of products of halves.
+    fn tree_dot(mut self, dim: usize) -> Tensor {
         let mut odd: Option<Dual> = None;
         loop {
             let n = self.size(dim);
@@ -73,4 +86,11 @@ impl Dual {
         }
         self.x_dot
     }
+}
+
+/// The product of all elements before each one along `dim`, which is not empty.
+fn products_before(x: &Tensor, dim: usize) -> Tensor {
+    let n = x.shape()[dim].get();
+    let none = x.slice_dim(dim, 0, 1, 1).full_like(1.0);
+    Tensor::cat_dim(&[none, x.slice_dim(dim, 0, n - 1, 1).cumprod_along(dim)], dim)
 }

@@ -13,6 +13,7 @@ pub mod jacobian;
 pub mod jvp;
 pub mod lazy;
 pub mod linearize;
+pub mod masked;
 pub mod places;
 pub mod prune;
 pub mod reciprocal;

@@ -1,4 +1,4 @@
-//! Kernels along one dim: prefix sums and products, positions of extremes.
+//! Kernels along one dim: prefix sums and products, and extremes so far.
 //!
 //! A tensor is seen as `[outer, n, inner]`.
 
@@ -27,7 +27,8 @@ impl Axis {
         Axis { outer: product(0..dim), n: shape[dim].get(), inner: product(dim + 1..shape.rank()) }
     }
 
-    fn len(self) -> usize {
+    /// The number of elements.
+    pub fn len(self) -> usize {
         self.outer * self.n * self.inner
     }
 }
@@ -44,9 +45,6 @@ impl<T> Shared<T> {
     }
 }
 
-/// Lines of at most this many elements are searched one element after the other.
-const SHORT: usize = 32;
-
 /// Rows that are scanned side by side, so that their chains of additions overlap.
 const ROWS: usize = 4;
 
@@ -57,7 +55,7 @@ const COLUMNS: usize = 16;
 const MOST_COLUMNS: usize = 512;
 
 /// Calls `f` with each outer index and with ranges that cover the `inner` columns, on several threads.
-fn for_columns(outer: usize, inner: usize, cost: u64, f: impl Fn(usize, Range<usize>) + Sync) {
+pub(super) fn for_columns(outer: usize, inner: usize, cost: u64, f: impl Fn(usize, Range<usize>) + Sync) {
     let fewest = inner.div_ceil(MOST_COLUMNS);
     // Wide blocks read memory in long runs: where there are few lines, columns are cut once more at most.
     let blocks = if outer < 8 { fewest.max((inner / 64).min(2)) } else { fewest };
@@ -179,193 +177,4 @@ pub unsafe fn cumulative_extremes<T: Element>(
             }
         }
     });
-}
-
-/// `y[o, i]` = the first position of the largest (or smallest) element, the first NaN if there is one.
-///
-/// # Safety
-/// `x` has the elements of `axis`, whose `n` is not 0, and `y` has `outer · inner`.
-pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync>(axis: Axis, x: *const T, y: *mut i64, largest: bool) {
-    let Axis { outer, n, inner } = axis;
-    let (x, y) = (Shared(x.cast_mut()), Shared(y));
-    if inner != 1 {
-        for_columns(outer, inner, axis.len() as u64 / 4, |o, columns| {
-            // SAFETY: the caller's; each column belongs to one piece.
-            let (x, y) = unsafe {
-                (
-                    std::slice::from_raw_parts(x.get().add(o * n * inner).cast_const(), n * inner),
-                    std::slice::from_raw_parts_mut(y.get().add(o * inner + columns.start), columns.len()),
-                )
-            };
-            let rows = Rows { x, inner, columns };
-            match (largest, i32::try_from(n)) {
-                (true, Ok(_)) => rows.firsts::<i32>(y, |a, b| a > b),
-                (false, Ok(_)) => rows.firsts::<i32>(y, |a, b| a < b),
-                (true, Err(_)) => rows.firsts::<i64>(y, |a, b| a > b),
-                (false, Err(_)) => rows.firsts::<i64>(y, |a, b| a < b),
-            }
-        });
-        return;
-    }
-    let pieces = outer.min(256);
-    threads::for_each(pieces, axis.len() as u64 / if n <= SHORT { 2 } else { 4 }, &|piece| {
-        let lines = piece * outer / pieces..(piece + 1) * outer / pieces;
-        // SAFETY: the caller's; each piece has lines of its own.
-        let (x, y) = unsafe {
-            (
-                std::slice::from_raw_parts(x.get().add(lines.start * n).cast_const(), lines.len() * n),
-                std::slice::from_raw_parts_mut(y.get().add(lines.start), lines.len()),
-            )
-        };
-        match (n <= SHORT, largest) {
-            (true, true) => short_lines(n, x, y, |a, b| a > b),
-            (true, false) => short_lines(n, x, y, |a, b| a < b),
-            (false, true) => long_lines(n, x, y, |a, b| a > b),
-            (false, false) => long_lines(n, x, y, |a, b| a < b),
-        }
-    });
-}
-
-/// The first places of the extremes of lines of `n` elements.
-fn long_lines<T: Copy + PartialOrd>(n: usize, x: &[T], y: &mut [i64], better: impl Fn(T, T) -> bool + Copy) {
-    #[inline(always)]
-    fn each<T: Copy + PartialOrd>(n: usize, x: &[T], y: &mut [i64], better: impl Fn(T, T) -> bool + Copy) {
-        for (x, y) in x.chunks_exact(n).zip(y) {
-            *y = first(x, better);
-        }
-    }
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx2")]
-        fn vector<T: Copy + PartialOrd>(n: usize, x: &[T], y: &mut [i64], better: impl Fn(T, T) -> bool + Copy) {
-            each(n, x, y, better);
-        }
-        if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: the CPU has the feature.
-            return unsafe { vector(n, x, y, better) };
-        }
-    }
-    each(n, x, y, better);
-}
-
-/// The extreme in lanes, then the first place where it stands: two passes over a line that stays in the cache, both vectorised.
-#[inline(always)]
-fn first<T: Copy + PartialOrd>(x: &[T], better: impl Fn(T, T) -> bool + Copy) -> i64 {
-    const LANES: usize = 32;
-    // A NaN stays: nothing is better than it.
-    let extreme = |best: T, x: T| if better(x, best) | is_nan(x) { x } else { best };
-    let mut best = [x[0]; LANES];
-    let chunks = x.chunks_exact(LANES);
-    for x in chunks.remainder() {
-        best[0] = extreme(best[0], *x);
-    }
-    for chunk in chunks {
-        for j in 0..LANES {
-            best[j] = extreme(best[j], chunk[j]);
-        }
-    }
-    let top = best.into_iter().fold(best[0], extreme);
-    if is_nan(top) {
-        return x.iter().position(|x| is_nan(*x)).unwrap_or(0) as i64;
-    }
-    // Blocks first: a search with an exit in each step is not vectorised.
-    let block = x.chunks(LANES).position(|c| c.iter().fold(false, |hit, x| hit | (*x == top))).unwrap_or(0);
-    let within = x[block * LANES..].iter().position(|x| *x == top).unwrap_or(0);
-    (block * LANES + within) as i64
-}
-
-/// The first places of the extremes of lines of `n ≤ SHORT` elements, a few lines side by side: their elements are vectors.
-fn short_lines<T: Copy + PartialOrd>(n: usize, x: &[T], y: &mut [i64], better: impl Fn(T, T) -> bool + Copy) {
-    #[inline(always)]
-    fn side_by_side<T: Copy + PartialOrd>(n: usize, x: &[T], y: &mut [i64], better: impl Fn(T, T) -> bool) {
-        const LINES: usize = 16;
-        for (x, y) in x.chunks(LINES * n).zip(y.chunks_mut(LINES)) {
-            // Behind the last line that one is read again.
-            let start: [usize; LINES] = std::array::from_fn(|l| l.min(y.len() - 1) * n);
-            // SAFETY: `k < n`, and `n` elements follow each start.
-            let row = |k: usize| -> [T; LINES] { std::array::from_fn(|l| unsafe { *x.get_unchecked(start[l] + k) }) };
-            let (mut best, mut at) = (row(0), [0i32; LINES]);
-            for k in 1..n {
-                let row = row(k);
-                for l in 0..LINES {
-                    let is_better = better(row[l], best[l]) | (is_nan(row[l]) & !is_nan(best[l]));
-                    best[l] = if is_better { row[l] } else { best[l] };
-                    at[l] = if is_better { k as i32 } else { at[l] };
-                }
-            }
-            y.iter_mut().zip(at).for_each(|(y, k)| *y = i64::from(k));
-        }
-    }
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx2")]
-        fn vector<T: Copy + PartialOrd>(n: usize, x: &[T], y: &mut [i64], better: impl Fn(T, T) -> bool) {
-            side_by_side(n, x, y, better);
-        }
-        if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: the CPU has the feature.
-            return unsafe { vector(n, x, y, better) };
-        }
-    }
-    side_by_side(n, x, y, better);
-}
-
-#[inline(always)]
-#[expect(clippy::eq_op, reason = "NaN is what does not equal itself, which vectors compare at once")]
-fn is_nan<T: PartialOrd>(x: T) -> bool {
-    x != x
-}
-
-/// Some columns of rows of `inner` elements.
-struct Rows<'a, T> {
-    x: &'a [T],
-    inner: usize,
-    columns: Range<usize>,
-}
-
-impl<T: Copy + PartialOrd> Rows<'_, T> {
-    /// The first place of each column's extreme, counted in a `P`, which holds the number of rows.
-    fn firsts<P: Copy + TryFrom<usize>>(self, y: &mut [i64], better: impl Fn(T, T) -> bool)
-    where
-        i64: From<P>,
-    {
-        #[cfg(target_arch = "x86_64")]
-        {
-            #[target_feature(enable = "avx2")]
-            fn vector<T: Copy + PartialOrd, P: Copy + TryFrom<usize>>(
-                rows: Rows<'_, T>,
-                y: &mut [i64],
-                better: impl Fn(T, T) -> bool,
-            ) where
-                i64: From<P>,
-            {
-                rows.side_by_side::<P>(y, better);
-            }
-            if std::arch::is_x86_feature_detected!("avx2") {
-                // SAFETY: the CPU has the feature.
-                return unsafe { vector::<T, P>(self, y, better) };
-            }
-        }
-        self.side_by_side::<P>(y, better);
-    }
-
-    #[inline(always)]
-    fn side_by_side<P: Copy + TryFrom<usize>>(self, y: &mut [i64], better: impl Fn(T, T) -> bool)
-    where
-        i64: From<P>,
-    {
-        let place = |k: usize| P::try_from(k).unwrap_or_else(|_| unreachable!("it holds the number of rows"));
-        let mut rows = self.x.chunks_exact(self.inner).map(|row| &row[self.columns.clone()]);
-        let mut best = rows.next().map_or_else(Vec::new, <[T]>::to_vec);
-        let mut at = vec![place(0); best.len()];
-        for (k, row) in rows.enumerate() {
-            let k = place(k + 1);
-            for ((x, best), at) in row.iter().zip(&mut best).zip(&mut at) {
-                let is_better = better(*x, *best) | (is_nan(*x) & !is_nan(*best));
-                *best = if is_better { *x } else { *best };
-                *at = if is_better { k } else { *at };
-            }
-        }
-        y.iter_mut().zip(at).for_each(|(y, k)| *y = i64::from(k));
-    }
 }

@@ -1,5 +1,6 @@
 //! Routines on whole buffers.
 
+mod arg_extreme;
 mod axis;
 mod columns;
 mod combined;

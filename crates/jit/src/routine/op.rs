@@ -8,7 +8,7 @@ use cotangent_loops::ir::Routine;
 
 use super::axis::Axis;
 use super::indexed::Combine;
-use super::{Vectors, axis, convolution, copied, indexed, map, prefix, reference, scatter, search, sort};
+use super::{Vectors, arg_extreme, axis, convolution, copied, indexed, map, prefix, reference, scatter, search, sort};
 use crate::run::Buffers;
 
 /// Runs `op` on its operands.
@@ -259,7 +259,7 @@ impl Call<'_> {
         let x = &self.args[0];
         // SAFETY: the caller's.
         dispatch!(x.dtype, T => unsafe {
-            axis::arg_extreme::<T>(Axis::of(&x.shape, dim), self.input(0), self.output(0), largest);
+            arg_extreme::arg_extreme::<T>(Axis::of(&x.shape, dim), self.input(0), self.output(0), largest);
         });
     }
 

@@ -6,12 +6,14 @@ mod layout;
 mod loops;
 mod narrow;
 mod nest;
+mod order;
 mod schedule;
 
 use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Graph, Loc};
 use cotangent_core::simplify::{Class, Options, simplify_with};
 use cotangent_core::transform::inline::inline_all;
+use cotangent_core::transform::masked::by_blocks;
 use cotangent_core::transform::places::by_views;
 use cotangent_core::transform::reciprocal::multiply_by_reciprocals;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -67,6 +69,10 @@ pub fn prepared_with(graph: &Graph, options: Options) -> Result<Graph, LowerErro
         Some(views) => simplify_with(&views, options).0,
         None => simplified,
     };
+    let simplified = match by_blocks(&simplified, options.class).map_err(failed)? {
+        Some(blocks) => simplify_with(&blocks, options).0,
+        None => simplified,
+    };
     if options.class < Class::Rounding { Ok(simplified) } else { multiply_by_reciprocals(&simplified).map_err(failed) }
 }
 
@@ -85,6 +91,7 @@ pub fn explained(graph: &Graph) -> Result<Explained, LowerError> {
 
 fn program(flow: &Flow) -> Explained {
     let (mut schedule, results) = schedule(flow);
+    order::order(&mut schedule.steps, flow);
     layout::lay_out(&mut schedule.steps, flow, &results);
     let read = reads(&schedule.steps, &results);
     let is_result: FxHashSet<Id> = results.iter().copied().collect();

@@ -139,7 +139,7 @@ impl Schedule<'_> {
             return v;
         }
         let sizes = &self.flow.values[v].sizes;
-        if self.is_repeated(v) {
+        if self.is_made_here(v) {
             self.materialise(v);
             return v;
         }
@@ -151,9 +151,9 @@ impl Schedule<'_> {
         v
     }
 
-    /// Whether `v` repeats elements that no nest computes yet, of few arrays: they are computed where they are written, if they are cheap, and stored nowhere
-    /// before.
-    fn is_repeated(&mut self, v: Id) -> bool {
+    /// Whether `v` repeats or moves elements that no nest computes yet, of few arrays: they are computed where they are written, if they are cheap to repeat, and
+    /// stored nowhere before.
+    fn is_made_here(&mut self, v: Id) -> bool {
         let mut base = v;
         while self.stored[base].is_none() {
             match &self.flow.values[base].kind {
@@ -174,7 +174,9 @@ impl Schedule<'_> {
         }
         let n = self.flow.values[base].numel();
         let repeats = n * 2 <= self.flow.values[v].numel();
-        if !repeats || self.stored[base].is_some() || self.readers[base] > 1 || self.home[base].is_some() {
+        let is_moved = base != v && n == self.flow.values[v].numel();
+        if !(repeats || is_moved) || self.stored[base].is_some() || self.readers[base] > 1 || self.home[base].is_some()
+        {
             return false;
         }
         let region = self.root_of(self.region[base]);

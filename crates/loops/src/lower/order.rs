@@ -1,0 +1,79 @@
+//! The order of steps: loops that have nothing to do with a product stand before it, not between it and what reads it.
+//!
+//! Steps that follow one another can run piece by piece, so that what one writes is read by the next from the cache. The mask of an attention, say,
+//! is computed where it is first read, which is between the scores and their softmax: before the scores it is in nobody's way.
+
+use rustc_hash::FxHashSet;
+use smallvec::SmallVec;
+
+use super::flow::{Flow, Id};
+use super::group::ExprOp;
+use super::schedule::Planned;
+
+/// How many steps before and after a product are looked at: the time stays linear in the number of steps.
+const NEAR: usize = 8;
+
+/// What a step reads and writes.
+struct Touched {
+    reads: FxHashSet<Id>,
+    writes: SmallVec<[Id; 2]>,
+}
+
+impl Touched {
+    fn of(step: &Planned, flow: &Flow) -> Self {
+        match step {
+            Planned::Group(group) => {
+                let load = |op: &ExprOp| match op {
+                    ExprOp::Load(v, _) => Some(*v),
+                    ExprOp::Const(_) | ExprOp::Index(_) | ExprOp::Point(..) | ExprOp::Reduced(_) => None,
+                };
+                let reads = group.exprs.iter().filter_map(|e| load(&e.op)).collect();
+                Self { reads, writes: group.stores.iter().map(|s| s.dst).collect() }
+            }
+            Planned::Product { value, args, .. } => {
+                Self { reads: args.iter().copied().collect(), writes: SmallVec::from_slice(&[*value]) }
+            }
+            Planned::Call { call, args } => Self {
+                reads: args.iter().copied().collect(),
+                writes: flow.calls[*call].results.iter().copied().collect(),
+            },
+        }
+    }
+
+    fn reads_of(&self, earlier: &Self) -> bool {
+        earlier.writes.iter().any(|w| self.reads.contains(w))
+    }
+
+    /// Whether this step may as well run before `earlier`.
+    fn is_free_of(&self, earlier: &Self) -> bool {
+        !self.reads_of(earlier) && !earlier.reads_of(self) && !self.writes.iter().any(|w| earlier.writes.contains(w))
+    }
+}
+
+/// Moves loops from between a product and its next reader to before the product.
+pub(super) fn order(steps: &mut [Planned], flow: &Flow) {
+    let mut touched: Vec<Touched> = steps.iter().map(|s| Touched::of(s, flow)).collect();
+    for i in 0..steps.len() {
+        if !matches!(steps[i], Planned::Product { .. }) {
+            continue;
+        }
+        let near = (i + 1..steps.len().min(i + NEAR)).find(|r| touched[*r].reads_of(&touched[i]));
+        let Some(reader) = near else { continue };
+        let between = i + 1..reader;
+        if between.is_empty() || !between.clone().all(|t| matches!(steps[t], Planned::Group(_))) {
+            continue;
+        }
+        // The nearest place that is not itself between a step and its next reader.
+        let is_free = |at: usize| between.clone().all(|t| touched[t].is_free_of(&touched[at]));
+        let far = i.saturating_sub(NEAR);
+        let place = (far..=i)
+            .rev()
+            .take_while(|at| is_free(*at))
+            .find(|at| *at == 0 || !touched[*at].reads_of(&touched[at - 1]));
+        if let Some(place) = place {
+            let n = between.len();
+            steps[place..reader].rotate_right(n);
+            touched[place..reader].rotate_right(n);
+        }
+    }
+}
