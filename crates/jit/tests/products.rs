@@ -161,6 +161,28 @@ fn batches() {
     }
 }
 
+/// Integers of all bits: what does not fit is cut, on every path and in every form of a product.
+#[test]
+fn integers_wrap() {
+    let of = |t: usize, r: usize, c: usize| if t == 0 { rows(r, c) } else { transposed(r, c) };
+    let sizes = [[1, 40, 70], [3, 259, 300], [5, 6, 7], [13, 35, 33], [70, 70, 1], [64, 300, 130], [8, 8, 8]];
+    for d in [DType::I32, DType::I64] {
+        for ([m, k, n], side) in sizes.into_iter().flat_map(|s| [(s, 0), (s, 1), (s, 2)]) {
+            let p = product(d, 3, [m, k, n], of(side % 2, m, k), of(side / 2, k, n));
+            let numbers = |(i, b): (usize, &BufferId)| {
+                let len = p.buffers[b.0 as usize].len;
+                let of = |j: usize| ((j * 2 + i + 1) as i64).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64);
+                match d {
+                    DType::I32 => Array::new([len], (0..len).map(|j| (of(j) >> 32) as i32).collect()),
+                    _ => Array::new([len], (0..len).map(of).collect()),
+                }
+            };
+            let args: Vec<Array> = p.params.iter().enumerate().map(numbers).collect();
+            check(&format!("{d} {m} {k} {n} {side}"), &p, &args, 0.0);
+        }
+    }
+}
+
 /// Rounding: the order of additions is that of the inner dim, whatever is cut.
 #[test]
 fn the_number_of_threads_changes_no_bit() {

@@ -61,7 +61,7 @@ fn convolutions() {
             (vec![5, 4, 3], vec![4, 4, 2], vec![0, 1, 1], vec![1, 1, 1], vec![1, 1, 1]),
         ] {
             let op = Convolution { stride, padding, dilation, groups, ..Convolution::plain(x.len()) };
-            for images in [8, 19] {
+            for images in [8, 19, 45] {
                 let xs = [images, groups * ci].into_iter().chain(x.iter().copied()).collect();
                 let ws = [groups * co, ci].into_iter().chain(k.iter().copied()).collect();
                 cases.push((op.clone(), xs, ws));
@@ -79,6 +79,76 @@ fn convolutions() {
                 continue;
             }
             check(&format!("{op:?} of {x:?} and {w:?}"), &routine(op.clone().into(), &args), &small(&args), 0.0);
+        }
+    }
+}
+
+/// Inner dims that are long enough, and lines that fill vectors badly: channels of the result are lanes.
+#[test]
+fn convolutions_with_channels_as_lanes() {
+    for (groups, ci, co, images) in [(1, 8, 16, 2), (2, 9, 40, 1), (1, 20, 70, 3), (1, 70, 8, 1)] {
+        for (x, k, padding, dilation, stride) in [
+            (vec![9, 7], vec![3, 3], vec![1, 1], vec![1, 1], vec![1, 1]),
+            (vec![14, 13], vec![3, 3], vec![1, 1], vec![1, 1], vec![1, 1]),
+            (vec![15, 20], vec![3, 4], vec![2, 0], vec![1, 1], vec![2, 2]),
+            (vec![5, 34], vec![5, 2], vec![2, 2], vec![1, 3], vec![1, 1]),
+            (vec![270], vec![9], vec![4], vec![1], vec![1]),
+            (vec![4, 5, 9], vec![2, 3, 3], vec![0, 1, 1], vec![1, 1, 1], vec![1, 1, 1]),
+        ] {
+            for transposed in [false, true] {
+                let [stride, padding, dilation] = [&stride, &padding, &dilation].map(Vec::clone);
+                let op = Convolution { stride, padding, dilation, transposed, groups, ..Convolution::plain(x.len()) };
+                let channels = if transposed { [groups * ci, co] } else { [groups * co, ci] };
+                let xs: Shape = [images, groups * ci].into_iter().chain(x.iter().copied()).collect();
+                let ws: Shape = channels.into_iter().chain(k.iter().copied()).collect();
+                for d in [DType::F32, DType::F64] {
+                    let args = [Aval::new(d, xs.clone()), Aval::new(d, ws.clone())];
+                    let program = routine(op.clone().into(), &args);
+                    check(&format!("{op:?} of {x:?} and {k:?}"), &program, &small(&args), 0.0);
+                }
+            }
+        }
+    }
+}
+
+/// Groups of one channel: rows of fewer lanes than a vector and of several, kernels of every parity, borders wider than the kernel, and none.
+#[test]
+fn convolutions_of_planes() {
+    for (groups, co, images) in [(1, 1, 1), (3, 2, 2), (35, 1, 1)] {
+        for (x, k, padding, dilation, stride) in [
+            ([7, 7], [3, 3], [1, 1], [1, 1], [1, 1]),
+            ([9, 31], [3, 3], [1, 1], [1, 1], [1, 1]),
+            ([5, 33], [5, 5], [2, 2], [1, 1], [1, 1]),
+            ([11, 16], [7, 7], [3, 3], [1, 1], [1, 1]),
+            ([4, 20], [4, 2], [0, 0], [1, 1], [1, 1]),
+            ([3, 3], [2, 6], [4, 5], [1, 1], [1, 1]),
+            ([13, 18], [3, 3], [2, 3], [2, 3], [1, 1]),
+            ([1, 40], [1, 9], [0, 4], [1, 1], [1, 1]),
+            ([40, 1], [9, 1], [4, 0], [1, 1], [1, 1]),
+            ([8, 8], [3, 3], [1, 1], [1, 1], [2, 2]),
+            ([15, 61], [5, 5], [2, 2], [1, 1], [2, 2]),
+            ([14, 29], [2, 2], [0, 0], [1, 1], [2, 2]),
+            ([14, 34], [1, 1], [0, 0], [1, 1], [2, 2]),
+            ([17, 35], [3, 4], [2, 3], [2, 2], [2, 2]),
+            ([22, 70], [7, 3], [5, 9], [1, 1], [2, 2]),
+            ([2, 2], [3, 3], [1, 1], [1, 1], [2, 2]),
+        ] {
+            for transposed in [false, true] {
+                let [stride, padding, dilation] = [stride, padding, dilation].map(Vec::from);
+                let op = Convolution { stride, padding, dilation, transposed, groups, ..Convolution::plain(2) };
+                let channels = if transposed { [groups, co] } else { [groups * co, 1] };
+                for d in [DType::F32, DType::F64] {
+                    let args = [
+                        Aval::new(d, [images, groups, x[0], x[1]]),
+                        Aval::new(d, [channels[0], channels[1], k[0], k[1]]),
+                    ];
+                    if Op::from(op.clone()).prim().infer(&args.iter().collect::<Vec<_>>()).is_err() {
+                        continue;
+                    }
+                    let program = routine(op.clone().into(), &args);
+                    check(&format!("{op:?} of {x:?} and {k:?}"), &program, &small(&args), 0.0);
+                }
+            }
         }
     }
 }

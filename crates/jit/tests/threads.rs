@@ -5,8 +5,8 @@ mod common;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Pointwise, access, data, nest, paths, stage};
-use cotangent_core::ir::{DType, Loc};
-use cotangent_core::ops::{Binary, Monoid, Unary};
+use cotangent_core::ir::{Aval, DType, Loc};
+use cotangent_core::ops::{Binary, Convolution, Monoid, Unary};
 use cotangent_jit::{Block, CallError, CompileOptions, compile, compile_with, threads};
 use cotangent_loops::ir::*;
 
@@ -138,6 +138,35 @@ fn products_do_not_depend_on_threads() {
     };
     let one = run(1);
     assert!([2, 4].into_iter().all(|t| run(t).bytes() == one.bytes()));
+}
+
+/// Of each form of a convolution: planes, channels as lanes, positions as lanes, images as lanes, gathered.
+#[test]
+fn convolutions_do_not_depend_on_threads() {
+    let _alone = alone();
+    let cases = [
+        ([2, 9, 31, 33], [9, 1, 5, 5], 9, 2),
+        ([1, 1, 61, 40], [2, 1, 3, 3], 1, 1),
+        ([3, 24, 13, 14], [40, 24, 3, 3], 1, 1),
+        ([2, 5, 30, 64], [12, 5, 3, 3], 1, 1),
+        ([45, 7, 13, 12], [70, 7, 12, 11], 1, 0),
+        ([3, 11, 6, 5], [9, 11, 3, 3], 1, 0),
+    ];
+    for (x, w, groups, padding) in cases {
+        let op = Convolution { padding: vec![padding; 2], groups, ..Convolution::plain(2) };
+        let program = common::routine(op.into(), &[Aval::new(D, x), Aval::new(D, w)]);
+        let (a, b) = (block(x.iter().product(), 1), block(w.iter().product(), 2));
+        for path in paths() {
+            let compiled = compile_with(&program, CompileOptions { path }).expect("compiles");
+            let run = |t| {
+                threads::set_num_threads(t);
+                compiled.call(&[a.bytes(), b.bytes()]).expect("runs").remove(0)
+            };
+            let one = run(1);
+            let same = [2, 4].into_iter().all(|t| run(t).bytes() == one.bytes());
+            assert!(same, "{x:?} and {w:?} on {path:?}");
+        }
+    }
 }
 
 #[test]

@@ -95,6 +95,7 @@ pub unsafe fn run<T: Real>(
     if unsafe {
         (few_positions && super::columns::run(op, &s, vectors, x, w, y))
             || super::correlate::run(op, &s, vectors, x, w, y)
+            || super::planes::run(op, &s, vectors, x, w, y)
             || super::slide::run(op, &s, vectors, x, w, y)
             || super::columns::run(op, &s, vectors, x, w, y)
     } {
@@ -181,7 +182,7 @@ unsafe fn as_product<T: Real>(s: &Sizes, vectors: Vectors, x: *const T, w: *cons
     for i in 0..times {
         let (from, to) = (x.wrapping_add(i * batch * s.ci * plane), y.wrapping_add(i * batch * s.co * plane));
         // SAFETY: the caller's: images have `groups · ci` channels, results `groups · co`.
-        unsafe { product.floats::<T>(vectors, matmul::Pointers::of(w, from, to)) };
+        unsafe { product.numbers::<T>(vectors, matmul::Pointers::of(w, from, to)) };
     }
 }
 
@@ -196,7 +197,7 @@ struct Chunk {
 
 impl Sizes {
     /// The input position on dim `d` that kernel element `k` meets at output position `a`.
-    fn meets(&self, op: &Convolution, d: usize, a: usize, k: usize) -> Option<usize> {
+    pub fn meets(&self, op: &Convolution, d: usize, a: usize, k: usize) -> Option<usize> {
         let at = if op.transposed {
             let shifted = (a + op.padding[d]).checked_sub(k * op.dilation[d])?;
             (shifted % op.stride[d] == 0).then_some(shifted / op.stride[d])?

@@ -1,4 +1,4 @@
-//! Vectors of `f32` and `f64` of 256 and of 512 bits, as the register tiles of matrix products use them.
+//! Vectors of floats and integers of 256 and of 512 bits, as the register tiles of matrix products use them.
 //!
 //! What is written once for all of them is a [`Kernel`]; [`Lanes::enabled`] compiles it with the instructions of the vector.
 
@@ -14,7 +14,7 @@ pub trait Kernel {
     unsafe fn run(self);
 }
 
-/// A vector of floats.
+/// A vector of numbers.
 ///
 /// # Safety
 /// All `unsafe` methods need a CPU with the vectors, which a path has made sure of, and addresses of as many elements as they touch; all
@@ -57,16 +57,29 @@ pub unsafe trait Lanes: Copy {
 
 /// Eight `f32` in 256 bits.
 #[derive(Clone, Copy)]
-pub struct F32x8(__m256);
+pub struct F32x8(pub(super) __m256);
 /// Four `f64` in 256 bits.
 #[derive(Clone, Copy)]
 pub struct F64x4(pub(super) __m256d);
 /// 16 `f32` in 512 bits.
 #[derive(Clone, Copy)]
-pub struct F32x16(__m512);
+pub struct F32x16(pub(super) __m512);
 /// Eight `f64` in 512 bits.
 #[derive(Clone, Copy)]
 pub struct F64x8(pub(super) __m512d);
+
+/// Eight `i32` in 256 bits.
+#[derive(Clone, Copy)]
+pub struct I32x8(__m256i);
+/// Four `i64` in 256 bits.
+#[derive(Clone, Copy)]
+pub struct I64x4(__m256i);
+/// 16 `i32` in 512 bits.
+#[derive(Clone, Copy)]
+pub struct I32x16(__m512i);
+/// Eight `i64` in 512 bits.
+#[derive(Clone, Copy)]
+pub struct I64x8(__m512i);
 
 /// Windows of ones followed by zeros.
 static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -107,7 +120,7 @@ macro_rules! lanes {
             #[inline(always)]
             unsafe fn load(p: *const $T) -> Self {
                 // SAFETY: the trait's.
-                $V(unsafe { $load(p) })
+                $V(unsafe { $load(p.cast()) })
             }
             #[inline(always)]
             unsafe fn load_first($p: *const $T, $n: usize) -> Self {
@@ -117,7 +130,7 @@ macro_rules! lanes {
             #[inline(always)]
             unsafe fn store(self, p: *mut $T) {
                 // SAFETY: the trait's.
-                unsafe { $store(p, self.0) }
+                unsafe { $store(p.cast(), self.0) }
             }
             #[inline(always)]
             unsafe fn store_first(self, $q: *mut $T, $m: usize) {
@@ -153,12 +166,12 @@ macro_rules! lanes {
             #[inline(always)]
             unsafe fn transpose(from: *const $T, stride: isize, to: *mut $T, step: usize) {
                 // SAFETY: the trait's; whoever has 512 bits has 256.
-                unsafe { $transposed(from, stride, to, step) }
+                unsafe { $transposed(from.cast(), stride, to.cast(), step) }
             }
             #[inline(always)]
             unsafe fn transpose_4(from: *const $T, stride: isize, to: *mut $T, step: usize) {
                 // SAFETY: as above.
-                unsafe { $transposed_4(from, stride, to, step) }
+                unsafe { $transposed_4(from.cast(), stride, to.cast(), step) }
             }
         }
     };
@@ -191,6 +204,66 @@ lanes! {
     load_first(p, n) _mm512_maskz_loadu_pd(((1u32 << n) - 1) as u8, p);
     store_first(p, v, n) _mm512_mask_storeu_pd(p, ((1u32 << n) - 1) as u8, v);
     transpose_4_wide in squares of 4, transpose_4_wide
+}
+
+lanes! {
+    I32x8 of i32: 8 lanes, 6 rows, "avx2,fma";
+    _mm256_loadu_si256 _mm256_storeu_si256 _mm256_set1_epi32 _mm256_setzero_si256 madd_i32x8 _mm256_add_epi32 _mm256_sub_epi32;
+    load_first(p, n) _mm256_maskload_epi32(p, mask(n, 1));
+    store_first(p, v, n) _mm256_maskstore_epi32(p, mask(n, 1), v);
+    transpose_8 in squares of 8, transpose_4_narrow
+}
+lanes! {
+    I64x4 of i64: 4 lanes, 6 rows, "avx2,fma";
+    _mm256_loadu_si256 _mm256_storeu_si256 _mm256_set1_epi64x _mm256_setzero_si256 madd_i64x4 _mm256_add_epi64 _mm256_sub_epi64;
+    load_first(p, n) _mm256_maskload_epi64(p, mask(n, 2));
+    store_first(p, v, n) _mm256_maskstore_epi64(p, mask(n, 2), v);
+    transpose_4_wide in squares of 4, transpose_4_wide
+}
+lanes! {
+    I32x16 of i32: 16 lanes, 12 rows, "avx2,fma,avx512f,avx512vl";
+    _mm512_loadu_si512 _mm512_storeu_si512 _mm512_set1_epi32 _mm512_setzero_si512 madd_i32x16 _mm512_add_epi32 _mm512_sub_epi32;
+    load_first(p, n) _mm512_maskz_loadu_epi32(((1u32 << n) - 1) as u16, p);
+    store_first(p, v, n) _mm512_mask_storeu_epi32(p, ((1u32 << n) - 1) as u16, v);
+    transpose_8 in squares of 8, transpose_4_narrow
+}
+lanes! {
+    I64x8 of i64: 8 lanes, 12 rows, "avx2,fma,avx512f,avx512vl,avx512dq";
+    _mm512_loadu_si512 _mm512_storeu_si512 _mm512_set1_epi64 _mm512_setzero_si512 madd_i64x8 _mm512_add_epi64 _mm512_sub_epi64;
+    load_first(p, n) _mm512_maskz_loadu_epi64(((1u32 << n) - 1) as u8, p);
+    store_first(p, v, n) _mm512_mask_storeu_epi64(p, ((1u32 << n) - 1) as u8, v);
+    transpose_4_wide in squares of 4, transpose_4_wide
+}
+
+/// `a · b + sum`, wrapping.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn madd_i32x8(a: __m256i, b: __m256i, sum: __m256i) -> __m256i {
+    _mm256_add_epi32(sum, _mm256_mullo_epi32(a, b))
+}
+
+/// As [`madd_i32x8`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn madd_i32x16(a: __m512i, b: __m512i, sum: __m512i) -> __m512i {
+    _mm512_add_epi32(sum, _mm512_mullo_epi32(a, b))
+}
+
+/// As [`madd_i32x8`]; a product is that of the low halves, and those of a low and a high half above it.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn madd_i64x4(a: __m256i, b: __m256i, sum: __m256i) -> __m256i {
+    let high = |x| _mm256_srli_epi64(x, 32);
+    let mixed = _mm256_add_epi64(_mm256_mul_epu32(high(a), b), _mm256_mul_epu32(a, high(b)));
+    let low = _mm256_mul_epu32(a, b);
+    _mm256_add_epi64(sum, _mm256_add_epi64(low, _mm256_slli_epi64(mixed, 32)))
+}
+
+/// As [`madd_i32x8`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn madd_i64x8(a: __m512i, b: __m512i, sum: __m512i) -> __m512i {
+    _mm512_add_epi64(sum, _mm512_mullo_epi64(a, b))
 }
 
 /// # Safety

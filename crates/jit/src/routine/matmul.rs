@@ -6,7 +6,7 @@ use cotangent_core::array::{Element, dispatch};
 use cotangent_core::ir::DType;
 use cotangent_loops::ir::{Matrix, RoutineKind};
 
-use super::{FAR_ROWS, Onto, Operand, PanelSizes, Products, Real, Target, Vectors, WIDTH_BYTES, product};
+use super::{FAR_ROWS, Onto, Operand, PanelSizes, Products, Ring, Target, Vectors, WIDTH_BYTES, product};
 use crate::threads;
 
 /// Multiplications up to which a product may be too small for tiles.
@@ -53,8 +53,10 @@ impl Product {
         // SAFETY: the caller's.
         unsafe {
             match dtype {
-                DType::F32 => self.floats::<f32>(vectors, pointers),
-                DType::F64 => self.floats::<f64>(vectors, pointers),
+                DType::F32 => self.numbers::<f32>(vectors, pointers),
+                DType::F64 => self.numbers::<f64>(vectors, pointers),
+                DType::I32 if vectors != Vectors::Portable => self.numbers::<i32>(vectors, pointers),
+                DType::I64 if vectors != Vectors::Portable => self.numbers::<i64>(vectors, pointers),
                 DType::BF16 | DType::F16 => dispatch!(dtype, T => self.each::<T, f64>(
                     vectors, pointers, 0.0, |s, x, y| s + x.to_f64() * y.to_f64(), T::from_f64)),
                 // What is cut to 32 bits or fewer in the end may be cut at once: lanes are twice as many.
@@ -168,7 +170,7 @@ impl Product {
     ///
     /// # Safety
     /// As [`Product::rows`].
-    unsafe fn some_rows<T: Real>(
+    unsafe fn some_rows<T: Ring>(
         &self,
         vectors: Vectors,
         p: Pointers,
@@ -186,14 +188,15 @@ impl Product {
         unsafe { T::with_panels(vectors, [rows.len(), self.k, self.n], operands, panels.cast(), to) };
     }
 
-    /// Into how many pieces rows and columns are cut, for elements of `size` bytes. Every element is summed in the same order however that is,
+    /// Into how many pieces rows and columns are cut. Every element is summed in the same order however that is,
     /// so the number of threads may decide; not so in the portable library, whose order is its own.
-    fn blocks(&self, vectors: Vectors, size: usize) -> (usize, usize) {
+    fn blocks<T: Ring>(&self, vectors: Vectors) -> (usize, usize) {
+        let size = size_of::<T>();
         let work = self.m * self.k * self.n;
         let each = if work < LARGE { 2 } else { 4 };
         let threads = if vectors == Vectors::Portable { 2 } else { threads::num_threads() };
         // Batches are divided anyway.
-        let wanted = (each * threads).div_ceil(self.batch.max(1)).min(work / CUT);
+        let wanted = (each * threads).div_ceil(self.batch.max(1)).min(work * T::SLOWNESS / CUT);
         // Rows that are far apart, or whose elements are, are packed, by each block again, and few columns do not repay that.
         let bytes = |stride: i64| stride.unsigned_abs() as usize * size;
         let packs_rows = bytes(self.lhs.row) >= FAR_ROWS || (self.lhs.col != 1 && bytes(self.lhs.col) >= 64);
@@ -220,13 +223,13 @@ impl Product {
         (rows, cols)
     }
 
-    /// As [`Product::run`], of floats.
+    /// As [`Product::run`], of numbers that have kernels.
     ///
     /// # Safety
     /// As [`Product::run`].
-    pub unsafe fn floats<T: Real>(&self, vectors: Vectors, p: Pointers) {
-        let (work, cost) = (self.m * self.k * self.n, self.cost());
-        let (rows, cols) = self.blocks(vectors, size_of::<T>());
+    pub unsafe fn numbers<T: Ring>(&self, vectors: Vectors, p: Pointers) {
+        let (work, cost) = (self.m * self.k * self.n, self.cost() * T::SLOWNESS as u64);
+        let (rows, cols) = self.blocks::<T>(vectors);
         let blocks = rows * cols;
         // Blocks that pack nothing may be halved, so that no thread waits long for the last one: while they use each panel often.
         let is_high = self.m / rows >= 2 * HIGH;
@@ -293,7 +296,7 @@ impl Product {
     }
 
     /// Rows and columns `of` product `b`.
-    unsafe fn block<T: Real>(
+    unsafe fn block<T: Ring>(
         &self,
         vectors: Vectors,
         p: Pointers,

@@ -197,7 +197,7 @@ pub unsafe fn by_panels<L: Lanes>(m: usize, left: Rest<L::T>, b: Right<L::T>, c:
                     None => a.from(rows.start, 0),
                 };
                 // SAFETY: the tile lies inside the operands or the packed panels.
-                unsafe { tile::<L, _>([height, depth, count], left, panel, c.from(is.start + rows.start, j), onto) };
+                unsafe { tile::<L, _, _>([height, depth, count], left, panel, c.from(is.start + rows.start, j), onto) };
             }
             j += count;
         }

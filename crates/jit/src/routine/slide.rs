@@ -11,9 +11,11 @@ use std::ops::Range;
 
 use cotangent_core::ops::Convolution;
 
+use super::channels::{Line, Meets, Turned};
 use super::convolution::{Pointers, Sizes};
 use super::padded::{Dim, Fill, coordinates, strides};
-use super::{Left, Onto, Operand, Real, SLIDING_STEP, Target, Vectors};
+use super::weights::{Form, panels};
+use super::{Left, Onto, Real, SLIDING_STEP, Target, Vectors};
 use crate::memory::Block;
 use crate::threads;
 
@@ -25,6 +27,10 @@ const LONG: usize = 32;
 const VECTOR: usize = 16;
 /// Pieces that threads share.
 const PIECES: usize = 16;
+/// Positions of a line, and elements of the inner dim, from which channels may be lanes: fewer sums wait for one another, and shorter ones cost
+/// less than putting them in place.
+const POSITIONS: usize = 4;
+const DEEP: usize = 64;
 
 /// The positions `first + b · step`, `b < count`, of a dim of the result: for each kernel element that meets them its residue's number in the
 /// image and the index that it meets at `b = 0`.
@@ -115,6 +121,13 @@ impl Phase {
         &self.lines[i * self.lines.len() / parts..(i + 1) * self.lines.len() / parts]
     }
 
+    /// How many lanes are computed for all channels, where positions are lanes, and where channels are.
+    fn computed(&self, co: usize, lanes: usize) -> [usize; 2] {
+        let spans: usize = self.lines.iter().map(|l| l.span.next_multiple_of(lanes)).sum();
+        let positions: usize = self.lines.iter().flat_map(|l| &l.parts).map(|part| part.2.max(POSITIONS)).sum();
+        [spans * co, positions * co.next_multiple_of(lanes)]
+    }
+
     fn lines(s: &Sizes, dims: &[Dim], along: &[&Along], step: &[usize], strides: &[usize]) -> Vec<Lines> {
         let last = dims.len() - 1;
         let line = along[last].count;
@@ -186,47 +199,41 @@ fn phases(op: &Convolution, s: &Sizes) -> Option<(Vec<Dim>, Vec<Phase>)> {
     Some((dims, phases))
 }
 
-/// The weights of a phase, `[groups, co, ci · elements]`, as panels of each group.
-///
-/// # Safety
-/// `w` are the weights of the convolution, and the CPU has the vectors.
-unsafe fn weights<T: Real>(op: &Convolution, s: &Sizes, phase: &Phase, vectors: Vectors, w: *const T) -> Block {
-    let rows = s.ci * phase.elements.len();
-    let size = s.groups * s.co * rows * size_of::<T>();
-    // SAFETY: the caller's.
-    let picked = op.transposed.then(|| unsafe { picked(s, phase, w) });
-    let from = picked.as_ref().map_or(w, |b| b.as_ptr().cast_const().cast());
-    let panels = Block::new(size);
-    let pointers = Pointers(from, from, panels.as_ptr().cast());
-    threads::for_each(s.groups, (s.groups * s.co * rows) as u64 / 2, &|g| {
-        let (from, _, to) = pointers.get();
-        let at = g * s.co * rows;
-        let left = Operand { at: from.wrapping_add(at), row: rows as isize, col: 1 };
-        // SAFETY: the caller's; both have `groups · co · rows` elements, and groups are disjoint.
-        unsafe { T::pack(vectors, [s.co, rows], left, to.wrapping_add(at)) };
-    });
-    panels
+/// Which form computes less in vain. Where they are equal channels are lanes if rows of the image can be beside it, for which nothing is computed then,
+/// and the inner dim is long: to put what a vector holds in place costs more than to copy lines.
+fn form(s: &Sizes, phases: &[Phase], lanes: usize) -> Form {
+    let each = phases.iter().map(|p| p.computed(s.co, lanes));
+    let [positions, channels] = each.fold([0, 0], |[a, b], [c, d]| [a + c, b + d]);
+    let is_deep = |depth: usize| phases.iter().all(|p| p.places.len() >= depth);
+    let is_less = is_deep(DEEP) && channels < positions;
+    let is_equal = is_deep(4 * DEEP) && channels == positions && s.y.len() > 1;
+    if is_less || is_equal { Form::Channels } else { Form::Positions }
 }
 
-/// The weights of a transposed convolution, `[groups · ci, co, k…]`, as `[groups, co, ci · elements]`.
-///
-/// # Safety
-/// `w` are the weights.
-unsafe fn picked<T: Real>(s: &Sizes, phase: &Phase, w: *const T) -> Block {
-    let (kernel, count): (usize, usize) = (s.k.iter().product(), phase.elements.len());
-    let block = Block::new(s.groups * s.co * s.ci * count * size_of::<T>());
-    let pointers = Pointers(w, w, block.as_ptr().cast());
-    threads::for_each(s.groups * s.co, (s.groups * s.co * s.ci * count) as u64, &|row| {
-        let ((g, o), (w, _, to)) = ((row / s.co, row % s.co), pointers.get());
-        for i in 0..s.ci {
-            let channel = (g * s.ci + i) * s.co + o;
-            for (e, element) in phase.elements.iter().enumerate() {
-                // SAFETY: the caller's; the block has as many elements, and rows are disjoint.
-                unsafe { *to.add((row * s.ci + i) * count + e) = *w.add(channel * kernel + element) };
+/// What lines meet, and which of it those of each row of the result do, along its first dim; of a result that is one line they meet everything.
+/// Weights are `width` elements apart.
+fn meets(op: &Convolution, s: &Sizes, phase: &Phase, width: usize) -> (Vec<Meets>, Vec<usize>) {
+    let count = phase.elements.len();
+    let of_row: usize = s.k[1..].iter().product();
+    let mut kinds: Vec<(Vec<bool>, Meets)> = Vec::new();
+    let is_line = s.y.len() == 1;
+    let kind = |y: usize| {
+        let inside: Vec<bool> = (0..s.k[0]).map(|k| is_line || s.meets(op, 0, y, k).is_some()).collect();
+        if let Some(i) = kinds.iter().position(|(of, _)| *of == inside) {
+            return i;
+        }
+        let mut meets = Meets::default();
+        for (row, place) in phase.places.iter().enumerate() {
+            if inside[phase.elements[row % count] / of_row] {
+                meets.places.push(*place);
+                meets.weights.push(row * width);
             }
         }
-    });
-    block
+        kinds.push((inside, meets));
+        kinds.len() - 1
+    };
+    let of_rows = (0..s.y[0]).map(kind).collect();
+    (kinds.into_iter().map(|(_, meets)| meets).collect(), of_rows)
 }
 
 /// Computes a convolution if it can slide; `false`, and nothing done, otherwise.
@@ -240,8 +247,11 @@ pub unsafe fn run<T: Real>(op: &Convolution, s: &Sizes, vectors: Vectors, x: *co
     let Some((dims, phases)) = phases(op, s) else { return false };
     let plane = strides(&dims).1 * dims.iter().map(|d| d.residues.len()).product::<usize>();
     let (x_plane, y_plane): (usize, usize) = (s.x.iter().product(), s.y.iter().product());
+    let form = form(s, &phases, T::lanes(vectors));
     // SAFETY: the caller's.
-    let panels: Vec<Block> = phases.iter().map(|p| unsafe { weights(op, s, p, vectors, w) }).collect();
+    let panels: Vec<Block> = phases.iter().map(|p| unsafe { panels(op, s, form, &p.elements, vectors, w) }).collect();
+    let is_turned = form == Form::Channels;
+    let meets: Vec<_> = phases.iter().map(|p| is_turned.then(|| meets(op, s, p, 2 * T::lanes(vectors)))).collect();
     let step = if op.transposed { op.stride[dims.len() - 1] } else { 1 };
     let size = dims.last().map_or(1, |d| d.size);
     let images = s.images * s.groups;
@@ -255,7 +265,7 @@ pub unsafe fn run<T: Real>(op: &Convolution, s: &Sizes, vectors: Vectors, x: *co
         let (x, _, y) = pointers.get();
         // The last vectors of the last line may reach beyond.
         let image_elements = s.ci * plane + SLIDING_STEP;
-        let memory = Block::new((image_elements + s.co * SPAN) * size_of::<T>());
+        let memory = Block::new((image_elements + form.channels(s.co) * SPAN) * size_of::<T>());
         let padded: *mut T = memory.as_ptr().cast();
         let sums = padded.wrapping_add(image_elements);
         // SAFETY: image and group are inside the input.
@@ -264,10 +274,27 @@ pub unsafe fn run<T: Real>(op: &Convolution, s: &Sizes, vectors: Vectors, x: *co
             let from = x.add(image * s.ci * x_plane);
             Fill { s, dims: &dims, lines, from, to: padded, zero: T::ZERO }.run(vectors);
         }
-        for (phase, panels) in phases.iter().zip(&panels) {
+        for ((phase, panels), meets) in phases.iter().zip(&panels).zip(&meets) {
             let rows = phase.places.len();
             let panels: *const T = panels.as_ptr().cast();
-            let left = Left(panels.wrapping_add(image % s.groups * s.co * rows));
+            let panels = panels.wrapping_add(image % s.groups * form.channels(s.co) * rows);
+            let to = y.wrapping_add(image * s.co * y_plane);
+            if let Some((meets, of_rows)) = &meets {
+                let (image, row) = (padded.cast_const(), y_plane / s.y[0]);
+                let line = |(image, to, count)| Line { image, to, count, meets: of_rows[to / row] };
+                let parts = phase.part(part, parts).iter();
+                let lines: Vec<_> = parts
+                    .flat_map(|l| l.parts.iter().map(move |(from, to, n)| (l.at + from, *to, *n)))
+                    .map(line)
+                    .collect();
+                let (co, lines, inner) = (s.co, &lines[..], rows);
+                let turned = Turned { co, panels, inner, image, meets, lines, sums, to, plane: y_plane, step };
+                // SAFETY: `group` has such panels; each row of the window ends inside the padded image; `sums` has two vectors for each of `SPAN`
+                // positions; lines of the result are this piece's.
+                unsafe { T::turned(vectors, turned) };
+                continue;
+            }
+            let left = Left(panels);
             for l in phase.part(part, parts) {
                 let n = l.span;
                 // SAFETY: `group` has `co` rows of weights; each row of the window ends inside the padded image or the room behind it; `sums`

@@ -43,7 +43,7 @@ impl<L: Lanes> Kernel for Sliding<'_, L> {
                 let mkn = [rows.len(), k, width.min(n - j)];
                 let left = Operand { at: a.0.wrapping_add(rows.start * k), row: 1, col: rows.len() as isize };
                 // SAFETY: the caller's.
-                unsafe { tile::<L, _>(mkn, left, right, c.from(rows.start, j), onto) };
+                unsafe { tile::<L, _, _>(mkn, left, right, c.from(rows.start, j), onto) };
             }
         }
     }

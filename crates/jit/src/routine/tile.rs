@@ -14,6 +14,28 @@ pub trait Rows<T>: Copy {
     unsafe fn row(&self, p: usize) -> *const T;
 }
 
+/// The columns of a left operand, whose elements are evenly apart.
+pub trait Columns<T>: Copy {
+    /// How far.
+    fn apart(&self) -> isize;
+    /// The address of the first element of column `p`.
+    ///
+    /// # Safety
+    /// There is a column `p`.
+    unsafe fn column(&self, p: usize) -> *const T;
+}
+
+impl<T: Copy> Columns<T> for Operand<T> {
+    #[inline(always)]
+    fn apart(&self) -> isize {
+        self.row
+    }
+    #[inline(always)]
+    unsafe fn column(&self, p: usize) -> *const T {
+        self.at.wrapping_offset(p as isize * self.col)
+    }
+}
+
 /// Rows that are evenly apart.
 #[derive(Clone, Copy)]
 pub struct Even<T> {
@@ -28,7 +50,7 @@ impl<T: Copy> Rows<T> for Even<T> {
     }
 }
 
-/// Rows that begin anywhere, as windows that slide over memory do.
+/// Rows, or columns, that begin anywhere, as windows that slide over memory do; the elements of each are neighbours.
 pub struct Places<'a, T> {
     pub at: *const T,
     pub places: &'a [usize],
@@ -49,6 +71,18 @@ impl<T> Rows<T> for Places<'_, T> {
     }
 }
 
+impl<T> Columns<T> for Places<'_, T> {
+    #[inline(always)]
+    fn apart(&self) -> isize {
+        1
+    }
+    #[inline(always)]
+    unsafe fn column(&self, p: usize) -> *const T {
+        // SAFETY: the caller's.
+        self.at.wrapping_add(*unsafe { self.places.get_unchecked(p) })
+    }
+}
+
 /// The most rows of a tile of four vectors. Fewer sums than these do not hide the latency of the multiplications.
 const FEW: usize = 2;
 
@@ -63,9 +97,9 @@ pub const fn vectors(m: usize) -> usize {
 /// The CPU has the vectors; `a` has the elements of `[m, k]`, `b` has `k` rows of as many whole vectors as hold `n` elements, and `c`
 /// has those of `[m, n]`, which nobody else uses.
 #[inline(always)]
-pub unsafe fn tile<L: Lanes, B: Rows<L::T>>(
+pub unsafe fn tile<L: Lanes, A: Columns<L::T>, B: Rows<L::T>>(
     [m, k, n]: [usize; 3],
-    a: Operand<L::T>,
+    a: A,
     b: B,
     c: Target<L::T>,
     onto: Onto,
@@ -77,7 +111,7 @@ pub unsafe fn tile<L: Lanes, B: Rows<L::T>>(
                 match (m, n.div_ceil(L::LANES)) {
                     $( $(
                         ($M, $N) if $M <= L::ROWS => {
-                            L::enabled(Tile::<L, B, $M, $N> { k, a, b, c, n, onto, lanes: PhantomData });
+                            L::enabled(Tile::<L, A, B, $M, $N> { k, a, b, c, n, onto, lanes: PhantomData });
                         }
                     )* )*
                     (m, n) => unreachable!("a tile of {m} rows and {n} vectors"),
@@ -89,9 +123,9 @@ pub unsafe fn tile<L: Lanes, B: Rows<L::T>>(
 }
 
 /// A tile of `M` rows and `N` vectors, of which the last has the rest of `n` columns.
-struct Tile<L: Lanes, B, const M: usize, const N: usize> {
+struct Tile<L: Lanes, A, B, const M: usize, const N: usize> {
     k: usize,
-    a: Operand<L::T>,
+    a: A,
     b: B,
     c: Target<L::T>,
     n: usize,
@@ -99,7 +133,7 @@ struct Tile<L: Lanes, B, const M: usize, const N: usize> {
     lanes: PhantomData<L>,
 }
 
-impl<L: Lanes, B: Rows<L::T>, const M: usize, const N: usize> Kernel for Tile<L, B, M, N> {
+impl<L: Lanes, A: Columns<L::T>, B: Rows<L::T>, const M: usize, const N: usize> Kernel for Tile<L, A, B, M, N> {
     /// # Safety
     /// As [`tile`].
     #[inline(always)]
@@ -108,17 +142,16 @@ impl<L: Lanes, B: Rows<L::T>, const M: usize, const N: usize> Kernel for Tile<L,
         // SAFETY: the caller's.
         unsafe {
             let mut sums = [[L::zero(); N]; M];
-            let mut x = a.at;
             for p in 0..k {
+                let x = a.column(p);
                 let y = b.row(p);
                 let ys: [L; N] = std::array::from_fn(|j| L::load(y.wrapping_add(j * L::LANES)));
                 for (i, sums) in sums.iter_mut().enumerate() {
-                    let s = L::splat(x.wrapping_offset(i as isize * a.row));
+                    let s = L::splat(x.wrapping_offset(i as isize * a.apart()));
                     for (sum, y) in sums.iter_mut().zip(ys) {
                         *sum = sum.fma(s, y);
                     }
                 }
-                x = x.wrapping_offset(a.col);
             }
             // One way to write them for all: a branch at each vector costs small products 2 %.
             if onto == Onto::Difference {
