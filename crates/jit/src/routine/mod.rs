@@ -37,6 +37,7 @@ mod sliding;
 #[cfg(target_arch = "x86_64")]
 mod small;
 mod sort;
+mod statistic;
 #[cfg(target_arch = "x86_64")]
 mod tile;
 mod transpose;
