@@ -148,6 +148,48 @@ fn traced_derivatives_are_read() {
     assert!(error.contains("self_num_batch_dims"), "{error}");
 }
 
+/// PyTorch's derivatives of `native_layer_norm` are those of its first result alone.
+#[test]
+fn statistics_of_layer_norm_have_no_derivative() {
+    let inputs = [
+        ("input", tensor("x")),
+        ("normalized_shape", json!({"as_ints": [3]})),
+        ("weight", json!({"as_none": true})),
+        ("bias", json!({"as_none": true})),
+        ("eps", json!({"as_float": 0.5})),
+    ];
+    let mut call = node("aten.native_layer_norm.default", &inputs, "y");
+    call["outputs"] = json!([tensor("y"), tensor("mean"), tensor("rstd")]);
+    let sum = [tensor("mean"), tensor("rstd")].map(|t| ("self", t));
+    let [mean, rstd] = sum;
+    let both = node("aten.add.Tensor", &[mean, ("other", rstd.1)], "z");
+    let g = graph(&program(&[("x", &[2, 3])], &[call, both]).unwrap()).unwrap();
+    let x = array(&[2, 3], &[1.0, 2.0, 4.0, 0.5, 0.0, 3.0]);
+    let y_bar = array(&[2, 1], &[1.0, 2.0]);
+    let x_bar = eval(&vjp(&g, &[0]).unwrap(), &[x, y_bar]).unwrap().pop().unwrap();
+    assert_eq!(x_bar.to_f64_vec(), [0.0; 6]);
+}
+
+/// `F.embedding` with `max_norm` scales rows of the detached weights in place: derivatives pass as if it had not.
+#[test]
+fn rescaled_rows_have_the_derivative_of_what_stood_there() {
+    let at = node("aten.arange.default", &[("end", json!({"as_int": 2}))], "at");
+    let detached = node("aten.detach.default", &[("self", tensor("x"))], "d");
+    let inputs = [
+        ("self", tensor("d")),
+        ("indices", tensor("at")),
+        ("max_norm", json!({"as_float": 1.0})),
+        ("norm_type", json!({"as_float": 2.0})),
+    ];
+    let scaled = node("aten.embedding_renorm.default", &inputs, "r");
+    let g = graph(&program(&[("x", &[3, 2])], &[at, detached, scaled]).unwrap()).unwrap();
+    let (x, y_bar) = (array(&[3, 2], &[3.0, 4.0, 0.0, 0.5, 6.0, 8.0]), array(&[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+    let [y, x_bar] = <[Array; 2]>::try_from(eval(&vjp(&g, &[0]).unwrap(), &[x, y_bar.clone()]).unwrap()).unwrap();
+    let expected = [0.6, 0.8, 0.0, 0.5, 6.0, 8.0];
+    assert!(y.to_f64_vec().iter().zip(expected).all(|(y, e)| (y - e).abs() < 1e-6), "{y}");
+    assert_eq!(x_bar, y_bar);
+}
+
 /// Rounded before it is added to, the product would leave 3072 · 2⁻¹⁸; the exact sum is 3081 · 2⁻¹⁸.
 #[test]
 fn a_product_that_is_added_to_is_rounded_once() {

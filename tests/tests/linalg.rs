@@ -169,6 +169,17 @@ fn norms_and_products() {
     );
 }
 
+/// Columns beyond the reflections are not read; there may be more of them than rows.
+#[test]
+fn reflections_need_no_tall_matrix() {
+    let mut rng = Rng(7);
+    let mut of = |shape: [usize; 2]| rng.array(&Aval::new(DType::F64, shape));
+    let (wide, tau, other) = (of([2, 5]), of([1, 2]).reshaped([2]), of([5, 2]));
+    let [wide, tau, other] = [wide, tau, other].map(Tensor::from_array);
+    let product = |a: &Tensor| a.ormqr(&tau, &other, Side::Right, Adjoint::No).to_array().unwrap();
+    assert_eq!(product(&wide), product(&wide.narrow(1, 0, 2)));
+}
+
 /// A well-conditioned matrix without symmetry.
 fn regular(n: usize, m: usize) -> Tensor {
     let x = Array::from_f64_fn(&Aval::new(DType::F64, [n, m]), |i| {

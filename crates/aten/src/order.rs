@@ -3,15 +3,17 @@
 use cotangent_core::Tensor;
 use cotangent_core::error::InferError;
 use cotangent_core::ir::{Aval, DType};
-use cotangent_core::tensor::reject;
+use cotangent_core::ops::{Kthvalue, Mode, Op, Topk};
+use cotangent_core::tensor::{emit_all, reject};
 
 use crate::arg::{AsTensor, At, Over, at, attempt, attempt_pair, bad, bad_operand, bad_pair, float, live};
-use crate::call::{int, many, num, one};
+use crate::call::{many, num, one};
 use crate::reduce::zero_index;
 use crate::schema;
 use crate::special::{Rounding, Specials};
 
-/// Sorting, order statistics and searching under PyTorch's names. Derivatives go to the elements that are returned.
+/// Sorting, order statistics and searching under PyTorch's names. Derivatives go to the elements that are returned. Of
+/// equal elements, `topk`, `kthvalue` and `mode` return those that PyTorch finds on the CPU, others the first.
 pub trait Orders: AsTensor {
     /// The elements in ascending order along `dim`, NaN last, and where they came from; equal ones in their old
     /// order.
@@ -53,7 +55,7 @@ pub trait Orders: AsTensor {
     /// *Errors*: `sort_c1` no such dim; `topk_c1` more than there are.
     #[track_caller]
     fn topk(&self, k: usize, dim: i64) -> (Tensor, Tensor) {
-        top(self.tensor(), k, dim, true)
+        top(self.tensor(), k, dim, true, true)
     }
 
     /// The `k` smallest elements along `dim` in ascending order, and where they are.
@@ -61,7 +63,19 @@ pub trait Orders: AsTensor {
     /// *Errors*: `sort_c1` no such dim; `topk_c1` more than there are.
     #[track_caller]
     fn topk_smallest(&self, k: usize, dim: i64) -> (Tensor, Tensor) {
-        top(self.tensor(), k, dim, false)
+        top(self.tensor(), k, dim, false, true)
+    }
+
+    /// As [`Orders::topk`] in the order in which PyTorch finds them.
+    #[track_caller]
+    fn topk_unsorted(&self, k: usize, dim: i64) -> (Tensor, Tensor) {
+        top(self.tensor(), k, dim, true, false)
+    }
+
+    /// As [`Orders::topk_smallest`] in the order in which PyTorch finds them.
+    #[track_caller]
+    fn topk_smallest_unsorted(&self, k: usize, dim: i64) -> (Tensor, Tensor) {
+        top(self.tensor(), k, dim, false, false)
     }
 
     /// The `k`-th smallest element along one dim, from 1, and where it is.
@@ -76,11 +90,7 @@ pub trait Orders: AsTensor {
             let poison = bad(at!("kthvalue", 2), &[x], "k", &format!("in [1, {n}]"), &k.to_string());
             return (poison.clone(), poison);
         }
-        let params = [("k", int(k)), ("dim", num(d as i64)), ("keepdim", num(over.keepdim))];
-        let [values, indices] = many(schema::KTHVALUE, &params, &[x], |a| {
-            picked(&a[0], d, over.keepdim, |_, order| order.slice_dim(d, k - 1, k, 1))
-        });
-        (values, indices)
+        of_line(x, Kthvalue { k, dim: d, keepdim: over.keepdim })
     }
 
     /// The median along one dim, the lower one of two, and where it is; the first NaN if there is one.
@@ -153,7 +163,7 @@ pub trait Orders: AsTensor {
         one(schema::NANMEDIAN, &[], &[x], |a| shared(&a[0], |flat| flat.nanmedian_dim(0).0))
     }
 
-    /// The most frequent element along one dim, the smallest of several, and the last place where it is.
+    /// The most frequent element along one dim, the smallest of several, and a place where it is.
     ///
     /// *Errors*: `mode_c1` no single dim; `mode_c2` no elements.
     #[track_caller]
@@ -164,23 +174,7 @@ pub trait Orders: AsTensor {
             let poison = bad_operand(at!("mode", 2), x, "at least one element along the dim");
             return (poison.clone(), poison);
         }
-        let params = [("dim", num(d as i64)), ("keepdim", num(over.keepdim))];
-        let [values, indices] = many(schema::MODE, &params, &[x], |a| {
-            picked(&a[0], d, over.keepdim, |x, order| {
-                // Equal elements stand together in order: the longest run, and its end.
-                let last = x.rank() - 1;
-                let to_last: Vec<usize> = (0..=last).filter(|i| *i != d).chain([d]).collect();
-                let back: Vec<usize> =
-                    (0..=last).map(|i| to_last.iter().position(|t| *t == i).expect("a permutation")).collect();
-                let s = x.gather_along(d, order).permute_to(&to_last).detach();
-                let s = if s.dtype() == DType::Bool { s.convert(DType::I64) } else { s };
-                let (from, to) = (s.searchsorted_exact(&s, false), s.searchsorted_exact(&s, true));
-                let longest = (&to - from).argmax_along(last);
-                let end = to.gather_along(last, &longest.view_to(&s.shape().with(last, 1))) - 1i64;
-                order.gather_along(d, &end.permute_to(&back))
-            })
-        });
-        (values, indices)
+        of_line(x, Mode { dim: d, keepdim: over.keepdim })
     }
 
     /// The `q`-quantile along dims, between neighbours linearly; NaN if there is one.
@@ -311,22 +305,30 @@ fn sorted(x: &Tensor, dim: i64, descending: bool) -> Result<(Tensor, Tensor), Te
 }
 
 #[track_caller]
-fn top(x: &Tensor, k: usize, dim: i64, largest: bool) -> (Tensor, Tensor) {
+fn top(x: &Tensor, k: usize, dim: i64, largest: bool, sorted: bool) -> (Tensor, Tensor) {
     let d = attempt_pair!(crate::arg::dim(at!("sort", 1), x, dim));
     let n = crate::arg::size_at(x, d);
     if k > n {
         let poison = bad(at!("topk", 1), &[x], "k", &format!("at most {n}"), &k.to_string());
         return (poison.clone(), poison);
     }
-    let params = [("k", int(k)), ("dim", num(dim)), ("largest", num(largest)), ("sorted", num(true))];
-    let [values, indices] = many(schema::TOPK, &params, &[x], |a| {
-        if a[0].rank() == 0 {
-            return [a[0].clone(), zero_index(&a[0])];
-        }
-        let (v, i) = a[0].sort_along(d, largest);
-        [v.slice_dim(d, 0, k, 1), i.slice_dim(d, 0, k, 1)]
-    });
+    if x.rank() == 0 {
+        return (x.clone(), zero_index(x));
+    }
+    pair(x, Topk { k, dim: d, largest, sorted })
+}
+
+/// The elements that an op chooses of each line, and where they are.
+#[track_caller]
+fn pair(x: &Tensor, op: impl Into<Op>) -> (Tensor, Tensor) {
+    let [values, indices] = emit_all(op.into(), &[x]).try_into().expect("I3: the op's number of results");
     (values, indices)
+}
+
+/// As [`pair`] for one element of each line, which of a scalar is that itself.
+#[track_caller]
+fn of_line(x: &Tensor, op: impl Into<Op>) -> (Tensor, Tensor) {
+    if x.rank() == 0 { (x.clone(), zero_index(x)) } else { pair(x, op) }
 }
 
 /// The single dim of an order statistic.

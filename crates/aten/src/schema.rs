@@ -166,11 +166,6 @@ pub(crate) const MASKED_FILL_SCALAR: &str =
 pub(crate) const MASKED_FILL_TENSOR: &str =
     "aten::masked_fill.Tensor(Tensor self, Tensor mask, Tensor value) -> Tensor";
 pub(crate) const MASKED_SCATTER: &str = "aten::masked_scatter(Tensor self, Tensor mask, Tensor source) -> Tensor";
-pub(crate) const KTHVALUE: &str =
-    "aten::kthvalue(Tensor self, SymInt k, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)";
-pub(crate) const MODE: &str =
-    "aten::mode(Tensor self, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)";
-pub(crate) const TOPK: &str = "aten::topk(Tensor self, SymInt k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)";
 pub(crate) const LINALG_CROSS: &str = "aten::linalg_cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor";
 pub(crate) const ONE_HOT: &str = "aten::one_hot(Tensor self, int num_classes=-1) -> Tensor";
 pub(crate) const ROUND_DECIMALS: &str = "aten::round.decimals(Tensor self, *, int decimals) -> Tensor";

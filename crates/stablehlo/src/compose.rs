@@ -2,7 +2,9 @@
 
 use cotangent_core::Tensor;
 use cotangent_core::ir::{Aval, DType, Dim, Shape};
-use cotangent_core::ops::{Arange, Binary, DiagEmbed, Diagonal, Eye, LuUnpack, Searchsorted, Unfold, UnfoldBackward};
+use cotangent_core::ops::{
+    Arange, Binary, DiagEmbed, Diagonal, Eye, LuUnpack, Searchsorted, Statistic, Unfold, UnfoldBackward,
+};
 
 /// -1, 0 or 1; 0 at NaN.
 pub(crate) fn sign(x: &Tensor) -> Tensor {
@@ -216,4 +218,31 @@ pub(crate) fn lu_unpack(u: &LuUnpack, lu: &Tensor, pivots: &Tensor) -> Vec<Tenso
     let column: Shape = batch.iter().copied().chain([Dim::new(1), m]).collect();
     let hits = coordinates(&square, rank - 2).eq(order.view_to(&column).expand_to(&square));
     vec![hits.convert(lu.dtype()), lower, upper]
+}
+
+/// The elements that a statistic takes of each line along `dim`, and where they are, of the shape `y`: from a stable sort, so that of equal elements
+/// others may be found than PyTorch finds.
+pub(crate) fn statistic(which: Statistic, dim: usize, x: &Tensor, y: &Shape) -> Vec<Tensor> {
+    let descending = matches!(which, Statistic::Top { largest: true, .. });
+    let (values, order) = x.sort_along(dim, descending);
+    let slices = |start: usize, end: usize| [&values, &order].map(|t| t.slice_dim(dim, start, end, 1)).to_vec();
+    let found = match which {
+        Statistic::Top { k, .. } => slices(0, k),
+        Statistic::Rank(k) => slices(k, k + 1),
+        Statistic::Mode => {
+            // Equal elements stand together in order: the longest run, and its end.
+            let last = x.rank() - 1;
+            let to_last: Vec<usize> = (0..=last).filter(|i| *i != dim).chain([dim]).collect();
+            let back: Vec<usize> =
+                (0..=last).map(|i| to_last.iter().position(|t| *t == i).expect("a permutation")).collect();
+            let s = values.permute_to(&to_last);
+            let s = if s.dtype() == DType::Bool { s.convert(DType::I64) } else { s };
+            let (from, to) = (s.searchsorted_exact(&s, false), s.searchsorted_exact(&s, true));
+            let longest = (&to - from).argmax_along(last);
+            let end = to.gather_along(last, &longest.view_to(&s.shape().with(last, 1))) - 1i64;
+            let at = end.permute_to(&back);
+            [&values, &order].map(|t| t.gather_along(dim, &at)).to_vec()
+        }
+    };
+    found.iter().map(|t| t.view_to(y)).collect()
 }

@@ -17,6 +17,8 @@ use crate::schema::{self, Argument, GraphJson, NodeJson, Size, TensorMeta};
 
 /// How deep sub-graphs may nest.
 const MAX_DEPTH: usize = 16;
+/// The operator that scales rows of an embedding where they stand, of what is detached.
+const RESCALED: &str = "aten.embedding_renorm.default";
 
 /// The values of a program while it runs.
 #[derive(Default)]
@@ -251,7 +253,8 @@ impl<'g> Env<'g> {
             return Ok(outs);
         }
         let functional = mutation::functional(target);
-        let outs = self.call(n, functional.as_deref().unwrap_or(target), None)?;
+        let first = if functional.as_deref().unwrap_or(target) == RESCALED { self.undetached(n)? } else { None };
+        let outs = self.call(n, functional.as_deref().unwrap_or(target), first.as_ref())?;
         if functional.is_some()
             && let (Some(written), Some(Value::Tensor(value))) = (mutation::first_tensor(n), outs.first())
         {
@@ -263,6 +266,16 @@ impl<'g> Env<'g> {
         }
         self.views.extend(mutation::views(n, target));
         Ok(outs)
+    }
+
+    /// What the first operand of `n` was detached from.
+    fn undetached(&self, n: &NodeJson) -> Result<Option<Tensor>, TorchError> {
+        let Some(mut at) = mutation::first_tensor(n) else { return Ok(None) };
+        let of_itself = |v: &View| v.made.is_none_or(|(made, _)| provenance::target(made) == provenance::DETACH);
+        while let Some(view) = self.views.iter().rev().find(|v| v.name == at && of_itself(v)) {
+            at = view.base;
+        }
+        self.tensor(at).map(Some)
     }
 
     /// The results of `target` on the arguments of `n`, or with another first operand.

@@ -5,7 +5,8 @@ use serde::Deserialize;
 use crate::schema::NodeJson;
 
 const ALIAS: &str = "aten.alias.default";
-const DETACH: &str = "aten.detach.default";
+/// The operator through which no derivative passes.
+pub(crate) const DETACH: &str = "aten.detach.default";
 
 /// A node from which another one was made.
 #[derive(Deserialize)]

@@ -21,7 +21,8 @@ pub trait Reflections: AsTensor {
     #[track_caller]
     fn householder_product(&self, tau: &Tensor) -> Tensor {
         let a = self.tensor();
-        attempt!(reflectors(at!("householder_product", 1), a, tau));
+        let [rows, _] = attempt!(matrices("householder_product", a));
+        attempt!(reflectors(at!("householder_product", 1), a, tau, rows));
         one(schema::LINALG_HOUSEHOLDER_PRODUCT, &[], &[a, tau], |t| {
             let (rows, cols) = (t[0].rank() - 2, t[0].rank() - 1);
             let [n, m] = [t[0].shape()[rows], t[0].shape()[cols]];
@@ -45,12 +46,14 @@ pub trait Reflections: AsTensor {
 
     /// The product `Q` of the reflections of `self`, all `m` columns of it, times `other`.
     ///
+    /// Columns of `self` beyond the `k` reflections are not read, and may be more than its rows.
+    ///
     /// *Shape*: `other` is `[.., m, n]`, or `[.., n, m]` on the left of `Q`; `Qᵀ` in place of `Q` if `adjoint`.
     /// *Errors*: as [`Reflections::householder_product`]; `ormqr_c1` another matrix that does not fit.
     #[track_caller]
     fn ormqr(&self, tau: &Tensor, other: &Tensor, side: Side, adjoint: Adjoint) -> Tensor {
         let a = self.tensor();
-        attempt!(reflectors(at!("ormqr", 1), a, tau));
+        attempt!(reflectors(at!("ormqr", 1), a, tau, usize::MAX));
         let [m, n] = attempt!(matrices("ormqr", other));
         let inner = if side == Side::Left { m } else { n };
         if a.shape()[a.rank() - 2] != inner || batch(a) != batch(other) || a.dtype() != other.dtype() {
@@ -70,13 +73,19 @@ pub trait Reflections: AsTensor {
 
 impl Reflections for Tensor {}
 
+/// Checks that there are `k` reflections in a matrix of at most so many columns.
 #[track_caller]
-fn reflectors(at: At, a: &Tensor, tau: &Tensor) -> Result<(), Tensor> {
+fn reflectors(at: At, a: &Tensor, tau: &Tensor, most: usize) -> Result<(), Tensor> {
     let [m, n] = matrices(at.op, a)?;
     live(&[tau])?;
     let k = if tau.rank() + 1 == a.rank() { tau.shape()[tau.rank() - 1].get() } else { usize::MAX };
-    if m < n || n < k || tau.shape().slice(0, tau.rank() - 1) != batch(a) || tau.dtype() != a.dtype() {
-        return Err(bad_pair(at, a, tau, "[.., m, n] and [.., k] of one dtype, with m ≥ n ≥ k"));
+    if n > most || m < k || n < k || tau.shape().slice(0, tau.rank() - 1) != batch(a) || tau.dtype() != a.dtype() {
+        return Err(bad_pair(
+            at,
+            a,
+            tau,
+            "[.., m, n] and [.., k] of one dtype, with m ≥ n ≥ k, or n > m ≥ k for `ormqr`",
+        ));
     }
     Ok(())
 }

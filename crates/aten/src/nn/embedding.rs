@@ -1,7 +1,8 @@
 //! Rows chosen by indices.
 
 use cotangent_core::Tensor;
-use cotangent_core::ir::{DType, Scalar};
+use cotangent_core::ir::{Aval, DType, Dim, Scalar, Shape};
+use cotangent_core::tensor::linear_with_transpose;
 
 use crate::arg::{AsTensor, at, attempt, bad, bad_operand, bad_pair, live};
 use crate::call::{num, one};
@@ -34,7 +35,7 @@ pub trait Embeddings: AsTensor {
         }
         one(schema::ONE_HOT, &[("num_classes", crate::call::int(num_classes))], &[x], |a| {
             let index = a[0].view_to(&a[0].shape().inserted(a[0].rank(), 1));
-            let zeros = cotangent_core::ir::Aval::new(DType::I64, a[0].shape().inserted(a[0].rank(), num_classes));
+            let zeros = Aval::new(DType::I64, a[0].shape().inserted(a[0].rank(), num_classes));
             index.full_of(&zeros, 0i64).scatter_along(a[0].rank(), &index, &index.full_like(1i64))
         })
     }
@@ -56,8 +57,8 @@ pub trait Embeddings: AsTensor {
 
 impl Embeddings for Tensor {}
 
-/// The rows of `weight` that `indices` name, as new last dim. No derivative passes to the row `padding_idx`, which is
-/// counted from the end if negative.
+/// The rows of `weight` that `indices` name, as new last dim. In reverse mode no derivative passes to the row
+/// `padding_idx`, which is counted from the end if negative; in forward mode it is a row as any other, as in PyTorch.
 ///
 /// *Errors*: `embedding_c1` a weight that is no matrix; `embedding_c2` indices that are not integers; `embedding_c3`
 /// a
@@ -72,30 +73,78 @@ pub fn embedding(indices: &Tensor, weight: &Tensor, padding_idx: impl Into<Optio
         return bad_operand(at!("embedding", 2), indices, "indices of i64 or i32");
     }
     let pad = attempt!(padding(weight, padding_idx.into()));
-    let params = [("padding_idx", num(pad.unwrap_or(-1))), ("scale_grad_by_freq", num(false)), ("sparse", num(false))];
-    one(schema::EMBEDDING, &params, &[weight, indices], |a| {
-        let flat = a[1].convert(DType::I64).view_to(&[a[1].numel()].into());
-        let rows = a[0].index_select_along(0, &flat);
-        let y = rows.view_to(&a[1].shape().concat(&a[0].shape().slice(1, 2)));
-        match pad {
-            None => y,
-            Some(pad) => y.detach().where_(&a[1].view_to(&a[1].shape().inserted(a[1].rank(), 1)).eq(pad), &y),
-        }
-    })
+    rows(indices, weight, pad, false)
 }
 
-/// As [`embedding`], but the derivative of each row is divided by the number of times that it is named.
+/// As [`embedding`], but the derivative of each row in reverse mode is divided by the number of times that it is named.
 ///
 /// *Errors*: as [`embedding`].
 #[track_caller]
 pub fn embedding_by_frequency(indices: &Tensor, weight: &Tensor, padding_idx: impl Into<Option<i64>>) -> Tensor {
-    let y = embedding(indices, weight, padding_idx);
-    attempt!(live(&[&y]));
+    // What is wrong is found there.
+    let padding_idx = padding_idx.into();
+    let checked = embedding(indices, weight, padding_idx);
+    attempt!(live(&[&checked]));
+    rows(indices, weight, attempt!(padding(weight, padding_idx)), true)
+}
+
+#[track_caller]
+fn rows(indices: &Tensor, weight: &Tensor, pad: Option<i64>, scaled: bool) -> Tensor {
+    let by_frequency = ("scale_grad_by_freq", num(scaled));
+    let params = [("padding_idx", num(pad.unwrap_or(-1))), by_frequency, ("sparse", num(false))];
+    one(schema::EMBEDDING, &params, &[weight, indices], |a| {
+        if pad.is_none() && !scaled {
+            return named(&a[1], &a[0]);
+        }
+        let number = a[0].shape()[0];
+        let back = |at: &Tensor, y_bar: &Tensor| added(at, y_bar, number, pad, scaled);
+        linear_with_transpose(
+            "embedding_rows",
+            &[&a[1]],
+            &a[0],
+            |at, w| named(&at[0], w),
+            |at, y_bar| {
+                // The second derivative of PyTorch is that of the sum without the division.
+                linear_with_transpose(
+                    "embedding_sums",
+                    &[&at[0]],
+                    y_bar,
+                    |at, y| back(&at[0], y),
+                    |at, w| unpadded(&at[0], &named(&at[0], w), pad),
+                )
+            },
+        )
+    })
+}
+
+/// The rows of `weight` that `indices` name.
+#[track_caller]
+fn named(indices: &Tensor, weight: &Tensor) -> Tensor {
     let flat = indices.convert(DType::I64).view_to(&[indices.numel()].into());
-    let zeros = flat.full_of(&cotangent_core::ir::Aval::new(DType::I64, weight.shape().slice(0, 1)), 0i64);
-    let counts = zeros.index_add_along(0, &flat, &flat.ones_like()).index_select_along(0, &flat);
-    let counts = counts.view_to(&indices.shape().inserted(indices.rank(), 1)).convert(y.dtype());
-    y.detach() + (&y - y.detach()) / counts
+    weight.index_select_along(0, &flat).view_to(&indices.shape().concat(&weight.shape().slice(1, 2)))
+}
+
+/// The rows `y` with zeros where `indices` name the row `pad`.
+#[track_caller]
+fn unpadded(indices: &Tensor, y: &Tensor, pad: Option<i64>) -> Tensor {
+    let Some(pad) = pad else { return y.clone() };
+    y.zeros_like().where_(&indices.view_to(&indices.shape().inserted(indices.rank(), 1)).eq(pad), y)
+}
+
+/// The sums of those of the rows `y_bar` that belong to the same of `number` rows, but for the row `pad`; divided by their
+/// number where `scaled`.
+#[track_caller]
+fn added(indices: &Tensor, y_bar: &Tensor, number: Dim, pad: Option<i64>, scaled: bool) -> Tensor {
+    let flat = indices.convert(DType::I64).view_to(&[indices.numel()].into());
+    let mut terms = unpadded(indices, y_bar, pad);
+    if scaled {
+        let none = flat.full_of(&Aval::new(DType::I64, Shape::from_iter([number])), 0i64);
+        let counts = none.index_add_along(0, &flat, &flat.ones_like()).index_select_along(0, &flat);
+        terms = terms / counts.view_to(&indices.shape().inserted(indices.rank(), 1)).convert(y_bar.dtype());
+    }
+    let width = y_bar.shape()[indices.rank()];
+    let zeros = y_bar.full_of(&Aval::new(y_bar.dtype(), Shape::from_iter([number, width])), 0.0);
+    zeros.index_add_along(0, &flat, &terms.view_to(&Shape::from_iter([flat.shape()[0], width])))
 }
 
 #[track_caller]

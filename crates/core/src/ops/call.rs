@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::array::Array;
 use crate::error::{EvalError, InferError};
-use crate::ir::{Attr, AttrError, AttrField, AttrReader, Attrs, Aval, Dim, Graph};
+use crate::ir::{Attr, AttrError, AttrField, AttrReader, Attrs, Aval, DType, Dim, Graph};
 use crate::tensor::{Tensor, emit_all};
 use crate::transform::{self, jvp::push_forward, replay::replay};
 
@@ -22,6 +22,15 @@ pub enum Rule {
     /// By a composite's forward rule that takes the results too: `(x…, y…, x_dot…) → y_dot…`, with a tangent for each
     /// result of floats. Linear in `x_dot`. The body has the same derivative, and is what `vmap` looks at.
     ByResult(Arc<Graph>),
+    /// The body is linear in its last operands, after residuals that have no derivative, and its derivative in them is
+    /// itself; its transpose is a function of its own. PyTorch's reverse mode leaves out what its forward mode keeps
+    /// where rows of an embedding are padding.
+    Linear {
+        /// `(residual…, y_bar…) → x_bar…`.
+        transpose: Arc<Graph>,
+        /// The number of residuals.
+        residuals: usize,
+    },
     /// By a user's reverse rule.
     Vjp {
         /// `x… → (y…, residual…)`.
@@ -46,6 +55,7 @@ impl Rule {
             Rule::Checkpoint => "checkpoint",
             Rule::Jvp(_) => "jvp",
             Rule::ByResult(_) => "by_result",
+            Rule::Linear { .. } => "linear",
             Rule::Vjp { .. } => "vjp",
             Rule::VjpTangent { .. } => "vjp_tangent",
         }
@@ -61,8 +71,8 @@ impl AttrField for Rule {
             Rule::Inline | Rule::Checkpoint => {}
             Rule::Jvp(g) | Rule::ByResult(g) => items.push(Attr::Graph(g.clone())),
             Rule::Vjp { fwd, bwd } => items.extend([Attr::Graph(fwd.clone()), Attr::Graph(bwd.clone())]),
-            Rule::VjpTangent { bwd, residuals } => {
-                items.extend([Attr::Graph(bwd.clone()), residuals.to_attr()]);
+            Rule::Linear { transpose: g, residuals } | Rule::VjpTangent { bwd: g, residuals } => {
+                items.extend([Attr::Graph(g.clone()), residuals.to_attr()]);
             }
         }
         Attr::List(items)
@@ -77,6 +87,9 @@ impl AttrField for Rule {
             [Attr::Str(s), Attr::Graph(g)] if s == "by_result" => Some(Rule::ByResult(g.clone())),
             [Attr::Str(s), Attr::Graph(fwd), Attr::Graph(bwd)] if s == "vjp" => {
                 Some(Rule::Vjp { fwd: fwd.clone(), bwd: bwd.clone() })
+            }
+            [Attr::Str(s), Attr::Graph(transpose), n] if s == "linear" => {
+                Some(Rule::Linear { transpose: transpose.clone(), residuals: usize::from_attr(n)? })
             }
             [Attr::Str(s), Attr::Graph(bwd), n] if s == "vjp_tangent" => {
                 Some(Rule::VjpTangent { bwd: bwd.clone(), residuals: usize::from_attr(n)? })
@@ -158,6 +171,12 @@ impl Call {
         matches!(self.rule, Rule::Inline | Rule::ByResult(_))
     }
 
+    /// Whether its body shows what it does to whoever reads it: of a linear map the body does not show the transpose,
+    /// for which only a reverse pass asks.
+    pub fn is_shown(&self) -> bool {
+        self.is_transparent() || matches!(self.rule, Rule::Linear { .. })
+    }
+
     /// Whether it can be evaluated: all calls but the tangents of functions that have only a reverse rule.
     pub fn has_forward(&self) -> bool {
         !matches!(self.rule, Rule::VjpTangent { .. })
@@ -170,7 +189,7 @@ impl Call {
             Rule::Inline | Rule::Checkpoint => {}
             Rule::Jvp(g) | Rule::ByResult(g) => out.push(g),
             Rule::Vjp { fwd, bwd } => out.extend([fwd.as_ref(), bwd.as_ref()]),
-            Rule::VjpTangent { bwd, .. } => out.push(bwd),
+            Rule::Linear { transpose: g, .. } | Rule::VjpTangent { bwd: g, .. } => out.push(g),
         }
         out
     }
@@ -192,11 +211,12 @@ impl Call {
                     && bwd.param_avals() == [&results[y.len()..], &y].concat()
                     && alike(&bwd.result_avals(), &x)
             }
-            Rule::VjpTangent { bwd, residuals } => {
-                *residuals <= x.len()
-                    && bwd.param_avals() == [&x[..*residuals], &y].concat()
-                    && alike(&bwd.result_avals(), &x[*residuals..])
+            Rule::Linear { transpose, residuals } => {
+                fits_reverse(transpose, *residuals, &x, &y)
+                    && x[..*residuals].iter().all(|a| !a.dtype.is_float())
+                    && x[*residuals..].iter().chain(&y).all(|a| a.dtype.is_float())
             }
+            Rule::VjpTangent { bwd, residuals } => fits_reverse(bwd, *residuals, &x, &y),
         };
         if fits {
             return Ok(());
@@ -220,10 +240,34 @@ impl Call {
             Rule::Checkpoint => Rule::Checkpoint,
             Rule::Jvp(g) => Rule::Jvp(all(g)),
             Rule::ByResult(g) => Rule::ByResult(all(g)),
+            Rule::Linear { transpose, residuals } => Rule::Linear { transpose: all(transpose), residuals: *residuals },
             Rule::Vjp { fwd, bwd } => Rule::Vjp { fwd: all(fwd), bwd: all(bwd) },
             Rule::VjpTangent { bwd, residuals } => Rule::VjpTangent { bwd: all(bwd), residuals: *residuals },
         };
         Call { target: self.target.clone(), params: self.params.clone(), body: self.batched_body(size), rule }
+    }
+
+    /// The results of a linear map over a batch; what all examples share stays shared, and its cotangents are added.
+    fn over_mapped(&self, transpose: &Arc<Graph>, residuals: usize, args: &[Batched], size: Dim) -> Vec<Batched> {
+        let dims: Vec<Option<usize>> = args.iter().map(|a| a.mapped.then_some(0)).collect();
+        let batched = |g: &Graph, dims: &[Option<usize>]| {
+            transform::vmap::vmap(g, dims, &vec![0; g.results().len()], size)
+                .expect("I3: rules keep a verified graph's avals")
+                .with_name(g.name())
+        };
+        let body = batched(&self.body, &dims);
+        let seen: Vec<Option<usize>> =
+            dims[..residuals].iter().copied().chain(body.results().iter().map(|_| Some(0))).collect();
+        let each = batched(transpose, &seen);
+        let added = transform::build("transpose", |t| {
+            let given: Vec<Tensor> = each.param_avals().iter().map(|a| t.param(a)).collect();
+            let bars = replay(&each, &given).into_iter().zip(&dims[residuals..]);
+            Ok(bars.map(|(bar, dim)| if dim.is_some() { bar } else { bar.sum_over(&[0]) }).collect())
+        });
+        let rule = Rule::Linear { transpose: Arc::new(added.expect("sums of inferred avals")), residuals };
+        let call = Call { target: self.target.clone(), params: Vec::new(), body: Arc::new(body), rule };
+        let refs: Vec<&Tensor> = args.iter().map(|a| &a.x).collect();
+        emit_all(call.into(), &refs).into_iter().map(Batched::mapped).collect()
     }
 
     /// The results over a batch for an operator that is the same over a batch: one that is elementwise.
@@ -232,6 +276,13 @@ impl Call {
         let refs: Vec<&Tensor> = full.iter().collect();
         emit_all(self.batched(size).into(), &refs).into_iter().map(Batched::mapped).collect()
     }
+}
+
+/// Whether `bwd` takes the first operands and cotangents of the results, and gives cotangents of the other operands.
+fn fits_reverse(bwd: &Graph, residuals: usize, x: &[Aval], y: &[Aval]) -> bool {
+    residuals <= x.len()
+        && bwd.param_avals() == [&x[..residuals], y].concat()
+        && alike(&bwd.result_avals(), &x[residuals..])
 }
 
 /// Whether tangents or cotangents are as many as primals, and of the primals' avals where these are floats.
@@ -267,9 +318,12 @@ impl Primitive for Call {
     fn eval(&self, args: &[&Array]) -> Result<Vec<Array>, EvalError> {
         match &self.rule {
             Rule::VjpTangent { .. } => Err(EvalError::NoForward { name: self.function().to_owned() }),
-            Rule::Inline | Rule::Checkpoint | Rule::Jvp(_) | Rule::ByResult(_) | Rule::Vjp { .. } => {
-                transform::eval::eval_arrays(&self.body, args)
-            }
+            Rule::Inline
+            | Rule::Checkpoint
+            | Rule::Jvp(_)
+            | Rule::ByResult(_)
+            | Rule::Linear { .. }
+            | Rule::Vjp { .. } => transform::eval::eval_arrays(&self.body, args),
         }
     }
 
@@ -290,9 +344,9 @@ impl Primitive for Call {
                 let args: Vec<&Tensor> = residuals.iter().collect();
                 emit_all(tangent.into(), &args).into_iter().map(Tangent::Is).collect()
             }
-            Rule::VjpTangent { residuals, .. } => {
-                // Linear in the tangents; a tangent of the residuals would be a second derivative of the user's
-                // backward function, which forward mode cannot see. The pass reports the node that stays.
+            Rule::Linear { residuals, .. } | Rule::VjpTangent { residuals, .. } => {
+                // Linear in the tangents. A tangent of a reverse rule's residuals would be a second derivative of the
+                // user's backward function, which forward mode cannot see: the pass reports the node that stays.
                 let args: Vec<Tensor> = x[..*residuals].iter().cloned().chain(dots().skip(*residuals)).collect();
                 let refs: Vec<&Tensor> = args.iter().collect();
                 emit_all(self.clone().into(), &refs).into_iter().map(Tangent::Is).collect()
@@ -302,7 +356,7 @@ impl Primitive for Call {
 
     fn transpose(&self, y_bar: &[Cotangent], args: &[LinArg]) -> Vec<Cotangent> {
         match &self.rule {
-            Rule::VjpTangent { bwd, residuals } => {
+            Rule::Linear { transpose: bwd, residuals } | Rule::VjpTangent { bwd, residuals } => {
                 let mut inputs: Vec<Tensor> = Vec::new();
                 for a in &args[..*residuals] {
                     match a {
@@ -328,6 +382,9 @@ impl Primitive for Call {
     }
 
     fn batch(&self, args: &[Batched], size: Dim) -> Vec<Batched> {
+        if let Rule::Linear { transpose, residuals } = &self.rule {
+            return self.over_mapped(transpose, *residuals, args, size);
+        }
         // The schema describes the unbatched function, so that only its name is kept.
         let target = format!("cotangent::vmap_{}(...)", self.function().replace('.', "_"));
         Call { target, params: Vec::new(), ..self.clone() }.over_batch(args, size)
@@ -372,7 +429,7 @@ impl Samples for Call {
     fn samples() -> Vec<Sample> {
         let body = |shape: &[usize]| {
             let g = transform::build("double_sine", |t| {
-                let x = t.param(&Aval::new(crate::ir::DType::F64, shape));
+                let x = t.param(&Aval::new(DType::F64, shape));
                 Ok(vec![x.sin() * 2.0])
             });
             Arc::new(g.expect("a well-formed body"))
@@ -389,16 +446,34 @@ impl Samples for Call {
         };
         // d sin(x) / dx by the result, as sin(2 x) / sin(x).
         let by_result = transform::build("tangent", |t| {
-            let [x, y, x_dot] = std::array::from_fn(|_| t.param(&Aval::new(crate::ir::DType::F64, [3])));
+            let [x, y, x_dot] = std::array::from_fn(|_| t.param(&Aval::new(DType::F64, [3])));
             Ok(vec![x_dot * (x * 2.0).sin() / y * 2.0])
         });
         let by_result = Rule::ByResult(Arc::new(by_result.expect("a well-formed rule")));
+        // A linear map of chosen elements.
+        let (at, x, y) = (Aval::new(DType::I64, [2]), Aval::new(DType::F64, [3]), Aval::new(DType::F64, [2]));
+        let chosen = transform::build("chosen", |t| {
+            let (at, x) = (t.param(&at), t.param(&x));
+            Ok(vec![x.index_select_along(0, &at)])
+        });
+        let placed = transform::build("placed", |t| {
+            let (at, y_bar) = (t.param(&at), t.param(&y));
+            Ok(vec![Tensor::zeros_of(&x, Some(&y_bar)).index_add_along(0, &at, &y_bar)])
+        });
+        let linear = Call {
+            target: "cotangent::chosen(Tensor at, Tensor x) -> Tensor".to_owned(),
+            params: Vec::new(),
+            body: Arc::new(chosen.expect("a well-formed body")),
+            rule: Rule::Linear { transpose: Arc::new(placed.expect("a well-formed rule")), residuals: 1 },
+        };
+        let operands = [Array::new([2], vec![2i64, 0]), Array::new([3], vec![0.5, 1.5, 2.5])];
         vec![
             of("by the result", &[3], by_result),
             of("usual", &[2, 2], Rule::Inline),
             of("checkpoint", &[3], Rule::Checkpoint),
             of("scalar", &[], Rule::Inline),
             of("empty", &[0], Rule::Inline),
+            Sample::new("linear", linear, operands),
         ]
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::ir::{DType, Scalar, Shape};
 
-use super::{Binary, Unary};
+use super::{Binary, Statistic, Unary};
 
 /// The scalar function of a pointwise op.
 #[derive(Clone, PartialEq, Debug)]
@@ -162,6 +162,11 @@ pub enum Kernel {
     /// Binary search in the last dim: before equal elements, or after them where `right`.
     Search {
         right: bool,
+    },
+    /// Some elements of each line along a dim, with their positions as second result.
+    Statistic {
+        dim: usize,
+        which: Statistic,
     },
     /// Passes the second operand on, or stops with the op's message where the first is false.
     Assert,

@@ -32,6 +32,7 @@ mod products;
 mod scan;
 mod scatter;
 mod scatter_reduce;
+mod select;
 mod slice;
 mod sort;
 mod special;
@@ -73,6 +74,7 @@ pub use prod::Prod;
 pub use scan::{Cumprod, Cumsum, Logcumsumexp, log_add_exp};
 pub use scatter::Scatter;
 pub use scatter_reduce::{ScatterReduce, ScatterReduction};
+pub use select::{Kthvalue, Mode, Statistic, Topk};
 pub use slice::{Slice, SliceScatter};
 pub use sort::{Searchsorted, Sort, insertion_point};
 pub use special::series;
@@ -138,7 +140,7 @@ define_ops! {
     Slice, SliceScatter, Cat, Pad, Flip,
     Sum, Mm, Bmm,
     Amax, Amin, Argmax, Argmin, Prod, Cumsum, Cumprod, Cummax, Cummin, Logcumsumexp,
-    Sort, Searchsorted,
+    Sort, Searchsorted, Topk, Kthvalue, Mode,
     Gather, Scatter, ScatterAdd, ScatterReduce, IndexSelect, IndexAdd,
     Diagonal, DiagEmbed, Unfold, UnfoldBackward,
     Convolution,

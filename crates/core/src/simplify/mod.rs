@@ -246,6 +246,9 @@ impl Run {
             CallRule::Checkpoint => CallRule::Checkpoint,
             CallRule::Jvp(g) => CallRule::Jvp(all(g)),
             CallRule::ByResult(g) => CallRule::ByResult(all(g)),
+            CallRule::Linear { transpose, residuals } => {
+                CallRule::Linear { transpose: all(transpose), residuals: *residuals }
+            }
             CallRule::Vjp { fwd, bwd } => CallRule::Vjp { fwd: all(fwd), bwd: all(bwd) },
             CallRule::VjpTangent { bwd, residuals } => CallRule::VjpTangent { bwd: all(bwd), residuals: *residuals },
         };

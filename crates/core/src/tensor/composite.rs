@@ -74,6 +74,32 @@ pub fn composite_by_result(
     })
 }
 
+/// The map `body(residuals, x)`, which is linear in `x`, with `transpose(residuals, y_bar)` for its transpose.
+///
+/// Its derivative in `x` is itself, whatever `transpose` is. Neither uses tensors but its operands; `residuals` are no floats. `name` is what it
+/// is called in the text of a graph.
+#[track_caller]
+pub fn linear_with_transpose(
+    name: &str,
+    residuals: &[&Tensor],
+    x: &Tensor,
+    body: impl FnOnce(&[Tensor], &Tensor) -> Tensor,
+    transpose: impl FnOnce(&[Tensor], &Tensor) -> Tensor,
+) -> Tensor {
+    let args: Vec<&Tensor> = residuals.iter().copied().chain([x]).collect();
+    let n = residuals.len();
+    let rule = |body: &Graph| {
+        let given = [&body.param_avals()[..n], &body.result_avals()].concat();
+        let transpose = build("transpose", |t| {
+            let given: Vec<Tensor> = given.iter().map(|a| t.param(a)).collect();
+            Ok(vec![transpose(&given[..n], &given[n]).ok()?])
+        })?;
+        Ok(Rule::Linear { transpose: Arc::new(transpose), residuals: n })
+    };
+    let schema = format!("cotangent::{name}(...)");
+    recorded(&schema, &[], &args, |a| vec![body(&a[..n], &a[n])], rule).swap_remove(0)
+}
+
 /// A composite whose rule is made from its body.
 #[track_caller]
 fn recorded(

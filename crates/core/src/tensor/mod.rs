@@ -18,7 +18,7 @@ pub mod trace;
 mod value;
 
 pub use arith::{broadcast_shapes, float_of};
-pub use composite::{composite, composite_by_result, composite_one};
+pub use composite::{composite, composite_by_result, composite_one, linear_with_transpose};
 pub use operand::{IntoOperand, Operand, result_type};
 pub use prim::Dims;
 

@@ -28,9 +28,9 @@ pub fn inline(graph: &Graph, which: fn(&Call) -> bool) -> Result<Graph, Error> {
     Ok(out.with_signature(graph.signature().clone()))
 }
 
-/// The graph without calls of composites; calls with rules of a user's stay.
+/// The graph without calls of composites, as it is read; calls with rules of a user's stay.
 pub fn inline_composites(graph: &Graph) -> Result<Graph, Error> {
-    inline(graph, Call::is_transparent)
+    inline(graph, Call::is_shown)
 }
 
 /// The graph without any call and any `detach`, which means nothing once no derivative is taken any more, and with systems of equations solved by

@@ -23,7 +23,8 @@ pub fn push_batched(graph: &Graph, args: &[Batched], size: Dim) -> Vec<Batched> 
         } else if let Op::Call(call) = &n.op
             && call.is_transparent()
         {
-            let whole = if elementwise(call, &args) { Some(call.clone()) } else { along_dim(call, &args) };
+            let as_it_is = elementwise(call, &args) || of_matrices(call, &args);
+            let whole = if as_it_is { Some(call.clone()) } else { along_dim(call, &args) };
             match whole {
                 Some(call) => derived(loc, Derivation::Vmap, || call.over_batch(&args, size)),
                 None => push_batched(&call.body, &args, size),
@@ -61,7 +62,25 @@ fn elementwise(call: &Call, args: &[Batched]) -> bool {
 }
 
 /// Composites that treat the lines of all their operands along a dim, each line for itself.
-const ALONG_DIM: [&str; 6] = ["kthvalue", "linalg_cross", "median.dim", "mode", "nanmedian.dim", "topk"];
+const ALONG_DIM: [&str; 3] = ["linalg_cross", "median.dim", "nanmedian.dim"];
+
+/// Composites of matrices in the last two dims, under any others.
+const OF_MATRICES: [&str; 9] = [
+    "_linalg_det",
+    "_linalg_slogdet",
+    "cholesky_inverse",
+    "linalg_cholesky_ex",
+    "linalg_det",
+    "linalg_eigvalsh",
+    "linalg_matrix_exp",
+    "linalg_svdvals",
+    "logdet",
+];
+
+/// Whether a call is of matrices that are all mapped: of a batch it is the same operator.
+fn of_matrices(call: &Call, args: &[Batched]) -> bool {
+    call.target.starts_with("aten::") && OF_MATRICES.contains(&call.function()) && args.iter().all(|a| a.mapped)
+}
 
 /// The call that does the same along its dim for a batch whose dim stands in front, if all operands are batches.
 fn along_dim(call: &Call, args: &[Batched]) -> Option<Call> {

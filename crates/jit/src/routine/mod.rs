@@ -64,6 +64,7 @@ mod small;
 mod sort;
 #[cfg(target_arch = "x86_64")]
 mod spans;
+mod statistic;
 #[cfg(target_arch = "x86_64")]
 mod tile;
 mod transpose;

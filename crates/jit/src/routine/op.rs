@@ -3,12 +3,14 @@
 use cotangent_core::array::{Element, dispatch, dispatch_float};
 use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Aval, DType, Scalar, Shape};
-use cotangent_core::ops::{Extreme, Indexing, Op, ScatterReduction, log_add_exp};
+use cotangent_core::ops::{Extreme, Indexing, Op, ScatterReduction, Statistic, log_add_exp};
 use cotangent_loops::ir::Routine;
 
 use super::axis::Axis;
 use super::indexed::Combine;
-use super::{Vectors, arg_extreme, axis, convolution, copied, indexed, map, prefix, reference, scatter, search, sort};
+use super::{
+    Vectors, arg_extreme, axis, convolution, copied, indexed, map, prefix, reference, scatter, search, sort, statistic,
+};
 use crate::run::Buffers;
 
 /// Runs `op` on its operands.
@@ -137,6 +139,9 @@ impl Call<'_> {
                 Op::Sort(s) => dispatch!(x.dtype, T => {
                     sort::sort::<T>(around(s.dim), s.descending, self.input(0), self.output(0), self.output(1));
                 }),
+                Op::Topk(t) => return Some(self.statistic(t.dim, t.statistic())),
+                Op::Kthvalue(k) => return Some(self.statistic(k.dim, k.statistic())),
+                Op::Mode(m) => return Some(self.statistic(m.dim, m.statistic())),
                 Op::Searchsorted(s) => {
                     let (n, k) = (last(&x.shape), last(&self.args[1].shape));
                     let lines = search::Lines { lines: y.shape.numel() / k.max(1), n, k, right: s.right };
@@ -230,6 +235,17 @@ impl Call<'_> {
             let (from, to) = (self.input::<T>(0), self.output::<T>(0));
             axis::scan(Axis::of(&x.shape, dim), from, to, neutral, |s, x| f(s, x.to_f64()), T::from_f64);
         });
+    }
+
+    /// # Safety
+    /// As [`Call::kernel`].
+    unsafe fn statistic(&self, dim: usize, which: Statistic) -> Result<(), EvalError> {
+        let x = &self.args[0];
+        let axis = Axis::of(&x.shape, dim);
+        // SAFETY: the caller's.
+        dispatch!(x.dtype, T => unsafe {
+            statistic::run::<T>(axis, which, self.input(0), self.output(0), self.output(1))
+        })
     }
 
     /// # Safety

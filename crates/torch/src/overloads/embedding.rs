@@ -24,7 +24,9 @@ pub(super) fn call(c: &Call) -> Answer {
             let flat = indices.convert(DType::I64).view_to(&[indices.numel()].into());
             let none = flat.full_of(&Aval::new(DType::I64, weight.shape().slice(0, 1)), 0i64);
             let named = none.index_add_along(0, &flat, &flat.ones_like()).gt(0i64).unsqueeze(-1);
-            one(weight.renorm(c.float("norm_type")?, 0, c.float("max_norm")?).where_(&named, &weight))
+            let scaled = weight.detach().renorm(c.float("norm_type")?, 0, c.float("max_norm")?);
+            // PyTorch scales rows where they stand and does not record it: the derivative is that of what stood there.
+            one(&weight + (scaled - weight.detach()).where_(&named, 0.0))
         }
         "aten.embedding_dense_backward.default" | "aten.embedding_backward.default" => {
             let y_bar = match c.opt_tensor("grad_output")? {

@@ -17,7 +17,11 @@ pub(super) fn call(c: &Call) -> Answer {
             let [y, _, _] = layer_norm(c)?;
             one(y)
         }
-        "aten.native_layer_norm.default" => many(layer_norm(c)?),
+        // PyTorch has no derivative of the statistics, forward or reverse.
+        "aten.native_layer_norm.default" => {
+            let [y, mean, rstd] = layer_norm(c)?;
+            many([y, mean.detach(), rstd.detach()])
+        }
         "aten.native_layer_norm_backward.default" => {
             let shape = c.sizes("normalized_shape")?;
             let lead = c.tensor("input")?.rank().saturating_sub(shape.len());

@@ -16,7 +16,12 @@ pub(super) fn call(c: &Call) -> Answer {
         ("msort", "default") => one(c.tensor("self")?.msort()),
         ("topk", "default") => {
             let (x, k, dim) = (c.tensor("self")?, c.size("k")?, c.int_or("dim", -1)?);
-            two(if c.bool_or("largest", true)? { x.topk(k, dim) } else { x.topk_smallest(k, dim) })
+            two(match (c.bool_or("largest", true)?, c.bool_or("sorted", true)?) {
+                (true, true) => x.topk(k, dim),
+                (true, false) => x.topk_unsorted(k, dim),
+                (false, true) => x.topk_smallest(k, dim),
+                (false, false) => x.topk_smallest_unsorted(k, dim),
+            })
         }
         ("kthvalue", "default") => {
             let over = Over { dims: Some(c.int_or("dim", -1)?.into()), keepdim: c.bool_or("keepdim", false)? };

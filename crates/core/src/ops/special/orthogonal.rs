@@ -1,4 +1,4 @@
-//! Orthogonal polynomials of a degree that is rounded towards zero; 0 for negative degrees.
+//! Orthogonal polynomials of a degree that is rounded towards zero; 0 for negative degrees, and for those that no `i64` holds.
 //!
 //! *Source*: `aten/src/ATen/native/Math.h` of PyTorch, whose closed forms and ends are kept, so that values near the ends of
 //! [-1, 1] and of large degree agree.
@@ -25,6 +25,12 @@ fn recurrence(degree: i64, p: f64, q: f64, step: impl Fn(f64, f64, f64) -> f64) 
     q
 }
 
+/// The degree, which is negative where no `i64` holds it: so PyTorch's conversion leaves it on x86.
+fn whole(degree: f64) -> i64 {
+    let limit = -(i64::MIN as f64);
+    if (-limit..limit).contains(&degree) { degree as i64 } else { i64::MIN }
+}
+
 /// `a` for even degrees, `b` for odd ones.
 fn by_parity(degree: i64, a: f64, b: f64) -> f64 {
     if degree % 2 == 0 { a } else { b }
@@ -41,7 +47,7 @@ enum Kind {
 
 /// The polynomial of `degree` at `x`; `closed` is the degree above which the closed form is used inside (-1, 1).
 fn chebyshev_of(kind: Kind, x: f64, degree: f64, closed: i64) -> f64 {
-    let n = degree as i64;
+    let n = whole(degree);
     if n < 0 {
         return 0.0;
     }
@@ -133,7 +139,7 @@ pub(crate) fn hermite_he(x: f64, degree: f64, limit: i64) -> f64 {
 }
 
 fn hermite(degree: f64, limit: i64, scale: f64, x: f64) -> f64 {
-    match degree as i64 {
+    match whole(degree) {
         ..0 => 0.0,
         n if n > limit => f64::NAN,
         n => recurrence(n, 1.0, scale * x, |k, p, q| scale * (x * q - (k - 1.0) * p)),
@@ -142,7 +148,7 @@ fn hermite(degree: f64, limit: i64, scale: f64, x: f64) -> f64 {
 
 /// Laguerre's polynomial.
 pub(crate) fn laguerre_l(x: f64, degree: f64) -> f64 {
-    match degree as i64 {
+    match whole(degree) {
         ..0 => 0.0,
         _ if x == 0.0 => 1.0,
         n => recurrence(n, 1.0, 1.0 - x, |k, p, q| ((2.0 * k - 1.0 - x) * q - (k - 1.0) * p) / k),
@@ -151,7 +157,7 @@ pub(crate) fn laguerre_l(x: f64, degree: f64) -> f64 {
 
 /// Legendre's polynomial.
 pub(crate) fn legendre_p(x: f64, degree: f64) -> f64 {
-    match degree as i64 {
+    match whole(degree) {
         ..0 => 0.0,
         _ if x == 1.0 => 1.0,
         n if x == -1.0 => by_parity(n, 1.0, -1.0),
@@ -162,6 +168,19 @@ pub(crate) fn legendre_p(x: f64, degree: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn degrees_beyond_integers_count_as_negative() {
+        for degree in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e19] {
+            let values = [
+                chebyshev_t(0.5, degree),
+                hermite_h(0.5, degree, 512),
+                laguerre_l(0.5, degree),
+                legendre_p(1.0, degree),
+            ];
+            assert_eq!(values, [0.0; 4]);
+        }
+    }
 
     /// Values of PyTorch 2.15 in `f64`.
     #[test]
