@@ -1,9 +1,10 @@
 //! Order statistics with PyTorch's choice among equal elements.
 //!
 //! Where no element that counts has an equal, there is nothing to choose, and the [selection](super::select) by keys finds the same. Only
-//! lines with ties are gone through in the steps of the reference.
+//! lines with ties, and dtypes of which most lines have some, are gone through in the steps of the reference.
 
 use cotangent_core::error::EvalError;
+use cotangent_core::ir::DType;
 use cotangent_core::ops::Statistic;
 
 use super::axis::{Axis, Shared};
@@ -26,8 +27,11 @@ pub unsafe fn run<T: Ordered>(
 ) -> Result<(), EvalError> {
     let Axis { outer, n, inner } = axis;
     let (count, descending, read) = match which {
-        Statistic::Top { k, largest, sorted } => (k, largest, if sorted { 0..n.min(k + 1) } else { 0..0 }),
-        Statistic::Rank(k) => (1, false, k..k + 1),
+        Statistic::Top { k, largest, sorted } => {
+            let read = if which.is_first_extreme(n) { 1 } else { n.min(k + 1) };
+            (k, largest, if sorted && !repeats::<T>() { 0..read } else { 0..0 })
+        }
+        Statistic::Rank(k) => (1, false, if repeats::<T>() { 0..0 } else { k..k + 1 }),
         Statistic::Mode => (1, false, 0..0),
     };
     let lines = outer * inner;
@@ -52,11 +56,15 @@ pub unsafe fn run<T: Ordered>(
             unsafe {
                 let element = |k: usize| *x.get().add(each(n, k));
                 let kept = |k: usize| *found.get().add(each(read.len(), k));
-                let is_unique = match which {
-                    Statistic::Top { .. } => !read.is_empty() && (1..read.len()).all(|k| !equal(kept(k - 1), kept(k))),
-                    Statistic::Rank(_) => (0..n).filter(|k| equal(element(*k), kept(0))).count() == 1,
-                    Statistic::Mode => false,
-                };
+                // The line, where its elements are neighbours.
+                let dense = || std::slice::from_raw_parts(x.get().add(o * n).cast_const(), n);
+                let is_unique = !read.is_empty()
+                    && match which {
+                        Statistic::Top { .. } => (1..read.len()).all(|k| !equal(kept(k - 1), kept(k))),
+                        Statistic::Rank(_) if inner == 1 => dense().iter().filter(|x| **x == kept(0)).count() == 1,
+                        Statistic::Rank(_) => (0..n).filter(|k| element(*k) == kept(0)).count() == 1,
+                        Statistic::Mode => false,
+                    };
                 let put = |k: usize, value: T, place: i64| {
                     *values.get().add(each(count, k)) = value;
                     *positions.get().add(each(count, k)) = place;
@@ -64,14 +72,22 @@ pub unsafe fn run<T: Ordered>(
                 if is_unique {
                     (0..count).for_each(|k| put(k, kept(k), *at.get().add(each(read.len(), k))));
                 } else {
-                    let line: Vec<T> = (0..n).map(element).collect();
-                    let places = which.places(&line);
-                    places.into_iter().enumerate().for_each(|(k, place)| put(k, line[place], place as i64));
+                    let places = if inner == 1 {
+                        which.places(dense())
+                    } else {
+                        which.places(&(0..n).map(element).collect::<Vec<T>>())
+                    };
+                    places.into_iter().enumerate().for_each(|(k, place)| put(k, element(place), place as i64));
                 }
             }
         }
     });
     Ok(())
+}
+
+/// Whether most lines have equal elements: there are few numbers of this dtype, or they count something.
+fn repeats<T: Ordered>() -> bool {
+    !matches!(T::DTYPE, DType::F32 | DType::F64)
 }
 
 /// Whether neither comes before the other.

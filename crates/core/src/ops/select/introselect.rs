@@ -7,8 +7,8 @@
 //! the heap of libstdc++.
 
 /// A strict weak order of what is sorted.
-pub(super) trait Less: Fn(usize, usize) -> bool {}
-impl<F: Fn(usize, usize) -> bool> Less for F {}
+pub(super) trait Less<E>: Fn(E, E) -> bool {}
+impl<E, F: Fn(E, E) -> bool> Less<E> for F {}
 
 /// Ranges up to this length are left to one insertion sort at the end of a sort.
 const SORTED_BY_INSERTION: usize = 16;
@@ -16,7 +16,7 @@ const SORTED_BY_INSERTION: usize = 16;
 const SELECTED_BY_INSERTION: usize = 3;
 
 /// Brings the element of rank `nth` to its place, smaller ones before it.
-pub(super) fn nth_element(v: &mut [usize], nth: usize, less: &impl Less) {
+pub(super) fn nth_element<E: Copy>(v: &mut [E], nth: usize, less: &impl Less<E>) {
     if nth >= v.len() {
         return;
     }
@@ -39,7 +39,7 @@ pub(super) fn nth_element(v: &mut [usize], nth: usize, less: &impl Less) {
 }
 
 /// Sorts.
-pub(super) fn sort(v: &mut [usize], less: &impl Less) {
+pub(super) fn sort<E: Copy>(v: &mut [E], less: &impl Less<E>) {
     introsort(v, depth_limit(v.len()), less);
     let head = v.len().min(SORTED_BY_INSERTION);
     insertion_sort(&mut v[..head], less);
@@ -48,10 +48,32 @@ pub(super) fn sort(v: &mut [usize], less: &impl Less) {
     }
 }
 
-/// Sorts the smallest `k` elements to the front.
-pub(super) fn partial_sort(v: &mut [usize], k: usize, less: &impl Less) {
-    heap_select(v, k, less);
-    for end in (1..k).rev() {
+/// Sorts all elements by a heap.
+fn heap_sort<E: Copy>(v: &mut [E], less: &impl Less<E>) {
+    make_heap(v, less);
+    sort_heap(v, less);
+}
+
+/// The smallest of `first` and `rest`, sorted: as many as `first` has, in its place. `rest` is gone through once.
+pub(super) fn partial_sort<E: Copy>(first: &mut [E], rest: impl Iterator<Item = E>, less: &impl Less<E>) {
+    make_heap(first, less);
+    for x in rest {
+        if less(x, first[0]) {
+            sift(first, 0, x, less);
+        }
+    }
+    sort_heap(first, less);
+}
+
+fn make_heap<E: Copy>(heap: &mut [E], less: &impl Less<E>) {
+    for parent in (0..heap.len() / 2).rev() {
+        sift(heap, parent, heap[parent], less);
+    }
+}
+
+/// Sorts what is a heap.
+fn sort_heap<E: Copy>(v: &mut [E], less: &impl Less<E>) {
+    for end in (1..v.len()).rev() {
         let (heap, rest) = v.split_at_mut(end);
         exchange_top(heap, &mut rest[0], less);
     }
@@ -63,11 +85,11 @@ fn depth_limit(n: usize) -> u32 {
 }
 
 /// The larger part by recursion first, as deep as `depth`; then the front.
-fn introsort(v: &mut [usize], mut depth: u32, less: &impl Less) {
+fn introsort<E: Copy>(v: &mut [E], mut depth: u32, less: &impl Less<E>) {
     let mut last = v.len();
     while last > SORTED_BY_INSERTION {
         if depth == 0 {
-            partial_sort(&mut v[..last], last, less);
+            heap_sort(&mut v[..last], less);
             return;
         }
         depth -= 1;
@@ -78,7 +100,7 @@ fn introsort(v: &mut [usize], mut depth: u32, less: &impl Less) {
 }
 
 /// Moves the median of three elements to the front and divides the others by it; where the second part begins.
-fn partition_around_pivot(v: &mut [usize], less: &impl Less) -> usize {
+fn partition_around_pivot<E: Copy>(v: &mut [E], less: &impl Less<E>) -> usize {
     let (a, b, c) = (1, v.len() / 2, v.len() - 1);
     let below = |i: usize, k: usize| less(v[i], v[k]);
     let median = match (below(a, b), below(b, c), below(a, c)) {
@@ -107,7 +129,7 @@ fn partition_around_pivot(v: &mut [usize], less: &impl Less) -> usize {
     }
 }
 
-fn insertion_sort(v: &mut [usize], less: &impl Less) {
+fn insertion_sort<E: Copy>(v: &mut [E], less: &impl Less<E>) {
     for i in 1..v.len() {
         if less(v[i], v[0]) {
             v[..=i].rotate_right(1);
@@ -118,7 +140,7 @@ fn insertion_sort(v: &mut [usize], less: &impl Less) {
 }
 
 /// Moves element `i` before those that are larger; one before it is not.
-fn insert(v: &mut [usize], i: usize, less: &impl Less) {
+fn insert<E: Copy>(v: &mut [E], i: usize, less: &impl Less<E>) {
     let (x, mut at) = (v[i], i);
     while at > 0 && less(x, v[at - 1]) {
         v[at] = v[at - 1];
@@ -128,11 +150,9 @@ fn insert(v: &mut [usize], i: usize, less: &impl Less) {
 }
 
 /// The smallest `k` elements to the front, as a heap with the largest of them on top.
-fn heap_select(v: &mut [usize], k: usize, less: &impl Less) {
+fn heap_select<E: Copy>(v: &mut [E], k: usize, less: &impl Less<E>) {
     let (heap, rest) = v.split_at_mut(k);
-    for parent in (0..k / 2).rev() {
-        sift(heap, parent, heap[parent], less);
-    }
+    make_heap(heap, less);
     for x in rest {
         if less(*x, heap[0]) {
             exchange_top(heap, x, less);
@@ -141,14 +161,14 @@ fn heap_select(v: &mut [usize], k: usize, less: &impl Less) {
 }
 
 /// The top of the heap goes to `x`, which goes into the heap.
-fn exchange_top(heap: &mut [usize], x: &mut usize, less: &impl Less) {
+fn exchange_top<E: Copy>(heap: &mut [E], x: &mut E, less: &impl Less<E>) {
     let new = *x;
     *x = heap[0];
     sift(heap, 0, new, less);
 }
 
 /// Fills the hole at `top` by its larger children, down to a leaf, and lets `x` rise from there.
-fn sift(heap: &mut [usize], top: usize, x: usize, less: &impl Less) {
+fn sift<E: Copy>(heap: &mut [E], top: usize, x: E, less: &impl Less<E>) {
     let n = heap.len();
     let mut hole = top;
     while 2 * hole + 2 < n {
@@ -189,7 +209,8 @@ mod tests {
             assert_eq!(values(&v), expected);
             for k in [1, n / 2 + 1, n] {
                 let mut v: Vec<usize> = (0..n).collect();
-                partial_sort(&mut v, k, &less);
+                let (first, rest) = v.split_at_mut(k);
+                partial_sort(first, rest.iter().copied(), &less);
                 assert_eq!(values(&v[..k]), expected[..k]);
                 let mut v: Vec<usize> = (0..n).collect();
                 nth_element(&mut v, k - 1, &less);

@@ -96,6 +96,11 @@ impl Statistic {
             Statistic::Mode => vec![places::mode(line)],
         }
     }
+
+    /// Whether it gives the first of the extreme elements of a line of `n`.
+    pub fn is_first_extreme(self, n: usize) -> bool {
+        matches!(self, Statistic::Top { k: 1, .. }) && n >= places::FEW
+    }
 }
 
 /// The elements of `x` at the places of `statistic` in each line along `dim`, and these places; `y` is the shape with the dim.

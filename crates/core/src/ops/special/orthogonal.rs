@@ -193,7 +193,7 @@ mod tests {
         }
         assert_eq!(chebyshev_t(0.3, -1.0), 0.0);
         assert!(hermite_h(0.3, 129.0, HERMITE_LIMITS.1).is_nan());
-        for endless in [f64::INFINITY, 1e18] {
+        for endless in [1e18, 9e18] {
             assert!(legendre_p(0.3, endless).is_nan() && laguerre_l(0.3, endless).is_nan());
         }
     }
