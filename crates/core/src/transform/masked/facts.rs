@@ -10,6 +10,9 @@ use crate::transform::replay::Env;
 /// A number that no score is as low as: what masks are filled with where it is not an infinity.
 pub(super) const LOW: f64 = -1e30;
 
+/// The most elements of a stored mask.
+const MOST_STORED: usize = 1 << 22;
+
 /// An integer of each element: `base + Σ by[d] · i_d`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Form {
@@ -103,6 +106,10 @@ fn fact(graph: &Graph, n: &Node, facts: &Env<Fact>) -> Option<Fact> {
             form.by[0] = 1;
             Some(Fact::Number(form))
         }
+        LoopForm::Generate(Generate::Stored) => {
+            let Op::Constant(c) = &n.op else { return None };
+            stored(&c.value)
+        }
         LoopForm::View(view) => viewed(of(0)?, &view, &graph.aval(n.args[0]).shape, &y.shape),
         LoopForm::Pointwise(f) => {
             let args: SmallVec<[Option<&Fact>; 3]> = (0..n.args.len()).map(of).collect();
@@ -115,7 +122,7 @@ fn fact(graph: &Graph, n: &Node, facts: &Env<Fact>) -> Option<Fact> {
                 .or_else(|| absorbed(&f, &args))
         }
         LoopForm::Piecewise(_)
-        | LoopForm::Generate(Generate::Eye | Generate::Stored)
+        | LoopForm::Generate(Generate::Eye)
         | LoopForm::Reduce { .. }
         | LoopForm::ArgReduce { .. }
         | LoopForm::Scan { .. }
@@ -126,6 +133,39 @@ fn fact(graph: &Graph, n: &Node, facts: &Env<Fact>) -> Option<Fact> {
         | LoopForm::Kernel(_)
         | LoopForm::Inline => None,
     }
+}
+
+/// Stored matrices that have one number on one side of a diagonal and a smaller one on the other, all of them: masks that were made before a trace began.
+fn stored(x: &Array) -> Option<Fact> {
+    let rank = x.shape().rank();
+    let (row, column) = (rank.checked_sub(2)?, rank - 1);
+    let [rows, columns] = [row, column].map(|d| x.shape()[d].get());
+    if rows < 2 || columns < 2 || x.numel() == 0 || x.numel() > MOST_STORED {
+        return None;
+    }
+    let value = |r: usize, c: usize| x.get(r * columns + c).to_f64();
+    // The smaller number is above the diagonal, or below it.
+    let is_above = value(0, columns - 1) < value(rows - 1, 0);
+    let elsewhere = if is_above { value(0, columns - 1) } else { value(rows - 1, 0) };
+    let others = |r: usize| (0..columns).filter(|c| value(r, *c) != elsewhere).count();
+    let (r, count) = (0..rows).map(|r| (r, others(r))).find(|(_, n)| (1..columns).contains(n))?;
+    let (inside, diagonal) = if is_above {
+        (value(r, 0), count as i64 - 1 - r as i64)
+    } else {
+        (value(r, columns - 1), (columns - count) as i64 - r as i64)
+    };
+    let mut form = Form::of(-diagonal, rank);
+    (form.by[row], form.by[column]) = (-1, 1);
+    if !is_above {
+        form = Form::of(0, rank).plus(&form, -1)?;
+    }
+    let expected = |r: usize, c: usize| {
+        let beyond = c as i64 - r as i64 - diagonal;
+        if (if is_above { beyond } else { -beyond }) > 0 { elsewhere } else { inside }
+    };
+    let is_mask = (0..x.numel()).all(|i| x.get(i).to_f64() == expected(i / columns % rows, i % columns));
+    let region = Region { forms: SmallVec::from_iter([form]) };
+    is_mask.then_some(Fact::Only { region, elsewhere, inside: Some(inside) })
 }
 
 /// Where each dim of an operand went in a view that keeps it whole; `None` for a view that does not.

@@ -158,7 +158,7 @@ impl Exit {
 pub fn by_blocks(graph: &Graph, class: Class) -> Result<Option<Graph>, Error> {
     let has = |found: &dyn Fn(&Op) -> bool| graph.nodes().iter().any(|n| found(&n.op));
     let may = class >= Class::Rounding
-        && has(&|op| matches!(op, Op::Arange(_)))
+        && has(&|op| matches!(op, Op::Arange(_) | Op::Constant(_)))
         && has(&|op| matches!(op, Op::Mm(_) | Op::Bmm(_)));
     let before = multiplications(graph);
     if !may || before < LEAST_SAVED {
@@ -297,6 +297,27 @@ mod tests {
             };
             assert!(check(ROWS, ROWS, added) < 0.65);
         }
+    }
+
+    #[test]
+    fn stored_masks_are_known_as_well() {
+        let at = |f: fn(i64) -> f64, dtype| {
+            let n = ROWS as i64;
+            let values = (0..n * n).map(|i| f(i % n - i / n)).collect();
+            Tensor::from_array(Array::new([ROWS, ROWS], values).cast(dtype))
+        };
+        let shown = at(|d| if d <= 0 { 1.0 } else { 0.0 }, DType::Bool);
+        assert!(check(ROWS, ROWS, |s, _| masked(s, &shown)) < 0.65);
+        let hidden = at(|d| if d > 5 { 1.0 } else { 0.0 }, DType::Bool);
+        let hide = |s: &Tensor, _: &Tensor| fill(s, f64::NEG_INFINITY).where_exact(&hidden.expand_to(s.shape()), s);
+        assert!(check(ROWS, ROWS, hide) < 0.65);
+        let added = at(|d| if d > 0 { f64::NEG_INFINITY } else { 0.0 }, DType::F64);
+        assert!(check(ROWS, ROWS, |s, _| s + &added.expand_to(s.shape())) < 0.65);
+        let later = at(|d| if d < -3 { f64::NEG_INFINITY } else { 0.0 }, DType::F64);
+        assert!(check(ROWS, ROWS, |s, _| s + &later.expand_to(s.shape())) < 0.65);
+        // Of another order, and with one element more.
+        let odd = at(|d| if d > 0 && d % 7 != 0 { f64::NEG_INFINITY } else { 0.0 }, DType::F64);
+        assert_eq!(check(ROWS, ROWS, |s, _| s + &odd.expand_to(s.shape())), 1.0);
     }
 
     #[test]
