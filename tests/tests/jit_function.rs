@@ -109,3 +109,32 @@ fn data_errors_name_op_and_line() {
     let e = f.call((Tensor::from([1.0f64, 2.0]), Tensor::from([7i64]))).unwrap_err().to_string();
     assert!(e.contains("jit_function.rs") && e.contains("index 7 is out of bounds"), "{e}");
 }
+
+/// Half of a causal attention is not computed, in whatever way its mask was made.
+#[test]
+fn causal_attention_leaves_out_what_its_mask_hides() {
+    const N: usize = 256;
+    let value = |k: usize| {
+        let values = (0..8 * N * 32).map(|i| ((i * 7919 + k * 101) % 1009) as f64 / 504.5 - 1.0).collect();
+        Tensor::from_vec(values, [8, N, 32])
+    };
+    let args = || (value(0), value(1), value(2));
+    let attention = |hide: fn(Tensor) -> Tensor| {
+        move |(q, k, v): (Tensor, Tensor, Tensor)| hide(q.matmul(&k.transpose(1, 2)) * 0.2).softmax(-1).matmul(&v)
+    };
+    let hide: [fn(Tensor) -> Tensor; 4] = [
+        |s| s.masked_fill(&ones([N, N]).triu(1).ne(0.0), f64::NEG_INFINITY),
+        |s| s + full([N, N], f64::NEG_INFINITY).triu(1),
+        |s| s.where_(&ones([N, N]).tril(0).ne(0.0), f64::NEG_INFINITY),
+        |s| s.where_(&arange(N as i64).unsqueeze(1).ge(arange(N as i64)), f64::NEG_INFINITY),
+    ];
+    let all = jit(|q: Tensor, k: Tensor, v: Tensor| attention(|s| s)((q, k, v)));
+    let all = all.lower(args()).expect("loops").cost().flops;
+    for (i, hide) in hide.into_iter().enumerate() {
+        let f = move |q: Tensor, k: Tensor, v: Tensor| attention(hide)((q, k, v));
+        let flops = jit(f).lower(args()).expect("loops").cost().flops;
+        assert!((flops as f64) < 0.7 * all as f64, "{i}: {flops} of {all}");
+        let (q, k, v) = args();
+        close(&jit(f).call(args()).expect("a result"), &f(q, k, v));
+    }
+}

@@ -76,6 +76,19 @@ pub(super) enum Fact {
     Only { region: Region, elsewhere: f64, inside: Option<f64> },
 }
 
+impl Fact {
+    /// The same of two known numbers with the smaller one elsewhere: what masks hide is false, zero, or minus infinity.
+    fn with_less_elsewhere(self) -> Self {
+        match self {
+            Fact::Only { region, elsewhere, inside: Some(inside) } if inside < elsewhere => match region.outside() {
+                Some(region) => Fact::Only { region, elsewhere: inside, inside: Some(elsewhere) },
+                None => Fact::Only { region, elsewhere, inside: Some(inside) },
+            },
+            Fact::Fill(_) | Fact::Number(_) | Fact::Only { .. } => self,
+        }
+    }
+}
+
 /// The facts of a graph's values.
 pub(super) fn facts(graph: &Graph) -> Env<Fact> {
     let mut facts = Env::empty(graph);
@@ -120,6 +133,7 @@ fn fact(graph: &Graph, n: &Node, facts: &Env<Fact>) -> Option<Fact> {
                 .or_else(|| selected(&f, &args))
                 .or_else(|| computed(&n.op, n, graph, &args))
                 .or_else(|| absorbed(&f, &args))
+                .map(Fact::with_less_elsewhere)
         }
         LoopForm::Piecewise(_)
         | LoopForm::Generate(Generate::Eye)
@@ -259,7 +273,14 @@ fn selected(f: &ScalarFn, args: &[Option<&Fact>]) -> Option<Fact> {
             let inside = inside.filter(|x| *x != 0.0).and_then(|_| fill(1));
             return Some(Fact::Only { region: region.clone(), elsewhere, inside });
         }
-        // Where the mask holds everywhere in its region, the region's outside has the other value.
+        // A mask that holds elsewhere.
+        if *elsewhere == 1.0
+            && let Some(elsewhere) = fill(1)
+        {
+            let inside = inside.filter(|x| *x == 0.0).and_then(|_| fill(2));
+            return Some(Fact::Only { region: region.clone(), elsewhere, inside });
+        }
+        // One that holds everywhere in its region leaves the other value outside.
         if (*elsewhere, *inside) == (0.0, Some(1.0))
             && let (Some(elsewhere), Some(region)) = (fill(1), region.outside())
         {
@@ -308,13 +329,7 @@ fn computed(op: &Op, n: &Node, graph: &Graph, args: &[Option<&Fact>]) -> Option<
         Fact::Only { inside, .. } => *inside,
         Fact::Number(_) => None,
     });
-    let mask = graph.aval(n.results[0]).dtype == DType::Bool && (elsewhere, inside) == (1.0, Some(0.0));
-    match region {
-        // A mask holds inside of its region.
-        Some(region) if mask => Some(Fact::Only { region: region.outside()?, elsewhere: 0.0, inside: Some(1.0) }),
-        Some(region) => Some(Fact::Only { region: region.clone(), elsewhere, inside }),
-        None => None,
-    }
+    Some(Fact::Only { region: region?.clone(), elsewhere, inside })
 }
 
 /// Two masks at once.
