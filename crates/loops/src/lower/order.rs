@@ -1,4 +1,4 @@
-//! The order of steps: loops that have nothing to do with a product stand before it, not between it and what reads it.
+//! The order of steps: loops over what is given stand before a product, not between it and what reads it.
 //!
 //! Steps that follow one another can run piece by piece, so that what one writes is read by the next from the cache. The mask of an attention, say,
 //! is computed where it is first read, which is between the scores and their softmax: before the scores it is in nobody's way.
@@ -6,7 +6,7 @@
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
-use super::flow::{Flow, Id};
+use super::flow::{Flow, Id, Kind};
 use super::group::ExprOp;
 use super::schedule::Planned;
 
@@ -50,7 +50,7 @@ impl Touched {
     }
 }
 
-/// Moves loops from between a product and its next reader to before the product.
+/// Moves loops that read what no step writes from between a product and its next reader to before the product. Others stay: they are near what they read.
 pub(super) fn order(steps: &mut [Planned], flow: &Flow) {
     let mut touched: Vec<Touched> = steps.iter().map(|s| Touched::of(s, flow)).collect();
     for i in 0..steps.len() {
@@ -60,7 +60,9 @@ pub(super) fn order(steps: &mut [Planned], flow: &Flow) {
         let near = (i + 1..steps.len().min(i + NEAR)).find(|r| touched[*r].reads_of(&touched[i]));
         let Some(reader) = near else { continue };
         let between = i + 1..reader;
-        if between.is_empty() || !between.clone().all(|t| matches!(steps[t], Planned::Group(_))) {
+        let is_given = |v: &Id| matches!(flow.values[*v].kind, Kind::Param | Kind::Stored(_));
+        let is_early = |t: usize| matches!(steps[t], Planned::Group(_)) && touched[t].reads.iter().all(is_given);
+        if between.is_empty() || !between.clone().all(is_early) {
             continue;
         }
         // The nearest place that is not itself between a step and its next reader.
