@@ -44,14 +44,17 @@ impl Touched {
         earlier.writes.iter().any(|w| self.reads.contains(w))
     }
 
-    /// Whether this step may as well run before `earlier`.
-    fn is_free_of(&self, earlier: &Self) -> bool {
-        !self.reads_of(earlier) && !earlier.reads_of(self) && !self.writes.iter().any(|w| earlier.writes.contains(w))
+    /// Whether both write pieces of one value.
+    fn writes_beside(&self, other: &Self) -> bool {
+        self.writes.iter().any(|w| other.writes.contains(w))
     }
 }
 
 /// Moves loops that read what no step writes from between a product and its next reader to before the product. Others stay: they are near what they read.
 pub(super) fn order(steps: &mut [Planned], flow: &Flow) {
+    if !steps.iter().any(|s| matches!(s, Planned::Product { .. })) {
+        return;
+    }
     let mut touched: Vec<Touched> = steps.iter().map(|s| Touched::of(s, flow)).collect();
     for i in 0..steps.len() {
         if !matches!(steps[i], Planned::Product { .. }) {
@@ -66,7 +69,7 @@ pub(super) fn order(steps: &mut [Planned], flow: &Flow) {
             continue;
         }
         // The nearest place that is not itself between a step and its next reader.
-        let is_free = |at: usize| between.clone().all(|t| touched[t].is_free_of(&touched[at]));
+        let is_free = |at: usize| between.clone().all(|t| !touched[t].writes_beside(&touched[at]));
         let far = i.saturating_sub(NEAR);
         let place = (far..=i)
             .rev()

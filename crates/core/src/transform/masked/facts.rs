@@ -131,7 +131,7 @@ fn fact(graph: &Graph, n: &Node, facts: &Env<Fact>) -> Option<Fact> {
             }
             numbers(&f, &args, y.rank(), y.dtype)
                 .or_else(|| selected(&f, &args))
-                .or_else(|| computed(&n.op, n, graph, &args))
+                .or_else(|| computed(graph, n, &args))
                 .or_else(|| absorbed(&f, &args))
                 .map(Fact::with_less_elsewhere)
         }
@@ -298,7 +298,7 @@ fn selected(f: &ScalarFn, args: &[Option<&Fact>]) -> Option<Fact> {
 }
 
 /// A function of masks with one region, and of numbers.
-fn computed(op: &Op, n: &Node, graph: &Graph, args: &[Option<&Fact>]) -> Option<Fact> {
+fn computed(graph: &Graph, n: &Node, args: &[Option<&Fact>]) -> Option<Fact> {
     let mut region: Option<&Region> = None;
     for fact in args {
         match (*fact)? {
@@ -306,7 +306,7 @@ fn computed(op: &Op, n: &Node, graph: &Graph, args: &[Option<&Fact>]) -> Option<
             Fact::Number(_) => return None,
             Fact::Only { region: own, .. } => {
                 if region.is_some_and(|r| r != own) {
-                    return both(op, args);
+                    return both(&n.op, args);
                 }
                 region = Some(own);
             }
@@ -316,7 +316,7 @@ fn computed(op: &Op, n: &Node, graph: &Graph, args: &[Option<&Fact>]) -> Option<
         let one =
             |(fact, v): (&Option<&Fact>, &Value)| Some(Array::new([], vec![of((*fact)?)?]).cast(graph.aval(*v).dtype));
         let args: Vec<Array> = args.iter().zip(&n.args).map(one).collect::<Option<_>>()?;
-        let results = op.prim().eval(&args.iter().collect::<Vec<_>>()).ok()?;
+        let results = n.op.prim().eval(&args.iter().collect::<Vec<_>>()).ok()?;
         results[0].to_f64_vec().first().copied()
     };
     let elsewhere = value(&|x| match x {

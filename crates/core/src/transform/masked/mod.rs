@@ -160,8 +160,11 @@ pub fn by_blocks(graph: &Graph, class: Class) -> Result<Option<Graph>, Error> {
     let may = class >= Class::Rounding
         && has(&|op| matches!(op, Op::Arange(_) | Op::Constant(_)))
         && has(&|op| matches!(op, Op::Mm(_) | Op::Bmm(_)));
+    if !may {
+        return Ok(None);
+    }
     let before = multiplications(graph);
-    if !may || before < LEAST_SAVED {
+    if before < LEAST_SAVED {
         return Ok(None);
     }
     let facts = facts(graph);
