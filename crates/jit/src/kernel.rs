@@ -293,7 +293,7 @@ pub fn prepare(
     let across = crate::across::across(&nest.outer, between, &stages);
     let mut walk = None;
     if let Some(asm) = asm {
-        let whole = across.is_none() && !crate::run::divides(rows, cost);
+        let whole = across.is_none() && !crate::run::divides(rows, &stages);
         walk = if whole { asm.rows(&stages, together, partials) } else { None };
         if walk.is_none() {
             together = 1;

@@ -55,7 +55,7 @@ pub unsafe fn nest(kernel: &NestKernel, buffers: Buffers) -> Result<(), CallErro
             // SAFETY: the caller's; pieces have rows or lanes of their own.
             unsafe { piece(kernel, buffers, row, row + each, lanes, &failure) }
         });
-    } else if divides(rows, kernel.cost) {
+    } else if divides(rows, &kernel.stages) {
         // SAFETY: the caller's.
         unsafe { piece(kernel, buffers, 0, rows, Lanes::Divided, &failure) };
     } else {
@@ -71,9 +71,14 @@ pub unsafe fn nest(kernel: &NestKernel, buffers: Buffers) -> Result<(), CallErro
     outcome(kernel, &failure)
 }
 
-/// Whether lanes are divided rather than `rows` rows of this cost.
-pub fn divides(rows: usize, cost: u64) -> bool {
-    rows < FEW_ROWS && cost.saturating_mul(rows as u64) > 2 * CHUNK
+/// Whether lanes are divided rather than `rows` rows of these stages.
+pub fn divides(rows: usize, stages: &[StageKernel]) -> bool {
+    rows < FEW_ROWS && stages.iter().any(is_divided)
+}
+
+/// Whether the lanes of a stage are worth several threads.
+fn is_divided(stage: &StageKernel) -> bool {
+    stage.cost > 2 * CHUNK && stage.lanes >= 2 * CHUNK_LANES
 }
 
 /// Runs rows `rows` of a nest on this thread.
@@ -181,7 +186,7 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, l
                 for stage in &kernel.stages {
                     // SAFETY: the caller's; the pointers are those of this row.
                     unsafe {
-                        if lanes == Lanes::Divided && stage.cost > 2 * CHUNK && stage.lanes >= 256 {
+                        if lanes == Lanes::Divided && is_divided(stage) {
                             chunks(stage, frame, failure);
                         } else {
                             let (first, count) = match &lanes {

@@ -2,6 +2,7 @@
 
 mod across;
 mod chosen;
+mod nested;
 mod pieces;
 mod places;
 mod reduce;
@@ -183,6 +184,7 @@ pub(crate) fn flow(graph: &Graph) -> Result<Flow, EvalError> {
         }
     }
     f.results = graph.results().iter().map(|v| env[v.index()].expect("I1: defined before use")).collect();
+    f.without_dead();
     Ok(f)
 }
 
@@ -247,7 +249,7 @@ impl Flow {
                 a => Kind::Stored(Arc::new(a.clone())),
             },
             LoopForm::Reduce { dims, monoid } => return Ok(Some(self.reduce(args[0], dims, *monoid, y, i))),
-            LoopForm::Piecewise(p) => return Ok(Some(self.pieces(p, args, y, i))),
+            LoopForm::Piecewise(p) => return Ok(Some(self.pieces(p, args, is_free, y, i))),
             LoopForm::WindowAdd { dim, size, step, shape: _ } => {
                 return Ok(self.window_add(args[0], [*dim, *size, *step], y, i));
             }

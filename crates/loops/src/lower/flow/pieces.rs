@@ -51,7 +51,15 @@ impl Flow {
         (ids, pieces)
     }
 
-    pub(super) fn pieces(&mut self, p: &Piecewise, args: &[Id], y: &Aval, i: usize) -> Id {
+    /// Values put together; `is_free` says which operands nobody else reads.
+    pub(super) fn pieces(
+        &mut self,
+        p: &Piecewise,
+        args: &[Id],
+        is_free: impl Fn(usize) -> bool,
+        y: &Aval,
+        i: usize,
+    ) -> Id {
         let sizes: Vec<usize> = y.shape.dims().iter().map(|d| d.get()).collect();
         let rank = sizes.len();
         let at = |offsets: &[i64]| offsets.iter().enumerate().map(|(d, o)| Affine::var(d).plus(*o)).collect::<Vec<_>>();
@@ -137,6 +145,8 @@ impl Flow {
             }
         }
         let (ids, pieces) = self.nonempty(ids, pieces);
+        let free: SmallVec<[Id; 2]> = (0..args.len()).filter(|k| is_free(*k)).map(|k| args[k]).collect();
+        let (ids, pieces) = self.unnested(ids, pieces, &free, &sizes, i);
         self.push(Kind::Pieces(pieces), &ids, y, Some(i))
     }
 }

@@ -5,18 +5,19 @@ use std::ops::Range;
 use cotangent_core::ir::{Aval, Scalar};
 use smallvec::SmallVec;
 
+use super::nested::beside;
 use super::{Flow, Id, Kind, Piece, Point};
 use crate::affine::Affine;
 use crate::lower::loops::{LONG, lane_dim};
 
 /// The most pieces that come of it.
-const MAX_PIECES: usize = 16;
+pub(super) const MAX_PIECES: usize = 32;
 
 /// The part of all elements, one in so many, that may be in narrow pieces.
 const FEW: usize = 16;
 
 /// A part of an array: a range of each dim.
-type Part = SmallVec<[Range<usize>; 4]>;
+pub(super) type Part = SmallVec<[Range<usize>; 4]>;
 
 /// A part of a result, and what each operand has there: a value whose first element stands at a place of the whole.
 struct Cell {
@@ -24,8 +25,18 @@ struct Cell {
     operands: SmallVec<[(Id, SmallVec<[usize; 4]>); 3]>,
 }
 
-fn numel(part: &Part) -> usize {
+pub(super) fn numel(part: &Part) -> usize {
     part.iter().map(|r| r.len()).product()
+}
+
+/// Whether a part of an array of these sizes has short lanes, unless they are most of whole rows.
+pub(super) fn is_narrow(part: &Part, sizes: &[usize]) -> bool {
+    lane_dim(sizes).is_some_and(|lanes| part[lanes].len() * 2 < LONG.min(sizes[lanes]))
+}
+
+/// How many elements are in narrow parts.
+fn narrow<'a>(parts: impl Iterator<Item = &'a Part>, sizes: &[usize]) -> usize {
+    parts.filter(|part| is_narrow(part, sizes)).map(numel).sum()
 }
 
 fn common(a: &Part, b: &Part) -> Option<Part> {
@@ -48,9 +59,16 @@ impl Flow {
         let whole: Part = sizes.iter().map(|n| 0..*n).collect();
         let mut cells = vec![Cell { part: whole.clone(), operands: SmallVec::new() }];
         let mut divided: SmallVec<[Id; 3]> = SmallVec::new();
+        // What is in narrow pieces already, if it is all that is read.
+        let mut already = 0;
+        let mut reads_others = false;
         for (k, x) in args.iter().enumerate() {
             let parts = if is_free(k) { self.parts(*x) } else { None };
             divided.extend(parts.is_some().then_some(*x));
+            match &parts {
+                Some(parts) => already = already.max(narrow(parts.iter().map(|(_, part)| part), &sizes)),
+                None => reads_others |= !matches!(self.values[self.viewed(*x)].kind, Kind::Fill(_)),
+            }
             let parts = parts.unwrap_or_else(|| vec![(*x, whole.clone())]);
             let mut next = Vec::new();
             for cell in &cells {
@@ -66,11 +84,10 @@ impl Flow {
                 return None;
             }
         }
-        let (total, lanes) = (y.shape.numel(), lane_dim(&sizes)?);
-        // Pieces with short lanes, unless they have whole rows.
-        let narrow: usize =
-            cells.iter().filter(|c| c.part[lanes].len() < LONG.min(sizes[lanes])).map(|c| numel(&c.part)).sum();
-        if divided.is_empty() || total == 0 || narrow * FEW > total {
+        let total = y.shape.numel();
+        let short =
+            narrow(cells.iter().map(|c| &c.part), &sizes).saturating_sub(if reads_others { 0 } else { already });
+        if divided.is_empty() || total == 0 || short * FEW > total {
             return None;
         }
         // They are not put together any more.
@@ -86,14 +103,13 @@ impl Flow {
                 operands.into_iter().map(|(x, at)| self.within(x, &at, &part, i)).collect();
             let own: SmallVec<[usize; 4]> = part.iter().map(|r| r.len()).collect();
             ids.push(self.make(Kind::Point(f), &operands, y.dtype, &own, i));
-            let at = part.iter().enumerate().map(|(d, r)| Affine::var(d).plus(r.start as i64)).collect();
-            pieces.push(Piece { at, over: false });
+            pieces.push(beside(part.iter().map(|r| r.start)));
         }
         Some(self.push(Kind::Pieces(pieces), &ids, y, Some(i)))
     }
 
     /// The pieces of `x`, if it is of some that lie side by side.
-    fn parts(&self, x: Id) -> Option<Vec<(Id, Part)>> {
+    pub(super) fn parts(&self, x: Id) -> Option<Vec<(Id, Part)>> {
         let value = &self.values[x];
         let Kind::Pieces(pieces) = &value.kind else { return None };
         let part = |(piece, id): (&Piece, &Id)| {
@@ -108,7 +124,7 @@ impl Flow {
     }
 
     /// What `x`, whose first element stands at `origin`, has in `part`.
-    fn within(&mut self, x: Id, origin: &[usize], part: &Part, i: usize) -> Id {
+    pub(super) fn within(&mut self, x: Id, origin: &[usize], part: &Part, i: usize) -> Id {
         if let Kind::Fill(_) = self.values[x].kind {
             let (kind, dtype) = (self.values[x].kind.clone(), self.values[x].dtype);
             let sizes: SmallVec<[usize; 4]> = part.iter().map(|r| r.len()).collect();
