@@ -175,6 +175,40 @@ fn graph(text: &str) -> Graph {
     parse("chain.cot", text).unwrap_or_else(|e| panic!("{e}"))
 }
 
+/// What a nest has just written, and nobody else reads, is not copied before a write through an index changes it.
+#[test]
+fn writes_through_an_index_are_in_place() {
+    // `[outer, n, inner]` and the indices: rows, single elements, few and very few sources of long lines, columns.
+    for (outer, n, inner, count) in
+        [(1, 50, 7, 9), (3, 20, 1, 30), (2, 400, 1, 60), (2, 900, 1, 5), (1, 6, 300, 40), (4, 5, 3, 2), (1, 2000, 1, 3)]
+    {
+        for d in [DType::F32, DType::F64, DType::F16, DType::I32] {
+            let (shape, source) = (format!("{outer},{n},{inner}"), format!("{outer},{count},{inner}"));
+            for (op, index) in [
+                ("index_add(%3, %1, %2, dim=1)", format!("{count}")),
+                ("scatter_add(%3, %1, %2, dim=1)", source.clone()),
+                ("scatter(%3, %1, %2, dim=1)", source.clone()),
+                ("scatter_reduce(%3, %1, %2, dim=1, reduce=\"amax\")", source.clone()),
+            ] {
+                let text = format!(
+                    "graph update(%0: {d}[{shape}], %1: i64[{index}], %2: {d}[{source}]) {{\n  \
+                     %3: {d}[{shape}] = add(%0, %0)\n  %4: {d}[{shape}] = {op}\n  return (%4)\n}}\n"
+                );
+                let g = graph(&text);
+                let program = lower(&g).expect("loops");
+                assert_eq!(program.buffers.len(), 4, "{program}");
+                let numel = |a: &Aval| a.shape.numel();
+                let [x, i, src] = [0, 1, 2].map(|k| g.aval(g.params()[k]).clone());
+                let places =
+                    Array::new([numel(&i)], (0..numel(&i)).map(|j| (j * j * 7 % n) as i64).collect::<Vec<_>>());
+                let mut args = small(&[x, src]);
+                args.insert(1, places);
+                check(&format!("{op} {d} {shape}"), &program, &args, 0.0);
+            }
+        }
+    }
+}
+
 /// Sums of products with a transposed operand: it lies along the loop of the sum.
 #[test]
 fn sums_along_an_operand_that_lies_across() {

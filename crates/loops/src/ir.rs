@@ -294,3 +294,19 @@ pub enum RoutineKind {
         results: Vec<Aval>,
     },
 }
+
+impl RoutineKind {
+    /// Whether it writes some elements of its first operand and copies the others, so that its result may have the operand's memory.
+    pub fn updates(&self) -> bool {
+        match self {
+            RoutineKind::Op { op, .. } | RoutineKind::Rows { op, .. } => {
+                matches!(op, Op::IndexAdd(_) | Op::Scatter(_) | Op::ScatterAdd(_) | Op::ScatterReduce(_))
+            }
+            RoutineKind::MatMul { .. }
+            | RoutineKind::Places { .. }
+            | RoutineKind::Ranked { .. }
+            | RoutineKind::Values { .. }
+            | RoutineKind::Lines { .. } => false,
+        }
+    }
+}

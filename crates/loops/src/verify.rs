@@ -374,6 +374,11 @@ impl Verifier<'_> {
         for id in &r.inputs {
             self.read(*id);
         }
+        for (k, id) in r.inputs.iter().enumerate() {
+            if r.outputs.contains(id) && !(k == 0 && r.kind.updates()) {
+                self.wrong("P4", format!("`{}` writes b{} while it reads it", r.name, id.0));
+            }
+        }
         for id in &r.outputs {
             self.may_write(*id);
             self.written[id.0 as usize] = self.program.buffers[id.0 as usize].len;

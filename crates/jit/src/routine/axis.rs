@@ -45,6 +45,17 @@ impl<T> Shared<T> {
     }
 }
 
+/// `n` elements copied, unless they are to stay where they are: what is written through an index may be the operand itself.
+///
+/// # Safety
+/// Both have as many elements, of different memory or of the same.
+pub(super) unsafe fn copy_elsewhere<T>(from: *const T, to: *mut T, n: usize) {
+    if from != to.cast_const() {
+        // SAFETY: the caller's.
+        unsafe { std::ptr::copy_nonoverlapping(from, to, n) };
+    }
+}
+
 /// Rows that are scanned side by side, so that their chains of additions overlap.
 const ROWS: usize = 4;
 

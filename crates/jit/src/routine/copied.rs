@@ -4,7 +4,7 @@
 
 use cotangent_core::error::EvalError;
 
-use super::axis::{Axis, Shared};
+use super::axis::{Axis, Shared, copy_elsewhere};
 use super::indexed::in_bounds;
 use crate::threads;
 
@@ -205,7 +205,7 @@ unsafe fn copy_row(from: *const u8, to: *mut u8, bytes: usize) {
 /// the result, and each reads the index.
 ///
 /// # Safety
-/// `x` and `y` have the elements of `axis`, `src` has the rows of the index.
+/// `x` and `y`, which may be the same, have the elements of `axis`, `src` has the rows of the index.
 pub unsafe fn replace_rows(
     axis: Axis,
     dim: usize,
@@ -226,7 +226,7 @@ pub unsafe fn replace_rows(
         let src = src.get().wrapping_add(o * count * bytes);
         // SAFETY: the caller's; the index is in bounds, and pieces have rows of their own.
         unsafe {
-            std::ptr::copy_nonoverlapping(x.add(own.start * bytes), y.add(own.start * bytes), own.len() * bytes);
+            copy_elsewhere(x.add(own.start * bytes).cast_const(), y.add(own.start * bytes), own.len() * bytes);
             for (j, k) in index[o * count..][..count].iter().enumerate() {
                 if own.contains(&(*k as usize)) {
                     copy_row(src.add(j * bytes), y.add(*k as usize * bytes), bytes);

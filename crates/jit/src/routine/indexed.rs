@@ -11,7 +11,7 @@ use cotangent_core::error::EvalError;
 use cotangent_core::ir::Shape;
 
 use super::Vectors;
-use super::axis::{Axis, Shared};
+use super::axis::{Axis, Shared, copy_elsewhere};
 use super::combined::{COLUMNS, Columns, Row};
 use super::scatter::scatter_lines;
 use crate::threads;
@@ -114,7 +114,7 @@ fn by_place(index: &[i64], n: usize) -> (Vec<usize>, Vec<usize>) {
 /// `y = x`, then `y[o, index[j], i]` combined with `src[o, j, i]` in the order of `j`. Threads share the rows of the result.
 ///
 /// # Safety
-/// `x` and `y` have the elements of `axis`, `src` has `outer · index.len() · inner`.
+/// `x` and `y`, which may be the same, have the elements of `axis`, `src` has `outer · index.len() · inner`.
 pub unsafe fn index_rows<T: Element, S: Copy + Send>(
     axis: Axis,
     dim: usize,
@@ -162,7 +162,7 @@ unsafe fn combined<T: Element, S: Copy + Send>(
         let copy = |rows: Range<usize>| {
             let (from, to) = place(rows.start);
             // SAFETY: the caller's; each piece has rows of its own.
-            unsafe { std::ptr::copy_nonoverlapping(from, to, rows.len() * inner) };
+            unsafe { copy_elsewhere(from, to, rows.len() * inner) };
         };
         for row in own.clone() {
             let (o, k) = (row / n, row % n);

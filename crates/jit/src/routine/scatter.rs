@@ -6,12 +6,14 @@ use cotangent_core::array::Element;
 use cotangent_core::error::EvalError;
 use cotangent_core::ir::Shape;
 
-use super::axis::{Axis, Shared};
+use super::axis::{Axis, Shared, copy_elsewhere};
 use super::indexed::{Combine, in_bounds, places};
 use crate::threads;
 
 /// Lines with at least so many elements for each source are copied, and only the places of sources are combined.
 const FEW: usize = 4;
+/// With at least so many, sources are ordered by their places instead of keeping a sum for each element.
+const SPARSE: usize = 64;
 
 /// The part of `[outer, inner]` that a piece combines into, so that pieces are disjoint.
 fn pieces(axis: Axis, work: usize) -> (usize, usize) {
@@ -79,7 +81,7 @@ pub unsafe fn scatter<T: Element, S: Copy + Send>(
 /// of each. Threads share the lines.
 ///
 /// # Safety
-/// `x` and `y` have `outer · n` elements, `src` has `outer · count`; indices are in bounds.
+/// `x` and `y`, which may be the same, have `outer · n` elements, `src` has `outer · count`; indices are in bounds.
 pub unsafe fn scatter_lines<'a, T: Element, S: Copy + Send>(
     lines @ [outer, n, count]: [usize; 3],
     [x, src]: [*const T; 2],
@@ -96,12 +98,11 @@ pub unsafe fn scatter_lines<'a, T: Element, S: Copy + Send>(
     threads::for_each(pieces, (outer * (n + count)) as u64, &|piece| {
         let mut sums: Vec<S> = Vec::with_capacity(n);
         for o in piece * outer / pieces..(piece + 1) * outer / pieces {
-            // SAFETY: the caller's; pieces have lines of their own.
-            let (line, sources, to) = unsafe {
+            // SAFETY: the caller's; nobody writes the operand meanwhile.
+            let (line, sources) = unsafe {
                 (
                     std::slice::from_raw_parts(x.get().add(o * n).cast_const(), n),
                     std::slice::from_raw_parts(src.get().add(o * count).cast_const(), count),
-                    std::slice::from_raw_parts_mut(y.get().add(o * n), n),
                 )
             };
             sums.clear();
@@ -111,6 +112,8 @@ pub unsafe fn scatter_lines<'a, T: Element, S: Copy + Send>(
                 let s = unsafe { sums.get_unchecked_mut(*k as usize) };
                 *s = (combine.both)(*s, (combine.widen)(*x));
             }
+            // SAFETY: the caller's; pieces have lines of their own, of which the operand is not read any more.
+            let to = unsafe { std::slice::from_raw_parts_mut(y.get().add(o * n), n) };
             to.iter_mut().zip(&sums).for_each(|(y, s)| *y = (combine.end)(*s));
         }
     });
@@ -129,31 +132,43 @@ unsafe fn scatter_few<'a, T: Element, S: Copy + Send>(
 ) {
     let pieces = outer.min(256);
     let (x, src, y) = (Shared(x.cast_mut()), Shared(src.cast_mut()), Shared(y));
+    let is_sparse = count * SPARSE <= n;
     threads::for_each(pieces, (outer * (n / 8 + count)) as u64, &|piece| {
-        let mut sums: Vec<S> = Vec::new();
+        // What is kept of each element, or the sources by their places.
+        let (mut sums, mut order): (Vec<S>, Vec<usize>) = (Vec::new(), Vec::new());
         for o in piece * outer / pieces..(piece + 1) * outer / pieces {
-            // SAFETY: the caller's; pieces have lines of their own.
-            let (line, sources, to) = unsafe {
-                (
-                    std::slice::from_raw_parts(x.get().add(o * n).cast_const(), n),
-                    std::slice::from_raw_parts(src.get().add(o * count).cast_const(), count),
-                    std::slice::from_raw_parts_mut(y.get().add(o * n), n),
-                )
-            };
             let index = index(o);
-            if sums.is_empty() {
-                sums.extend(line.iter().map(|x| (combine.widen)(*x)));
-            }
-            for k in index {
-                sums[*k as usize] = (combine.widen)(line[*k as usize]);
-            }
-            for (x, k) in sources.iter().zip(index) {
-                let s = &mut sums[*k as usize];
-                *s = (combine.both)(*s, (combine.widen)(*x));
-            }
-            to.copy_from_slice(line);
-            for k in index {
-                to[*k as usize] = (combine.end)(sums[*k as usize]);
+            // SAFETY: the caller's; pieces have lines of their own, and places are in bounds.
+            unsafe {
+                let (x, y) = (x.get().add(o * n).cast_const(), y.get().add(o * n));
+                let source = |j: usize| (combine.widen)(*src.get().add(o * count + j));
+                if is_sparse {
+                    copy_elsewhere(x, y, n);
+                    order.clear();
+                    order.extend(0..count);
+                    order.sort_by_key(|j| index[*j]);
+                    for same in order.chunk_by(|a, b| index[*a] == index[*b]) {
+                        let to = y.add(index[same[0]] as usize);
+                        let sum = same.iter().fold((combine.widen)(*to), |s, j| (combine.both)(s, source(*j)));
+                        *to = (combine.end)(sum);
+                    }
+                    continue;
+                }
+                let before = |k: usize| (combine.widen)(*x.add(k));
+                if sums.is_empty() {
+                    sums.extend((0..n).map(before));
+                }
+                for k in index {
+                    sums[*k as usize] = before(*k as usize);
+                }
+                for (j, k) in index.iter().enumerate() {
+                    let s = &mut sums[*k as usize];
+                    *s = (combine.both)(*s, source(j));
+                }
+                copy_elsewhere(x, y, n);
+                for k in index {
+                    *y.add(*k as usize) = (combine.end)(sums[*k as usize]);
+                }
             }
         }
     });
@@ -162,7 +177,7 @@ unsafe fn scatter_few<'a, T: Element, S: Copy + Send>(
 /// As [`scatter`], of an index that is smaller than the operand on other dims too: one element after the other.
 ///
 /// # Safety
-/// `x` and `y` have the elements of `shape`, `src` has those of `own`, as the index.
+/// `x` and `y`, which may be the same, have the elements of `shape`, `src` has those of `own`, as the index.
 pub unsafe fn scatter_within<T: Element, S: Copy>(
     [own, shape]: [&Shape; 2],
     dim: usize,
@@ -174,8 +189,7 @@ pub unsafe fn scatter_within<T: Element, S: Copy>(
     let places = places(own, shape, dim, index)?;
     // SAFETY: the caller's; places are inside the operand.
     unsafe {
-        let x = std::slice::from_raw_parts(x, shape.numel());
-        let mut sums: Vec<S> = x.iter().map(|x| (combine.widen)(*x)).collect();
+        let mut sums: Vec<S> = (0..shape.numel()).map(|i| (combine.widen)(*x.add(i))).collect();
         for (i, p) in places.into_iter().enumerate() {
             sums[p] = (combine.both)(sums[p], (combine.widen)(*src.add(i)));
         }

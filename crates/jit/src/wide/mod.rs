@@ -20,6 +20,7 @@ mod pressure;
 mod repeated;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::sync::Arc;
 

@@ -2,6 +2,7 @@
 
 mod flow;
 mod group;
+mod in_place;
 mod layout;
 mod loops;
 mod narrow;
@@ -95,7 +96,8 @@ fn program(flow: &Flow) -> Explained {
     layout::lay_out(&mut schedule.steps, flow, &results);
     let read = reads(&schedule.steps, &results);
     let is_result: FxHashSet<Id> = results.iter().copied().collect();
-    let mut memory = Buffers { flow, program: LoopProgram::default(), ids: FxHashMap::default(), is_result };
+    let same = in_place::in_place(&schedule.steps, flow, &results);
+    let mut memory = Buffers { flow, program: LoopProgram::default(), ids: FxHashMap::default(), is_result, same };
     for p in &flow.params {
         let id = memory.id(*p);
         memory.program.params.push(id);
@@ -166,12 +168,23 @@ struct Buffers<'a> {
     program: LoopProgram,
     ids: FxHashMap<Id, BufferId>,
     is_result: FxHashSet<Id>,
+    /// Values that have the memory of another.
+    same: FxHashMap<Id, Id>,
 }
 
 impl Buffers<'_> {
     fn id(&mut self, v: Id) -> BufferId {
         if let Some(id) = self.ids.get(&v) {
             return *id;
+        }
+        // One write in place may follow another.
+        let (asked, mut v) = (v, v);
+        while let Some(result) = self.same.get(&v) {
+            v = *result;
+        }
+        if let Some(id) = self.ids.get(&v).copied() {
+            self.ids.insert(asked, id);
+            return id;
         }
         let value = &self.flow.values[v];
         let role = match &value.kind {
@@ -197,7 +210,7 @@ impl Buffers<'_> {
         };
         let id = BufferId(self.program.buffers.len() as u32);
         self.program.buffers.push(Buffer { dtype: value.dtype, len: value.numel(), role });
-        self.ids.insert(v, id);
+        self.ids.extend([(v, id), (asked, id)]);
         id
     }
 
