@@ -119,15 +119,11 @@ impl Call<'_> {
                     let shapes = [&x.shape, &self.args[1].shape, &y.shape];
                     convolution::run::<T>(c, shapes, vectors, self.input(0), self.input(1), self.output(0));
                 }, else => return None),
-                Op::Cumsum(c) if x.dtype == DType::I64 => self.scan_integers(c.dim, 0, i64::wrapping_add),
                 Op::Cumsum(c) if x.dtype == DType::F32 && around(c.dim).inner == 1 => {
-                    let Axis { outer, n, .. } = around(c.dim);
-                    prefix::prefix_sums::<f32>(vectors, outer, n, self.input(0), self.output(0));
+                    let axis = around(c.dim);
+                    prefix::prefix_sums(axis.outer, axis.n, self.input(0), self.output(0));
                 }
-                Op::Cumsum(c) if x.dtype == DType::F64 && around(c.dim).inner == 1 => {
-                    let Axis { outer, n, .. } = around(c.dim);
-                    prefix::prefix_sums::<f64>(vectors, outer, n, self.input(0), self.output(0));
-                }
+                Op::Cumsum(c) if x.dtype == DType::I64 => self.scan_integers(c.dim, 0, i64::wrapping_add),
                 Op::Cumprod(c) if x.dtype == DType::I64 => self.scan_integers(c.dim, 1, i64::wrapping_mul),
                 Op::Cumsum(c) => self.scan(c.dim, 0.0, |s, x| s + x),
                 Op::Cumprod(c) => self.scan(c.dim, 1.0, |s, x| s * x),
