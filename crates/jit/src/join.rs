@@ -100,7 +100,11 @@ impl Joiner<'_> {
                 let RoutineKind::MatMul { batch, m, k, n, lhs, rhs } = &r.kind else { return None };
                 let [left, right, out] = [r.inputs[0], r.inputs[1], r.outputs[0]].map(|b| b.0 as usize);
                 let size = self.program.buffers[out].dtype.size_bytes();
-                if !matches!(self.program.buffers[out].dtype, DType::F32 | DType::F64) {
+                let is_float = matches!(self.program.buffers[out].dtype, DType::F32 | DType::F64);
+                // Operands that are halves are copied for the whole, and sums of lines have a kernel for all.
+                let is_copied = self.program.buffers[left].dtype != self.program.buffers[out].dtype;
+                let of_lines = (*n == 1 && lhs.col == 1) || (*m == 1 && rhs.row == 1);
+                if !is_float || is_copied || of_lines {
                     return None;
                 }
                 // Within a matrix the right operand is packed again for each piece.

@@ -6,6 +6,7 @@ use common::{check, paths, run};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Loc};
 use cotangent_jit::Path;
+use cotangent_loops::interp::interpret;
 use cotangent_loops::ir::*;
 
 /// Products of matrices whose elements stand where `lhs` and `rhs` say, in buffers of as many elements as they reach.
@@ -116,6 +117,82 @@ fn vectors_across_rows() {
     }
 }
 
+/// Matrices whose lines lie along the inner dim, times vectors: lines of one group in one matrix and in several, whole vectors and rests, matrices and vectors
+/// with gaps, vectors whose elements are apart, and one for all.
+#[test]
+fn lines_with_vectors() {
+    for d in [DType::F32, DType::F64, DType::I32, DType::I64] {
+        for (batch, m) in [(1, 37), (3, 16), (29, 3), (5, 33), (40, 1), (0, 5), (2, 0)] {
+            for k in [1, 3, 8, 16, 21, 45, 128] {
+                let gaps = Matrix { offset: 2, batch: (m * (k + 3)) as i64 + 1, row: k as i64 + 3, col: 1 };
+                let apart = Matrix { offset: 1, batch: 2 * k as i64, row: 2, col: 7 };
+                let one = Matrix { batch: 0, ..rows(k, 1) };
+                for (lhs, rhs) in [(rows(m, k), rows(k, 1)), (gaps, apart), (rows(m, k), one)] {
+                    let turned = |x: Matrix| Matrix { row: x.col, col: x.row, ..x };
+                    let p = product(d, batch, [m, k, 1], lhs, rhs);
+                    check(&format!("{d} {batch} of {m} {k}, columns"), &p, &args(&p), 0.0);
+                    let p = product(d, batch, [1, k, m], turned(rhs), turned(lhs));
+                    check(&format!("{d} {batch} of {m} {k}, rows"), &p, &args(&p), 0.0);
+                }
+            }
+        }
+    }
+}
+
+/// The same with a result of `f32`.
+fn wider(mut p: LoopProgram) -> LoopProgram {
+    p.buffers[2].dtype = DType::F32;
+    p
+}
+
+/// Products of `bf16` into `f32`: pairs as they lie, copied in either order, and with a half behind the last.
+#[test]
+fn halves_into_floats() {
+    let of = |t: usize, r: usize, c: usize| if t == 0 { rows(r, c) } else { transposed(r, c) };
+    for (batch, [m, k, n]) in [
+        (1, [64, 64, 64]),
+        (3, [13, 35, 33]),
+        (2, [4, 300, 520]),
+        (1, [70, 513, 130]),
+        (20, [8, 8, 8]),
+        (9, [3, 5, 2]),
+        (2, [5, 0, 3]),
+        (0, [5, 4, 3]),
+        (4, [1, 50, 60]),
+    ] {
+        for side in 0..4 {
+            let (lhs, rhs) = (of(side % 2, m, k), of(side / 2, k, n));
+            let p = wider(product(DType::BF16, batch, [m, k, n], lhs, rhs));
+            check(&format!("{batch} of {m} {k} {n} {side}"), &p, &args(&p), 0.0);
+            let one = Matrix { batch: 0, ..rhs };
+            let gaps = Matrix { offset: 1, batch: 0, row: 2 * k as i64 + 3, col: 2 };
+            let p = wider(product(DType::BF16, batch, [m, k, n], gaps, one));
+            check(&format!("{batch} of {m} {k} {n} {side}, with gaps"), &p, &args(&p), 0.0);
+        }
+    }
+}
+
+/// What is below the smallest normal number counts, in operands, in products and in sums.
+#[test]
+fn small_halves_count() {
+    let p = wider(product(DType::BF16, 1, [20, 40, 24], rows(20, 40), transposed(40, 24)));
+    for (small, large) in [(1e-39, 1e37), (3e-20, 2e-20), (1e-38, 1.0), (1e-39, 1.0)] {
+        let of = |b: usize, x: f64| {
+            let aval = Aval::new(DType::BF16, [p.buffers[b].len]);
+            Array::from_f64_fn(&aval, |i| x * ((i * 37 + b) % 7) as f64)
+        };
+        for args in [[of(0, small), of(1, large)], [of(0, large), of(1, small)]] {
+            let want = interpret(&p, &args).expect("a product")[0].to_f64_vec();
+            for path in paths() {
+                let got = run(&p, &args, path)[0].to_f64_vec();
+                let near = |(x, y): (&f64, &f64)| (x - y).abs() <= 1e-5 * y.abs() + 1e-43;
+                assert!(got.iter().zip(&want).all(near), "{small} times {large} on {path:?}");
+                assert!(want.iter().any(|x| *x != 0.0));
+            }
+        }
+    }
+}
+
 /// Cut in all dims, with 2100 inner elements shared panels in two rounds, and of many rows; the portable path is a library's.
 #[test]
 fn large_ones() {
@@ -194,9 +271,12 @@ fn the_number_of_threads_changes_no_bit() {
     let high = product(DType::F32, 1, [1030, 300, 530], rows(1030, 300), rows(300, 530));
     let two = product(DType::F32, 2, [200, 700, 300], rows(200, 700), transposed(700, 300));
     let vector = product(DType::F32, 1, [1, 1000, 2100], rows(1, 1000), rows(1000, 2100));
-    for p in [two, few_rows, large, long, high, vector] {
+    let lines = product(DType::F32, 300, [20, 70, 1], rows(20, 70), rows(70, 1));
+    let halves = wider(product(DType::BF16, 1, [200, 700, 300], rows(200, 700), rows(700, 300)));
+    for p in [two, few_rows, large, long, high, vector, lines, halves] {
         let of = |(i, b): (usize, &BufferId)| {
-            let aval = Aval::new(DType::F32, [p.buffers[b.0 as usize].len]);
+            let b = &p.buffers[b.0 as usize];
+            let aval = Aval::new(b.dtype, [b.len]);
             Array::from_f64_fn(&aval, |j| ((j * 7919 + i) % 1009) as f64 / 504.5 - 1.0)
         };
         let args: Vec<Array> = p.params.iter().enumerate().map(of).collect();

@@ -390,7 +390,8 @@ impl Verifier<'_> {
                     return self.wrong("P1", "a product has two operands and one result".to_owned());
                 }
                 let (x, y, out) = (own(&r.inputs[0]), own(&r.inputs[1]), own(&r.outputs[0]));
-                if x.0 != out.0 || y.0 != out.0 {
+                let is_wider = x.0 == DType::BF16 && out.0 == DType::F32;
+                if x.0 != y.0 || (x.0 != out.0 && !is_wider) {
                     self.wrong("P3", format!("a product of {} and {} into {}", x.0, y.0, out.0));
                 }
                 if out.1 != batch * m * n {

@@ -5,7 +5,7 @@ use cotangent_core::array::Array;
 use cotangent_core::ops::Triangle;
 use cotangent_core::transform::eval::eval;
 use cotangent_loops::interp::interpret;
-use cotangent_loops::ir::{Routine, RoutineKind, Step};
+use cotangent_loops::ir::{BufferId, Routine, RoutineKind, Step};
 use cotangent_loops::lower;
 
 use crate::{args_of, check, f32s};
@@ -205,6 +205,39 @@ fn a_vector_across_the_rows_of_a_large_matrix_is_a_product() {
     }
     assert_eq!(products("%0: _[1,200], %1: _[200,300]", "i64", "%2", &row), 0);
     assert_eq!(products("%0: _[1,60], %1: _[60,300]", "f32", "%2", &row), 0, "small");
+    // Lines that are neither short nor long, of enough matrices, with vectors that lie as they do; and large matrices of a batch.
+    let many = |[b, m, k]: [usize; 3], d: &str| {
+        let params = format!("%0: _[{b},{m},{k}], %1: _[{b},{k},1]");
+        products(&params, d, "%2", &[&format!("%2: _[{b},{m},1] = bmm(%0, %1)")])
+    };
+    for d in ["f32", "f64"] {
+        assert_eq!(many([90, 25, 16], d), 1);
+        assert_eq!([many([90, 45, 8], d), many([20, 10, 200], d), many([9, 25, 16], d)], [0; 3]);
+        let apart = ["%2: _[90,16,1] = permute(%1, dims=[0, 2, 1])", "%3: _[90,25,1] = bmm(%0, %2)"];
+        assert_eq!(products("%0: _[90,25,16], %1: _[90,1,16]", d, "%3", &apart), 1);
+        let across = ["%2: _[2,1,300] = bmm(%0, %1)"];
+        assert_eq!(products("%0: _[2,1,200], %1: _[2,200,300]", d, "%2", &across), 1);
+    }
+    assert_eq!(many([90, 25, 16], "i64"), 0);
+}
+
+/// Operands of `bf16` are read as they are, those of `f16` as `f32`; sums are of `f32`.
+#[test]
+fn products_of_halves_are_floats() {
+    for (d, operand) in [("bf16", DType::BF16), ("f16", DType::F32), ("f32", DType::F32)] {
+        let text = format!(
+            "graph \"halves\"(%0: {d}[20,30], %1: {d}[30,40]) {{\n  %2: {d}[20,40] = mm(%0, %1)\n  return (%2)\n}}\n"
+        );
+        let g = cotangent_core::text::ir::parse("halves.cot", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        check(&g, &args_of(&g, 1)).unwrap_or_else(|e| panic!("{e}"));
+        let program = lower(&g).unwrap();
+        let of = |b: BufferId| program.buffers[b.0 as usize].dtype;
+        let dtypes = program.steps.iter().filter_map(|s| match s {
+            Step::Routine(r) => Some([of(r.inputs[0]), of(r.inputs[1]), of(r.outputs[0])]),
+            Step::Nest(_) => None,
+        });
+        assert_eq!(dtypes.collect::<Vec<_>>(), [[operand, operand, DType::F32]], "{d}");
+    }
 }
 
 /// Reads through an index that was expanded along dims right before the indexed one.

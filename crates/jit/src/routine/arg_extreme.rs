@@ -2,9 +2,11 @@
 //!
 //! Lines are searched in lanes, twice: for the extreme, and for where it stands. Columns are searched side by side.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::axis::{Axis, Shared, for_columns};
+use super::vectors::{Loops, Vectors, with};
 use crate::threads;
 
 /// Lines of at most this many elements are searched one element after the other.
@@ -16,8 +18,14 @@ const GROUP: usize = 32;
 /// `y[o, i]` = the first position of the largest (or smallest) element, the first NaN if there is one.
 ///
 /// # Safety
-/// `x` has the elements of `axis`, whose `n` is not 0, and `y` has `outer · inner`.
-pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync>(axis: Axis, x: *const T, y: *mut i64, largest: bool) {
+/// The CPU has the vectors; `x` has the elements of `axis`, whose `n` is not 0, and `y` has `outer · inner`.
+pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync>(
+    axis: Axis,
+    x: *const T,
+    y: *mut i64,
+    largest: bool,
+    vectors: Vectors,
+) {
     let Axis { outer, n, inner } = axis;
     let (x, y) = (Shared(x.cast_mut()), Shared(y));
     if inner != 1 {
@@ -29,12 +37,18 @@ pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync>(axis: Axis, x: *const T, 
                     std::slice::from_raw_parts_mut(y.get().add(o * inner + columns.start), columns.len()),
                 )
             };
+            if n == 1 {
+                return y.fill(0);
+            }
             let rows = Rows { x, inner, columns };
-            match (largest, i32::try_from(n)) {
-                (true, Ok(_)) => rows.firsts::<i32>(y, |a, b| a > b),
-                (false, Ok(_)) => rows.firsts::<i32>(y, |a, b| a < b),
-                (true, Err(_)) => rows.firsts::<i64>(y, |a, b| a > b),
-                (false, Err(_)) => rows.firsts::<i64>(y, |a, b| a < b),
+            // SAFETY: the caller's.
+            unsafe {
+                match (largest, i32::try_from(n)) {
+                    (true, Ok(_)) => rows.firsts::<i32>(vectors, y, |a, b| a >= b),
+                    (false, Ok(_)) => rows.firsts::<i32>(vectors, y, |a, b| a <= b),
+                    (true, Err(_)) => rows.firsts::<i64>(vectors, y, |a, b| a >= b),
+                    (false, Err(_)) => rows.firsts::<i64>(vectors, y, |a, b| a <= b),
+                }
             }
         });
         return;
@@ -155,39 +169,45 @@ struct Rows<'a, T> {
     columns: Range<usize>,
 }
 
+/// A search of [`Rows`].
+struct Firsts<'a, T, P, F> {
+    rows: Rows<'a, T>,
+    y: &'a mut [i64],
+    keeps: F,
+    of: PhantomData<P>,
+}
+
+impl<T: Copy + PartialOrd, P: Copy + TryFrom<usize>, F: Fn(T, T) -> bool> Loops for Firsts<'_, T, P, F>
+where
+    i64: From<P>,
+{
+    #[inline(always)]
+    unsafe fn run(self) {
+        self.rows.side_by_side::<P>(self.y, self.keeps);
+    }
+}
+
 impl<T: Copy + PartialOrd> Rows<'_, T> {
-    /// The first place of each column's extreme, counted in a `P`, which holds the number of rows.
-    fn firsts<P: Copy + TryFrom<usize>>(self, y: &mut [i64], better: impl Fn(T, T) -> bool)
+    /// The first place of each column's extreme, counted in a `P`, which holds the number of rows. The first of two numbers stays where it `keeps` the other out.
+    ///
+    /// # Safety
+    /// The CPU has the vectors.
+    unsafe fn firsts<P: Copy + TryFrom<usize>>(self, vectors: Vectors, y: &mut [i64], keeps: impl Fn(T, T) -> bool)
     where
         i64: From<P>,
     {
-        #[cfg(target_arch = "x86_64")]
-        {
-            #[target_feature(enable = "avx2")]
-            fn vector<T: Copy + PartialOrd, P: Copy + TryFrom<usize>>(
-                rows: Rows<'_, T>,
-                y: &mut [i64],
-                better: impl Fn(T, T) -> bool,
-            ) where
-                i64: From<P>,
-            {
-                rows.side_by_side::<P>(y, better);
-            }
-            if std::arch::is_x86_feature_detected!("avx2") {
-                // SAFETY: the CPU has the feature.
-                return unsafe { vector::<T, P>(self, y, better) };
-            }
-        }
-        self.side_by_side::<P>(y, better);
+        // SAFETY: the caller's.
+        unsafe { with(vectors, Firsts::<T, P, _> { rows: self, y, keeps, of: PhantomData }) };
     }
 
     #[inline(always)]
-    fn side_by_side<P: Copy + TryFrom<usize>>(self, y: &mut [i64], better: impl Fn(T, T) -> bool)
+    fn side_by_side<P: Copy + TryFrom<usize>>(self, y: &mut [i64], keeps: impl Fn(T, T) -> bool)
     where
         i64: From<P>,
     {
         let place = |k: usize| P::try_from(k).unwrap_or_else(|_| unreachable!("it holds the number of rows"));
-        let is_better = |x: T, best: T| better(x, best) | (is_nan(x) & !is_nan(best));
+        // A NaN keeps nothing out, and none is better than another.
+        let is_better = |x: T, best: T| !keeps(best, x) & !is_nan(best);
         let Rows { x, inner, columns } = self;
         let n = x.len() / inner;
         let mut near = columns.start;

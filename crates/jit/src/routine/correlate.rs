@@ -5,9 +5,10 @@
 
 use cotangent_core::ops::Convolution;
 
-use super::convolution::{Pointers, Sizes};
 #[cfg(target_arch = "x86_64")]
-use super::lanes::{Kernel, Lanes, added};
+use super::added::added;
+use super::convolution::{Pointers, Sizes};
+use super::lanes::{Kernel, Lanes};
 use super::{Real, Vectors};
 use crate::memory::Block;
 use crate::threads;

@@ -4,6 +4,8 @@
 
 use std::arch::x86_64::*;
 
+use super::added::{mixed_256, mixed_512};
+
 /// Code that is compiled for the vectors that run it. Implementations are `#[inline(always)]`, so that [`Lanes::enabled`] makes
 /// them part of a function with the vector's instructions.
 pub trait Kernel {
@@ -51,6 +53,8 @@ pub unsafe trait Lanes: Copy {
     const SQUARE: usize;
     /// `to[j + i · step] = from[i + j · stride]` for a square.
     unsafe fn transpose(from: *const Self::T, stride: isize, to: *mut Self::T, step: usize);
+    /// Two vectors, each of half of `a` and half of `b`, whose sum has the sums of halves of both: step `level` of [`super::added::added_each`].
+    unsafe fn mixed(level: usize, a: Self, b: Self) -> [Self; 2];
     /// As `transpose`, for squares of 4.
     unsafe fn transpose_4(from: *const Self::T, stride: isize, to: *mut Self::T, step: usize);
 }
@@ -99,7 +103,7 @@ macro_rules! lanes {
         $V:ident of $T:ty: $lanes:literal lanes, $rows:literal rows, $features:literal;
         $load:ident $store:ident $splat:ident $zero:ident $fma:ident $add:ident $sub:ident;
         load_first($p:ident, $n:ident) $load_first:expr; store_first($q:ident, $v:ident, $m:ident) $store_first:expr;
-        $transposed:ident in squares of $square:literal, $transposed_4:ident
+        $transposed:ident in squares of $square:literal, $transposed_4:ident, $mixed:ident as $bits:ty
     ) => {
         // SAFETY: the methods touch what the trait says and need only the instructions that it names.
         unsafe impl Lanes for $V {
@@ -169,6 +173,15 @@ macro_rules! lanes {
                 unsafe { $transposed(from.cast(), stride, to.cast(), step) }
             }
             #[inline(always)]
+            unsafe fn mixed(level: usize, a: Self, b: Self) -> [Self; 2] {
+                // SAFETY: the trait's; vectors of one size have the same bits, and every pattern of bits is a vector.
+                unsafe {
+                    let [a, b]: [$bits; 2] = [std::mem::transmute_copy(&a.0), std::mem::transmute_copy(&b.0)];
+                    let [x, y] = $mixed(level, a, b);
+                    [$V(std::mem::transmute_copy(&x)), $V(std::mem::transmute_copy(&y))]
+                }
+            }
+            #[inline(always)]
             unsafe fn transpose_4(from: *const $T, stride: isize, to: *mut $T, step: usize) {
                 // SAFETY: as above.
                 unsafe { $transposed_4(from.cast(), stride, to.cast(), step) }
@@ -177,33 +190,35 @@ macro_rules! lanes {
     };
 }
 
+pub(super) use lanes;
+
 lanes! {
     F32x8 of f32: 8 lanes, 6 rows, "avx2,fma";
     _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps _mm256_setzero_ps _mm256_fmadd_ps _mm256_add_ps _mm256_sub_ps;
     load_first(p, n) _mm256_maskload_ps(p, mask(n, 1));
     store_first(p, v, n) _mm256_maskstore_ps(p, mask(n, 1), v);
-    transpose_8 in squares of 8, transpose_4_narrow
+    transpose_8 in squares of 8, transpose_4_narrow, mixed_256 as __m256
 }
 lanes! {
     F64x4 of f64: 4 lanes, 6 rows, "avx2,fma";
     _mm256_loadu_pd _mm256_storeu_pd _mm256_set1_pd _mm256_setzero_pd _mm256_fmadd_pd _mm256_add_pd _mm256_sub_pd;
     load_first(p, n) _mm256_maskload_pd(p, mask(n, 2));
     store_first(p, v, n) _mm256_maskstore_pd(p, mask(n, 2), v);
-    transpose_4_wide in squares of 4, transpose_4_wide
+    transpose_4_wide in squares of 4, transpose_4_wide, mixed_256 as __m256
 }
 lanes! {
     F32x16 of f32: 16 lanes, 12 rows, "avx2,fma,avx512f,avx512vl";
     _mm512_loadu_ps _mm512_storeu_ps _mm512_set1_ps _mm512_setzero_ps _mm512_fmadd_ps _mm512_add_ps _mm512_sub_ps;
     load_first(p, n) _mm512_maskz_loadu_ps(((1u32 << n) - 1) as u16, p);
     store_first(p, v, n) _mm512_mask_storeu_ps(p, ((1u32 << n) - 1) as u16, v);
-    transpose_8 in squares of 8, transpose_4_narrow
+    transpose_8 in squares of 8, transpose_4_narrow, mixed_512 as __m512
 }
 lanes! {
     F64x8 of f64: 8 lanes, 12 rows, "avx2,fma,avx512f,avx512vl,avx512dq";
     _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd _mm512_setzero_pd _mm512_fmadd_pd _mm512_add_pd _mm512_sub_pd;
     load_first(p, n) _mm512_maskz_loadu_pd(((1u32 << n) - 1) as u8, p);
     store_first(p, v, n) _mm512_mask_storeu_pd(p, ((1u32 << n) - 1) as u8, v);
-    transpose_4_wide in squares of 4, transpose_4_wide
+    transpose_4_wide in squares of 4, transpose_4_wide, mixed_512 as __m512
 }
 
 lanes! {
@@ -211,28 +226,28 @@ lanes! {
     _mm256_loadu_si256 _mm256_storeu_si256 _mm256_set1_epi32 _mm256_setzero_si256 madd_i32x8 _mm256_add_epi32 _mm256_sub_epi32;
     load_first(p, n) _mm256_maskload_epi32(p, mask(n, 1));
     store_first(p, v, n) _mm256_maskstore_epi32(p, mask(n, 1), v);
-    transpose_8 in squares of 8, transpose_4_narrow
+    transpose_8 in squares of 8, transpose_4_narrow, mixed_256 as __m256
 }
 lanes! {
     I64x4 of i64: 4 lanes, 6 rows, "avx2,fma";
     _mm256_loadu_si256 _mm256_storeu_si256 _mm256_set1_epi64x _mm256_setzero_si256 madd_i64x4 _mm256_add_epi64 _mm256_sub_epi64;
     load_first(p, n) _mm256_maskload_epi64(p, mask(n, 2));
     store_first(p, v, n) _mm256_maskstore_epi64(p, mask(n, 2), v);
-    transpose_4_wide in squares of 4, transpose_4_wide
+    transpose_4_wide in squares of 4, transpose_4_wide, mixed_256 as __m256
 }
 lanes! {
     I32x16 of i32: 16 lanes, 12 rows, "avx2,fma,avx512f,avx512vl";
     _mm512_loadu_si512 _mm512_storeu_si512 _mm512_set1_epi32 _mm512_setzero_si512 madd_i32x16 _mm512_add_epi32 _mm512_sub_epi32;
     load_first(p, n) _mm512_maskz_loadu_epi32(((1u32 << n) - 1) as u16, p);
     store_first(p, v, n) _mm512_mask_storeu_epi32(p, ((1u32 << n) - 1) as u16, v);
-    transpose_8 in squares of 8, transpose_4_narrow
+    transpose_8 in squares of 8, transpose_4_narrow, mixed_512 as __m512
 }
 lanes! {
     I64x8 of i64: 8 lanes, 12 rows, "avx2,fma,avx512f,avx512vl,avx512dq";
     _mm512_loadu_si512 _mm512_storeu_si512 _mm512_set1_epi64 _mm512_setzero_si512 madd_i64x8 _mm512_add_epi64 _mm512_sub_epi64;
     load_first(p, n) _mm512_maskz_loadu_epi64(((1u32 << n) - 1) as u8, p);
     store_first(p, v, n) _mm512_mask_storeu_epi64(p, ((1u32 << n) - 1) as u8, v);
-    transpose_4_wide in squares of 4, transpose_4_wide
+    transpose_4_wide in squares of 4, transpose_4_wide, mixed_512 as __m512
 }
 
 /// `a · b + sum`, wrapping.
@@ -269,7 +284,7 @@ fn madd_i64x8(a: __m512i, b: __m512i, sum: __m512i) -> __m512i {
 /// # Safety
 /// As [`Lanes::transpose`], for squares of 8.
 #[inline(always)]
-unsafe fn transpose_8(from: *const f32, stride: isize, to: *mut f32, step: usize) {
+pub unsafe fn transpose_8(from: *const f32, stride: isize, to: *mut f32, step: usize) {
     // SAFETY: the caller's.
     unsafe {
         let r: [__m256; 8] = std::array::from_fn(|j| _mm256_loadu_ps(from.offset(j as isize * stride)));
@@ -311,7 +326,7 @@ unsafe fn transpose_4_wide(from: *const f64, stride: isize, to: *mut f64, step: 
 /// # Safety
 /// As [`Lanes::transpose`], for squares of 4.
 #[inline(always)]
-unsafe fn transpose_4_narrow(from: *const f32, stride: isize, to: *mut f32, step: usize) {
+pub unsafe fn transpose_4_narrow(from: *const f32, stride: isize, to: *mut f32, step: usize) {
     // SAFETY: the caller's.
     unsafe {
         let r: [__m128; 4] = std::array::from_fn(|j| _mm_loadu_ps(from.offset(j as isize * stride)));
@@ -322,27 +337,4 @@ unsafe fn transpose_4_narrow(from: *const f32, stride: isize, to: *mut f32, step
         _mm_storeu_ps(to.add(2 * step), _mm_movelh_ps(c, d));
         _mm_storeu_ps(to.add(3 * step), _mm_movehl_ps(d, c));
     }
-}
-
-/// The most lanes of a vector.
-const LONGEST: usize = 16;
-
-/// The sum of the lanes: halves are added to one another.
-///
-/// # Safety
-/// The CPU has the vectors.
-#[inline(always)]
-pub unsafe fn added<L: Lanes>(x: L) -> L::T {
-    let mut lanes = [L::T::default(); LONGEST];
-    let at = lanes.as_mut_ptr();
-    let mut half = L::LANES / 2;
-    // SAFETY: a vector has at most `LONGEST` lanes.
-    unsafe {
-        x.store(at);
-        while half > 0 {
-            L::load_first(at, half).add(L::load_first(at.add(half), half)).store_first(at, half);
-            half /= 2;
-        }
-    }
-    lanes[0]
 }

@@ -6,7 +6,7 @@ use cotangent_core::array::{Element, dispatch};
 use cotangent_core::ir::DType;
 use cotangent_loops::ir::{Matrix, RoutineKind};
 
-use super::{FAR_ROWS, Onto, Operand, PanelSizes, Products, Ring, Target, Vectors, WIDTH_BYTES, product};
+use super::{FAR_ROWS, Onto, Operand, PanelSizes, Products, Ring, Target, Vectors, WIDTH_BYTES, by_lines, product};
 use crate::threads;
 
 /// Multiplications up to which a product may be too small for tiles.
@@ -44,15 +44,23 @@ pub struct Pointers(*const u8, *const u8, *mut u8);
 unsafe impl Sync for Pointers {}
 
 impl Product {
-    /// Computes the products of elements of `dtype`.
+    /// Computes the products of elements of a dtype, of which the result is, or is `f32` where they are of `bf16`.
     ///
     /// # Safety
     /// The matrices lie inside the operands, and `out` has room for `batch · m · n` elements.
-    pub unsafe fn run(&self, vectors: Vectors, dtype: DType, lhs: *const u8, rhs: *const u8, out: *mut u8) {
+    pub unsafe fn run(
+        &self,
+        vectors: Vectors,
+        [operands, dtype]: [DType; 2],
+        lhs: *const u8,
+        rhs: *const u8,
+        out: *mut u8,
+    ) {
         let pointers = Pointers(lhs, rhs, out);
         // SAFETY: the caller's.
         unsafe {
             match dtype {
+                DType::F32 if operands == DType::BF16 => self.halves(vectors, pointers),
                 DType::F32 => self.numbers::<f32>(vectors, pointers),
                 DType::F64 => self.numbers::<f64>(vectors, pointers),
                 DType::I32 if vectors != Vectors::Portable => self.numbers::<i32>(vectors, pointers),
@@ -229,6 +237,10 @@ impl Product {
     /// As [`Product::run`].
     pub unsafe fn numbers<T: Ring>(&self, vectors: Vectors, p: Pointers) {
         let (work, cost) = (self.m * self.k * self.n, self.cost() * T::SLOWNESS as u64);
+        if let Some(lines) = self.lines(p) {
+            // SAFETY: the caller's.
+            return unsafe { T::by_lines(vectors, lines, cost) };
+        }
         let (rows, cols) = self.blocks::<T>(vectors);
         let blocks = rows * cols;
         // Blocks that pack nothing may be halved, so that no thread waits long for the last one: while they use each panel often.
@@ -278,6 +290,19 @@ impl Product {
                 unsafe { self.block::<T>(vectors, p, b, of) };
             }
         });
+    }
+
+    /// The lines of a product with vectors, if they lie side by side along the inner dim.
+    fn lines<T: Copy>(&self, p: Pointers) -> Option<by_lines::Lines<T>> {
+        let turned = |x: Operand<T>| Operand { row: x.col, col: x.row, ..x };
+        let [lhs, rhs] = [self.lhs(p, 0), self.rhs(p, 0)];
+        let (m, matrices, vectors) = match (self.m, self.n) {
+            (m, 1) => (m, (lhs, self.lhs.batch), (turned(rhs), self.rhs.batch)),
+            (1, n) => (n, (turned(rhs), self.rhs.batch), (lhs, self.lhs.batch)),
+            (..) => return None,
+        };
+        let lines = by_lines::Lines { batch: self.batch, m, k: self.k, matrices, vectors, to: self.target(p, 0).at };
+        (matrices.0.col == 1 || self.k == 1).then_some(lines)
     }
 
     /// The left operand of product `b`.

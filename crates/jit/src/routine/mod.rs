@@ -19,8 +19,11 @@ macro_rules! by_vectors {
     };
 }
 
+#[cfg(target_arch = "x86_64")]
+mod added;
 mod arg_extreme;
 mod axis;
+mod by_lines;
 mod channels;
 mod columns;
 mod combined;
@@ -29,6 +32,7 @@ mod copied;
 mod correlate;
 mod digits;
 mod element;
+mod halves;
 mod indexed;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
@@ -41,6 +45,8 @@ mod operand;
 #[cfg(target_arch = "x86_64")]
 mod pack;
 mod padded;
+#[cfg(target_arch = "x86_64")]
+mod pairs;
 #[cfg(target_arch = "x86_64")]
 mod panel;
 mod planes;
@@ -101,10 +107,16 @@ pub unsafe fn run(
         RoutineKind::MatMul { .. } => {
             let dtype = program.buffers[routine.outputs[0].0 as usize].dtype;
             let at = |b: cotangent_loops::ir::BufferId| buffers.0[b.0 as usize];
-            let product = Product::of(&routine.kind);
+            let (product, operands) = (Product::of(&routine.kind), program.buffers[routine.inputs[0].0 as usize].dtype);
             // SAFETY: the caller's; the matrices lie inside their buffers (P2).
             unsafe {
-                product.run(vectors, dtype, at(routine.inputs[0]), at(routine.inputs[1]), at(routine.outputs[0]))
+                product.run(
+                    vectors,
+                    [operands, dtype],
+                    at(routine.inputs[0]),
+                    at(routine.inputs[1]),
+                    at(routine.outputs[0]),
+                )
             };
             Ok(())
         }

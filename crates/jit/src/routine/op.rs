@@ -130,8 +130,8 @@ impl Call<'_> {
                 Op::Logcumsumexp(c) => self.scan(c.dim, f64::NEG_INFINITY, log_add_exp),
                 Op::Cummax(c) => self.cumulative(c.dim, Extreme::Max),
                 Op::Cummin(c) => self.cumulative(c.dim, Extreme::Min),
-                Op::Argmax(a) => self.position(a.dim, true),
-                Op::Argmin(a) => self.position(a.dim, false),
+                Op::Argmax(a) => self.position(a.dim, true, vectors),
+                Op::Argmin(a) => self.position(a.dim, false, vectors),
                 Op::Polygamma(p) => dispatch!(x.dtype, T => {
                     let each = |x: T| T::from_f64(p.at(x.to_f64()));
                     map::map::<T>(x.shape.numel(), POLYGAMMA, self.input(0), self.output(0), each);
@@ -271,11 +271,11 @@ impl Call<'_> {
 
     /// # Safety
     /// As [`Call::kernel`].
-    unsafe fn position(&self, dim: usize, largest: bool) {
+    unsafe fn position(&self, dim: usize, largest: bool, vectors: Vectors) {
         let x = &self.args[0];
         // SAFETY: the caller's.
         dispatch!(x.dtype, T => unsafe {
-            arg_extreme::arg_extreme::<T>(Axis::of(&x.shape, dim), self.input(0), self.output(0), largest);
+            arg_extreme::arg_extreme::<T>(Axis::of(&x.shape, dim), self.input(0), self.output(0), largest, vectors);
         });
     }
 

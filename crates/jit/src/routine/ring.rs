@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{F32x8, F32x16, F64x4, F64x8, I32x8, I32x16, I64x4, I64x8};
-use super::{Onto, Operand, PanelSizes, Products, Target, Vectors};
+use super::{Onto, Operand, PanelSizes, Products, Target, Vectors, by_lines};
 #[cfg(target_arch = "x86_64")]
 use super::{panel, shared, skinny, small};
 
@@ -34,6 +34,11 @@ pub trait Ring: Copy + Send + Sync + 'static {
         c: Target<Self>,
         cost: u64,
     ) -> bool;
+    /// Computes products of lines and vectors, an estimated `cost` in ns.
+    ///
+    /// # Safety
+    /// The CPU has the vectors; all elements exist, and nobody else uses those of the result.
+    unsafe fn by_lines(vectors: Vectors, lines: by_lines::Lines<Self>, cost: u64);
     /// Computes these products if they are small; `false`, and nothing done, if not.
     ///
     /// # Safety
@@ -105,6 +110,12 @@ macro_rules! ring {
                 by_vectors!(vectors, $V256 $V512, L => unsafe { skinny::product::<L>(mkn, operands, c, cost) }, else => {
                     let _ = (mkn, operands, c, cost);
                     false
+                })
+            }
+            unsafe fn by_lines(vectors: Vectors, lines: by_lines::Lines<Self>, cost: u64) {
+                // SAFETY: the caller's.
+                by_vectors!(vectors, $V256 $V512, L => unsafe { by_lines::product::<L>(lines, cost) }, else => unsafe {
+                    by_lines::plain(lines, cost);
                 })
             }
             unsafe fn small(vectors: Vectors, products: Products<Self>) -> bool {

@@ -4,7 +4,8 @@
 //! Register tiles would go down the lines, from one page to the next, and pack a transposed matrix for hardly any use of the panels. Measured with 4 rows
 //! and 1024 × 4096 `f32`, of which each column is a line: 0.86 ms so.
 
-use super::lanes::{Kernel, Lanes, added};
+use super::added::added;
+use super::lanes::{Kernel, Lanes};
 use super::{Operand, Target};
 use crate::threads;
 

@@ -1,6 +1,5 @@
 //! The graph as lowering sees it: values by loop form, with reductions, products and pieces in a normal form.
 
-mod across;
 mod chosen;
 mod nested;
 mod pieces;
@@ -9,6 +8,7 @@ mod reduce;
 mod rows;
 mod single;
 mod sunk;
+mod vectors;
 mod windows;
 
 use std::sync::Arc;
@@ -324,9 +324,10 @@ impl Flow {
             return self.push(Kind::Fill(Scalar::Int(0).cast(y.dtype)), &[], y, Some(i));
         }
         let wide = wide(y.dtype);
-        if count > TINY_PRODUCT && (!vector || self.goes_across(b, args, [m, k, n], y.dtype)) {
-            // Products of halves are those of `f32`.
-            let args = [args[0], args[1]].map(|x| self.converted(x, wide, i));
+        if count > TINY_PRODUCT && (!vector || self.is_of_vectors(b, args, [m, k, n], y.dtype)) {
+            // Products of halves are of `f32`; those of `bf16` are read as they are.
+            let of = if y.dtype == DType::BF16 { DType::BF16 } else { wide };
+            let args = [args[0], args[1]].map(|x| self.converted(x, of, i));
             let product = self.push(Kind::Product, &args, &y.with_dtype(wide), Some(i));
             return self.converted(product, y.dtype, i);
         }

@@ -1,4 +1,7 @@
-//! Products of a vector and a matrix whose rows lie across the sums: a nest would read a few neighbours of each row at a time, from far apart.
+//! Products of vectors and matrices in memory that routines read better than a nest: of large matrices whose rows lie across the sums, of which a nest would
+//! read a few neighbours at a time, from far apart, and of matrices of short lines, for each of which it would sum the lanes of a vector.
+
+use std::ops::RangeInclusive;
 
 use cotangent_core::ir::DType;
 
@@ -7,20 +10,29 @@ use crate::affine::{Affine, Index, flatten};
 
 /// The elements of a matrix from which on it is worth a routine. In smaller ones rows are near each other, and the product fuses with its neighbours.
 const LARGE: usize = 1 << 15;
+/// The elements of lines for whose sums a routine is worth it: nests sum shorter ones without vectors, and of longer ones adding up the lanes is a small part.
+const SHORT: RangeInclusive<usize> = 9..=128;
 
 impl Flow {
-    /// Whether a product of `[m, k]` and `[k, n]` behind `b` batch dims is that of a vector and a large matrix in memory, whose elements lie side by side
-    /// along the dim that is kept.
-    pub(super) fn goes_across(&self, b: usize, args: &[Id], [m, k, n]: [usize; 3], dtype: DType) -> bool {
-        let is_one = self.values[args[0]].sizes[..b].iter().all(|n| *n == 1);
-        if !is_one || k * m * n < LARGE || !matches!(dtype, DType::F32 | DType::F64) {
+    /// Whether a product of `[m, k]` and `[k, n]` behind `b` batch dims is that of a vector and a matrix in memory that a routine reads better.
+    pub(super) fn is_of_vectors(&self, b: usize, args: &[Id], [m, k, n]: [usize; 3], dtype: DType) -> bool {
+        if !matches!(dtype, DType::F32 | DType::F64) {
             return false;
         }
         let strides = |arg: usize| self.strides_in_memory(args[arg]);
-        let neighbours = |kept: i64, summed: i64| kept == 1 && summed != 1;
+        let side_by_side = |arg: usize, dim: usize| match self.strides_in_memory(args[arg]) {
+            Some(strides) => strides[b + dim] == 1,
+            // It will be stored so.
+            None => true,
+        };
+        let all = self.values[args[0]].sizes[..b].iter().product::<usize>() * k * m * n;
+        let is_better = |kept: i64, summed: i64, is_lined: bool| {
+            (kept == 1 && summed != 1 && k * m * n >= LARGE)
+                || (summed == 1 && is_lined && SHORT.contains(&k) && all > LARGE)
+        };
         match (m, k, n) {
-            (1, 2.., 2..) => strides(1).is_some_and(|s| neighbours(s[b + 1], s[b])),
-            (2.., 2.., 1) => strides(0).is_some_and(|s| neighbours(s[b], s[b + 1])),
+            (1, 2.., 2..) => strides(1).is_some_and(|s| is_better(s[b + 1], s[b], side_by_side(0, 1))),
+            (2.., 2.., 1) => strides(0).is_some_and(|s| is_better(s[b], s[b + 1], side_by_side(1, 0))),
             (..) => false,
         }
     }
