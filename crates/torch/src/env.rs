@@ -13,7 +13,8 @@ use crate::error::{TorchError, malformed};
 use crate::mutation::{self, PLACES, Sharing, View};
 use crate::overloads;
 use crate::provenance;
-use crate::schema::{self, Argument, GraphJson, NodeJson, Size, TensorMeta};
+use crate::scalar_type;
+use crate::schema::{Argument, GraphJson, NodeJson, Size, TensorMeta};
 
 /// How deep sub-graphs may nest.
 const MAX_DEPTH: usize = 16;
@@ -178,7 +179,7 @@ impl<'g> Env<'g> {
             },
             Argument::SymInts(v) => Arg::Ints(v.iter().map(|s| self.size(s)).collect::<Result<_, _>>()?),
             Argument::ScalarType(code) => {
-                Arg::DType(schema::dtype(*code).ok_or_else(|| malformed(format!("unsupported scalar type {code}")))?)
+                Arg::DType(scalar_type::dtype(*code).ok_or_else(|| malformed(scalar_type::unsupported(*code)))?)
             }
             Argument::Operator(name) => Arg::Str(name.clone()),
             Argument::Graph(_) | Argument::Meaningless => Arg::Meaningless,
@@ -285,7 +286,10 @@ impl<'g> Env<'g> {
         for (i, a) in n.inputs.iter().enumerate() {
             let arg = match first.filter(|_| i == 0) {
                 Some(t) => Arg::Tensor(t.clone()),
-                None => self.arg(&a.arg)?,
+                None => match &a.arg {
+                    Argument::ScalarType(code) => Arg::DType(scalar_type::named(target, name, *code)?),
+                    arg => self.arg(arg)?,
+                },
             };
             args.push((a.name.as_str(), arg));
         }
