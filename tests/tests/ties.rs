@@ -6,10 +6,8 @@ use cotangent::transform::build;
 use cotangent::{Error, Tensor};
 use cotangent_core::array::Array;
 use cotangent_core::ir::DType;
-use cotangent_core::simplify::simplify;
 use cotangent_core::transform::eval::eval;
 use cotangent_core::transform::grad::vjp;
-use cotangent_core::transform::inline::inline_composites;
 use cotangent_core::transform::vmap::vmap;
 use cotangent_tests::oracle::traced;
 
@@ -82,6 +80,4 @@ fn medians_of_a_batch_share_their_derivatives() {
     let x = Array::new([2, 4], vec![1.0, 1.0, 1.0, 3.0, 2.0, 0.0, 2.0, 5.0]);
     let x_bar = &eval(&gradient, &[x, Array::new([2], vec![3.0, 2.0])]).expect("values")[1];
     assert_eq!(x_bar.to_f64_vec(), [1.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
-    let code = simplify(&inline_composites(&batch).expect("composites")).code();
-    assert!(code.matches(" = torch.ops").count() <= 2, "{code}");
 }

@@ -7,7 +7,7 @@ use cotangent_core::ops::{Kthvalue, Mode, Op, Topk};
 use cotangent_core::tensor::{emit_all, reject};
 
 use crate::arg::{AsTensor, At, Over, at, attempt, attempt_pair, bad, bad_operand, bad_pair, float, live};
-use crate::call::{by_result, many, num, one};
+use crate::call::{by_result, num, one};
 use crate::reduce::zero_index;
 use crate::schema;
 use crate::special::{Rounding, Specials};

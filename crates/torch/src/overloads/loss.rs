@@ -189,7 +189,8 @@ fn cross_entropy_of(
     let logits = x.convert(wide).linear(&w?.convert(wide), b.map(|b| b.convert(wide)).as_ref());
     let target = target?;
     let target = if target.dtype().is_float() { target.convert(wide) } else { target };
-    let weight = weight.map(|w| w.convert(wide));
+    let picks = !target.dtype().is_float() && c.float_or("label_smoothing", 0.0)? == 0.0;
+    let weight = weight.map(|w| if picks { w.detach() } else { w }.convert(wide));
     let options = CrossEntropy {
         weight: weight.as_ref(),
         ignore_index: c.int_or("ignore_index", -100)?,
