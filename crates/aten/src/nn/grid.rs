@@ -4,7 +4,7 @@ use cotangent_core::Tensor;
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Shape};
 
-use crate::arg::{AsTensor, at, attempt, bad_operand, bad_pair, float, live};
+use crate::arg::{AsTensor, at, attempt, bad_operand, bad_pair, float, live, widen};
 use crate::call::{ints, num, one};
 use crate::schema;
 
@@ -37,6 +37,7 @@ pub trait GridSampling: AsTensor {
     /// The image `[n, c, h, w]` (or `[n, c, d, h, w]`) at the places of a grid `[n, …, 2]` (or 3): coordinates in
     /// [-1, 1], the last dim of the image first.
     ///
+    /// *Numerics*: half formats are computed in `f32` and rounded once.
     /// *Errors*: `grid_sample_c1` image and grid that do not fit.
     #[track_caller]
     fn grid_sample(&self, grid: &Tensor, mode: Sampling, outside: Outside, corners: GridCorners) -> Tensor {
@@ -78,7 +79,9 @@ pub trait GridSampling: AsTensor {
             ),
             ("align_corners", num(corners == GridCorners::Centres)),
         ];
-        one(schema, &params, &[x, grid], |a| sampled(&a[0], &a[1], n, mode, outside, corners))
+        one(schema, &params, &[x, grid], |a| {
+            sampled(&widen(&a[0]), &widen(&a[1]), n, mode, outside, corners).convert(a[0].dtype())
+        })
     }
 }
 
