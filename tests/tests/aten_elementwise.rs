@@ -1,7 +1,14 @@
 //! Elementwise composites against PyTorch.
 
+use std::ops::Neg as _;
+
 use cotangent_aten::prelude::*;
-use cotangent_tests::oracle::{Except, check, row, row_except};
+use cotangent_core::array::Array;
+use cotangent_core::ir::Graph;
+use cotangent_core::transform::eval::eval;
+use cotangent_core::transform::grad::vjp;
+use cotangent_core::transform::jvp::jvp;
+use cotangent_tests::oracle::{Except, check, row, row_except, traced};
 
 #[test]
 fn pointwise() {
@@ -96,4 +103,24 @@ fn special_functions() {
             row("i1e", |a| vec![a[0].i1e()]),
         ],
     );
+}
+
+/// PyTorch's rule for entropies is `-(1 + log x)` wherever the value is.
+#[test]
+fn entropies_have_the_derivative_of_the_logarithm() {
+    let points = [-2.0, -0.0, 0.0, 0.5, f64::INFINITY];
+    let x = [Array::new([5], points.to_vec())];
+    let g = traced(|a| vec![a[0].entr()], &x).expect("a graph");
+    let ones = Array::new([5], vec![1.0; 5]);
+    let results = |g: &Graph, more: &[Array]| eval(g, &[&x[..], more].concat()).expect("values").pop().expect("one");
+    let first = vjp(&g, &[0]).expect("reverse");
+    let expected = [f64::NAN, f64::INFINITY, f64::INFINITY, 0.5f64.ln().neg() - 1.0, f64::NEG_INFINITY];
+    let same = |got: &Array, expected: &[f64]| {
+        let near = |(a, b): (&f64, &f64)| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() < 1e-12;
+        assert!(got.to_f64_vec().iter().zip(expected).all(near), "{got}, expected {expected:?}");
+    };
+    same(&results(&first, std::slice::from_ref(&ones)), &expected);
+    same(&results(&jvp(&g, &[0]).expect("forward"), std::slice::from_ref(&ones)), &expected);
+    let second = jvp(&first, &[0]).expect("forward over reverse");
+    same(&results(&second, &[ones.clone(), ones]), &[0.5, f64::INFINITY, f64::NEG_INFINITY, -2.0, 0.0]);
 }

@@ -11,7 +11,7 @@ use cotangent_core::transform::grad::vjp;
 use cotangent_core::transform::inline::inline_composites;
 use cotangent_core::transform::jvp::jvp;
 use cotangent_core::transform::vmap::vmap;
-use cotangent_tests::oracle::{Except, check, row, row_except};
+use cotangent_tests::oracle::{Except, Function, check, row, row_except, traced};
 
 fn triple((a, b, c): (Tensor, Tensor, Tensor)) -> Vec<Tensor> {
     vec![a, b, c]
@@ -184,4 +184,38 @@ fn padding_is_a_row_in_forward_mode() {
     assert_eq!(bar, [3.0 + 9.0 + 11.0, 4.0 + 10.0 + 12.0, 0.0, 0.0, 7.0, 8.0]);
     let dots = run(&jvp(&batch, &[0]).unwrap(), &[&w, &two, &dot]);
     assert_eq!(dots, [tangent, vec![0.1, 0.2, 0.1, 0.2, 0.3, 0.4, 0.3, 0.4]].concat());
+}
+
+/// Of volumes, too; the numbers are PyTorch's.
+#[test]
+fn bicubic_samples_of_volumes() {
+    let x = Array::new([1, 1, 3, 3, 3], (0..27).map(|i| (f64::from(i) * 0.37).sin()).collect());
+    let grid = Array::new([1, 1, 1, 2, 3], vec![-0.4, 0.3, 0.9, 0.1, -1.2, 0.5]);
+    let (x, grid) = (Tensor::from_array(x), Tensor::from_array(grid));
+    let y = x.grid_sample(&grid, Sampling::Bicubic, Outside::Border, GridCorners::Edges);
+    let y = y.to_vec::<f64>().expect("floats");
+    let expected = [0.9726117849349976, 0.3956730365753174];
+    assert!(y.iter().zip(expected).all(|(y, e)| (y - e).abs() < 1e-6), "{y:?}");
+}
+
+/// Each row's cotangent is divided by how often the indices name it.
+#[test]
+fn gradients_of_bags_by_frequency() {
+    let w = [Array::new([3, 2], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0])];
+    let bags: [(Function, [f64; 6]); 2] = [
+        (|a| vec![bags(&a[0], BagMode::Sum)], [2.0, 0.5, 0.0, 0.0, 5.0 / 3.0, 1.0]),
+        (|a| vec![bags(&a[0], BagMode::Mean)], [11.0 / 12.0, 1.0 / 12.0, 0.0, 0.0, 13.0 / 18.0, 5.0 / 18.0]),
+    ];
+    for (f, expected) in bags {
+        let g = vjp(&traced(f, &w).expect("a graph"), &[0]).expect("reverse mode");
+        let y_bar = Array::new([2, 2], vec![1.0, 2.0, 3.0, -1.0]);
+        let w_bar = eval(&g, &[w[0].clone(), y_bar]).expect("values").pop().expect("a gradient").to_f64_vec();
+        assert!(w_bar.iter().zip(expected).all(|(w, e)| (w - e).abs() < 1e-12), "{w_bar:?}");
+    }
+}
+
+/// Two bags of rows 0, 2, 2 and 0, 2.
+fn bags(w: &Tensor, mode: BagMode) -> Tensor {
+    let (indices, offsets) = (Tensor::from([0i64, 2, 2, 0, 2]), Tensor::from([0i64, 3]));
+    embedding_bag_at(&indices, &by_frequency(&indices, w), &offsets, mode, None, None)
 }

@@ -8,6 +8,7 @@ use cotangent_core::ir::{Aval, DType, Graph};
 use cotangent_core::simplify::{Options, simplify, simplify_with};
 use cotangent_core::transform::eval::eval;
 use cotangent_core::transform::grad::vjp;
+use cotangent_core::transform::jvp::jvp;
 use cotangent_tests::archive::archive;
 use cotangent_torch::{Program, TorchError};
 use serde_json::{Value, json};
@@ -24,6 +25,8 @@ fn node(target: &str, inputs: &[(&str, Value)], output: &str) -> Value {
 /// The numbers of dtypes in PyTorch's files.
 const F16: u8 = 6;
 const F32: u8 = 7;
+
+const U16: u8 = 28;
 
 /// A program of `f32` arguments whose last node is its result.
 fn program(inputs: &[(&str, &[usize])], nodes: &[Value]) -> Result<Program, TorchError> {
@@ -325,4 +328,51 @@ fn inconsistent_control_flow_is_an_error() {
     let last = node("aten.neg.default", &[("self", tensor("x"))], "y");
     let error = graph(&program(&[("x", &[3])], &[begin, last]).unwrap()).unwrap_err().to_string();
     assert!(error.contains("does not end"), "{error}");
+}
+
+/// The rows of an identity matrix of more than 256 are numbered in `uint16`, of which no tensor here is.
+#[test]
+fn unsigned_numbers_are_made_in_a_dtype_that_holds_them() {
+    let dtype = json!({"as_scalar_type": U16});
+    let bounds = [("start", json!({"as_int": 0})), ("end", json!({"as_int": 300}))];
+    let numbers =
+        |name: &str| node("aten.arange.start_step", &[&bounds[..], &[("dtype", dtype.clone())]].concat(), name);
+    let column = node("aten.unsqueeze.default", &[("self", tensor("i")), ("dim", json!({"as_int": -1}))], "column");
+    let eq = node("aten.eq.Tensor", &[("self", tensor("column")), ("other", tensor("j"))], "eq");
+    let eye =
+        node("aten._to_copy.default", &[("self", tensor("eq")), ("dtype", json!({"as_scalar_type": F32}))], "eye");
+    let mm = node("aten.mm.default", &[("self", tensor("x")), ("mat2", tensor("eye"))], "mm");
+    let g = graph(&program(&[("x", &[1, 300])], &[numbers("i"), column, numbers("j"), eq, eye, mm]).unwrap()).unwrap();
+    let x: Vec<f32> = (0..300).map(|i| i as f32).collect();
+    assert!(values(&g, &[array(&[1, 300], &x)]).iter().zip(&x).all(|(y, x)| *y == f64::from(*x)));
+    let cast = node("aten._to_copy.default", &[("self", tensor("x")), ("dtype", dtype)], "cast");
+    let e = graph(&program(&[("x", &[3])], &[cast]).unwrap()).unwrap_err();
+    assert!(matches!(&e, TorchError::Refused { target, .. } if target == "aten._to_copy.default"), "{e}");
+    assert!(e.to_string().contains("uint16"), "{e}");
+    let e = program_of(U16, &[("x", &[3])], &[node("aten.neg.default", &[("self", tensor("x"))], "neg")]);
+    let e = graph(&e.unwrap()).unwrap_err();
+    assert!(e.to_string().contains("uint16"), "{e}");
+}
+
+/// PyTorch's losses of classes have no derivative by the weights of classes.
+#[test]
+fn weights_of_classes_have_no_derivative() {
+    let target = node(
+        "aten.full.default",
+        &[
+            ("size", json!({"as_ints": [2]})),
+            ("fill_value", json!({"as_int": 1})),
+            ("dtype", json!({"as_scalar_type": 5})),
+        ],
+        "target",
+    );
+    let args = [("self", tensor("x")), ("target", tensor("target")), ("weight", tensor("w"))];
+    for operator in ["aten.nll_loss_nd.default", "aten.cross_entropy_loss.default"] {
+        let nodes = [target.clone(), node(operator, &args, "loss")];
+        let g = graph(&program(&[("x", &[2, 3]), ("w", &[3])], &nodes).unwrap()).unwrap();
+        let g = jvp(&g, &[1]).expect("forward mode");
+        let (x, w) = (array(&[2, 3], &[0.5, -1.0, 2.0, 0.25, 1.0, -0.5]), array(&[3], &[0.5, 2.0, 1.0]));
+        let tangent = &eval(&g, &[x, w.clone(), w]).expect("values")[1];
+        assert_eq!(tangent.to_f64_vec(), [0.0], "{operator}");
+    }
 }

@@ -6,6 +6,10 @@ use cotangent::transform::build;
 use cotangent::{Error, Tensor};
 use cotangent_core::array::Array;
 use cotangent_core::ir::DType;
+use cotangent_core::transform::eval::eval;
+use cotangent_core::transform::grad::vjp;
+use cotangent_core::transform::vmap::vmap;
+use cotangent_tests::oracle::traced;
 
 /// `name n kinds k hash`, as `fixtures/make_ties_fixture.py` says.
 const RECORDED: &str = include_str!("../fixtures/ties.txt");
@@ -64,4 +68,16 @@ fn compiled() {
         let results = Executable::new(&graph)?.call(&[Tensor::from_array(x.clone())])?;
         Ok([results[0].to_array()?, results[1].to_array()?])
     });
+}
+
+/// Equal elements share the derivative of a median also where the batch came first.
+#[test]
+fn medians_of_a_batch_share_their_derivatives() {
+    let x = Array::new([4], vec![1.0, 1.0, 1.0, 3.0]);
+    let g = traced(|a| vec![a[0].median()], std::slice::from_ref(&x)).expect("a graph");
+    let batch = vmap(&g, &[Some(0)], &[0], 2.into()).expect("a batch");
+    let gradient = vjp(&batch, &[0]).expect("reverse mode");
+    let x = Array::new([2, 4], vec![1.0, 1.0, 1.0, 3.0, 2.0, 0.0, 2.0, 5.0]);
+    let x_bar = &eval(&gradient, &[x, Array::new([2], vec![3.0, 2.0])]).expect("values")[1];
+    assert_eq!(x_bar.to_f64_vec(), [1.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
 }

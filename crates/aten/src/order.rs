@@ -7,7 +7,7 @@ use cotangent_core::ops::{Kthvalue, Mode, Op, Topk};
 use cotangent_core::tensor::{emit_all, reject};
 
 use crate::arg::{AsTensor, At, Over, at, attempt, attempt_pair, bad, bad_operand, bad_pair, float, live};
-use crate::call::{many, num, one};
+use crate::call::{by_result, num, one};
 use crate::reduce::zero_index;
 use crate::schema;
 use crate::special::{Rounding, Specials};
@@ -106,14 +106,16 @@ pub trait Orders: AsTensor {
             return (poison.clone(), poison);
         }
         let params = [("dim", num(d as i64)), ("keepdim", num(over.keepdim))];
-        let [values, indices] = many(schema::MEDIAN_DIM, &params, &[x], |a| {
+        let value = |a: &[Tensor]| {
             picked(&a[0], d, over.keepdim, |x, order| {
                 let nans = nans_along(x, d);
                 let middle = nans.full_like((n - 1) as i64 / 2);
                 let at = (n as i64 - &nans).where_(&nans.gt(0i64), middle);
                 order.gather_along(d, &at)
             })
-        });
+        };
+        let [values, indices] =
+            by_result(schema::MEDIAN_DIM, &params, &[x], value, |_, y, x_dot| vec![at_places(&x_dot[0], d, y)]);
         (values, indices)
     }
 
@@ -131,12 +133,14 @@ pub trait Orders: AsTensor {
             return (poison.clone(), poison);
         }
         let params = [("dim", num(d as i64)), ("keepdim", num(over.keepdim))];
-        let [values, indices] = many(schema::NANMEDIAN_DIM, &params, &[x], |a| {
+        let value = |a: &[Tensor]| {
             picked(&a[0], d, over.keepdim, |x, order| {
                 let numbers = (n as i64 - nans_along(x, d)).maximum(1i64);
                 order.gather_along(d, &(numbers - 1i64).div_rounded(2i64, Rounding::Floor))
             })
-        });
+        };
+        let [values, indices] =
+            by_result(schema::NANMEDIAN_DIM, &params, &[x], value, |_, y, x_dot| vec![at_places(&x_dot[0], d, y)]);
         (values, indices)
     }
 
@@ -148,7 +152,7 @@ pub trait Orders: AsTensor {
         if x.numel() == 0 {
             return x.full_of(&Aval::new(x.dtype(), ()), f64::NAN);
         }
-        one(schema::MEDIAN, &[], &[x], |a| shared(&a[0], |flat| flat.median_dim(0).0))
+        one(schema::MEDIAN, &[], &[x], |a| shared(&a[0], schema::MEDIAN_SHARED, |flat| flat.median_dim(0).0))
     }
 
     /// The median of all elements that are not NaN, the lower one of two; NaN if all are. Equal elements share the
@@ -160,7 +164,7 @@ pub trait Orders: AsTensor {
         if x.numel() == 0 {
             return x.full_of(&Aval::new(x.dtype(), ()), f64::NAN);
         }
-        one(schema::NANMEDIAN, &[], &[x], |a| shared(&a[0], |flat| flat.nanmedian_dim(0).0))
+        one(schema::NANMEDIAN, &[], &[x], |a| shared(&a[0], schema::NANMEDIAN_SHARED, |flat| flat.nanmedian_dim(0).0))
     }
 
     /// The most frequent element along one dim, the smallest of several, and a place where it is.
@@ -285,17 +289,33 @@ fn nans_along(x: &Tensor, d: usize) -> Tensor {
     x.ne(x).convert(DType::I64).sum_over(&[d]).view_to(&x.shape().with(d, 1))
 }
 
-/// The element that `choose` finds among all, with the derivative of the mean of the elements that are equal to it.
+/// What stands in `x` where one element of each line along `d` was chosen: `y` are the elements and their places.
 #[track_caller]
-fn shared(x: &Tensor, choose: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
-    let flat = x.view_to(&[x.numel()].into());
-    let value = choose(&flat).detach();
-    if !value.dtype().is_float() {
-        return value;
+fn at_places(x: &Tensor, d: usize, y: &[Tensor]) -> Tensor {
+    if x.rank() == 0 {
+        return x.clone();
     }
-    let same = flat.eq(&value).bitwise_or(flat.ne(&flat).bitwise_and(value.ne(&value)));
-    let moved = (&flat - flat.detach()).where_(&same, 0.0).sum_over(&[0]);
-    &value + moved / same.convert(value.dtype()).sum_over(&[0])
+    let places = y[1].view_to(&x.shape().with(d, 1));
+    x.gather_along(d, &places).view_to(y[0].shape())
+}
+
+/// The element that `choose` finds among all, with the derivative of the mean of the elements that are equal to it: the
+/// composite `name`, which is that of each line along a dim.
+#[track_caller]
+fn shared(x: &Tensor, name: &str, choose: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
+    let flat = x.view_to(&[x.numel()].into());
+    let [y] = by_result(
+        name,
+        &[("dim", num(0i64))],
+        &[&flat],
+        |t| [choose(&t[0])],
+        |t, y, x_dot| {
+            let (x, y) = (&t[0], &y[0]);
+            let same = x.eq(y).bitwise_or(x.ne(x).bitwise_and(y.ne(y)));
+            vec![x_dot[0].where_(&same, 0.0).sum_over(&[0]) / same.convert(y.dtype()).sum_over(&[0])]
+        },
+    );
+    y
 }
 
 #[track_caller]

@@ -295,11 +295,18 @@ pub trait Pointwise: AsTensor {
     }
 
     /// `-x log x`, 0 at 0 and -inf below.
+    ///
+    /// *Derivative*: `-(1 + log x)`, NaN below 0.
     #[track_caller]
     fn entr(&self) -> Tensor {
-        let x = self.tensor();
-        let y = -Pointwise::xlogy(x, x);
-        y.full_like(f64::NEG_INFINITY).where_(&x.lt(0.0), &y)
+        let x = attempt!(float(at!("special_entr", 1), self.tensor()).map(|()| self.tensor()));
+        let value = |t: &[Tensor]| {
+            let y = -Pointwise::xlogy(&t[0], &t[0]);
+            [y.full_like(f64::NEG_INFINITY).where_(&t[0].lt(0.0), &y)]
+        };
+        let [y] =
+            by_result(schema::SPECIAL_ENTR, &[], &[x], value, |x, _, x_dot| vec![-(&x_dot[0] * (x[0].log() + 1.0))]);
+        y
     }
 
     /// The distribution function of the standard normal distribution.

@@ -22,6 +22,9 @@ pub(crate) const LOGSUMEXP: &str = "aten::logsumexp(Tensor self, int[1] dim, boo
 pub(crate) const MEDIAN: &str = "aten::median(Tensor self) -> Tensor";
 pub(crate) const MEDIAN_DIM: &str =
     "aten::median.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)";
+/// Those of all elements of a line, of which equal ones share the derivative.
+pub(crate) const MEDIAN_SHARED: &str = "cotangent::median_shared(Tensor self, int dim) -> Tensor";
+pub(crate) const NANMEDIAN_SHARED: &str = "cotangent::nanmedian_shared(Tensor self, int dim) -> Tensor";
 pub(crate) const NANMEDIAN: &str = "aten::nanmedian(Tensor self) -> Tensor";
 pub(crate) const NANMEDIAN_DIM: &str =
     "aten::nanmedian.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)";
@@ -176,6 +179,8 @@ pub(crate) const CONVOLUTION: &str = "aten::convolution(Tensor input, Tensor wei
 pub(crate) const LINALG_CHOLESKY_EX: &str =
     "aten::linalg_cholesky_ex(Tensor self, *, bool upper=False, bool check_errors=False) -> (Tensor L, Tensor info)";
 pub(crate) const CHOLESKY_SOLVE: &str = "aten::cholesky_solve(Tensor self, Tensor input2, bool upper=False) -> Tensor";
+pub(crate) const TRIANGULAR_SOLVE: &str = "aten::triangular_solve(Tensor self, Tensor A, bool upper=True, bool transpose=False, bool unitriangular=False) -> (Tensor solution, Tensor cloned_coefficient)";
+pub(crate) const SPECIAL_ENTR: &str = "aten::special_entr(Tensor self) -> Tensor";
 pub(crate) const CHOLESKY_INVERSE: &str = "aten::cholesky_inverse(Tensor self, bool upper=False) -> Tensor";
 pub(crate) const LINALG_LU: &str = "aten::linalg_lu(Tensor A, *, bool pivot=True) -> (Tensor P, Tensor L, Tensor U)";
 pub(crate) const LINALG_EIGVALSH: &str = "aten::linalg_eigvalsh(Tensor self, str UPLO=\"L\") -> Tensor";

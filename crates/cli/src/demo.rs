@@ -7,6 +7,8 @@ use cotangent::prelude::*;
 use cotangent::transform::eval::eval;
 use miette::{Report, Result};
 
+use crate::say::say;
+
 /// Traces the gradient of `sum(sin x)` on 100 elements, prints it before and after simplification and as loops, compiles it, and compares
 /// values and time with those of the reference evaluator.
 pub fn run() -> Result<()> {
@@ -14,14 +16,14 @@ pub fn run() -> Result<()> {
     let x = Tensor::from_vec((0..100).map(|i| i as f32 / 10.0).collect::<Vec<f32>>(), [100]);
 
     let raw = make_fx_with(CaptureOptions::raw(), grad(f), (x.clone(),)).map_err(Report::new)?;
-    println!("f = |x| x.sin().sum()   on f32[100]");
-    println!("\nmake_fx(grad(f)), as traced:{}", raw.code());
+    say!("f = |x| x.sin().sum()   on f32[100]");
+    say!("\nmake_fx(grad(f)), as traced:{}", raw.code());
     let graph = make_fx(grad(f), (x.clone(),)).map_err(Report::new)?;
-    println!("make_fx(grad(f)), simplified:{}", graph.code());
+    say!("make_fx(grad(f)), simplified:{}", graph.code());
 
     let begin = Instant::now();
     let lowered = jit(grad(f)).lower((x.clone(),)).map_err(Report::new)?;
-    println!("jit(grad(f)), as loops:\n\n{}", lowered.as_text());
+    say!("jit(grad(f)), as loops:\n\n{}", lowered.as_text());
     let compiled = lowered.compile().map_err(Report::new)?;
     let first = begin.elapsed();
 
@@ -29,12 +31,12 @@ pub fn run() -> Result<()> {
     let array = x.as_array().ok_or_else(|| miette::miette!("expected a tensor with values"))?;
     let evaluated = eval(&graph, std::slice::from_ref(array)).map_err(Report::new)?;
     let worst = dx.iter().zip(evaluated[0].to_f64_vec()).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
-    println!("grad(f)(x)[..4] = {:?}", &dx[..4]);
-    println!("largest difference from the evaluator: {worst:e}\n");
+    say!("grad(f)(x)[..4] = {:?}", &dx[..4]);
+    say!("largest difference from the evaluator: {worst:e}\n");
 
-    println!("traced, differentiated, simplified and compiled in {first:.1?}, {} bytes of code", compiled.code_bytes());
-    println!("a call of the compiled program: {:.1?}", fastest(|| compiled.call((x.clone(),))));
-    println!("a call of the evaluator:        {:.1?}", fastest(|| eval(&graph, std::slice::from_ref(array))));
+    say!("traced, differentiated, simplified and compiled in {first:.1?}, {} bytes of code", compiled.code_bytes());
+    say!("a call of the compiled program: {:.1?}", fastest(|| compiled.call((x.clone(),))));
+    say!("a call of the evaluator:        {:.1?}", fastest(|| eval(&graph, std::slice::from_ref(array))));
     Ok(())
 }
 

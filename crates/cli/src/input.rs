@@ -7,6 +7,8 @@ use cotangent::ir::Graph;
 use cotangent::text;
 use miette::{Diagnostic, Report};
 
+use crate::say::say;
+
 /// Larger files are refused before they are read.
 const MAX_BYTES: u64 = 1 << 30;
 
@@ -73,7 +75,7 @@ pub fn graph(path: &Path, name: Option<&str>) -> Result<Graph, Report> {
 /// Reads and verifies every graph of a file, and says what it holds.
 pub fn check(path: &Path) -> Result<(), Report> {
     for g in graphs(path)? {
-        println!(
+        say!(
             "{}: {} params, {} nodes, {} results: well-formed",
             g.name(),
             g.params().len(),

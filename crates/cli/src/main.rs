@@ -8,6 +8,7 @@ mod input;
 mod print;
 mod program;
 mod run;
+mod say;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -10,6 +10,7 @@ use miette::{Report, Result};
 
 use crate::engine::Engine;
 use crate::program::{self, ProgramArgs};
+use crate::say::say;
 
 /// What to run, on what.
 #[derive(clap::Args)]
@@ -57,7 +58,7 @@ pub fn run(args: &RunArgs, out: &OutArgs) -> Result<()> {
         }
         None => {
             for (i, a) in results.into_iter().enumerate() {
-                println!("{i}: {} {}", a.aval(), Tensor::from_array(a));
+                say!("{i}: {} {}", a.aval(), Tensor::from_array(a));
             }
             Ok(())
         }
@@ -69,13 +70,13 @@ pub fn bench(args: &RunArgs, bench: &BenchArgs) -> Result<()> {
     let start = Instant::now();
     let loaded = program::load(&args.program)?;
     let inputs = loaded.arguments(args.inputs.as_deref())?;
-    println!("{:>12}  read and transform ({} nodes)", time(start.elapsed()), loaded.graph.len());
+    say!("{:>12}  read and transform ({} nodes)", time(start.elapsed()), loaded.graph.len());
     let start = Instant::now();
     let evaluate = args.engine.prepare(&loaded.graph, loaded.options).map_err(Report::new)?;
-    println!("{:>12}  compile", time(start.elapsed()));
+    say!("{:>12}  compile", time(start.elapsed()));
     let start = Instant::now();
     evaluate(&inputs).map_err(Report::new)?;
-    println!("{:>12}  first call", time(start.elapsed()));
+    say!("{:>12}  first call", time(start.elapsed()));
     let (begin, limit) = (Instant::now(), Duration::from_secs_f64(bench.seconds.clamp(0.0, 3600.0)));
     let mut times = Vec::new();
     while times.is_empty() || begin.elapsed() < limit {
@@ -84,11 +85,11 @@ pub fn bench(args: &RunArgs, bench: &BenchArgs) -> Result<()> {
         times.push(start.elapsed());
     }
     times.sort_unstable();
-    println!("{:>12}  median of {} calls, fastest {}", time(times[times.len() / 2]), times.len(), time(times[0]));
+    say!("{:>12}  median of {} calls, fastest {}", time(times[times.len() / 2]), times.len(), time(times[0]));
     if bench.profile {
         let profile = args.engine.profile(&loaded.graph, loaded.options, &inputs).map_err(Report::new)?;
         match profile {
-            Some(profile) => print!("\n{profile}"),
+            Some(profile) => say!("\n{}", profile.to_string().trim_end()),
             None => eprintln!("no profile: the reference evaluator has no kernels; leave `--engine eval` out"),
         }
     }

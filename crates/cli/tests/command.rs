@@ -218,3 +218,17 @@ fn cases_of_a_corpus_keep_every_bit() {
         assert_eq!(lines.matches("\"status\":\"pass\"").count(), 3, "{lines}");
     }
 }
+
+/// As with `cotangent | head`.
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_cotangent"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    drop(child.stdout.take());
+    let o = child.wait_with_output().expect("the command ends");
+    assert!(o.status.success() && o.stderr.is_empty(), "{}", String::from_utf8_lossy(&o.stderr));
+}

@@ -13,7 +13,8 @@ use crate::error::{TorchError, malformed};
 use crate::mutation::{self, PLACES, Sharing, View};
 use crate::overloads;
 use crate::provenance;
-use crate::schema::{self, Argument, GraphJson, NodeJson, Size, TensorMeta};
+use crate::scalar_type;
+use crate::schema::{Argument, GraphJson, NodeJson, Size, TensorMeta};
 
 /// How deep sub-graphs may nest.
 const MAX_DEPTH: usize = 16;
@@ -151,7 +152,7 @@ impl<'g> Env<'g> {
         }
     }
 
-    fn arg(&self, a: &Argument) -> Result<Arg, TorchError> {
+    fn arg(&self, target: &str, node: &str, a: &Argument) -> Result<Arg, TorchError> {
         let tensors = |v: &Vec<String>| v.iter().map(|n| self.tensor(n)).collect::<Result<Vec<_>, _>>();
         Ok(match a {
             Argument::None => Arg::None,
@@ -177,9 +178,7 @@ impl<'g> Env<'g> {
                 None => Arg::Int(self.size(s)?),
             },
             Argument::SymInts(v) => Arg::Ints(v.iter().map(|s| self.size(s)).collect::<Result<_, _>>()?),
-            Argument::ScalarType(code) => {
-                Arg::DType(schema::dtype(*code).ok_or_else(|| malformed(format!("unsupported scalar type {code}")))?)
-            }
+            Argument::ScalarType(code) => Arg::DType(scalar_type::named(target, node, *code)?),
             Argument::Operator(name) => Arg::Str(name.clone()),
             Argument::Graph(_) | Argument::Meaningless => Arg::Meaningless,
             Argument::Unknown(kind) => return Err(malformed(format!("unsupported kind of argument `{kind}`"))),
@@ -285,7 +284,7 @@ impl<'g> Env<'g> {
         for (i, a) in n.inputs.iter().enumerate() {
             let arg = match first.filter(|_| i == 0) {
                 Some(t) => Arg::Tensor(t.clone()),
-                None => self.arg(&a.arg)?,
+                None => self.arg(target, name, &a.arg)?,
             };
             args.push((a.name.as_str(), arg));
         }

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use crate::archive::ArchiveWriter;
 use crate::error::TorchError;
 use crate::program::InputKind;
+use crate::scalar_type;
 use crate::schema::{
     self, Argument, CallSignature, GraphJson, GraphModule, InputSpec, KEYWORD, Model, ModuleCall, Named, NamedArgument,
     NodeJson, OutputSpec, POSITIONAL, Payload, PayloadEntry, SignatureJson, TensorMeta, Version,
@@ -304,7 +305,7 @@ fn attribute(a: &Attr) -> Argument {
         Attr::Scalar(Scalar::Bool(b)) => Argument::Bool(*b),
         Attr::Scalar(Scalar::Int(i)) => Argument::Int(*i),
         Attr::Scalar(Scalar::Float(x)) => Argument::Float(*x),
-        Attr::DType(d) => Argument::ScalarType(schema::scalar_type(*d)),
+        Attr::DType(d) => Argument::ScalarType(scalar_type::code(*d)),
         Attr::Str(s) => Argument::Str(s.clone()),
         Attr::List(items) => list(items),
         // Neither stands in the schema of an operator.

@@ -19,6 +19,7 @@ mod pickle;
 mod program;
 mod provenance;
 mod recompose;
+mod scalar_type;
 mod schema;
 mod strided;
 mod weights;

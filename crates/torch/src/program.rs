@@ -14,6 +14,7 @@ use crate::env::{Env, traced};
 use crate::error::{TorchError, malformed};
 use crate::export::Stored;
 use crate::recompose::recomposed;
+use crate::scalar_type;
 use crate::schema::{self, Argument, GraphJson, InputSpec, Model, ModuleCall, OutputSpec, SignatureJson, Size};
 use crate::weights::{fixed_aval, pickled_weights, raw_weights};
 
@@ -215,6 +216,14 @@ impl Program {
         }
         env.run(&self.graph, 0)?;
         let names = self.outputs.iter().chain(self.mutations.iter().map(|(_, n)| n));
+        // Numbers that were made in a wider dtype are no result.
+        for name in names.clone() {
+            if let Some(meta) = self.graph.tensor_values.get(name)
+                && scalar_type::dtype(meta.dtype).is_none()
+            {
+                return Err(malformed(format!("output `{name}`: {}", scalar_type::unsupported(meta.dtype))));
+            }
+        }
         env.results(names.map(String::as_str))
     }
 }

@@ -4,11 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use cotangent_core::ir::{Aval, DType};
+use cotangent_core::ir::Aval;
 use serde::de::{Deserializer, Error as _};
 use serde::ser::{Error as _, SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+use crate::scalar_type;
 
 /// The major version of the schema, and the minor one that is written.
 pub(crate) const MAJOR: u64 = 8;
@@ -340,7 +342,7 @@ impl TensorMeta {
     pub fn dense(aval: &Aval, requires_grad: bool) -> Self {
         let sizes = |v: Vec<usize>| v.into_iter().map(|i| Size::Int(i as i64)).collect();
         TensorMeta {
-            dtype: scalar_type(aval.dtype),
+            dtype: scalar_type::code(aval.dtype),
             sizes: sizes(aval.shape.sizes().to_vec()),
             requires_grad,
             device: Device::default(),
@@ -397,28 +399,4 @@ pub(crate) struct PayloadEntry {
     #[serde(default)]
     pub use_pickle: bool,
     pub tensor_meta: Option<TensorMeta>,
-}
-
-/// PyTorch's serialized scalar types.
-const SCALAR_TYPES: [(i64, DType); 10] = [
-    (1, DType::U8),
-    (2, DType::I8),
-    (3, DType::I16),
-    (4, DType::I32),
-    (5, DType::I64),
-    (6, DType::F16),
-    (7, DType::F32),
-    (8, DType::F64),
-    (12, DType::Bool),
-    (13, DType::BF16),
-];
-
-/// The dtype of PyTorch's serialized scalar type.
-pub(crate) fn dtype(code: i64) -> Option<DType> {
-    SCALAR_TYPES.iter().find(|(c, _)| *c == code).map(|(_, d)| *d)
-}
-
-/// PyTorch's serialized scalar type of a dtype.
-pub(crate) fn scalar_type(dtype: DType) -> i64 {
-    SCALAR_TYPES.iter().find(|(_, d)| *d == dtype).expect("the table has every dtype").0
 }

@@ -9,7 +9,8 @@ use cotangent_core::ir::{Aval, Dim, Shape};
 use crate::archive::Archive;
 use crate::error::TorchError;
 use crate::pickle;
-use crate::schema::{self, Payload, Size, TensorMeta};
+use crate::scalar_type;
+use crate::schema::{Payload, Size, TensorMeta};
 use crate::strided::{is_dense, strided};
 
 /// The most bytes by which weights may be larger than twice their file, for names that share an entry.
@@ -65,7 +66,7 @@ pub(crate) fn pickled_weights(
 
 /// The aval of a scalar type's code and sizes.
 pub(crate) fn fixed_aval(dtype: i64, sizes: &[i64]) -> Result<Aval, String> {
-    let dtype = schema::dtype(dtype).ok_or_else(|| format!("unsupported scalar type {dtype}"))?;
+    let dtype = scalar_type::dtype(dtype).ok_or_else(|| scalar_type::unsupported(dtype))?;
     let dim = |i: &i64| usize::try_from(*i).map(Dim::new).map_err(|_| format!("negative size {i}"));
     let shape: Shape = sizes.iter().map(dim).collect::<Result<Vec<Dim>, _>>()?.into_iter().collect();
     Ok(Aval::new(dtype, shape))

@@ -53,7 +53,7 @@ pub trait Factorizations: AsTensor {
     /// The solution `y` of `A y = x`, given the Cholesky factor of `A`.
     ///
     /// *Derivative*: that of `A = L Lᵀ` or `A = Uᵀ U` with the whole matrix, both triangles, though the value is read from
-    /// one; from the fourth order on, of the triangle.
+    /// one.
     /// *Errors*: `linalg_c1`–`linalg_c3`; `cholesky_solve_c1` sizes or batches that do not fit.
     #[track_caller]
     fn cholesky_solve(&self, factor: &Tensor, triangle: Triangle) -> Tensor {
@@ -64,7 +64,7 @@ pub trait Factorizations: AsTensor {
             return bad_pair(at!("cholesky_solve", 1), b, l, "[.., n, k] and [.., n, n] of one dtype");
         }
         let (l, b) = attempt!(under_one_batch(at!("cholesky_solve", 1), l, b));
-        solved(&b, &l, triangle, ORDERS)
+        solved(&b, &l, triangle)
     }
 
     /// The inverse of `A`, given its Cholesky factor.
@@ -260,26 +260,40 @@ fn solve_with_factor(factor: &Tensor, triangle: Triangle, b: &Tensor) -> Tensor 
     l.mt().solve_triangular_exact(op(true), &half)
 }
 
-/// How many orders of derivative [`solved`] has by its own rule.
-const ORDERS: usize = 3;
-
-/// `A⁻¹ b` with the derivative that reads both triangles.
-///
-/// The rule's solution has to have that derivative, too; as a rule is a graph, which cannot hold itself, it is written out
-/// for a number of orders.
+/// `A⁻¹ b` with the derivative that reads both triangles of the factor.
 #[track_caller]
-fn solved(b: &Tensor, factor: &Tensor, triangle: Triangle, orders: usize) -> Tensor {
-    if orders == 0 {
-        return solve_with_factor(factor, triangle, b);
-    }
+fn solved(b: &Tensor, factor: &Tensor, triangle: Triangle) -> Tensor {
     let params = [("upper", num(triangle == Triangle::Upper))];
-    let value = |t: &[Tensor]| [solve_with_factor(&t[1], triangle, &t[0])];
+    let value = |t: &[Tensor]| [solve_with_factor(&whole_factor(&t[1], triangle), triangle, &t[0])];
     let [y] = by_result(schema::CHOLESKY_SOLVE, &params, &[b, factor], value, |t, y, t_dot| {
         let a_dot = product_dot(&t[1], &t_dot[1], triangle);
         let b_dot = &t_dot[0] - a_dot.matmul_exact(&y[0]);
-        vec![solved(&b_dot, &t[1], triangle, orders - 1)]
+        vec![solved(&b_dot, &t[1], triangle)]
     });
     y
+}
+
+/// The factor, whose tangent is that of the factor of the product of both triangles.
+///
+/// What reads but one triangle of it has so, at every order, the derivative that PyTorch writes down for the product.
+#[track_caller]
+fn whole_factor(factor: &Tensor, triangle: Triangle) -> Tensor {
+    let [l] = by_result(
+        "cotangent::whole_factor(...)",
+        &[],
+        &[factor],
+        |t| [t[0].clone()],
+        |t, y, t_dot| {
+            let turn = |x: &Tensor| if triangle == Triangle::Upper { x.mt() } else { x.clone() };
+            let l = turn(&y[0]).lower(0);
+            let op = |upper, left| SolveTriangular { upper, left, unitriangular: false };
+            let right = l.mt().solve_triangular_exact(op(true, false), &product_dot(&t[0], &t_dot[0], triangle));
+            // The lower triangle of `L⁻¹ A_dot L⁻ᵀ` with half of its diagonal is `L⁻¹ L_dot`.
+            let x = l.solve_triangular_exact(op(false, true), &right);
+            vec![turn(&l.matmul_exact(&((x.lower(0) + x.lower(-1)) * 0.5)))]
+        },
+    );
+    l
 }
 
 /// The tangent of `L Lᵀ`, or of `Uᵀ U`.

@@ -2,11 +2,12 @@
 
 use cotangent_core::Tensor;
 use cotangent_core::ops::SolveTriangular;
+use cotangent_core::tensor::linear_with_transpose;
 
 use super::factor::attempt_all;
-use super::{checked, matrices, square, under_one_batch};
+use super::{checked, eye_like, matrices, square, under_one_batch};
 use crate::arg::{AsTensor, At, at, attempt, bad_pair, live};
-use crate::call::{many, num, one};
+use crate::call::{by_result, many, num, one};
 use crate::schema;
 
 /// On which side of the unknown the matrix stands.
@@ -107,6 +108,32 @@ pub trait Systems: AsTensor {
         a.solve_triangular_exact(op, &b)
     }
 
+    /// The solution `X` of `A X = x`, or of `Aᵀ X = x`, for the triangle of `A` that `op` names, and `A` under the same batch:
+    /// the older form of [`Systems::solve_triangular`], of which the matrix stands left.
+    ///
+    /// *Derivative*: PyTorch's, whose modes disagree: the tangent of the matrix counts whole, and is not transposed with it;
+    /// the cotangent lies in the triangle that is read. Second derivatives are those of these.
+    /// *Errors*: as [`Systems::solve_triangular`].
+    #[track_caller]
+    fn triangular_solve(&self, a: &Tensor, op: SolveTriangular, adjoint: Adjoint) -> [Tensor; 2] {
+        let b = self.tensor();
+        attempt_all!(square("triangular_solve", a));
+        let (a, b) = attempt_all!(fitting(at!("solve_triangular", 1), a, b, Side::Left));
+        let transposed = adjoint == Adjoint::Yes;
+        let of = OldTriangular { upper: op.upper, transposed, unitriangular: op.unitriangular };
+        let params =
+            [("upper", num(op.upper)), ("transpose", num(transposed)), ("unitriangular", num(op.unitriangular))];
+        let value = |t: &[Tensor]| {
+            let op = SolveTriangular { upper: op.upper != transposed, left: true, unitriangular: op.unitriangular };
+            [of.turned(&t[1]).solve_triangular_exact(op, &t[0]), t[1].clone()]
+        };
+        by_result(schema::TRIANGULAR_SOLVE, &params, &[&b, &a], value, |t, y, t_dot| {
+            let moved = &t_dot[0] - of.tangent(&t_dot[1]).matmul_exact(&y[0]);
+            let [x_dot, ..] = of.matrix(&t[1]).solve_exact(true, &moved);
+            vec![x_dot, t_dot[1].clone()]
+        })
+    }
+
     /// The solution of a system given the factors (`self`, `pivots`) of its matrix, or of the transposed matrix if `adjoint`.
     ///
     /// *Errors*: `linalg_c1`–`linalg_c3`; `lu_solve_c1` sizes, dtypes or batches that do not fit.
@@ -131,6 +158,43 @@ pub trait Systems: AsTensor {
 }
 
 impl Systems for Tensor {}
+
+/// How `triangular_solve` reads its matrix.
+#[derive(Clone, Copy)]
+struct OldTriangular {
+    upper: bool,
+    transposed: bool,
+    unitriangular: bool,
+}
+
+impl OldTriangular {
+    fn turned(self, a: &Tensor) -> Tensor {
+        if self.transposed { a.mt() } else { a.clone() }
+    }
+
+    /// What is read of a matrix, without a diagonal of ones.
+    fn part(self, a: &Tensor) -> Tensor {
+        let off = i64::from(self.unitriangular);
+        if self.upper { a.upper(off) } else { a.lower(-off) }
+    }
+
+    /// The matrix of the system, with the tangent that PyTorch takes.
+    ///
+    /// That has more elements than the triangle, so that the derivatives are solutions of general systems.
+    fn matrix(self, a: &Tensor) -> Tensor {
+        let value = |t: &[Tensor]| {
+            let part = self.part(&t[0]);
+            [self.turned(&if self.unitriangular { &part + eye_like(&part) } else { part })]
+        };
+        let [m] = by_result("cotangent::triangle(...)", &[], &[a], value, |_, _, t_dot| vec![self.tangent(&t_dot[0])]);
+        m
+    }
+
+    fn tangent(self, a_dot: &Tensor) -> Tensor {
+        let back = |y_bar: &Tensor| self.part(&self.turned(y_bar));
+        linear_with_transpose("triangular_tangent", &[], a_dot, |_, t| t.clone(), |_, y_bar| back(y_bar))
+    }
+}
 
 /// Whether a system is that of the transposed matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -147,6 +147,25 @@ fn added(indices: &Tensor, y_bar: &Tensor, number: Dim, pad: Option<i64>, scaled
     zeros.index_add_along(0, &flat, &terms.view_to(&Shape::from_iter([flat.shape()[0], width])))
 }
 
+/// `weight` itself, of which the cotangent of each row is divided by how often `indices` name it: PyTorch's
+/// `scale_grad_by_freq` for rows that are combined.
+#[track_caller]
+pub fn by_frequency(indices: &Tensor, weight: &Tensor) -> Tensor {
+    attempt!(live(&[indices, weight]));
+    linear_with_transpose(
+        "by_frequency",
+        &[indices],
+        weight,
+        |_, w| w.clone(),
+        |at, w_bar| {
+            let flat = at[0].convert(DType::I64).view_to(&[at[0].numel()].into());
+            let none = flat.full_of(&Aval::new(DType::I64, w_bar.shape().slice(0, 1)), 0i64);
+            let counts = none.index_add_along(0, &flat, &flat.ones_like()).maximum(1i64);
+            w_bar / counts.convert(w_bar.dtype()).column()
+        },
+    )
+}
+
 #[track_caller]
 fn padding(weight: &Tensor, padding_idx: Option<i64>) -> Result<Option<i64>, Tensor> {
     let Some(i) = padding_idx else { return Ok(None) };

@@ -4,7 +4,7 @@ use cotangent_core::Tensor;
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Shape};
 
-use crate::arg::{AsTensor, at, attempt, bad_operand, bad_pair, float, live};
+use crate::arg::{AsTensor, at, attempt, bad_operand, bad_pair, float, live, widen};
 use crate::call::{ints, num, one};
 use crate::schema;
 
@@ -37,7 +37,8 @@ pub trait GridSampling: AsTensor {
     /// The image `[n, c, h, w]` (or `[n, c, d, h, w]`) at the places of a grid `[n, …, 2]` (or 3): coordinates in
     /// [-1, 1], the last dim of the image first.
     ///
-    /// *Errors*: `grid_sample_c1` image and grid that do not fit; `grid_sample_c2` bicubic of three dims.
+    /// *Numerics*: half formats are computed in `f32` and rounded once.
+    /// *Errors*: `grid_sample_c1` image and grid that do not fit.
     #[track_caller]
     fn grid_sample(&self, grid: &Tensor, mode: Sampling, outside: Outside, corners: GridCorners) -> Tensor {
         let x = self.tensor();
@@ -57,9 +58,6 @@ pub trait GridSampling: AsTensor {
                 grid,
                 "an image [n, c, h, w] and a grid [n, h, w, 2], or with depth",
             );
-        }
-        if mode == Sampling::Bicubic && n != 2 {
-            return bad_operand(at!("grid_sample", 2), x, "two spatial dims for bicubic sampling");
         }
         let schema = if n == 2 { schema::GRID_SAMPLER_2D } else { schema::GRID_SAMPLER_3D };
         let params = [
@@ -81,7 +79,9 @@ pub trait GridSampling: AsTensor {
             ),
             ("align_corners", num(corners == GridCorners::Centres)),
         ];
-        one(schema, &params, &[x, grid], |a| sampled(&a[0], &a[1], n, mode, outside, corners))
+        one(schema, &params, &[x, grid], |a| {
+            sampled(&widen(&a[0]), &widen(&a[1]), n, mode, outside, corners).convert(a[0].dtype())
+        })
     }
 }
 
@@ -180,12 +180,15 @@ fn sampled(x: &Tensor, grid: &Tensor, n: usize, mode: Sampling, outside: Outside
         Sampling::Bicubic => {
             let low: Vec<Tensor> = places_of.iter().map(|t| t.floor()).collect();
             let weights: Vec<[Tensor; 4]> = places_of.iter().zip(&low).map(|(t, f)| cubic(&(t - f))).collect();
-            let term = |i: usize, j: usize| {
-                let at = [inside(&(&low[0] + (i as f64 - 1.0)), 0), inside(&(&low[1] + (j as f64 - 1.0)), 1)];
-                read(&at) * (&weights[0][i] * &weights[1][j]).view_to(&[batch, 1, count].into())
+            // The neighbours are counted in base 4, the last dim first.
+            let term = |k: usize| {
+                let which = |d: usize| k >> (2 * (n - 1 - d)) & 3;
+                let at: Vec<Tensor> = (0..n).map(|d| inside(&(&low[d] + (which(d) as f64 - 1.0)), d)).collect();
+                let weight = |d: usize| &weights[d][which(d)];
+                let weight = (1..n).fold(weight(0).clone(), |w, d| w * weight(d));
+                read(&at) * weight.view_to(&[batch, 1, count].into())
             };
-            let terms = (0..4).flat_map(|i| (0..4).map(move |j| (i, j)));
-            terms.map(|(i, j)| term(i, j)).reduce(|sum, t| sum + t).expect("16 terms")
+            (1..1 << (2 * n)).fold(term(0), |sum, k| sum + term(k))
         }
     };
     result.view_to(&Shape::from([batch, c]).concat(&places))

@@ -26,7 +26,7 @@ pub mod prelude {
     pub use super::conv::{Conv, ConvTranspose, Convolutions, Padding, PerDim};
     pub use super::distance::Distances;
     pub use super::embedding::{
-        BagMode, Embeddings, embedding, embedding_bag, embedding_bag_at, embedding_by_frequency,
+        BagMode, Embeddings, by_frequency, embedding, embedding_bag, embedding_bag_at, embedding_by_frequency,
     };
     pub use super::grid::{GridCorners, GridSampling, Outside, Sampling, affine_grid};
     pub use super::interpolate::{Interpolation, Kernel, Resampling, Resize};

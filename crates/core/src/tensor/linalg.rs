@@ -1,7 +1,7 @@
 //! Matrices in the last two dims, under equal leading batch dims: the exact methods of the linear-algebra primitives,
 //! and the steps of which their rules and composites are made.
 
-use super::{Tensor, emit, emit_all};
+use super::{Tensor, emit, emit_all, linear_with_transpose};
 use crate::ir::{DType, Dim, Shape};
 use crate::ops::{
     AssertAsync, Binary, Cholesky, Eigh, Inverse, LdlFactor, LdlSolve, LuFactor, LuUnpack, Qr, QrMode, Solve,
@@ -181,6 +181,14 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn symmetrised(&self) -> Tensor {
         (self + self.mt()) * 0.5
+    }
+
+    /// A tangent of a symmetric matrix: whole, as it is given. The cotangent that comes back to it is symmetric.
+    ///
+    /// PyTorch's forward mode takes any tangent for a symmetric one, where its reverse mode projects.
+    #[track_caller]
+    pub(crate) fn symmetric_tangent(&self) -> Tensor {
+        linear_with_transpose("symmetric_tangent", &[], self, |_, x| x.clone(), |_, y_bar| y_bar.symmetrised())
     }
 
     /// The first `k` columns.

@@ -62,7 +62,13 @@ fn elementwise(call: &Call, args: &[Batched]) -> bool {
 }
 
 /// Composites that treat the lines of all their operands along a dim, each line for itself.
-const ALONG_DIM: [&str; 3] = ["linalg_cross", "median.dim", "nanmedian.dim"];
+const ALONG_DIM: [&str; 5] = [
+    "aten::linalg_cross(",
+    "aten::median.dim(",
+    "aten::nanmedian.dim(",
+    "cotangent::median_shared(",
+    "cotangent::nanmedian_shared(",
+];
 
 /// Composites of matrices in the last two dims, under any others.
 const OF_MATRICES: [&str; 9] = [
@@ -82,11 +88,12 @@ fn of_matrices(call: &Call, args: &[Batched]) -> bool {
     call.target.starts_with("aten::") && OF_MATRICES.contains(&call.function()) && args.iter().all(|a| a.mapped)
 }
 
-/// The call that does the same along its dim for a batch whose dim stands in front, if all operands are batches.
+/// The call that does the same along its dim for a batch whose dim stands in front.
 fn along_dim(call: &Call, args: &[Batched]) -> Option<Call> {
-    let rank = args.first()?.x.rank().checked_sub(1).filter(|r| *r > 0)?;
-    let alike = args.iter().all(|a| a.mapped && a.x.rank() == rank + 1);
-    if !alike || !call.target.starts_with("aten::") || !ALONG_DIM.contains(&call.function()) {
+    let rank = |a: &Batched| a.x.rank() - usize::from(a.mapped);
+    let first = args.first().map(rank).filter(|r| *r > 0)?;
+    let alike = args.iter().all(|a| rank(a) == first);
+    if !alike || !ALONG_DIM.iter().any(|name| call.target.starts_with(name)) {
         return None;
     }
     let Attr::Scalar(Scalar::Int(dim)) = call.param("dim")? else { return None };

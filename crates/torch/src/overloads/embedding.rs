@@ -75,9 +75,7 @@ fn bag(c: &Call) -> Answer {
         2 => BagMode::Max,
         _ => return Err(c.wrong("mode", "0 (sum), 1 (mean) or 2 (max)")),
     };
-    if c.bool_or("scale_grad_by_freq", false)? {
-        return Err(c.refused("gradients of bags are not scaled by frequency"));
-    }
+    let weight = if c.bool_or("scale_grad_by_freq", false)? { by_frequency(&indices, &weight) } else { weight };
     let starts = if c.bool_or("include_last_offset", false)? && offsets.numel() > 0 {
         offsets.narrow(0, 0, offsets.numel() - 1)
     } else {

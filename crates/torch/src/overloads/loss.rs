@@ -39,13 +39,11 @@ const OF_TARGET: &[(&str, OfTarget)] = &[
     ("nll_loss2d", nll),
     ("nll_loss_nd", nll),
     ("cross_entropy_loss", |c, x, t, r| {
-        let weight = c.opt_tensor("weight")?;
-        let options = CrossEntropy {
-            weight: weight.as_ref(),
-            ignore_index: c.int_or("ignore_index", -100)?,
-            reduction: r,
-            label_smoothing: c.float_or("label_smoothing", 0.0)?,
-        };
+        let label_smoothing = c.float_or("label_smoothing", 0.0)?;
+        let picks = !t.dtype().is_float() && label_smoothing == 0.0;
+        let weight = if picks { class_weights(c)? } else { c.opt_tensor("weight")? };
+        let ignore_index = c.int_or("ignore_index", -100)?;
+        let options = CrossEntropy { weight: weight.as_ref(), ignore_index, reduction: r, label_smoothing };
         Ok(x.cross_entropy_with(t, options))
     }),
 ];
@@ -83,7 +81,7 @@ pub(super) fn call(c: &Call) -> Answer {
     }
     match name {
         "nll_loss_forward" | "nll_loss2d_forward" => {
-            let (x, t, weight) = (c.tensor("self")?, c.tensor("target")?, c.opt_tensor("weight")?);
+            let (x, t, weight) = (c.tensor("self")?, c.tensor("target")?, class_weights(c)?);
             let ignored = c.int_or("ignore_index", -100)?;
             match nll_loss_forward(&x, &t, weight.as_ref(), ignored, reduction(c)?) {
                 Ok(results) => many(results),
@@ -191,7 +189,8 @@ fn cross_entropy_of(
     let logits = x.convert(wide).linear(&w?.convert(wide), b.map(|b| b.convert(wide)).as_ref());
     let target = target?;
     let target = if target.dtype().is_float() { target.convert(wide) } else { target };
-    let weight = weight.map(|w| w.convert(wide));
+    let picks = !target.dtype().is_float() && c.float_or("label_smoothing", 0.0)? == 0.0;
+    let weight = weight.map(|w| if picks { w.detach() } else { w }.convert(wide));
     let options = CrossEntropy {
         weight: weight.as_ref(),
         ignore_index: c.int_or("ignore_index", -100)?,
@@ -202,8 +201,14 @@ fn cross_entropy_of(
     Ok(if x.dtype() == DType::F16 { loss } else { loss.convert(x.dtype()) })
 }
 
+/// The weights of classes, by which PyTorch's losses of classes have no derivative: reverse mode refuses it, forward mode
+/// takes a tangent for zero.
+fn class_weights(c: &Call) -> Read<Option<Tensor>> {
+    Ok(c.opt_tensor("weight")?.map(|w| w.detach()))
+}
+
 fn nll(c: &Call, x: &Tensor, t: &Tensor, r: Reduction) -> Read<Tensor> {
-    Ok(x.nll_loss(t, c.opt_tensor("weight")?.as_ref(), c.int_or("ignore_index", -100)?, r))
+    Ok(x.nll_loss(t, class_weights(c)?.as_ref(), c.int_or("ignore_index", -100)?, r))
 }
 
 /// The reduction that PyTorch counts as 0, 1 or 2.

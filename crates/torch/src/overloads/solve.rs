@@ -34,10 +34,13 @@ pub(super) fn call(c: &Call) -> Answer {
         // The old function has the right-hand side first, and returns the matrix too.
         "triangular_solve" => {
             let (b, a) = (c.tensor("self")?, c.tensor("A")?);
-            let (upper, transposed) = (c.bool_or("upper", true)?, c.bool_or("transpose", false)?);
-            let (matrix, upper) = if transposed { (a.mT(), !upper) } else { (a.clone(), upper) };
-            let op = SolveTriangular { upper, left: true, unitriangular: c.bool_or("unitriangular", false)? };
-            many([matrix.solve_triangular(&b, op), a])
+            let op = SolveTriangular {
+                upper: c.bool_or("upper", true)?,
+                left: true,
+                unitriangular: c.bool_or("unitriangular", false)?,
+            };
+            let adjoint = if c.bool_or("transpose", false)? { Adjoint::Yes } else { Adjoint::No };
+            many(b.triangular_solve(&a, op, adjoint))
         }
         "linalg_lu_solve" => {
             let adjoint = if c.bool_or("adjoint", false)? { Adjoint::Yes } else { Adjoint::No };

@@ -21,7 +21,8 @@ attr_struct! {
     /// *Numerics*: reads one triangle only, the lower one unless `upper`; the other triangle of the result is zero.
     /// *Errors*: `linalg_c1`–`linalg_c3`; a matrix that is not positive definite, with the order of the first leading minor
     /// that is not.
-    /// *Derivative*: that of a function of symmetric matrices: tangents are symmetrised, cotangents are symmetric.
+    /// *Derivative*: that of a function of symmetric matrices: tangents are taken for symmetric, as PyTorch takes them,
+    /// cotangents are symmetric.
     /// *Source*: `torch.linalg.cholesky`.
     pub struct Cholesky {
         /// Whether the factor is the upper one.
@@ -74,8 +75,7 @@ impl Primitive for Cholesky {
         let turn = |x: &Tensor| if self.upper { x.mt() } else { x.clone() };
         vec![x_dot[0].map(|a_dot| {
             let l = turn(&y[0]);
-            let half = a_dot.symmetrised().solve_lower(&l).mt();
-            let x = half.solve_lower(&l);
+            let x = a_dot.symmetric_tangent().solve_upper_right(&l.mt()).solve_lower(&l);
             turn(&l.matmul_exact(&((x.lower(0) + x.lower(-1)) * 0.5)))
         })]
     }

@@ -19,8 +19,8 @@ attr_struct! {
     /// *Numerics*: `w` ascends; reads one triangle only. Eigenvectors have unit length; of the two signs, the one with
     /// which the element of largest magnitude is positive.
     /// *Errors*: `linalg_c1`–`linalg_c3`; no convergence. Elements that are not finite give NaN.
-    /// *Derivative*: that of a function of symmetric matrices: tangents are symmetrised, cotangents are symmetric. That of the vectors is
-    /// infinite or NaN at repeated eigenvalues; that of the values is not.
+    /// *Derivative*: that of a function of symmetric matrices: tangents are taken for symmetric, as PyTorch takes them,
+    /// cotangents are symmetric. That of the vectors is infinite or NaN at repeated eigenvalues; that of the values is not.
     /// *Source*: `torch.linalg.eigh`.
     #[allow(non_snake_case, reason = "fields have the names of the ATen schema")]
     pub struct Eigh {
@@ -99,7 +99,7 @@ impl Primitive for Eigh {
     fn jvp(&self, _: &[Tensor], y: &[Tensor], x_dot: &[Tangent]) -> Vec<Tangent> {
         let Tangent::Is(a_dot) = &x_dot[0] else { return vec![Tangent::Zero; 2] };
         let (w, v) = (&y[0], &y[1]);
-        let p = v.mt().matmul_exact(&a_dot.symmetrised().matmul_exact(v));
+        let p = v.mt().matmul_exact(&a_dot.symmetric_tangent().matmul_exact(v));
         // The diagonal of the gaps is set to one before dividing, so that no derivative meets 0 / 0 there.
         let gaps = (w.row() - w.column()).with_diagonal(1.0);
         let v_dot = v.matmul_exact(&(p.with_diagonal(0.0) / gaps));
