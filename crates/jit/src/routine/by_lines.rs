@@ -70,7 +70,7 @@ impl<T: Copy> Lines<T> {
 #[cfg(target_arch = "x86_64")]
 pub unsafe fn product<L: Lanes>(lines: Lines<L::T>, cost: u64) {
     // SAFETY: the caller's; pieces are disjoint.
-    unsafe { lines.pieces(L::LANES, cost, |lines, range| L::enabled(Some::<L> { lines, range })) };
+    unsafe { lines.pieces(L::LANES, cost, |lines, range| L::enabled(Part::<L> { lines, range })) };
 }
 
 /// As [`product`], of whatever the compiler makes.
@@ -102,18 +102,18 @@ pub unsafe fn plain<T: Copy + Default + std::ops::Mul<Output = T> + std::ops::Ad
 
 /// Some lines.
 #[cfg(target_arch = "x86_64")]
-struct Some<'a, L: Lanes> {
+struct Part<'a, L: Lanes> {
     lines: &'a Lines<L::T>,
     range: std::ops::Range<usize>,
 }
 
 #[cfg(target_arch = "x86_64")]
-impl<L: Lanes> Kernel for Some<'_, L> {
+impl<L: Lanes> Kernel for Part<'_, L> {
     /// # Safety
     /// As [`product`], for these lines.
     #[inline(always)]
     unsafe fn run(self) {
-        let Some { lines, range } = self;
+        let Part { lines, range } = self;
         let k = lines.k;
         let (mut b, mut i) = (range.start / lines.m, range.start % lines.m);
         for first in range.clone().step_by(L::LANES) {
