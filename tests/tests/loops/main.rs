@@ -3,6 +3,7 @@
 mod choices;
 mod every;
 mod masks;
+mod pieces;
 mod pointwise;
 mod rows;
 mod sizes;

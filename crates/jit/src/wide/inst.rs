@@ -1,12 +1,12 @@
 //! Instructions of lane code as machine instructions.
 
-use super::alloc::{Loc, Move, Value};
+use super::alloc::Loc;
 use super::asm::gpr::{RAX, RDX};
 use super::asm::{Masked, Rm, Vop};
-use super::emit::{Emit, Lanes, SCRATCH, SCRATCH2};
+use super::emit::{Emit, SCRATCH};
 use super::isa::Isa;
 use super::op;
-use crate::lane::{Bin, Code, Conv, Fused, Inst, Op, Part, Pred, RoundTo, Shift, Ty, V};
+use crate::lane::{Bin, Code, Conv, Fused, Op, Part, Pred, RoundTo, Shift, Ty, V};
 use crate::machine::thunk::Call;
 
 impl Emit<'_> {

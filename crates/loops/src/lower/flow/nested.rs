@@ -58,6 +58,7 @@ impl Source {
         true
     }
 
+    /// Turns the array, of this size along `dim`, around.
     fn flip(&mut self, dim: usize, size: usize) {
         let part = &self.part[dim];
         self.part[dim] = size - part.end..size - part.start;
@@ -68,6 +69,7 @@ impl Source {
         };
     }
 
+    /// Makes the one place along `dim` `n` of them.
     fn repeat(&mut self, dim: usize, n: usize) {
         self.part[dim] = 0..n;
         self.from[dim].1 = Way::Nowhere;
@@ -211,7 +213,8 @@ impl Flow {
             if live[v] {
                 value.args.iter().for_each(|x| live[*x] = true);
             } else {
-                (value.kind, _) = (Kind::Fill(Scalar::Int(0).cast(value.dtype)), value.args.clear());
+                value.kind = Kind::Fill(Scalar::Int(0).cast(value.dtype));
+                value.args.clear();
             }
         }
     }
