@@ -5,6 +5,7 @@ use cotangent_core::ir::{Aval, DType, Graph, Value};
 use cotangent_core::ops::{Op, Sample};
 use cotangent_core::tensor::emit_all;
 use cotangent_core::transform::build;
+use cotangent_core::transform::eval::eval;
 use cotangent_core::{Error, Tensor};
 
 /// A small deterministic generator (splitmix64), so that failures repeat.
@@ -68,6 +69,36 @@ pub fn tolerance(graph: &Graph, of: DType) -> f64 {
 /// Whether two numbers agree.
 pub fn close_f64(a: f64, b: f64, tol: f64) -> bool {
     a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= tol * (1.0 + b.abs())
+}
+
+/// Whether result `i` of `graph` is as far from `got` where its float arguments move by a few units in their last places: evaluators that round
+/// differently cannot agree on what hangs on these places, such as the cosine of a large number.
+pub fn hangs_on_last_places(graph: &Graph, args: &[Array], i: usize, got: &Array) -> bool {
+    let moved = |by: f64| {
+        let array = |a: &Array| {
+            let by = by * last_place(a.dtype());
+            let x = a.to_f64_vec();
+            if a.dtype().is_float() { Array::from_f64_fn(&a.aval(), |i| x[i] * (1.0 + by)) } else { a.clone() }
+        };
+        let args: Vec<Array> = args.iter().map(array).collect();
+        eval(graph, &args).ok().map(|results| results[i].to_f64_vec())
+    };
+    let (Some(low), Some(here), Some(high)) = (moved(-4.0), moved(0.0), moved(4.0)) else { return false };
+    got.to_f64_vec().iter().enumerate().all(|(k, x)| {
+        let reach = (low[k] - here[k]).abs().max((high[k] - here[k]).abs());
+        (x - here[k]).abs() <= 4.0 * reach || close_f64(*x, here[k], 1e-12)
+    })
+}
+
+/// How far the floats of a dtype next to 1 are from it.
+fn last_place(dtype: DType) -> f64 {
+    match dtype {
+        DType::F64 => f64::EPSILON,
+        DType::F32 => f64::from(f32::EPSILON),
+        DType::F16 => 1.0 / 1024.0,
+        DType::BF16 => 1.0 / 128.0,
+        DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => 0.0,
+    }
 }
 
 /// The inner product of two lists of arrays, over their float members.

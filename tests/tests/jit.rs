@@ -9,7 +9,7 @@ use cotangent_jit::{Block, CompileOptions, JitError, Path, compile_with};
 use cotangent_loops::ir::LoopProgram;
 use cotangent_loops::lower_as_is;
 use cotangent_tests::each::{each_random_graph, each_sample};
-use cotangent_tests::numeric::{close, tolerance};
+use cotangent_tests::numeric::{close, hangs_on_last_places, tolerance};
 
 fn block(a: &Array) -> Block {
     let bytes = a.to_le_bytes();
@@ -46,7 +46,7 @@ fn check_program(g: &Graph, inlined: &Graph, program: &LoopProgram, args: &[Arra
         for (i, (a, b)) in got.iter().zip(expected.iter().flatten()).enumerate() {
             let a = Array::from_le_bytes(&b.aval(), a.bytes()).ok_or("a result of another length")?;
             let tol = tolerance(inlined, b.dtype());
-            if !close(&a, b, tol) {
+            if !close(&a, b, tol) && !hangs_on_last_places(g, args, i, &a) {
                 return Err(format!("result {i} on {path:?}: got {a:?}, expected {b:?}\n{g}\n{program:#?}"));
             }
         }
