@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use cotangent_loops::ir::Matrix;
 
 use super::Vectors;
+use super::axis::Shared;
 use super::matmul::{Pointers, Product};
 #[cfg(target_arch = "x86_64")]
 use super::pairs::{self, Pair};
@@ -165,17 +166,6 @@ impl Side {
         let batch = if self.matrix.batch == 0 { 0 } else { (outer * inner) as i64 };
         let (row, col) = if is_inner { (inner as i64, 1) } else { (1, outer as i64) };
         (Some(block), (to.get().cast_const(), Matrix { offset: 0, batch, row, col }))
-    }
-}
-
-/// A copy that threads write, each its own lines.
-struct Shared<U>(*mut U);
-// SAFETY: threads write disjoint lines.
-unsafe impl<U> Sync for Shared<U> {}
-
-impl<U> Shared<U> {
-    fn get(&self) -> *mut U {
-        self.0
     }
 }
 

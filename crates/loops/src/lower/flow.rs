@@ -80,6 +80,23 @@ pub(crate) enum Kind {
     Output(usize),
 }
 
+impl Kind {
+    /// Whether a value is in memory whoever reads it.
+    fn is_memory(&self) -> bool {
+        match self {
+            Kind::Param | Kind::Stored(_) | Kind::Pieces(_) | Kind::Product | Kind::Output(_) => true,
+            Kind::Fill(_)
+            | Kind::Iota
+            | Kind::Eye
+            | Kind::Point(_)
+            | Kind::View(_)
+            | Kind::Pick(_)
+            | Kind::Unrolled(..)
+            | Kind::Reduce(..) => false,
+        }
+    }
+}
+
 /// Where an operand is stored: a map for each dim of the result over the dims of the operand.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Piece {

@@ -130,6 +130,14 @@ impl Group {
         Group { step, ..Group::default() }
     }
 
+    /// The values that it reads from memory.
+    pub fn loads(&self) -> impl Iterator<Item = Id> + '_ {
+        self.exprs.iter().filter_map(|e| match &e.op {
+            ExprOp::Load(v, _) => Some(*v),
+            ExprOp::Const(_) | ExprOp::Index(_) | ExprOp::Point(..) | ExprOp::Reduced(_) => None,
+        })
+    }
+
     pub fn has_reduces(&self) -> bool {
         !self.reduces.is_empty()
     }

@@ -6,7 +6,6 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::flow::{Flow, Id};
-use super::group::ExprOp;
 use super::schedule::Planned;
 
 /// The values whose memory becomes that of the result of a write through an index, with that result: they are computed by the program, and the write is their
@@ -21,23 +20,8 @@ pub(super) fn in_place(steps: &[Planned], flow: &Flow, results: &[Id]) -> FxHash
     }
     let (mut made, mut last): (FxHashSet<Id>, FxHashMap<Id, usize>) = Default::default();
     for (i, step) in steps.iter().enumerate() {
-        match step {
-            Planned::Group(group) => {
-                last.extend(group.exprs.iter().filter_map(|e| match &e.op {
-                    ExprOp::Load(v, _) => Some((*v, i)),
-                    ExprOp::Const(_) | ExprOp::Index(_) | ExprOp::Point(..) | ExprOp::Reduced(_) => None,
-                }));
-                made.extend(group.stores.iter().map(|s| s.dst));
-            }
-            Planned::Product { value, args, .. } => {
-                last.extend(args.iter().map(|v| (*v, i)));
-                made.insert(*value);
-            }
-            Planned::Call { call, args } => {
-                last.extend(args.iter().map(|v| (*v, i)));
-                made.extend(&flow.calls[*call].results);
-            }
-        }
+        last.extend(step.reads().map(|v| (v, i)));
+        made.extend(step.writes(flow));
     }
     results.iter().for_each(|v| {
         made.remove(v);

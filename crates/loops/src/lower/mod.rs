@@ -21,7 +21,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::ir::{Buffer, BufferId, LoopProgram, Role, Routine, RoutineKind, Step};
 use flow::{Flow, Id, Kind};
-use group::{ExprOp, Group};
+use group::Group;
 use schedule::{Planned, schedule};
 
 /// Why a graph has no loops.
@@ -139,18 +139,7 @@ fn program(flow: &Flow) -> Explained {
 
 /// The values that somebody reads from memory.
 fn reads(steps: &[Planned], results: &[Id]) -> FxHashSet<Id> {
-    let mut read: FxHashSet<Id> = results.iter().copied().collect();
-    for step in steps {
-        match step {
-            Planned::Group(g) => read.extend(g.exprs.iter().filter_map(|e| match &e.op {
-                ExprOp::Load(v, _) => Some(*v),
-                ExprOp::Const(_) | ExprOp::Index(_) | ExprOp::Point(..) | ExprOp::Reduced(_) => None,
-            })),
-            Planned::Product { args, .. } => read.extend(args),
-            Planned::Call { args, .. } => read.extend(args),
-        }
-    }
-    read
+    results.iter().copied().chain(steps.iter().flat_map(Planned::reads)).collect()
 }
 
 /// The graph's nodes that are computed in a group, in order.
@@ -216,12 +205,8 @@ impl Buffers<'_> {
 
     fn nest(&mut self, group: Group, read: &FxHashSet<Id>, nodes: &[usize]) -> Step {
         // Buffers are numbered in the order of their use.
-        let loads = group.exprs.iter().filter_map(|e| match &e.op {
-            ExprOp::Load(v, _) => Some(*v),
-            ExprOp::Const(_) | ExprOp::Index(_) | ExprOp::Point(..) | ExprOp::Reduced(_) => None,
-        });
         let stores = group.stores.iter().map(|s| s.dst).filter(|d| read.contains(d));
-        for v in loads.chain(stores).collect::<Vec<_>>() {
+        for v in group.loads().chain(stores).collect::<Vec<_>>() {
             self.id(v);
         }
         let mut locs: Vec<Loc> = nodes.iter().map(|n| self.flow.nodes[*n].0.clone()).collect();

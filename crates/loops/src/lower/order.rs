@@ -7,7 +7,6 @@ use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
 use super::flow::{Flow, Id, Kind};
-use super::group::ExprOp;
 use super::schedule::Planned;
 
 /// How many steps before and after a product are looked at: the time stays linear in the number of steps.
@@ -21,23 +20,7 @@ struct Touched {
 
 impl Touched {
     fn of(step: &Planned, flow: &Flow) -> Self {
-        match step {
-            Planned::Group(group) => {
-                let load = |op: &ExprOp| match op {
-                    ExprOp::Load(v, _) => Some(*v),
-                    ExprOp::Const(_) | ExprOp::Index(_) | ExprOp::Point(..) | ExprOp::Reduced(_) => None,
-                };
-                let reads = group.exprs.iter().filter_map(|e| load(&e.op)).collect();
-                Self { reads, writes: group.stores.iter().map(|s| s.dst).collect() }
-            }
-            Planned::Product { value, args, .. } => {
-                Self { reads: args.iter().copied().collect(), writes: SmallVec::from_slice(&[*value]) }
-            }
-            Planned::Call { call, args } => Self {
-                reads: args.iter().copied().collect(),
-                writes: flow.calls[*call].results.iter().copied().collect(),
-            },
-        }
+        Self { reads: step.reads().collect(), writes: step.writes(flow).collect() }
     }
 
     fn reads_of(&self, earlier: &Self) -> bool {

@@ -155,12 +155,8 @@ impl Flow {
 
     /// Whether `x` is memory, one number, or a few views of it.
     fn is_moved(&self, x: Id) -> bool {
-        match self.values[self.viewed(x)].kind {
-            Kind::Param | Kind::Stored(_) | Kind::Fill(_) | Kind::Pieces(_) | Kind::Product | Kind::Output(_) => true,
-            Kind::Iota | Kind::Eye | Kind::Point(_) | Kind::Unrolled(..) | Kind::Reduce(..) => false,
-            // Of too many.
-            Kind::View(_) | Kind::Pick(_) => false,
-        }
+        let kind = &self.values[self.viewed(x)].kind;
+        kind.is_memory() || matches!(kind, Kind::Fill(_))
     }
 
     /// What `x` is views of, if these are few.

@@ -42,26 +42,13 @@ impl Flow {
         let extents = self.values[v].sizes.to_vec();
         let mut index: Index = (0..extents.len()).map(Affine::var).collect();
         let mut x = v;
-        loop {
-            let value = &self.values[x];
-            match &value.kind {
-                Kind::View(form) => {
-                    let arg = value.args[0];
-                    index = through(form, &index, &value.sizes, &self.values[arg].sizes, &extents).ok()?;
-                    x = arg;
-                }
-                Kind::Param | Kind::Stored(_) | Kind::Pieces(_) | Kind::Product | Kind::Output(_) => {
-                    let at = flatten(&index, &value.sizes);
-                    return Some((0..extents.len()).map(|d| at.coef(d)).collect());
-                }
-                Kind::Fill(_)
-                | Kind::Iota
-                | Kind::Eye
-                | Kind::Point(_)
-                | Kind::Pick(_)
-                | Kind::Unrolled(..)
-                | Kind::Reduce(..) => return None,
-            }
+        while let Kind::View(form) = &self.values[x].kind {
+            let (value, arg) = (&self.values[x], self.values[x].args[0]);
+            index = through(form, &index, &value.sizes, &self.values[arg].sizes, &extents).ok()?;
+            x = arg;
         }
+        let value = &self.values[x];
+        let at = value.kind.is_memory().then(|| flatten(&index, &value.sizes))?;
+        Some((0..extents.len()).map(|d| at.coef(d)).collect())
     }
 }

@@ -47,6 +47,28 @@ pub(crate) enum Planned {
     Call { call: usize, args: Vec<Id> },
 }
 
+impl Planned {
+    /// The values that it reads from memory.
+    pub fn reads(&self) -> impl Iterator<Item = Id> + '_ {
+        let (group, args): (Option<&Group>, &[Id]) = match self {
+            Planned::Group(group) => (Some(group), &[]),
+            Planned::Product { args, .. } => (None, args),
+            Planned::Call { args, .. } => (None, args),
+        };
+        group.into_iter().flat_map(Group::loads).chain(args.iter().copied())
+    }
+
+    /// The values that it writes, or pieces of which it writes.
+    pub fn writes<'a>(&'a self, flow: &'a Flow) -> impl Iterator<Item = Id> + 'a {
+        let (group, values): (Option<&Group>, &[Id]) = match self {
+            Planned::Group(group) => (Some(group), &[]),
+            Planned::Product { value, .. } => (None, std::slice::from_ref(value)),
+            Planned::Call { call, .. } => (None, &flow.calls[*call].results),
+        };
+        group.into_iter().flat_map(|g| g.stores.iter().map(|s| s.dst)).chain(values.iter().copied())
+    }
+}
+
 /// Why a value cannot be computed in a group.
 enum Stop {
     /// Something that it reads is made later, or at another place of the same nest.
