@@ -74,7 +74,7 @@ pub(crate) fn compile_on(
     });
     let (arena_bytes, peak_bytes) = (plan.arena, plan.peak_bytes() + local.max().unwrap_or(0));
     let (program, streams) = (program.clone(), results.iter().any(|r| r.streamed));
-    let sharing = Sharing::default();
+    let sharing = actions.iter().any(Action::is_shared).then(Sharing::default);
     Ok(Compiled { program, places, results, actions, steps, streams, arena_bytes, peak_bytes, vectors, code, sharing })
 }
 

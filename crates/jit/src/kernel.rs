@@ -10,7 +10,7 @@ use crate::lane::{Bin, Expanded, Op, OpSet, ScalarCall, expand};
 use crate::loops::{merged, rows_inside, side_by_side, turn, turn_serial};
 use crate::machine::{Assembler, RowsCode, StageCode};
 use crate::tile::Slots;
-use crate::turned::Turned;
+use crate::turned::{Copied, Turned};
 
 /// Where the words of a frame are; header first, see [`crate::frame`].
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -107,8 +107,8 @@ pub struct NestKernel {
     pub words: usize,
     /// The rows of a block, where accesses are turned.
     pub block: usize,
-    /// The turned load and the store of a nest that only copies.
-    pub copies: Option<(usize, usize)>,
+    /// How a nest copies that does nothing else.
+    pub copies: Option<Copied>,
     /// How rows and lanes are cut, where a part of the lanes goes through several rows.
     pub across: Option<Across>,
     /// Estimated time of one row in ns.
@@ -191,11 +191,11 @@ pub fn prepare(
         crate::turned::pitch(stage.lanes * dtypes(&stage.accesses[i].memory, nest).size_bytes())
     };
     let copies = match turned[..] {
-        [(0, from)] => crate::turned::copied(nest, &sizes).map(|to| (from, to)),
+        [(0, load)] => crate::turned::copied(nest, load, &sizes),
         _ => None,
     };
-    let block = if copies.is_some() {
-        crate::turned::copied_rows(nest.outer.iter().product())
+    let block = if let Some(copied) = copies {
+        copied.rows(nest.outer.iter().product())
     } else if !turned.is_empty() {
         crate::turned::rows(turned.iter().map(pitch).sum(), is_cut)
     } else if !lying.is_empty() {

@@ -67,6 +67,16 @@ pub enum Action {
     Chain(Chain),
 }
 
+impl Action {
+    /// Whether it has jobs that several threads may share.
+    pub fn is_shared(&self) -> bool {
+        match self {
+            Action::Nest(nest) => !crate::run::is_short(nest),
+            Action::Routine(_) | Action::Chain(_) => true,
+        }
+    }
+}
+
 /// When steps of a call ran; those that run together, piece by piece, have one time. The first includes the allocation of results.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Timed {
@@ -94,7 +104,8 @@ pub struct Compiled {
     pub(crate) vectors: Vectors,
     /// None on the portable path.
     pub(crate) code: Option<Assembler>,
-    pub(crate) sharing: Sharing,
+    /// None if no job of the program is worth a second thread.
+    pub(crate) sharing: Option<Sharing>,
 }
 
 impl Compiled {
@@ -182,7 +193,10 @@ impl Compiled {
                 };
                 *word = at as u64;
             }
-            self.sharing.run(|| self.steps_at(words, &mut done))
+            match &self.sharing {
+                Some(sharing) => sharing.run(|| self.steps_at(words, &mut done)),
+                None => self.steps_at(words, &mut done),
+            }
         })?;
         for (k, block) in aside.drain(..) {
             match &mut outputs[k] {

@@ -15,6 +15,7 @@ use crate::kernel::{NestKernel, StageKernel};
 use crate::lane::Accumulator;
 use crate::lane::scalar::combine;
 use crate::memory::Block;
+use crate::routine::Vectors;
 use crate::threads;
 use crate::turned::{Turned, turn};
 
@@ -44,9 +45,13 @@ impl Buffers<'_> {
 /// # Safety
 /// The buffers have the lengths of the program's, and nobody else writes them during the call.
 pub unsafe fn nest(kernel: &NestKernel, buffers: Buffers) -> Result<(), CallError> {
+    if is_short(kernel) {
+        // SAFETY: the caller's.
+        return unsafe { part(kernel, buffers, 0..kernel.rows) };
+    }
     let failure = AtomicUsize::new(usize::MAX);
     let rows = kernel.rows;
-    let total = kernel.cost.saturating_mul(rows as u64);
+    let total = total(kernel);
     if let Some(Across { rows: each, lanes, chunk }) = kernel.across {
         let parts = lanes.div_ceil(chunk);
         threads::for_each(rows / each * parts, total, &|i| {
@@ -59,7 +64,7 @@ pub unsafe fn nest(kernel: &NestKernel, buffers: Buffers) -> Result<(), CallErro
         // SAFETY: the caller's.
         unsafe { piece(kernel, buffers, 0, rows, Lanes::Divided, &failure) };
     } else {
-        let pieces = if total < threads::WORTH { 1 } else { rows.min((total / CHUNK) as usize + 1).min(256) };
+        let pieces = rows.min((total / CHUNK) as usize + 1).min(256);
         // Blocks are not cut, where there are some.
         let pieces = if kernel.block < rows { pieces.min(rows / kernel.block) } else { pieces };
         threads::for_each(pieces.min(rows), total, &|i| {
@@ -69,6 +74,16 @@ pub unsafe fn nest(kernel: &NestKernel, buffers: Buffers) -> Result<(), CallErro
         });
     }
     outcome(kernel, &failure)
+}
+
+/// The estimated time of a nest, in ns.
+fn total(kernel: &NestKernel) -> u64 {
+    kernel.cost.saturating_mul(kernel.rows as u64)
+}
+
+/// Whether one thread is as good as several: most of a small program's time would be spent on asking.
+pub fn is_short(kernel: &NestKernel) -> bool {
+    total(kernel) < threads::WORTH
 }
 
 /// Whether lanes are divided rather than `rows` rows of these stages.
@@ -154,19 +169,20 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, l
                     if let (Some(t), Some(memory), None) = (&a.turned, &scratch, straight) {
                         let to = memory.as_ptr().wrapping_add(t.at);
                         // SAFETY: the caller's; the block has its own scratch memory, with room for `kernel.block` rows.
-                        unsafe { turn(t, at, to, end - row, stage.lanes) };
+                        unsafe { turn(Vectors::narrow(), t, at, to, end - row, stage.lanes) };
                         at = to;
                     }
                     frame.set_pointer(stage, i, at);
                 }
             }
-            if let Some((load, store)) = straight {
-                let (a, to) = (&first.accesses[load], &first.accesses[store]);
+            if let Some(copied) = straight {
+                let (a, to) = (&first.accesses[copied.load], &first.accesses[copied.store]);
                 let step = to.outer.last().map_or(0, |step| *step as usize);
                 if let Some(t) = &a.turned {
-                    let (from, to) = (frame.pointer(first, load), frame.pointer(first, store));
+                    let (from, to) = (frame.pointer(first, copied.load), frame.pointer(first, copied.store));
+                    let t = Turned { pitch: step, ..*t };
                     // SAFETY: the caller's; rows of the result are `step` bytes apart, and no other piece's.
-                    unsafe { turn(&Turned { pitch: step, ..*t }, from, to, end - row, first.lanes) };
+                    unsafe { turn(copied.vectors(), &t, from, to, end - row, first.lanes) };
                 }
                 row = end;
                 continue;

@@ -16,8 +16,11 @@ use crate::routine::{Real, Vectors};
 const ROWS: usize = 16;
 /// The most; each visit of a page, which costs a translation of its address, serves that many.
 const MOST_ROWS: usize = 64;
-/// What a nest touches at most whose lanes are cut, and to how many.
+/// The most rows of a block that is only copied, in whole cache lines.
+const MOST_COPIED: usize = 256;
+/// What a nest touches at most that counts as small …
 const SMALL_BYTES: usize = 8 << 20;
+/// … and the most lanes of a part of those that are cut.
 const PART: usize = 512;
 /// The bytes of a block that are read again from the first-level cache.
 const NEAR_BYTES: usize = 24 << 10;
@@ -122,9 +125,21 @@ pub fn rows(bytes: usize, is_cut: bool) -> usize {
     (NEAR_BYTES / bytes.max(1) / ROWS * ROWS).clamp(ROWS, MOST_ROWS)
 }
 
-/// The store of a nest that does nothing but copy what is turned: it needs no block, and is transposed straight to its place. `None` too where rows of the
-/// result would throw each other out of the first-level cache before their lines are full, unless memory is slower anyway.
-pub fn copied(nest: &Nest, size: &dyn Fn(&Nest, &Memory) -> usize) -> Option<usize> {
+/// What a nest does that only copies what is turned: it needs no block, and is transposed straight to its place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Copied {
+    /// The access that is turned.
+    pub load: usize,
+    /// The one that is written.
+    pub store: usize,
+    /// Whether squares are whole cache lines, each of which is written at once. What is near is transposed faster in smaller ones (measured up to 4 MB:
+    /// by a tenth to a half; from 16 MB on it takes up to 2.5 times as long).
+    pub is_wide: bool,
+}
+
+/// How a nest copies that does nothing else with its turned access `load`. `None` too where rows of the result would throw each other out of the first-level
+/// cache before their lines are full, unless lines are written at once or memory is slower anyway.
+pub fn copied(nest: &Nest, load: usize, size: &dyn Fn(&Nest, &Memory) -> usize) -> Option<Copied> {
     let [s] = &nest.stages[..] else { return None };
     let is_plain = nest.scalars.is_empty() && nest.scratch.is_empty() && s.columns.is_empty() && s.serial.is_empty();
     match s.body.ops[..] {
@@ -134,25 +149,38 @@ pub fn copied(nest: &Nest, size: &dyn Fn(&Nest, &Memory) -> usize) -> Option<usi
             let a = &s.accesses[to as usize];
             let (step, size) = (*a.outer.last()?, size(nest, &a.memory));
             let bytes = nest.outer.iter().product::<usize>().saturating_mul(2 * s.lanes * size);
+            let is_wide = Vectors::widest().has_lines(size)
+                && bytes > SMALL_BYTES
+                && s.lanes.min(*nest.outer.last()?) >= LINE / size;
             let collide = (step as usize).wrapping_mul(size).is_multiple_of(COLLIDING) && bytes <= SHARED_BYTES;
-            (a.lane == 1 && step > 0 && !collide).then_some(to as usize)
+            let copied = Copied { load, store: to as usize, is_wide };
+            (a.lane == 1 && step > 0 && (is_wide || !collide)).then_some(copied)
         }
         _ => None,
     }
 }
 
-/// The rows of a block of a nest that only copies: enough blocks for threads, and rows that use whole cache lines of both sides.
-pub fn copied_rows(rows: usize) -> usize {
-    (rows / 4 / ROWS * ROWS).clamp(ROWS, MOST_ROWS)
+impl Copied {
+    /// The rows of a block: enough blocks for threads, and rows that use whole cache lines of both sides; of lines that are written at once as many as leave
+    /// the operand's reads long.
+    pub fn rows(self, rows: usize) -> usize {
+        let most = if self.is_wide { MOST_COPIED } else { MOST_ROWS };
+        (rows / 4 / ROWS * ROWS).clamp(ROWS, most)
+    }
+
+    /// The vectors that copy: the same bits on every path.
+    pub fn vectors(self) -> Vectors {
+        if self.is_wide { Vectors::widest() } else { Vectors::narrow() }
+    }
 }
 
 /// Copies `lanes` elements of `rows` rows, or of the serial loop, from `from`, where these are neighbours and lanes `stride` bytes apart.
 ///
 /// # Safety
-/// All elements exist and are aligned, `to` has room for so many rows of `pitch` bytes, and nobody else uses it.
-pub unsafe fn turn(t: &Turned, from: *const u8, to: *mut u8, rows: usize, lanes: usize) {
+/// The CPU has the vectors; all elements exist and are aligned, `to` has room for so many rows of `pitch` bytes, and nobody else uses it.
+pub unsafe fn turn(vectors: Vectors, t: &Turned, from: *const u8, to: *mut u8, rows: usize, lanes: usize) {
     let rows = t.serial.unwrap_or(rows);
-    let (stride, pitch, vectors) = (t.stride as isize / t.size as isize, t.pitch / t.size, Vectors::narrow());
+    let (stride, pitch) = (t.stride as isize / t.size as isize, t.pitch / t.size);
     // SAFETY: the caller's; floats are copied as they are.
     unsafe {
         match t.size {

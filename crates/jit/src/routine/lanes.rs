@@ -5,6 +5,8 @@
 use std::arch::x86_64::*;
 
 use super::added::{mixed_256, mixed_512};
+use super::squares::{edge_8_wide, edge_16, transpose_8_wide, transpose_16};
+use super::transpose::plain;
 
 /// Code that is compiled for the vectors that run it. Implementations are `#[inline(always)]`, so that [`Lanes::enabled`] makes
 /// them part of a function with the vector's instructions.
@@ -53,6 +55,18 @@ pub unsafe trait Lanes: Copy {
     const SQUARE: usize;
     /// `to[j + i · step] = from[i + j · stride]` for a square.
     unsafe fn transpose(from: *const Self::T, stride: isize, to: *mut Self::T, step: usize);
+    /// The side of the squares that `transpose_line` takes: those of 512 bits are whole cache lines.
+    const LINE: usize;
+    /// As `transpose`, for these squares.
+    unsafe fn transpose_line(from: *const Self::T, stride: isize, to: *mut Self::T, step: usize);
+    /// As `transpose_line`, for `j < rows` and `i < columns`, each at most `LINE`.
+    unsafe fn transpose_edge(
+        from: *const Self::T,
+        stride: isize,
+        to: *mut Self::T,
+        step: usize,
+        rows_columns: [usize; 2],
+    );
     /// Two vectors, each of half of `a` and half of `b`, whose sum has the sums of halves of both: step `level` of [`super::added::added_each`].
     unsafe fn mixed(level: usize, a: Self, b: Self) -> [Self; 2];
     /// As `transpose`, for squares of 4.
@@ -103,7 +117,8 @@ macro_rules! lanes {
         $V:ident of $T:ty: $lanes:literal lanes, $rows:literal rows, $features:literal;
         $load:ident $store:ident $splat:ident $zero:ident $fma:ident $add:ident $sub:ident;
         load_first($p:ident, $n:ident) $load_first:expr; store_first($q:ident, $v:ident, $m:ident) $store_first:expr;
-        $transposed:ident in squares of $square:literal, $transposed_4:ident, $mixed:ident as $bits:ty
+        $transposed:ident in squares of $square:literal, $transposed_4:ident, $mixed:ident as $bits:ty,
+        $line_transposed:ident, $edge_transposed:ident in lines of $line:literal
     ) => {
         // SAFETY: the methods touch what the trait says and need only the instructions that it names.
         unsafe impl Lanes for $V {
@@ -172,6 +187,23 @@ macro_rules! lanes {
                 // SAFETY: the trait's; whoever has 512 bits has 256.
                 unsafe { $transposed(from.cast(), stride, to.cast(), step) }
             }
+            const LINE: usize = $line;
+            #[inline(always)]
+            unsafe fn transpose_line(from: *const $T, stride: isize, to: *mut $T, step: usize) {
+                // SAFETY: the trait's.
+                unsafe { $line_transposed(from.cast(), stride, to.cast(), step) }
+            }
+            #[inline(always)]
+            unsafe fn transpose_edge(
+                from: *const $T,
+                stride: isize,
+                to: *mut $T,
+                step: usize,
+                rows_columns: [usize; 2],
+            ) {
+                // SAFETY: the trait's.
+                unsafe { $edge_transposed(from.cast(), stride, to.cast(), step, rows_columns) }
+            }
             #[inline(always)]
             unsafe fn mixed(level: usize, a: Self, b: Self) -> [Self; 2] {
                 // SAFETY: the trait's; vectors of one size have the same bits, and every pattern of bits is a vector.
@@ -197,28 +229,32 @@ lanes! {
     _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps _mm256_setzero_ps _mm256_fmadd_ps _mm256_add_ps _mm256_sub_ps;
     load_first(p, n) _mm256_maskload_ps(p, mask(n, 1));
     store_first(p, v, n) _mm256_maskstore_ps(p, mask(n, 1), v);
-    transpose_8 in squares of 8, transpose_4_narrow, mixed_256 as __m256
+    transpose_8 in squares of 8, transpose_4_narrow, mixed_256 as __m256,
+    transpose_8, edge_8 in lines of 8
 }
 lanes! {
     F64x4 of f64: 4 lanes, 6 rows, "avx2,fma";
     _mm256_loadu_pd _mm256_storeu_pd _mm256_set1_pd _mm256_setzero_pd _mm256_fmadd_pd _mm256_add_pd _mm256_sub_pd;
     load_first(p, n) _mm256_maskload_pd(p, mask(n, 2));
     store_first(p, v, n) _mm256_maskstore_pd(p, mask(n, 2), v);
-    transpose_4_wide in squares of 4, transpose_4_wide, mixed_256 as __m256
+    transpose_4_wide in squares of 4, transpose_4_wide, mixed_256 as __m256,
+    transpose_4_wide, edge_4_wide in lines of 4
 }
 lanes! {
     F32x16 of f32: 16 lanes, 12 rows, "avx2,fma,avx512f,avx512vl";
     _mm512_loadu_ps _mm512_storeu_ps _mm512_set1_ps _mm512_setzero_ps _mm512_fmadd_ps _mm512_add_ps _mm512_sub_ps;
     load_first(p, n) _mm512_maskz_loadu_ps(((1u32 << n) - 1) as u16, p);
     store_first(p, v, n) _mm512_mask_storeu_ps(p, ((1u32 << n) - 1) as u16, v);
-    transpose_8 in squares of 8, transpose_4_narrow, mixed_512 as __m512
+    transpose_8 in squares of 8, transpose_4_narrow, mixed_512 as __m512,
+    transpose_16, edge_16 in lines of 16
 }
 lanes! {
     F64x8 of f64: 8 lanes, 12 rows, "avx2,fma,avx512f,avx512vl,avx512dq";
     _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd _mm512_setzero_pd _mm512_fmadd_pd _mm512_add_pd _mm512_sub_pd;
     load_first(p, n) _mm512_maskz_loadu_pd(((1u32 << n) - 1) as u8, p);
     store_first(p, v, n) _mm512_mask_storeu_pd(p, ((1u32 << n) - 1) as u8, v);
-    transpose_4_wide in squares of 4, transpose_4_wide, mixed_512 as __m512
+    transpose_4_wide in squares of 4, transpose_4_wide, mixed_512 as __m512,
+    transpose_8_wide, edge_8_wide in lines of 8
 }
 
 lanes! {
@@ -226,28 +262,32 @@ lanes! {
     _mm256_loadu_si256 _mm256_storeu_si256 _mm256_set1_epi32 _mm256_setzero_si256 madd_i32x8 _mm256_add_epi32 _mm256_sub_epi32;
     load_first(p, n) _mm256_maskload_epi32(p, mask(n, 1));
     store_first(p, v, n) _mm256_maskstore_epi32(p, mask(n, 1), v);
-    transpose_8 in squares of 8, transpose_4_narrow, mixed_256 as __m256
+    transpose_8 in squares of 8, transpose_4_narrow, mixed_256 as __m256,
+    transpose_8, edge_8 in lines of 8
 }
 lanes! {
     I64x4 of i64: 4 lanes, 6 rows, "avx2,fma";
     _mm256_loadu_si256 _mm256_storeu_si256 _mm256_set1_epi64x _mm256_setzero_si256 madd_i64x4 _mm256_add_epi64 _mm256_sub_epi64;
     load_first(p, n) _mm256_maskload_epi64(p, mask(n, 2));
     store_first(p, v, n) _mm256_maskstore_epi64(p, mask(n, 2), v);
-    transpose_4_wide in squares of 4, transpose_4_wide, mixed_256 as __m256
+    transpose_4_wide in squares of 4, transpose_4_wide, mixed_256 as __m256,
+    transpose_4_wide, edge_4_wide in lines of 4
 }
 lanes! {
     I32x16 of i32: 16 lanes, 12 rows, "avx2,fma,avx512f,avx512vl";
     _mm512_loadu_si512 _mm512_storeu_si512 _mm512_set1_epi32 _mm512_setzero_si512 madd_i32x16 _mm512_add_epi32 _mm512_sub_epi32;
     load_first(p, n) _mm512_maskz_loadu_epi32(((1u32 << n) - 1) as u16, p);
     store_first(p, v, n) _mm512_mask_storeu_epi32(p, ((1u32 << n) - 1) as u16, v);
-    transpose_8 in squares of 8, transpose_4_narrow, mixed_512 as __m512
+    transpose_8 in squares of 8, transpose_4_narrow, mixed_512 as __m512,
+    transpose_16, edge_16 in lines of 16
 }
 lanes! {
     I64x8 of i64: 8 lanes, 12 rows, "avx2,fma,avx512f,avx512vl,avx512dq";
     _mm512_loadu_si512 _mm512_storeu_si512 _mm512_set1_epi64 _mm512_setzero_si512 madd_i64x8 _mm512_add_epi64 _mm512_sub_epi64;
     load_first(p, n) _mm512_maskz_loadu_epi64(((1u32 << n) - 1) as u8, p);
     store_first(p, v, n) _mm512_mask_storeu_epi64(p, ((1u32 << n) - 1) as u8, v);
-    transpose_4_wide in squares of 4, transpose_4_wide, mixed_512 as __m512
+    transpose_4_wide in squares of 4, transpose_4_wide, mixed_512 as __m512,
+    transpose_8_wide, edge_8_wide in lines of 8
 }
 
 /// `a · b + sum`, wrapping.
@@ -305,6 +345,22 @@ pub unsafe fn transpose_8(from: *const f32, stride: isize, to: *mut f32, step: u
             _mm256_storeu_ps(to.add((i + 4) * step), _mm256_permute2f128_ps(upper[i], lower[i], 0x31));
         }
     }
+}
+
+/// # Safety
+/// As [`Lanes::transpose_edge`].
+#[inline(always)]
+unsafe fn edge_8(from: *const f32, stride: isize, to: *mut f32, step: usize, [rows, columns]: [usize; 2]) {
+    // SAFETY: the caller's.
+    unsafe { plain([0..rows, 0..columns], from, stride, to, step) }
+}
+
+/// # Safety
+/// As [`Lanes::transpose_edge`].
+#[inline(always)]
+unsafe fn edge_4_wide(from: *const f64, stride: isize, to: *mut f64, step: usize, [rows, columns]: [usize; 2]) {
+    // SAFETY: the caller's.
+    unsafe { plain([0..rows, 0..columns], from, stride, to, step) }
 }
 
 /// # Safety

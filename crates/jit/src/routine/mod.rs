@@ -70,6 +70,8 @@ mod small;
 mod sort;
 #[cfg(target_arch = "x86_64")]
 mod spans;
+#[cfg(target_arch = "x86_64")]
+mod squares;
 mod statistic;
 #[cfg(target_arch = "x86_64")]
 mod tile;

@@ -6,6 +6,7 @@ use std::arch::x86_64::*;
 
 use super::added::mixed_512;
 use super::lanes::{Kernel, Lanes, lanes, transpose_4_narrow, transpose_8};
+use super::squares::{edge_16, transpose_16};
 use super::{Onto, Operand, PanelSizes, Products, Ring, Target, Vectors, by_lines};
 use super::{panel, shared, skinny, small};
 
@@ -44,7 +45,8 @@ lanes! {
     _mm512_loadu_ps _mm512_storeu_ps splat _mm512_setzero_ps madd _mm512_add_ps _mm512_sub_ps;
     load_first(p, n) _mm512_maskz_loadu_ps(((1u32 << n) - 1) as u16, p.cast());
     store_first(p, v, n) _mm512_mask_storeu_ps(p.cast(), ((1u32 << n) - 1) as u16, v);
-    transpose_8 in squares of 8, transpose_4_narrow, mixed_512 as __m512
+    transpose_8 in squares of 8, transpose_4_narrow, mixed_512 as __m512,
+    transpose_16, edge_16 in lines of 16
 }
 
 // `vectors` are those of which `available` has said that the CPU has them.

@@ -6,6 +6,10 @@ use std::marker::PhantomData;
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{Kernel, Lanes};
 
+/// The bytes of a cache line.
+#[cfg(target_arch = "x86_64")]
+const CACHE_LINE: usize = 64;
+
 /// `to[i + j · step] = from[j + i · stride]` for `i` and `j` in the ranges, element by element.
 ///
 /// # Safety
@@ -52,21 +56,65 @@ impl<L: Lanes> Kernel for Squares<L> {
     #[inline(always)]
     unsafe fn run(self) {
         let Squares { mn: [m, n], from, stride, to, step, lanes: _ } = self;
-        let (high, wide) = (m / L::SQUARE * L::SQUARE, n / L::SQUARE * L::SQUARE);
-        // SAFETY: the caller's; squares, what is below them, and what is to the right of both cover everything.
+        // Squares beside one another write whole cache lines, which may not stay until the next are written where rows of the result are far apart,
+        // often in one set of a cache; where those of the operand are farther, it is they that have to stay. Squares of whole lines need not stay.
+        let is_far = step as isize >= stride.abs();
+        let side = if is_far { L::LINE.max(CACHE_LINE / size_of::<L::T>()) } else { L::LINE };
+        let (high, wide) = (m / L::LINE * L::LINE, n / L::LINE * L::LINE);
+        // SAFETY: the caller's; squares, what is to the right of them, and what is below both cover everything.
         unsafe {
-            // Two squares beside one another write whole cache lines, which may not stay until the next are written where rows of the result are far apart,
-            // often in one set of a cache; where those of the operand are farther, it is they that have to stay.
-            let side = if step as isize >= stride.abs() { 2 * L::SQUARE } else { L::SQUARE };
             for i in (0..high).step_by(side) {
-                for j in (0..wide).step_by(L::SQUARE) {
-                    for i in (i..high.min(i + side)).step_by(L::SQUARE) {
-                        L::transpose(from.offset(j as isize + i as isize * stride), stride, to.add(i + j * step), step);
+                for j in (0..wide).step_by(L::LINE) {
+                    for i in (i..high.min(i + side)).step_by(L::LINE) {
+                        let from = from.offset(j as isize + i as isize * stride);
+                        L::transpose_line(from, stride, to.add(i + j * step), step);
                     }
                 }
             }
-            plain([high..m, 0..wide], from, stride, to, step);
-            plain([0..m, wide..n], from, stride, to, step);
+            let edge = |i: usize, j: usize| {
+                let from = from.offset(j as isize + i as isize * stride);
+                let rows_columns = [L::LINE.min(m - i), L::LINE.min(n - j)];
+                L::transpose_edge(from, stride, to.add(i + j * step), step, rows_columns);
+            };
+            if wide < n {
+                (0..high).step_by(L::LINE).for_each(|i| edge(i, wide));
+            }
+            if high < m {
+                (0..n).step_by(L::LINE).for_each(|j| edge(high, j));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Real, Vectors};
+    use crate::wide::Isa;
+
+    /// What [`Real::transpose`] makes of an `m` by `n` part of larger matrices, whose other elements stay.
+    fn check<T: Real + Copy + Default + PartialEq + std::fmt::Debug>(vectors: Vectors, number: impl Fn(usize) -> T) {
+        for m in 0..37 {
+            for n in [0, 1, 3, 4, 7, 8, 9, 15, 16, 17, 31, 33, 48] {
+                let (stride, step) = (n + 3, m + 5);
+                let from: Vec<T> = (0..m * stride).map(&number).collect();
+                let mut to = vec![T::default(); n * step];
+                // SAFETY: the CPU has the vectors; rows are as long as the strides say.
+                unsafe { T::transpose(vectors, [m, n], from.as_ptr(), stride as isize, to.as_mut_ptr(), step) };
+                for (at, x) in to.iter().enumerate() {
+                    let (j, i) = (at / step, at % step);
+                    let expected = if i < m { from[i * stride + j] } else { T::default() };
+                    assert_eq!(*x, expected, "{vectors:?}: {m} by {n}, row {j}, column {i}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn squares_and_what_is_left_of_them_are_transposed() {
+        let wide = [Isa::Avx2, Isa::Avx512].into_iter().filter(|isa| isa.available()).map(|isa| Vectors::of(Some(isa)));
+        for vectors in wide.chain([Vectors::Portable]) {
+            check(vectors, |i| i as f32 + 1.0);
+            check(vectors, |i| i as f64 + 1.0);
         }
     }
 }

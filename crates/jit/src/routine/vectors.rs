@@ -31,6 +31,22 @@ impl Vectors {
         }
     }
 
+    /// The widest that the CPU has, for what only copies: the same bits on every path.
+    pub fn widest() -> Self {
+        Vectors::of([Isa::Avx512, Isa::Avx2].into_iter().find(|isa| isa.available()))
+    }
+
+    /// Whether squares of elements of so many bytes are transposed in whole cache lines.
+    pub fn has_lines(self, size: usize) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Vectors::V512 => size >= 4,
+            #[cfg(target_arch = "x86_64")]
+            Vectors::V256 => false,
+            Vectors::Portable => false,
+        }
+    }
+
     /// Those of 256 bits, where the CPU has them.
     pub fn narrow() -> Self {
         Vectors::of(Some(Isa::Avx2).filter(|isa| isa.available()))

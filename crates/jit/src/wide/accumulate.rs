@@ -4,12 +4,19 @@ use cotangent_core::ops::Monoid;
 
 use super::alloc::Loc;
 use super::asm::gpr::{RAX, RDX};
-use super::asm::{Masked, Rm};
+use super::asm::{Cond, Masked, Rm};
 use super::emit::{Emit, Lanes, SCRATCH, SCRATCH2, TAIL};
 use super::isa::Isa;
+use super::mask::SPARE;
 use super::op;
 use crate::frame::PARTIAL_WORDS;
-use crate::lane::{Bin, Code, Ty, V};
+use crate::lane::{Accumulator, Bin, Code, Ty, V};
+
+/// The comparison that says whether either is NaN.
+const UNORDERED: u8 = 3;
+
+/// One step of a combination: `x = x ∘ y` in registers, of vectors of this length.
+type Step<E> = fn(&mut E, &Accumulator, u8, u8, u8);
 
 impl Emit<'_> {
     /// Copy `c` of accumulator `k` in a register: its own, or `to` after a load.
@@ -123,41 +130,93 @@ impl Emit<'_> {
             }
             return;
         }
-        let ty = Ty::of(a.dtype);
         // No values live any more: low registers are free, `0` for the sum, `1` and `2` for steps.
-        let mut n = self.copies;
-        let mut copies: Vec<u8> = (0..n).map(|c| self.accumulator(k, c, c as u8)).collect();
-        while n > 1 {
-            let half = n.div_ceil(2);
-            for c in 0..n - half {
-                let (p, q) = (copies[c], copies[c + half]);
-                self.combine(&a, l, p, q);
-                copies[c] = p;
-            }
-            n = half;
-        }
+        let copies: Vec<u8> = (0..self.copies).map(|c| self.accumulator(k, c, c as u8)).collect();
         let r = copies[0];
-        if self.l(ty) == 2 {
-            self.asm().vi(op::EXTRACT256, 2, r, 0, Rm::Reg(SCRATCH2), 1);
-            self.combine(&a, 1, r, SCRATCH2);
-        }
-        if self.l(ty) >= 1 {
-            self.asm().vi(op::EXTRACT128, 1, r, 0, Rm::Reg(SCRATCH2), 1);
-            self.combine(&a, 0, r, SCRATCH2);
-        }
-        self.asm().vi(op::PSHUFD, 0, SCRATCH2, 0, Rm::Reg(r), 0x4E);
-        self.combine(&a, 0, r, SCRATCH2);
-        if !self.lanes_are_wide(ty) {
-            self.asm().vi(op::PSHUFD, 0, SCRATCH2, 0, Rm::Reg(r), 0xB1);
-            self.combine(&a, 0, r, SCRATCH2);
+        let ty = Ty::of(a.dtype);
+        if ty.is_float() && matches!(a.monoid, Monoid::Max | Monoid::Min) {
+            // A look for NaN at each step is most of what the extreme of a short row takes; there is hardly ever one.
+            let (careful, join) = (self.asm().label(), self.asm().label());
+            self.any_nan(&copies, ty);
+            self.asm().mov(RAX, Emit::word(4));
+            self.asm().jcc(Cond::NotZero, careful);
+            self.tree(&a, &copies, Self::extreme);
+            self.asm().jmp(join);
+            self.asm().bind(careful);
+            self.tree(&a, &copies, Self::combine);
+            self.asm().bind(join);
+        } else {
+            self.tree(&a, &copies, Self::combine);
         }
         let scalar = a.scalar.filter(|_| self.whole);
         let to = scalar.map_or(to(0), |i| Emit::word(self.kernel.layout.scalars + i as usize));
         self.asm().v(op::MOVQ_TO, 0, r, 0, to);
     }
 
+    /// Copies and lanes combined by `step`, in a fixed tree: in the first lane of the first copy.
+    fn tree(&mut self, a: &Accumulator, copies: &[u8], step: Step<Self>) {
+        let (l, ty) = (self.isa.full(), Ty::of(a.dtype));
+        let mut n = copies.len();
+        while n > 1 {
+            let half = n.div_ceil(2);
+            for c in 0..n - half {
+                step(self, a, l, copies[c], copies[c + half]);
+            }
+            n = half;
+        }
+        let r = copies[0];
+        if self.l(ty) == 2 {
+            self.asm().vi(op::EXTRACT256, 2, r, 0, Rm::Reg(SCRATCH2), 1);
+            step(self, a, 1, r, SCRATCH2);
+        }
+        if self.l(ty) >= 1 {
+            self.asm().vi(op::EXTRACT128, 1, r, 0, Rm::Reg(SCRATCH2), 1);
+            step(self, a, 0, r, SCRATCH2);
+        }
+        self.asm().vi(op::PSHUFD, 0, SCRATCH2, 0, Rm::Reg(r), 0x4E);
+        step(self, a, 0, r, SCRATCH2);
+        if !self.lanes_are_wide(ty) {
+            self.asm().vi(op::PSHUFD, 0, SCRATCH2, 0, Rm::Reg(r), 0xB1);
+            step(self, a, 0, r, SCRATCH2);
+        }
+    }
+
+    /// Leaves in the flags whether some lane of these registers is NaN: not zero then. It overwrites `rax`.
+    fn any_nan(&mut self, registers: &[u8], ty: Ty) {
+        let (l, compare) = (self.isa.full(), if ty.is_wide() { op::CMPPD } else { op::CMPPS });
+        for (i, pair) in registers.chunks(2).enumerate() {
+            let (x, y) = (pair[0], pair[pair.len() - 1]);
+            // All lanes have been seen: the mask of the last ones is not needed any more.
+            match (self.isa, i) {
+                (Isa::Avx2, 0) => self.asm().vi(compare, l, SCRATCH, x, Rm::Reg(y), UNORDERED),
+                (Isa::Avx2, _) => {
+                    self.asm().vi(compare, l, SCRATCH2, x, Rm::Reg(y), UNORDERED);
+                    self.asm().v(op::bin(Bin::Or, ty), l, SCRATCH, SCRATCH, Rm::Reg(SCRATCH2));
+                }
+                (Isa::Avx512, 0) => self.asm().vi(compare, l, TAIL, x, Rm::Reg(y), UNORDERED),
+                (Isa::Avx512, _) => {
+                    self.asm().vi(compare, l, SPARE, x, Rm::Reg(y), UNORDERED);
+                    self.asm().scalar(op::KOR, 1, TAIL, TAIL, Rm::Reg(SPARE));
+                }
+            }
+        }
+        match self.isa {
+            Isa::Avx2 => {
+                self.asm().v(if ty.is_wide() { op::MOVMSKPD } else { op::MOVMSKPS }, l, RAX, 0, Rm::Reg(SCRATCH));
+                self.asm().test(RAX);
+            }
+            Isa::Avx512 => self.asm().scalar(op::KORTEST, 0, TAIL, 0, Rm::Reg(TAIL)),
+        }
+    }
+
+    /// `x = x ∘ y` in registers for an extreme of numbers of which none is NaN.
+    fn extreme(&mut self, a: &Accumulator, l: u8, x: u8, y: u8) {
+        let b = if a.monoid == Monoid::Max { Bin::Max } else { Bin::Min };
+        self.asm().v(op::bin(b, Ty::of(a.dtype)), l, x, x, Rm::Reg(y));
+    }
+
     /// `x = x ∘ y` in registers, by way of the scratch register.
-    pub(super) fn combine(&mut self, a: &crate::lane::Accumulator, l: u8, x: u8, y: u8) {
+    pub(super) fn combine(&mut self, a: &Accumulator, l: u8, x: u8, y: u8) {
         let ty = Ty::of(a.dtype);
         let instruction = |b| op::bin(b, ty);
         let b = match (a.monoid, ty) {
@@ -176,7 +235,7 @@ impl Emit<'_> {
                 Isa::Avx2 => SCRATCH,
                 Isa::Avx512 => TAIL,
             };
-            self.asm().vi(compare, l, nan, x, Rm::Reg(x), 3);
+            self.asm().vi(compare, l, nan, x, Rm::Reg(x), UNORDERED);
             self.asm().v(instruction(b), l, y, x, Rm::Reg(y));
             self.blend(ty, l, x, Rm::Reg(x), y, nan);
         } else {

@@ -11,8 +11,8 @@ use super::isa::Isa;
 use super::op;
 use crate::lane::{Bin, Code, Mem, Op, Pred, Ty, V};
 
-/// For constants: no instruction can be masked with it.
-const SPARE: u8 = 0;
+/// For constants and steps: no instruction can be masked with it.
+pub(super) const SPARE: u8 = 0;
 
 impl Emit<'_> {
     /// Whether values of a type are in mask registers.

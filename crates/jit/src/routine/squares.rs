@@ -1,0 +1,142 @@
+//! Squares of whole cache lines, transposed in 512-bit registers: each line is written at once, so that it does not matter when it leaves the cache.
+
+use std::arch::x86_64::*;
+
+/// `to[j + i · step] = from[i + j · stride]` for `i` and `j` below 16.
+///
+/// # Safety
+/// The CPU has AVX-512; all of these elements exist, and nobody else uses those of `to`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub unsafe fn transpose_16(from: *const f32, stride: isize, to: *mut f32, step: usize) {
+    let mut r = [_mm512_setzero_ps(); 16];
+    // SAFETY: the caller's.
+    unsafe {
+        for (j, r) in r.iter_mut().enumerate() {
+            *r = _mm512_loadu_ps(from.offset(j as isize * stride));
+        }
+        for (i, r) in columns_of_16(r).iter().enumerate() {
+            _mm512_storeu_ps(to.add(i * step), *r);
+        }
+    }
+}
+
+/// As [`transpose_16`] for `j < rows ≤ 16` and `i < columns ≤ 16`.
+///
+/// # Safety
+/// As [`transpose_16`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub unsafe fn edge_16(from: *const f32, stride: isize, to: *mut f32, step: usize, [rows, columns]: [usize; 2]) {
+    let mut r = [_mm512_setzero_ps(); 16];
+    let (read, write) = (((1u32 << columns) - 1) as u16, ((1u32 << rows) - 1) as u16);
+    // SAFETY: the caller's; masked lanes are not touched.
+    unsafe {
+        for (j, r) in r.iter_mut().enumerate().take(rows) {
+            *r = _mm512_maskz_loadu_ps(read, from.offset(j as isize * stride));
+        }
+        for (i, r) in columns_of_16(r).iter().enumerate().take(columns) {
+            _mm512_mask_storeu_ps(to.add(i * step), write, *r);
+        }
+    }
+}
+
+/// As [`transpose_16`], for squares of 8 of wide elements.
+///
+/// # Safety
+/// As [`transpose_16`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub unsafe fn transpose_8_wide(from: *const f64, stride: isize, to: *mut f64, step: usize) {
+    let mut r = [_mm512_setzero_pd(); 8];
+    // SAFETY: the caller's.
+    unsafe {
+        for (j, r) in r.iter_mut().enumerate() {
+            *r = _mm512_loadu_pd(from.offset(j as isize * stride));
+        }
+        for (i, r) in columns_of_8(r).iter().enumerate() {
+            _mm512_storeu_pd(to.add(i * step), *r);
+        }
+    }
+}
+
+/// As [`edge_16`], for squares of 8 of wide elements.
+///
+/// # Safety
+/// As [`transpose_16`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub unsafe fn edge_8_wide(from: *const f64, stride: isize, to: *mut f64, step: usize, [rows, columns]: [usize; 2]) {
+    let mut r = [_mm512_setzero_pd(); 8];
+    let (read, write) = (((1u32 << columns) - 1) as u8, ((1u32 << rows) - 1) as u8);
+    // SAFETY: the caller's; masked lanes are not touched.
+    unsafe {
+        for (j, r) in r.iter_mut().enumerate().take(rows) {
+            *r = _mm512_maskz_loadu_pd(read, from.offset(j as isize * stride));
+        }
+        for (i, r) in columns_of_8(r).iter().enumerate().take(columns) {
+            _mm512_mask_storeu_pd(to.add(i * step), write, *r);
+        }
+    }
+}
+
+/// The columns of a square of which these are the rows.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn columns_of_16(r: [__m512; 16]) -> [__m512; 16] {
+    // Pairs of rows, then fours: quarter `q` of `fours[4 i + j]` has column `4 q + j` of rows `4 i` to `4 i + 3`.
+    let (mut pairs, mut fours, mut columns) = (r, r, r);
+    for i in 0..8 {
+        pairs[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+        pairs[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+    }
+    for i in 0..4 {
+        for side in 0..2 {
+            let (a, b) = (_mm512_castps_pd(pairs[4 * i + side]), _mm512_castps_pd(pairs[4 * i + 2 + side]));
+            fours[4 * i + 2 * side] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+            fours[4 * i + 2 * side + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+        }
+    }
+    for j in 0..4 {
+        let (a, b) = (
+            _mm512_shuffle_f32x4(fours[j], fours[4 + j], 0x88),
+            _mm512_shuffle_f32x4(fours[8 + j], fours[12 + j], 0x88),
+        );
+        let (c, d) = (
+            _mm512_shuffle_f32x4(fours[j], fours[4 + j], 0xDD),
+            _mm512_shuffle_f32x4(fours[8 + j], fours[12 + j], 0xDD),
+        );
+        columns[j] = _mm512_shuffle_f32x4(a, b, 0x88);
+        columns[4 + j] = _mm512_shuffle_f32x4(c, d, 0x88);
+        columns[8 + j] = _mm512_shuffle_f32x4(a, b, 0xDD);
+        columns[12 + j] = _mm512_shuffle_f32x4(c, d, 0xDD);
+    }
+    columns
+}
+
+/// As [`columns_of_16`], of wide elements.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn columns_of_8(r: [__m512d; 8]) -> [__m512d; 8] {
+    // Quarter `q` of `pairs[2 i + j]` has column `2 q + j` of rows `2 i` and `2 i + 1`.
+    let (mut pairs, mut columns) = (r, r);
+    for i in 0..4 {
+        pairs[2 * i] = _mm512_unpacklo_pd(r[2 * i], r[2 * i + 1]);
+        pairs[2 * i + 1] = _mm512_unpackhi_pd(r[2 * i], r[2 * i + 1]);
+    }
+    for j in 0..2 {
+        let (a, b) = (
+            _mm512_shuffle_f64x2(pairs[j], pairs[2 + j], 0x88),
+            _mm512_shuffle_f64x2(pairs[4 + j], pairs[6 + j], 0x88),
+        );
+        let (c, d) = (
+            _mm512_shuffle_f64x2(pairs[j], pairs[2 + j], 0xDD),
+            _mm512_shuffle_f64x2(pairs[4 + j], pairs[6 + j], 0xDD),
+        );
+        columns[j] = _mm512_shuffle_f64x2(a, b, 0x88);
+        columns[2 + j] = _mm512_shuffle_f64x2(c, d, 0x88);
+        columns[4 + j] = _mm512_shuffle_f64x2(a, b, 0xDD);
+        columns[6 + j] = _mm512_shuffle_f64x2(c, d, 0xDD);
+    }
+    columns
+}
