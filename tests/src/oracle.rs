@@ -36,8 +36,6 @@ pub struct Row {
 pub enum Except {
     /// Nothing.
     Nothing,
-    /// Gradients: the derivative there is documented to be another one.
-    Gradients,
     /// That the two modes agree: PyTorch's have a convention each.
     Modes,
     /// Digits of gradients: PyTorch computes them with constants of single precision.
@@ -109,10 +107,8 @@ fn check_case(row: &Row, case: &Case) -> Result<(), String> {
     let graph = traced(row.f, &case.args)?;
     compare("values in a trace", &run(&graph, &case.args)?, &case.out)?;
     let wrt: Vec<usize> = (0..case.args.len()).filter(|i| case.args[*i].dtype().is_float()).collect();
-    if row.except != Except::Gradients {
-        let tolerance = if row.except == Except::Digits { 1e-6 } else { TOLERANCE };
-        check_gradients(&graph, case, &wrt, tolerance)?;
-    }
+    let tolerance = if row.except == Except::Digits { 1e-6 } else { TOLERANCE };
+    check_gradients(&graph, case, &wrt, tolerance)?;
     if row.except != Except::Modes {
         check_modes(&graph, case, &wrt)?;
     }

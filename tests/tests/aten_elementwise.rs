@@ -4,11 +4,12 @@ use std::ops::Neg as _;
 
 use cotangent_aten::prelude::*;
 use cotangent_core::array::Array;
-use cotangent_core::ir::Graph;
+use cotangent_core::ir::{Aval, Graph};
 use cotangent_core::transform::eval::eval;
 use cotangent_core::transform::grad::vjp;
 use cotangent_core::transform::jvp::jvp;
-use cotangent_tests::oracle::{Except, check, row, row_except, traced};
+use cotangent_core::transform::vmap::vmap;
+use cotangent_tests::oracle::{Except, Function, check, row, row_except, traced};
 
 #[test]
 fn pointwise() {
@@ -31,8 +32,7 @@ fn pointwise() {
             row("hypot", |a| vec![a[0].hypot(&a[1])]),
             row("logaddexp", |a| vec![a[0].logaddexp(&a[1])]),
             row("logaddexp2", |a| vec![a[0].logaddexp2(&a[1])]),
-            // The derivative in y at (0, 0) is 0, not NaN.
-            row_except("xlogy", Except::Gradients, |a| vec![a[0].xlogy(&a[1])]),
+            row("xlogy", |a| vec![a[0].xlogy(&a[1])]),
             row("sinc", |a| vec![a[0].sinc()]),
             row("fmax", |a| vec![a[0].fmax(&a[1])]),
             row("fmin", |a| vec![a[0].fmin(&a[1])]),
@@ -123,4 +123,54 @@ fn entropies_have_the_derivative_of_the_logarithm() {
     same(&results(&jvp(&g, &[0]).expect("forward"), std::slice::from_ref(&ones)), &expected);
     let second = jvp(&first, &[0]).expect("forward over reverse");
     same(&results(&second, &[ones.clone(), ones]), &[0.5, f64::INFINITY, f64::NEG_INFINITY, -2.0, 0.0]);
+}
+
+/// Nothing times the pole of a logarithm is nothing, and so is the slope in the factor there; the slope in the argument is 0/0.
+#[test]
+fn logarithms_times_nothing_have_the_derivatives_of_pytorch() {
+    let (nan, inf) = (f64::NAN, f64::INFINITY);
+    let rows: [(Function, f64); 2] = [(|a| vec![a[0].xlogy(&a[1])], 0.0), (|a| vec![a[0].xlog1py(&a[1])], 1.0)];
+    for (f, shift) in rows {
+        let of = |v: [f64; 5]| Array::new([5], v.to_vec());
+        let x = [of([0.0, 0.0, 0.0, 1.0, 2.0]), of([0.0, -1.0, 2.0, 0.0, 3.0].map(|y| y - shift))];
+        let ones = of([1.0; 5]);
+        let g = traced(f, &x).expect("a graph");
+        let shared = vmap(&g, &[Some(0), None], &[0], 1.into()).expect("a batch");
+        let results = |g: &Graph, more: &[&Array]| -> Vec<Array> {
+            let mut args: Vec<Array> = x.to_vec();
+            args.extend(more.iter().map(|a| (*a).clone()));
+            // A batch of one example.
+            let fit =
+                |(a, p): (Array, Aval)| if a.shape() == &p.shape { a } else { Array::new(p.shape, a.to_f64_vec()) };
+            let args: Vec<Array> = args.into_iter().zip(g.param_avals()).map(fit).collect();
+            eval(g, &args).expect("values")
+        };
+        let same = |got: &Array, expected: [f64; 5]| {
+            let near = |(a, b): (&f64, &f64)| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() < 1e-12;
+            assert!(got.to_f64_vec().iter().zip(&expected).all(near), "{got}, expected {expected:?}");
+        };
+        let (two, three) = (2f64.ln(), 3f64.ln());
+        for g in [&g, &shared] {
+            let first = vjp(g, &[0, 1]).expect("reverse");
+            let [value, by_x, by_y] = results(&first, &[&ones]).try_into().expect("three");
+            same(&value, [0.0, 0.0, 0.0, -inf, 2.0 * three]);
+            same(&by_x, [0.0, 0.0, two, -inf, three]);
+            same(&by_y, [nan, 0.0, 0.0, inf, 2.0 / 3.0]);
+            let forward = results(&jvp(g, &[0, 1]).expect("forward"), &[&ones, &ones]);
+            same(&forward[1], [nan, 0.0, two, nan, three + 2.0 / 3.0]);
+            let second = results(&jvp(&first, &[1]).expect("forward over reverse"), &[&ones, &ones]);
+            same(&second[4], [0.0, 0.0, 0.5, inf, 1.0 / 3.0]);
+            same(&second[5], [nan, 0.0, 0.0, -inf, -2.0 / 9.0]);
+        }
+    }
+}
+
+/// PyTorch multiplies before it divides, here in reverse mode only: of one linear map the other mode has the other order.
+#[test]
+fn derivatives_of_the_longest_lengths_overflow() {
+    let x = [Array::new([2], vec![f64::MAX, 1.0]), Array::new([2], vec![1.0, f64::MAX]), Array::new([2], vec![2.0; 2])];
+    let g = vjp(&traced(|a| vec![a[0].hypot(&a[1])], &x[..2]).expect("a graph"), &[0, 1]).expect("reverse");
+    let found = eval(&g, &x).expect("values");
+    assert_eq!(found[1].to_f64_vec(), [f64::INFINITY, 2.0 / f64::MAX]);
+    assert_eq!(found[2].to_f64_vec(), [2.0 / f64::MAX, f64::INFINITY]);
 }

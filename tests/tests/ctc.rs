@@ -66,3 +66,17 @@ fn the_derivative_through_log_softmax_is_that_of_differences() {
         assert!((gradient[i] - difference).abs() < 1e-8, "{i}: {} and {difference}", gradient[i]);
     }
 }
+
+/// PyTorch's, in the steps of an example; behind them it is 0.
+#[test]
+fn an_infinite_loss_has_no_derivative() {
+    let mut rng = Rng(7);
+    let x: Vec<f64> = (0..STEPS * CLASSES).map(|_| rng.unit()).collect();
+    let log_probs = Tensor::from_vec(x, [STEPS, 1, CLASSES]).log_softmax(2);
+    let found = grad(|x: Tensor| loss(&x, &[2, 2], 2)).call((log_probs.clone(),)).unwrap().to_vec::<f64>().unwrap();
+    assert!(found[..2 * CLASSES].iter().all(|g| g.is_nan()), "{found:?}");
+    assert!(found[2 * CLASSES..].iter().all(|g| *g == 0.0), "{found:?}");
+    let forward = jvp(|x: Tensor| loss(&x, &[2, 2], 2), (log_probs.clone(),), (log_probs.ones_like(),)).unwrap();
+    assert_eq!(forward.0.item::<f64>().unwrap(), f64::INFINITY);
+    assert!(forward.1.item::<f64>().unwrap().is_nan());
+}

@@ -22,6 +22,7 @@
 
 pub mod arg;
 mod call;
+mod log_factor;
 mod schema;
 
 pub mod assign;

@@ -8,6 +8,7 @@ use cotangent_core::tensor::{IntoOperand, Operand, broadcast_shapes, float_of, r
 
 use crate::arg::{AsTensor, At, at, attempt, attempt_pair, bad_pair, float, live};
 use crate::call::{by_result, many, num, one, opt};
+use crate::log_factor::{LogFactor, times_log};
 use crate::schema;
 
 /// Both operands as tensors that broadcast; a number becomes a tensor of rank 0 that promotes as it would.
@@ -31,7 +32,7 @@ pub(crate) fn pair(at: At, x: &Tensor, other: impl IntoOperand) -> Result<(Tenso
 
 /// Both tensors in the float dtype in which they meet.
 #[track_caller]
-fn floats(a: &Tensor, b: &Tensor) -> (Tensor, Tensor) {
+pub(crate) fn floats(a: &Tensor, b: &Tensor) -> (Tensor, Tensor) {
     let d = float_of(meeting(a, b));
     (a.convert(d), b.convert(d))
 }
@@ -192,7 +193,8 @@ pub trait Pointwise: AsTensor {
         let [z] = by_result(schema::HYPOT, &[], &[&x, &y], value, |a, z, t| {
             let (x, y) = floats(&a[0], &a[1]);
             let [x_dot, y_dot] = [&t[0], &t[1]].map(|t| t.convert(z[0].dtype()));
-            vec![x_dot * (x / &z[0]) + y_dot * (y / &z[0])]
+            // In reverse, PyTorch's order: large products overflow before they are divided.
+            vec![x_dot / &z[0] * x + y_dot / &z[0] * y]
         });
         z
     }
@@ -221,17 +223,11 @@ pub trait Pointwise: AsTensor {
 
     /// `x log y`, and 0 where `x` is 0 and `y` is no NaN.
     ///
-    /// *Derivative*: 0 in both operands where `x` is 0 and `y` is not positive.
+    /// *Derivative*: `log y` in `x`, but 0 where `x` is 0 and `y` is not positive; `x / y` in `y`, which is NaN at (0, 0).
     #[track_caller]
     fn xlogy(&self, other: impl IntoOperand) -> Tensor {
         let (x, y) = attempt!(pair(at!("xlogy", 1), self.tensor(), other));
-        one(schema::XLOGY_TENSOR, &[], &[&x, &y], |a| {
-            let (x, y) = floats(&a[0], &a[1]);
-            let flat = x.eq(0.0).bitwise_and(y.le(0.0));
-            let inside = y.ones_like().where_(&flat, &y);
-            let product = &x * inside.log();
-            product.zeros_like().where_(&flat, &product)
-        })
+        times_log(schema::XLOGY_TENSOR, &x, &y, LogFactor { log: Tensor::log, pole: 0.0, from_pole: Clone::clone })
     }
 
     /// `sin(πx) / (πx)`, and 1 with derivative 0 at 0.
@@ -300,9 +296,11 @@ pub trait Pointwise: AsTensor {
     #[track_caller]
     fn entr(&self) -> Tensor {
         let x = attempt!(float(at!("special_entr", 1), self.tensor()).map(|()| self.tensor()));
+        // No call of another composite: over a batch the rule stays only if the body is elementwise.
         let value = |t: &[Tensor]| {
-            let y = -Pointwise::xlogy(&t[0], &t[0]);
-            [y.full_like(f64::NEG_INFINITY).where_(&t[0].lt(0.0), &y)]
+            let x = &t[0];
+            let y = x.zeros_like().where_(&x.eq(0.0), -(x * x.log()));
+            [y.full_like(f64::NEG_INFINITY).where_(&x.lt(0.0), &y)]
         };
         let [y] =
             by_result(schema::SPECIAL_ENTR, &[], &[x], value, |x, _, x_dot| vec![-(&x_dot[0] * (x[0].log() + 1.0))]);

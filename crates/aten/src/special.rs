@@ -8,6 +8,7 @@ use cotangent_core::tensor::{IntoOperand, float_of, reject};
 
 use crate::arg::{AsTensor, At, at, attempt};
 use crate::call::one;
+use crate::log_factor::{LogFactor, times_log};
 use crate::pointwise::{meeting, pair};
 use crate::schema;
 
@@ -158,18 +159,11 @@ pub trait Specials: AsTensor {
 
     /// `x log(1 + y)`, and 0 where `x` is 0 and `y` is no NaN.
     ///
-    /// *Derivative*: 0 in both operands where `x` is 0 and `y` is at most -1.
+    /// *Derivative*: `log(1 + y)` in `x`, but 0 where `x` is 0 and `y` is at most -1; `x / (1 + y)` in `y`, which is NaN at (0, -1).
     #[track_caller]
     fn xlog1py(&self, other: impl IntoOperand) -> Tensor {
         let (x, y) = attempt!(pair(at!("xlog1py", 1), self.tensor(), other));
-        one(schema::SPECIAL_XLOG1PY, &[], &[&x, &y], |a| {
-            let d = float_of(meeting(&a[0], &a[1]));
-            let (x, y) = (a[0].convert(d), a[1].convert(d));
-            let flat = x.eq(0.0).bitwise_and(y.le(-1.0));
-            let inside = y.zeros_like().where_(&flat, &y);
-            let product = &x * inside.log1p();
-            product.zeros_like().where_(&flat, &product)
-        })
+        times_log(schema::SPECIAL_XLOG1PY, &x, &y, LogFactor { log: Tensor::log1p, pole: -1.0, from_pole: |y| y + 1.0 })
     }
 }
 

@@ -292,3 +292,14 @@ fn vectors_that_nobody_reads_are_not_computed() {
     assert_eq!(values(&make_fx(both, (x.clone(),)).unwrap()), 0);
     assert_eq!(values(&make_fx(grad(sum), (x,)).unwrap()), 0, "the derivative reads vectors");
 }
+
+/// A nest that computes a dear value at other places than its own cannot store it, nor wait for it to be stored.
+#[test]
+fn a_dear_value_is_stored_apart_from_where_it_is_computed_backwards() {
+    let f = |x: Tensor| {
+        let dear = (x.tan() + x.sin().exp()).tanh().sin();
+        (dear.flip(0) * 2.0, dear.matmul(&x), dear)
+    };
+    let g = make_fx(f, (f32s(&[6, 6]),)).unwrap();
+    check(&g, &args_of(&g, 6)).unwrap_or_else(|e| panic!("{e}"));
+}

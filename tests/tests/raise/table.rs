@@ -48,6 +48,61 @@ fn terms_and_their_neighbours() {
             |x, y| y.full_like(f64::NAN).where_(&y.isnan(), x.zeros_like().where_(&y.eq(0.0), x * y.log())),
         ),
         (
+            "lerp",
+            |x, y| {
+                let (w, far) = (x.sigmoid(), x.sigmoid().abs().ge(0.5));
+                y.where_(&far, x) + (&w - 1.0).where_(&far, &w) * (y - x)
+            },
+            |x, y| {
+                let (w, far) = (x.sigmoid(), x.sigmoid().abs().ge(0.5));
+                y.where_(&far, x) + (&w - 1.0).where_(&far, &w) * (x - y)
+            },
+        ),
+        (
+            "logit",
+            |x, _| {
+                let w = x.full_like(-1.0).where_(&x.lt(-1.0), x.full_like(2.0).where_(&x.gt(2.0), x));
+                (&w / (1.0 - &w)).log()
+            },
+            |x, _| {
+                let w = x.full_like(-1.0).where_(&x.lt(-1.0), x.full_like(2.0).where_(&x.gt(2.0), x));
+                (&w / (2.0 - &w)).log()
+            },
+        ),
+        (
+            "special_log_ndtr",
+            |x, _| {
+                let t = x * std::f64::consts::FRAC_1_SQRT_2;
+                (((-&t).erfcx() / 2.0).log() - &t * &t).where_(&x.lt(1.0), (t.erfc() / -2.0).log1p())
+            },
+            |x, _| {
+                let t = x * std::f64::consts::FRAC_1_SQRT_2;
+                (((-&t).erfcx() / 2.0).log() - &t * &t).where_(&x.lt(1.0), (t.erfc() / -3.0).log1p())
+            },
+        ),
+        (
+            "nan_to_num",
+            |x, _| {
+                let low = x.full_like(-9.0).where_(&x.eq(f64::NEG_INFINITY), x.zeros_like().where_(&x.isnan(), x));
+                x.full_like(9.0).where_(&x.eq(f64::INFINITY), low)
+            },
+            |x, _| {
+                let low = x.full_like(-9.0).where_(&x.eq(f64::INFINITY), x.zeros_like().where_(&x.isnan(), x));
+                x.full_like(9.0).where_(&x.eq(f64::INFINITY), low)
+            },
+        ),
+        (
+            "special_entr",
+            |x, _| {
+                let below = x.zeros_like().where_(&x.eq(0.0), f64::NEG_INFINITY);
+                x.where_(&x.isnan(), (-(x * x.log())).where_(&x.gt(0.0), below))
+            },
+            |x, _| {
+                let below = x.zeros_like().where_(&x.eq(1.0), f64::NEG_INFINITY);
+                x.where_(&x.isnan(), (-(x * x.log())).where_(&x.gt(0.0), below))
+            },
+        ),
+        (
             "hardtanh",
             |x, _| x.full_like(-1.0).where_(&x.le(-1.0), x.ones_like().where_(&x.ge(1.0), x)),
             |x, _| x.full_like(-1.0).where_(&x.le(-2.0), x.ones_like().where_(&x.ge(1.0), x)),

@@ -6,7 +6,7 @@ use cotangent_core::ir::DType;
 use super::factor::attempt_all;
 use super::{eye_like, square, with_jvp};
 use crate::arg::{AsTensor, attempt};
-use crate::call::{many, one};
+use crate::call::{by_result, many, one};
 use crate::schema;
 
 /// Rows of matrices up to which a determinant is a polynomial of few terms.
@@ -69,12 +69,18 @@ pub trait Determinants: AsTensor {
     fn slogdet_factors(&self) -> [Tensor; 4] {
         let x = self.tensor();
         attempt_all!(square("linalg_slogdet", x));
-        many(schema::_LINALG_SLOGDET, &[], &[x], |a| {
+        let value = |a: &[Tensor]| {
             let [lu, pivots, _] = a[0].mt().lu_factor_exact();
             let d = lu.main_diagonal();
             let last = d.rank() - 1;
             let sign = parity(&pivots, d.dtype()) * d.sign().prod_over(last);
             [sign, d.abs().log().sum_over(&[last]), lu.detach(), pivots]
+        };
+        // The trace of A⁻¹ dA.
+        by_result(schema::_LINALG_SLOGDET, &[], &[x], value, |a, y, a_dot| {
+            let [quotient, ..] = a[0].solve_exact(true, &a_dot[0]);
+            let trace = quotient.main_diagonal().sum_over(&[a[0].rank() - 2]);
+            vec![y[0].zeros_like(), trace, y[2].zeros_like()]
         })
     }
 

@@ -3,13 +3,14 @@
 use cotangent_core::Tensor;
 use cotangent_core::ir::Attr;
 use cotangent_core::ops::Triangle;
+use cotangent_core::tensor::linear_with_transpose;
 
 use super::factor::{Factorizations, attempt_all};
 use super::norm::{MatrixNorms, MatrixOrd};
 use super::solve::Systems;
 use super::{batch, eye_like, matrices, square, with_jvp};
 use crate::arg::{AsTensor, at, attempt, bad_operand, live};
-use crate::call::{many, num, one};
+use crate::call::{by_result, many, num, one};
 use crate::schema;
 
 /// Functions of matrices under PyTorch's names.
@@ -46,6 +47,8 @@ pub trait MatrixFunctions: AsTensor {
     ///
     /// *Numerics*: a Taylor polynomial of degree 18 of the matrix halved until its 1-norm is below one, squared back; at most
     /// 20 times, which is enough wherever the result is finite, and for norms up to 2^20.
+    /// *Derivative*: a block of the exponential of a matrix of twice the size (Mathias, "A chain rule for matrix functions", 1996); from the fourth
+    /// order on that of the polynomial.
     /// *Errors*: `linalg_c1`–`linalg_c3`.
     #[track_caller]
     fn matrix_exp(&self) -> Tensor {
@@ -54,7 +57,7 @@ pub trait MatrixFunctions: AsTensor {
         if n == 0 {
             return x.clone();
         }
-        one(schema::LINALG_MATRIX_EXP, &[], &[x], |a| exponential(&a[0]))
+        exponential(x, n, BLOCK_ORDERS)
     }
 
     /// The symmetric square root of symmetric positive semidefinite matrices; negative eigenvalues count as zero.
@@ -156,10 +159,41 @@ impl MatrixFunctions for Tensor {}
 /// The most squarings of [`MatrixFunctions::matrix_exp`].
 pub const SQUARINGS: usize = 20;
 
-/// The exponential of square matrices with at least one element.
+/// How often the exponential is differentiated by exponentials of larger matrices.
+const BLOCK_ORDERS: u32 = 3;
+
+/// The exponential of square matrices with at least one element, upper triangular in blocks of which those on the diagonal are all as the first
+/// one, of `n` rows; it is differentiated `orders` times by such matrices.
 #[track_caller]
-fn exponential(a: &Tensor) -> Tensor {
-    let norm = a.detach().matrix_norm(1.0, ());
+fn exponential(x: &Tensor, n: usize, orders: u32) -> Tensor {
+    if orders == 0 {
+        return one(schema::LINALG_MATRIX_EXP, &[], &[x], |a| polynomial(&a[0], n));
+    }
+    let slope = |a: &Tensor, e: &Tensor| {
+        let square = Tensor::cat_dim(&[upper(a, e), upper(&a.zeros_like(), a)], a.rank() - 2);
+        let [rows, columns] = [a.rank() - 2, a.rank() - 1];
+        let m = a.shape()[columns].get();
+        exponential(&square, n, orders - 1).slice_dim(rows, 0, m, 1).slice_dim(columns, m, 2 * m, 1)
+    };
+    let tangent = |a: &[Tensor], _: &[Tensor], a_dot: &[Tensor]| {
+        // <G, L(A, E)> = <L(Aᵀ, G), E>
+        let transpose = |a: &[Tensor], g: &Tensor| slope(&a[0].mt(), g);
+        vec![linear_with_transpose("matrix_exp_tangent", &[&a[0]], &a_dot[0], |a, e| slope(&a[0], e), transpose)]
+    };
+    let [y] = by_result(schema::LINALG_MATRIX_EXP, &[], &[x], |a| [polynomial(&a[0], n)], tangent);
+    y
+}
+
+/// Two blocks beside each other.
+fn upper(left: &Tensor, right: &Tensor) -> Tensor {
+    Tensor::cat_dim(&[left.clone(), right.clone()], left.rank() - 1)
+}
+
+/// The exponential of [`exponential`]: the norm of the first block says how often it is halved, as what stands beside it enters as a factor only.
+#[track_caller]
+fn polynomial(a: &Tensor, n: usize) -> Tensor {
+    let [rows, columns] = [a.rank() - 2, a.rank() - 1];
+    let norm = a.detach().slice_dim(rows, 0, n, 1).slice_dim(columns, 0, n, 1).matrix_norm(1.0, ());
     // 2^s is at least the norm; the comparison below is false for NaN, which then stays NaN.
     let squarings = norm.log2().ceil().column().column();
     let squarings = squarings.maximum(squarings.zeros_like());

@@ -16,8 +16,8 @@ use crate::schema;
 /// and `[n, t, 2 s + 1]`, where `s` of joined targets is their number. The steps are unrolled.
 /// *Numerics*: infinite where the labels do not fit into the steps, 0 with `zero_infinity`.
 /// *Errors*: `_ctc_loss_c1`, `_ctc_loss_c2`, `_ctc_loss_c3` operands of other shapes or dtypes.
-/// *Derivative*: by `log_probs`, as if they were made by `log_softmax`: `e^log_probs` less the occupancy of each label; finite where the loss is infinite
-/// (PyTorch's is NaN there).
+/// *Derivative*: by `log_probs`, as if they were made by `log_softmax`: `e^log_probs` less the occupancy of each label; NaN in the steps of an
+/// example whose loss is infinite.
 /// *Source*: `torch.ops.aten._ctc_loss`; Graves et al., "Connectionist temporal classification", ICML 2006, eq. 6 to 8.
 #[track_caller]
 pub fn ctc_loss_forward(
@@ -134,8 +134,16 @@ fn forward(
     let probability = log_sum_exp(&[in_blank, in_label]).view_to(&[n].into());
     let loss = -probability + softmax_part(log_probs, input_lengths);
     let impossible = loss.eq(f64::INFINITY);
-    let loss = if zero_infinity { loss.zeros_like().where_(&impossible, &loss) } else { loss };
-    [loss, all.detach()]
+    let infinite = if zero_infinity { loss.zeros_like() } else { without_slope(log_probs, input_lengths, &impossible) };
+    [infinite.where_(&impossible, &loss), all.detach()]
+}
+
+/// Infinity where the labels are impossible, with derivative NaN by each step of such an example, as PyTorch has it.
+fn without_slope(log_probs: &Tensor, input_lengths: &Tensor, impossible: &Tensor) -> Tensor {
+    let nothing = softmax_part(log_probs, input_lengths);
+    // -log z² at 0 is infinite, and its derivative 2 z / z² is 0/0.
+    let square = &nothing * &nothing;
+    -square.where_(impossible, 1.0).log()
 }
 
 /// Zeros `[n]` whose derivative by normalized `log_probs` is `e^log_probs` in the steps of each example.

@@ -22,9 +22,11 @@ pub enum Rule {
     /// By a composite's forward rule that takes the results too: `(x…, y…, x_dot…) → y_dot…`, with a tangent for each
     /// result of floats. Linear in `x_dot`. The body has the same derivative, and is what `vmap` looks at.
     ByResult(Arc<Graph>),
-    /// The body is linear in its last operands, after residuals that have no derivative, and its derivative in them is
-    /// itself; its transpose is a function of its own. PyTorch's reverse mode leaves out what its forward mode keeps
-    /// where rows of an embedding are padding.
+    /// The body is linear in its last operands, after residuals, and its derivative in them is itself; its transpose is a
+    /// function of its own. In residuals of floats it is differentiated by its body.
+    ///
+    /// PyTorch's reverse mode leaves out what its forward mode keeps where rows of an embedding are padding; and a function may know of a shorter
+    /// transpose than its body shows.
     Linear {
         /// `(residual…, y_bar…) → x_bar…`.
         transpose: Arc<Graph>,
@@ -213,7 +215,6 @@ impl Call {
             }
             Rule::Linear { transpose, residuals } => {
                 fits_reverse(transpose, *residuals, &x, &y)
-                    && x[..*residuals].iter().all(|a| !a.dtype.is_float())
                     && x[*residuals..].iter().chain(&y).all(|a| a.dtype.is_float())
             }
             Rule::VjpTangent { bwd, residuals } => fits_reverse(bwd, *residuals, &x, &y),
@@ -344,7 +345,24 @@ impl Primitive for Call {
                 let args: Vec<&Tensor> = residuals.iter().collect();
                 emit_all(tangent.into(), &args).into_iter().map(Tangent::Is).collect()
             }
-            Rule::Linear { residuals, .. } | Rule::VjpTangent { residuals, .. } => {
+            Rule::Linear { residuals, .. } => {
+                let itself = || {
+                    let args: Vec<Tensor> = x[..*residuals].iter().cloned().chain(dots().skip(*residuals)).collect();
+                    emit_all(self.clone().into(), &args.iter().collect::<Vec<_>>()).into_iter().map(Tangent::Is)
+                };
+                let is_zero = |t: &Tangent| matches!(t, Tangent::Zero);
+                let (of_residuals, of_others) = x_dot.split_at(*residuals);
+                if of_residuals.iter().all(is_zero) {
+                    return itself().collect();
+                }
+                let fixed = vec![Tangent::Zero; of_others.len()];
+                let through = push_forward(&self.body, x, &[of_residuals, &fixed].concat()).1;
+                if of_others.iter().all(is_zero) {
+                    return through;
+                }
+                itself().zip(through).map(|(a, b)| a.plus(b)).collect()
+            }
+            Rule::VjpTangent { residuals, .. } => {
                 // Linear in the tangents. A tangent of a reverse rule's residuals would be a second derivative of the
                 // user's backward function, which forward mode cannot see: the pass reports the node that stays.
                 let args: Vec<Tensor> = x[..*residuals].iter().cloned().chain(dots().skip(*residuals)).collect();

@@ -7,8 +7,8 @@
 use super::edit::{Editor, NodeId};
 use super::pattern::aligned;
 use super::{Apply, Class, Rule};
-use crate::ir::{Aval, Dim, Shape, Value};
-use crate::ops::{Binary, DiagEmbed, Diagonal, Op, Permute, Unary};
+use crate::ir::{Aval, DType, Dim, Shape, Value};
+use crate::ops::{Binary, DiagEmbed, Diagonal, Eye, Op, Permute, Unary};
 
 /// A rule that does `n` multiplications in place of `n²`, whatever else uses the matrix.
 macro_rules! cheaper {
@@ -30,6 +30,8 @@ pub(super) static RULES: &[Rule] = &[
         Exact,
         "transpose(eye) -> eye; transpose(diag_embed(d)) -> diag_embed(d)"
     ),
+    rule!(eye_of_places, "eye-of-places", Exact, "arange of rows == arange of columns -> eye"),
+    cheaper!(choose_diagonal, "choose-diagonal", Exact, "where(eye, x, 0) -> diag_embed(diagonal of x)"),
     cheaper!(mul_diagonal, "mul-diagonal", Finite, "eye * x -> diag_embed(diagonal of x); diag_embed(d) * x likewise"),
     rule!(add_diagonal, "add-diagonal", Exact, "diag_embed(a) + diag_embed(b) -> diag_embed(a + b)"),
     cheaper!(odd_diagonal, "odd-diagonal", Finite, "-diag_embed(d) -> diag_embed(-d)"),
@@ -140,6 +142,37 @@ fn permute_diagonal(e: &mut Editor, id: NodeId) -> Option<Value> {
         return e.view(matrix, &shape);
     }
     None
+}
+
+/// The dim of the square matrix `v` along which it counts from 0, as exporters write `eye` and `diag`.
+fn counted(e: &Editor, v: Value) -> Option<usize> {
+    let small = e.as_expand(v)?;
+    let from = aligned(e.shape(small), e.shape(v));
+    let (Op::Arange(r), _) = e.def_op(e.as_view(small).unwrap_or(small))? else { return None };
+    // Every dtype counts so far.
+    let holds = r.end.get() <= 128 || r.dtype == DType::I64;
+    let dim = [0, 1].into_iter().find(|d| from[1 - d] == 1)?;
+    (holds && from[dim] == e.shape(v)[dim] && from[dim] != 1).then_some(dim)
+}
+
+fn eye_of_places(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let Op::Binary(Binary::Eq) = e.op(id) else { return None };
+    let shape = e.shape(e.arg(id, 0));
+    let &[n, m] = shape.dims() else { return None };
+    let (a, b) = (counted(e, e.arg(id, 0))?, counted(e, e.arg(id, 1))?);
+    if n != m || a == b { None } else { e.emit(Eye { n, m, dtype: DType::Bool }, &[]) }
+}
+
+fn choose_diagonal(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let Op::Where(_) = e.op(id) else { return None };
+    let (p, x, other) = (e.arg(id, 0), e.arg(id, 1), e.arg(id, 2));
+    let d = diag(e, p)?;
+    if d.values.is_some() || !e.is_zero(other) || e.as_full(x).is_some() {
+        return None;
+    }
+    let values = on_diagonal(e, x, p, &d)?;
+    let shape = e.shape(p).clone();
+    embed(e, values, &shape)
 }
 
 fn mul_diagonal(e: &mut Editor, id: NodeId) -> Option<Value> {

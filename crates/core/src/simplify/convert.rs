@@ -27,7 +27,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule {
         name: "convert-choice",
         class: Class::Exact,
-        law: "convert(where(p, c, d)) -> where(p, convert(c), convert(d)), and so for scatter(c, index, d), of integers",
+        law: "convert(where(p, c, d)) -> where(p, convert(c), convert(d)), and so for scatter(c, index, d), of integers or an infinity",
         apply: Apply::Node(convert_choice),
     },
 ];
@@ -80,13 +80,14 @@ fn convert_choice(e: &mut Editor, id: NodeId) -> Option<Value> {
     let to = c.dtype;
     let (op, def) = e.def_op(e.arg(id, 0))?;
     let (Op::Where(_) | Op::Scatter(_)) = op else { return None };
-    // Choices of floats may be a slope, which is raised as a whole.
-    if e.dtype(e.arg(id, 0)).is_float() {
-        return None;
-    }
     let op = op.clone();
     let mut args = e.args(def).to_vec();
     let numbers = if matches!(op, Op::Where(_)) { [1, 2] } else { [0, 2] };
+    // Choices of floats may be a slope, which is raised as a whole. No slope is infinite.
+    let is_infinite = |v: &Value| e.as_full(*v).is_some_and(|c| c.to_f64().is_infinite());
+    if e.dtype(e.arg(id, 0)).is_float() && !numbers.iter().any(|i| is_infinite(&args[*i])) {
+        return None;
+    }
     for i in numbers {
         let (number, aval) = (e.as_full(args[i])?, e.aval(args[i]).with_dtype(to));
         args[i] = e.full(&aval, number)?;

@@ -76,8 +76,8 @@ pub fn composite_by_result(
 
 /// The map `body(residuals, x)`, which is linear in `x`, with `transpose(residuals, y_bar)` for its transpose.
 ///
-/// Its derivative in `x` is itself, whatever `transpose` is. Neither uses tensors but its operands; `residuals` are no floats. `name` is what it
-/// is called in the text of a graph.
+/// Its derivative in `x` is itself, whatever `transpose` is; that in `residuals` of floats is the derivative of `body`. Neither uses tensors but its
+/// operands. `name` is what it is called in the text of a graph.
 #[track_caller]
 pub fn linear_with_transpose(
     name: &str,

@@ -6,7 +6,7 @@
 use super::replay::Env;
 use crate::error::{Error, TransformError, VmapError};
 use crate::ir::{Attr, Aval, Derivation, Dim, Graph, Scalar};
-use crate::ops::{Batched, Call, Op};
+use crate::ops::{Batched, Call, Op, Rule};
 use crate::tensor::trace::{at, build, derived};
 use crate::tensor::{Tensor, emit_all};
 
@@ -45,7 +45,8 @@ pub fn push_batched(graph: &Graph, args: &[Batched], size: Dim) -> Vec<Batched> 
     env.read(graph.results())
 }
 
-/// Whether a call is elementwise in operands of one shape that are all mapped: of a batch it is the same operator.
+/// Whether a call is elementwise in operands of one shape that are all mapped: of a batch it is the same operator. One with a rule of its own
+/// is so too where some operand is shared by the examples: its body may have another derivative.
 fn elementwise(call: &Call, args: &[Batched]) -> bool {
     let body = &call.body;
     let [y] = body.results() else { return false };
@@ -54,7 +55,7 @@ fn elementwise(call: &Call, args: &[Batched]) -> bool {
         matches!(op, Op::Unary(_) | Op::Binary(_) | Op::Where(_) | Op::Convert(_) | Op::Full(_) | Op::Expand(_))
     };
     (shape.rank() > 0 || !reduces(call))
-        && args.iter().all(|a| a.mapped)
+        && (matches!(call.rule, Rule::ByResult(_)) || args.iter().all(|a| a.mapped))
         && body.params().iter().all(|p| body.aval(*p).shape == *shape)
         && body.nodes().iter().all(|n| {
             pointwise(&n.op) && (matches!(n.op, Op::Full(_)) || n.results.iter().all(|v| body.aval(*v).shape == *shape))

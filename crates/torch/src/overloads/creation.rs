@@ -71,10 +71,9 @@ fn arange(c: &Call) -> Read<Tensor> {
     if dtype.is_float() || !floats {
         return Ok(arange_of(start, end, step, dtype));
     }
-    // Integers out of a float range: start and step are rounded towards zero; they count the numbers of `i64` too.
-    let [first, last, by] = [start, end, step].map(|s| s.to_f64().trunc());
-    let n =
-        if dtype == DType::I64 { (last - first) / by } else { (end.to_f64() - start.to_f64()) / step.to_f64() }.ceil();
+    // Integers out of a float range: as many as of floats, but start and step are rounded towards zero.
+    let [first, by] = [start, step].map(|s| s.to_f64().trunc());
+    let n = ((end.to_f64() - start.to_f64()) / step.to_f64()).ceil();
     Ok(arange_of(first as i64, (first + n * by) as i64, by as i64, dtype))
 }
 

@@ -43,10 +43,16 @@ const HARDSHRINK: &str = "aten::hardshrink(Tensor self, Scalar lambd=0.5) -> Ten
 const SOFTSHRINK: &str = "aten::softshrink(Tensor self, Scalar lambd=0.5) -> Tensor";
 const SINC: &str = "aten::sinc(Tensor self) -> Tensor";
 const LOGADDEXP: &str = "aten::logaddexp(Tensor self, Tensor other) -> Tensor";
+const LERP: &str = "aten::lerp.Tensor(Tensor self, Tensor end, Tensor weight) -> Tensor";
+const LOGIT: &str = "aten::logit(Tensor self, float? eps=None) -> Tensor";
+const LOG_NDTR: &str = "aten::special_log_ndtr(Tensor self) -> Tensor";
+const NAN_TO_NUM: &str =
+    "aten::nan_to_num(Tensor self, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor";
+const ENTR: &str = "aten::special_entr(Tensor self) -> Tensor";
 const XLOGY: &str = "aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor";
 
 static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
-    let rows: [(Class, &'static str, &'static str, &'static str); 18] = [
+    let rows: [(Class, &'static str, &'static str, &'static str); 25] = [
         (Class::Exact, "where(gt(x, ?t), x, log1p(exp(x)))", SOFTPLUS, "x, beta=1, threshold=?t"),
         (Class::Exact, "where(gt(x, ?t), x, log1p(exp(where(gt(x, ?t), 0, x))))", SOFTPLUS, "x, beta=1, threshold=?t"),
         (
@@ -77,6 +83,38 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
             "where(logical_and(logical_not(mul(eq(x, x), ne(abs(x), inf))), eq(x, y)), x, add(where(ge(x, y), x, y), log1p(exp(sub(where(ge(x, y), y, x), where(ge(x, y), x, y))))))",
             LOGADDEXP,
             "x, y",
+        ),
+        (Class::Exact, "where(isnan(x), x, where(gt(x, 0), neg(mul(x, log(x))), where(eq(x, 0), 0, -inf)))", ENTR, "x"),
+        (Class::Exact, "where(ne(x, x), x, where(gt(x, 0), neg(mul(x, log(x))), where(eq(x, 0), 0, -inf)))", ENTR, "x"),
+        (
+            Class::Exact,
+            "where(eq(x, inf), ?c, where(eq(x, -inf), ?b, where(isnan(x), ?a, x)))",
+            NAN_TO_NUM,
+            "x, nan=?a, posinf=?c, neginf=?b",
+        ),
+        (
+            Class::Exact,
+            "where(eq(x, inf), ?c, where(eq(x, -inf), ?b, where(ne(x, x), ?a, x)))",
+            NAN_TO_NUM,
+            "x, nan=?a, posinf=?c, neginf=?b",
+        ),
+        (
+            Class::Rounding,
+            "add(where(ge(abs(w), 0.5), y, x), mul(where(ge(abs(w), 0.5), sub(w, 1), w), sub(y, x)))",
+            LERP,
+            "x, y, w",
+        ),
+        (
+            Class::Rounding,
+            "log(div(where(lt(x, -1), -1, where(gt(x, 2), 2, x)), sub(1, where(lt(x, -1), -1, where(gt(x, 2), 2, x)))))",
+            LOGIT,
+            "x, eps=none",
+        ),
+        (
+            Class::Rounding,
+            "where(lt(x, 1), sub(log(div(special_erfcx(neg(mul(x, 0.7071067811865476))), 2)), mul(mul(x, 0.7071067811865476), mul(x, 0.7071067811865476))), log1p(div(erfc(mul(x, 0.7071067811865476)), -2)))",
+            LOG_NDTR,
+            "x",
         ),
         (Class::Exact, "where(isnan(y), nan, where(eq(x, 0), 0, mul(x, log(y))))", XLOGY, "x, y"),
         (Class::Exact, "where(ne(y, y), nan, where(eq(x, 0), 0, mul(x, log(y))))", XLOGY, "x, y"),

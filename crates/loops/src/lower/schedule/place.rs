@@ -31,8 +31,9 @@ impl Schedule<'_> {
             }
             match self.attempt(root, *step, sizes, false) {
                 Ok(()) => return *step,
-                // What must be in memory anyway may find its place before this nest.
-                Err(Stop::Cut(x)) if self.last[x] < *step => {
+                // What must be in memory anyway may find its place before this nest. A nest that computes the root itself at other places
+                // cannot store it.
+                Err(Stop::Cut(x)) if self.last[x] < *step && !matches!(root, Root::Store(v) if v == x) => {
                     self.materialise(x);
                     if self.attempt(root, *step, sizes, false).is_ok() {
                         return *step;
