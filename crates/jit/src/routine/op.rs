@@ -3,7 +3,7 @@
 use cotangent_core::array::{Element, dispatch, dispatch_float};
 use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Aval, DType, Scalar, Shape};
-use cotangent_core::ops::{Extreme, Indexing, Op, ScatterReduction, Statistic, log_add_exp};
+use cotangent_core::ops::{Extreme, Indexing, Op, ScatterReduction, Spectral, Statistic, log_add_exp};
 use cotangent_loops::ir::Routine;
 
 use super::axis::Axis;
@@ -30,6 +30,10 @@ pub unsafe fn run(
     match unsafe { call.kernel(op, vectors) } {
         Some(result) => result,
         // SAFETY: the caller's.
+        None if matches!(op, Op::Eigh(_) | Op::Svd(_)) => unsafe {
+            reference::run_matrices(routine, &args[0], results, buffers, |x| op.prim().eval(&[x]))
+        },
+        // SAFETY: the caller's.
         None => unsafe { reference::run(routine, args, results, buffers, |args| op.prim().eval(args)) },
     }
 }
@@ -54,6 +58,28 @@ pub unsafe fn rows(
         // The place is one in an index for each element.
         Err(EvalError::Index { dim, index, size, at }) => Err(EvalError::Index { dim, index, size, at: at * inner }),
         result => result,
+    }
+}
+
+/// The values alone of a decomposition of `x`.
+///
+/// # Safety
+/// As [`run`].
+pub unsafe fn values(
+    routine: &Routine,
+    of: &Spectral,
+    [x, found]: [&Aval; 2],
+    vectors: Vectors,
+    buffers: Buffers,
+) -> Result<(), EvalError> {
+    let [args, results] = [x, found].map(std::slice::from_ref);
+    let call = Call { routine, args, results, buffers, each: Each::Element };
+    // SAFETY: the caller's.
+    unsafe {
+        if call.values(of, vectors) {
+            return Ok(());
+        }
+        reference::run_matrices(routine, x, results, buffers, |x| Ok(vec![of.values(x)?]))
     }
 }
 
@@ -190,10 +216,12 @@ impl Call<'_> {
                 Op::LuUnpack(_) => return self.lu_unpack().then_some(Ok(())),
                 Op::Qr(_) => return self.qr(vectors).then_some(Ok(())),
                 Op::SolveTriangular(s) => return self.solve_triangular(s, vectors).then_some(Ok(())),
+                Op::Eigh(e) => return self.eigen(e, vectors).then_some(Ok(())),
+                Op::Svd(_) => return self.svd(vectors).then_some(Ok(())),
                 // Those for which lowering has factors, …
                 Op::Solve(_) | Op::Inverse(_) => return None,
                 // … those of which the reference's time is its algorithm's, …
-                Op::Eigh(_) | Op::Svd(_) | Op::LdlFactor(_) | Op::LdlSolve(_) => return None,
+                Op::LdlFactor(_) | Op::LdlSolve(_) => return None,
                 // … those that lowering leaves over in rare cases, …
                 Op::Convert(_) | Op::UnfoldBackward(_) | Op::AssertAsync(_) | Op::Call(_) => return None,
                 // … and those of which it makes loops.

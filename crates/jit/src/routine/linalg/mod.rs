@@ -9,6 +9,8 @@ mod lu;
 mod number;
 mod op;
 mod qr;
+#[cfg(target_arch = "x86_64")]
+mod symmetric;
 mod triangular;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -101,17 +103,22 @@ unsafe fn run_any(matrices: &impl Halves, count: usize, vectors: Vectors) -> boo
         // SAFETY: the caller's.
         return unsafe { run(matrices, count, vectors) };
     }
+    // SAFETY: the caller's.
+    each(count, matrices.cost(), |i| unsafe { matrices.halves(i, vectors) })
+}
+
+/// Does `one` for each of `count` matrices, with all threads for each of a few, and one for each of many; `false` if it was for one.
+fn each(count: usize, cost: u64, one: impl Fn(usize) -> bool + Sync) -> bool {
     let is_fine = AtomicBool::new(true);
     let one = |i| {
-        // SAFETY: the caller's.
-        if !unsafe { matrices.halves(i, vectors) } {
+        if !one(i) {
             is_fine.store(false, Ordering::Relaxed);
         }
     };
     if count < 2 * threads::num_threads() {
         (0..count).for_each(one);
     } else {
-        threads::for_each(count, count as u64 * matrices.cost(), &one);
+        threads::for_each(count, count as u64 * cost, &one);
     }
     is_fine.into_inner()
 }

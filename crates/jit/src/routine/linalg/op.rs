@@ -2,8 +2,10 @@
 
 use cotangent_core::array::Element;
 use cotangent_core::ir::{Aval, DType};
-use cotangent_core::ops::SolveTriangular;
+use cotangent_core::ops::{Eigh, SolveTriangular, Spectral, Triangle};
 
+#[cfg(target_arch = "x86_64")]
+use super::symmetric::{Eigen, Singular};
 use super::{Batch, Cholesky, Lu, Qr, Triangular, run_any, unpack};
 use crate::routine::Vectors;
 use crate::routine::axis::Shared;
@@ -79,6 +81,66 @@ impl Call<'_> {
             // SAFETY: the caller's.
             unsafe { run_any(&Qr { a, q, r }, a.count, vectors) }
         })
+    }
+
+    /// # Safety
+    /// As [`Call::kernel`].
+    #[cfg(target_arch = "x86_64")]
+    pub unsafe fn eigen(&self, op: &Eigh, vectors: Vectors) -> bool {
+        of_dtype!(self.args[0].dtype, T => {
+            let vectors_of = self.results.get(1).map(|_| self.result_matrices::<T>(1));
+            let (a, upper, values) = (self.matrices::<T>(0), op.UPLO == Triangle::Upper, Shared(self.output(0)));
+            // SAFETY: the caller's.
+            unsafe { Eigen { a, upper, values, vectors: vectors_of }.run(vectors) }
+        })
+    }
+
+    /// As [`Call::eigen`]: other CPUs have no kernel.
+    ///
+    /// # Safety
+    /// As [`Call::kernel`].
+    #[cfg(not(target_arch = "x86_64"))]
+    pub unsafe fn eigen(&self, _: &Eigh, _: Vectors) -> bool {
+        false
+    }
+
+    /// # Safety
+    /// As [`Call::kernel`].
+    #[cfg(target_arch = "x86_64")]
+    pub unsafe fn svd(&self, vectors: Vectors) -> bool {
+        of_dtype!(self.args[0].dtype, T => {
+            let sides = [0, 2].map(|i| self.result_matrices::<T>(i));
+            let (a, values) = (self.matrices::<T>(0), Shared(self.output(1)));
+            // SAFETY: the caller's.
+            unsafe { Singular { a, values, vectors: Some(sides) }.run(vectors) }
+        })
+    }
+
+    /// As [`Call::svd`]: other CPUs have no kernel.
+    ///
+    /// # Safety
+    /// As [`Call::kernel`].
+    #[cfg(not(target_arch = "x86_64"))]
+    pub unsafe fn svd(&self, _: Vectors) -> bool {
+        false
+    }
+
+    /// The values alone.
+    ///
+    /// # Safety
+    /// As [`Call::kernel`].
+    pub unsafe fn values(&self, of: &Spectral, vectors: Vectors) -> bool {
+        // SAFETY: the caller's.
+        match of {
+            Spectral::Eigh(op) => unsafe { self.eigen(op, vectors) },
+            #[cfg(target_arch = "x86_64")]
+            Spectral::Svd(_) => of_dtype!(self.args[0].dtype, T => {
+                let (a, values) = (self.matrices::<T>(0), Shared(self.output(0)));
+                unsafe { Singular { a, values, vectors: None }.run(vectors) }
+            }),
+            #[cfg(not(target_arch = "x86_64"))]
+            Spectral::Svd(_) => false,
+        }
     }
 
     /// # Safety
