@@ -123,6 +123,20 @@ fn singular_vectors() {
                 singular(&a, [m, n]);
             }
         }
+        // Matrices that the reference sees, between others.
+        let x = aval(d, &[7, 10, 10]);
+        singular(
+            &Array::from_f64_fn(&x, |i| if i / 100 % 3 == 1 { noise(i / 10) * noise(i % 10) } else { noise(i) }),
+            [10, 10],
+        );
+        decomposes(
+            "some equal",
+            &Array::from_f64_fn(
+                &x,
+                |i| if i / 100 % 3 == 1 { 1.0 + 1e-3 * noise(i % 10 + i / 10 % 10) } else { noise(i) },
+            ),
+            Triangle::Lower,
+        );
         // Values that are equal, or far from one another, or none.
         for n in [3, 12] {
             let of = |f: &dyn Fn(usize, usize) -> f64| Array::from_f64_fn(&aval(d, &[1, n, n]), |i| f(i / n, i % n));

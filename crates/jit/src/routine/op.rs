@@ -26,13 +26,13 @@ pub unsafe fn run(
     buffers: Buffers,
 ) -> Result<(), EvalError> {
     let call = Call { routine, args, results, buffers, each: Each::Element };
+    if let Some(of) = Spectral::of(op) {
+        // SAFETY: the caller's.
+        return unsafe { call.decomposed(&of, vectors, |x| op.prim().eval(&[x])) };
+    }
     // SAFETY: the caller's.
     match unsafe { call.kernel(op, vectors) } {
         Some(result) => result,
-        // SAFETY: the caller's.
-        None if matches!(op, Op::Eigh(_) | Op::Svd(_)) => unsafe {
-            reference::run_matrices(routine, &args[0], results, buffers, |x| op.prim().eval(&[x]))
-        },
         // SAFETY: the caller's.
         None => unsafe { reference::run(routine, args, results, buffers, |args| op.prim().eval(args)) },
     }
@@ -75,12 +75,7 @@ pub unsafe fn values(
     let [args, results] = [x, found].map(std::slice::from_ref);
     let call = Call { routine, args, results, buffers, each: Each::Element };
     // SAFETY: the caller's.
-    unsafe {
-        if call.values(of, vectors) {
-            return Ok(());
-        }
-        reference::run_matrices(routine, x, results, buffers, |x| Ok(vec![of.values(x)?]))
-    }
+    unsafe { call.decomposed(of, vectors, |x| Ok(vec![of.values(x)?])) }
 }
 
 /// What an element of a polygamma function costs, in additions.
@@ -96,10 +91,10 @@ enum Each {
 
 /// A call of a routine.
 pub struct Call<'a> {
-    routine: &'a Routine,
+    pub(super) routine: &'a Routine,
     pub(super) args: &'a [Aval],
     pub(super) results: &'a [Aval],
-    buffers: Buffers<'a>,
+    pub(super) buffers: Buffers<'a>,
     each: Each,
 }
 
@@ -216,12 +211,10 @@ impl Call<'_> {
                 Op::LuUnpack(_) => return self.lu_unpack().then_some(Ok(())),
                 Op::Qr(_) => return self.qr(vectors).then_some(Ok(())),
                 Op::SolveTriangular(s) => return self.solve_triangular(s, vectors).then_some(Ok(())),
-                Op::Eigh(e) => return self.eigen(e, vectors).then_some(Ok(())),
-                Op::Svd(_) => return self.svd(vectors).then_some(Ok(())),
                 // Those for which lowering has factors, …
                 Op::Solve(_) | Op::Inverse(_) => return None,
                 // … those of which the reference's time is its algorithm's, …
-                Op::LdlFactor(_) | Op::LdlSolve(_) => return None,
+                Op::Eigh(_) | Op::Svd(_) | Op::LdlFactor(_) | Op::LdlSolve(_) => return None,
                 // … those that lowering leaves over in rare cases, …
                 Op::Convert(_) | Op::UnfoldBackward(_) | Op::AssertAsync(_) | Op::Call(_) => return None,
                 // … and those of which it makes loops.

@@ -14,6 +14,7 @@ mod symmetric;
 mod triangular;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use cotangent_core::array::Element;
 
@@ -104,15 +105,16 @@ unsafe fn run_any(matrices: &impl Halves, count: usize, vectors: Vectors) -> boo
         return unsafe { run(matrices, count, vectors) };
     }
     // SAFETY: the caller's.
-    each(count, matrices.cost(), |i| unsafe { matrices.halves(i, vectors) })
+    each(count, matrices.cost(), |i| unsafe { matrices.halves(i, vectors) }).is_empty()
 }
 
-/// Does `one` for each of `count` matrices, with all threads for each of a few, and one for each of many; `false` if it was for one.
-fn each(count: usize, cost: u64, one: impl Fn(usize) -> bool + Sync) -> bool {
-    let is_fine = AtomicBool::new(true);
+/// Does `one` for each of `count` matrices, with all threads for each of a few, and one for each of many. Gives those for which it was `false`, in
+/// their order.
+fn each(count: usize, cost: u64, one: impl Fn(usize) -> bool + Sync) -> Vec<usize> {
+    let left = Mutex::new(Vec::new());
     let one = |i| {
         if !one(i) {
-            is_fine.store(false, Ordering::Relaxed);
+            left.lock().unwrap_or_else(PoisonError::into_inner).push(i);
         }
     };
     if count < 2 * threads::num_threads() {
@@ -120,7 +122,9 @@ fn each(count: usize, cost: u64, one: impl Fn(usize) -> bool + Sync) -> bool {
     } else {
         threads::for_each(count, count as u64 * cost, &one);
     }
-    is_fine.into_inner()
+    let mut left = left.into_inner().unwrap_or_else(PoisonError::into_inner);
+    left.sort_unstable();
+    left
 }
 
 /// # Safety

@@ -1,8 +1,9 @@
 //! The calls of ops on matrices. Each gives `false`, with results unfinished, where the reference should do it, as it knows what is wrong.
 
-use cotangent_core::array::Element;
+use cotangent_core::array::{Array, Element};
+use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Aval, DType};
-use cotangent_core::ops::{Eigh, SolveTriangular, Spectral, Triangle};
+use cotangent_core::ops::{SolveTriangular, Spectral, Triangle};
 
 #[cfg(target_arch = "x86_64")]
 use super::symmetric::{Eigen, Singular};
@@ -10,6 +11,7 @@ use super::{Batch, Cholesky, Lu, Qr, Triangular, run_any, unpack};
 use crate::routine::Vectors;
 use crate::routine::axis::Shared;
 use crate::routine::op::Call;
+use crate::routine::reference;
 
 /// `$f` for the element `$T` of matrices, which are of `f32` or `f64`.
 macro_rules! of_dtype {
@@ -83,64 +85,60 @@ impl Call<'_> {
         })
     }
 
-    /// # Safety
-    /// As [`Call::kernel`].
-    #[cfg(target_arch = "x86_64")]
-    pub unsafe fn eigen(&self, op: &Eigh, vectors: Vectors) -> bool {
-        of_dtype!(self.args[0].dtype, T => {
-            let vectors_of = self.results.get(1).map(|_| self.result_matrices::<T>(1));
-            let (a, upper, values) = (self.matrices::<T>(0), op.UPLO == Triangle::Upper, Shared(self.output(0)));
-            // SAFETY: the caller's.
-            unsafe { Eigen { a, upper, values, vectors: vectors_of }.run(vectors) }
-        })
-    }
-
-    /// As [`Call::eigen`]: other CPUs have no kernel.
+    /// A decomposition: the matrices that its kernel leaves are the reference's.
     ///
     /// # Safety
     /// As [`Call::kernel`].
-    #[cfg(not(target_arch = "x86_64"))]
-    pub unsafe fn eigen(&self, _: &Eigh, _: Vectors) -> bool {
-        false
-    }
-
-    /// # Safety
-    /// As [`Call::kernel`].
-    #[cfg(target_arch = "x86_64")]
-    pub unsafe fn svd(&self, vectors: Vectors) -> bool {
-        of_dtype!(self.args[0].dtype, T => {
-            let sides = [0, 2].map(|i| self.result_matrices::<T>(i));
-            let (a, values) = (self.matrices::<T>(0), Shared(self.output(1)));
-            // SAFETY: the caller's.
-            unsafe { Singular { a, values, vectors: Some(sides) }.run(vectors) }
-        })
-    }
-
-    /// As [`Call::svd`]: other CPUs have no kernel.
-    ///
-    /// # Safety
-    /// As [`Call::kernel`].
-    #[cfg(not(target_arch = "x86_64"))]
-    pub unsafe fn svd(&self, _: Vectors) -> bool {
-        false
-    }
-
-    /// The values alone.
-    ///
-    /// # Safety
-    /// As [`Call::kernel`].
-    pub unsafe fn values(&self, of: &Spectral, vectors: Vectors) -> bool {
+    pub unsafe fn decomposed(
+        &self,
+        of: &Spectral,
+        vectors: Vectors,
+        eval: impl Fn(&Array) -> Result<Vec<Array>, EvalError> + Sync,
+    ) -> Result<(), EvalError> {
         // SAFETY: the caller's.
-        match of {
-            Spectral::Eigh(op) => unsafe { self.eigen(op, vectors) },
-            #[cfg(target_arch = "x86_64")]
-            Spectral::Svd(_) => of_dtype!(self.args[0].dtype, T => {
-                let (a, values) = (self.matrices::<T>(0), Shared(self.output(0)));
-                unsafe { Singular { a, values, vectors: None }.run(vectors) }
-            }),
-            #[cfg(not(target_arch = "x86_64"))]
-            Spectral::Svd(_) => false,
+        unsafe {
+            let left = self.spectral(of, vectors);
+            reference::run_matrices(self.routine, &self.args[0], self.results, self.buffers, left, eval)
         }
+    }
+
+    /// A decomposition, or its values alone. Gives the matrices that the reference should see; `None`, and nothing done, for all of them.
+    ///
+    /// # Safety
+    /// As [`Call::kernel`].
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn spectral(&self, of: &Spectral, vectors: Vectors) -> Option<Vec<usize>> {
+        let mut left = None;
+        let is_alone = self.results.len() == 1;
+        of_dtype!(self.args[0].dtype, T => {
+            let a = self.matrices::<T>(0);
+            let side = |i: usize| self.result_matrices::<T>(i);
+            let values = Shared(self.output(if is_alone { 0 } else { of.result() }));
+            // SAFETY: the caller's.
+            left = Some(unsafe {
+                match of {
+                    Spectral::Eigh(op) => {
+                        let vectors_of = (!is_alone).then(|| side(1));
+                        Eigen { a, upper: op.UPLO == Triangle::Upper, values, vectors: vectors_of }.run(vectors)
+                    }
+                    Spectral::Svd(_) => {
+                        let vectors_of = (!is_alone).then(|| [0, 2].map(side));
+                        Singular { a, values, vectors: vectors_of }.run(vectors)
+                    }
+                }
+            });
+            true
+        });
+        left
+    }
+
+    /// As above: other CPUs have no kernel.
+    ///
+    /// # Safety
+    /// As [`Call::kernel`].
+    #[cfg(not(target_arch = "x86_64"))]
+    unsafe fn spectral(&self, _: &Spectral, _: Vectors) -> Option<Vec<usize>> {
+        None
     }
 
     /// # Safety

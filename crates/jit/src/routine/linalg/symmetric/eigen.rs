@@ -24,11 +24,11 @@ pub(in crate::routine::linalg) struct Eigen<T> {
 }
 
 impl<T: Element> Eigen<T> {
-    /// Computes them; `false` where the reference should do it.
+    /// Computes them. Gives the matrices that the reference should see.
     ///
     /// # Safety
     /// The CPU has the vectors; the operands and results have the batch's elements, and nobody else uses those of the results.
-    pub(in crate::routine::linalg) unsafe fn run(&self, vectors: Vectors) -> bool {
+    pub(in crate::routine::linalg) unsafe fn run(&self, vectors: Vectors) -> Vec<usize> {
         let n = self.a.rows as u64;
         let cost = 500 + 30 * n + 9 * n * n + n * n * n / if self.vectors.is_some() { 8 } else { 24 };
         each(self.a.count, cost, |i| {

@@ -15,9 +15,8 @@ use crate::routine::linalg::large::Room;
 use crate::routine::linalg::{Batch, each};
 use crate::routine::{Onto, Target, Vectors, product};
 
-/// The least of the squares of singular values over the largest, without and with vectors: of a smaller one, or of its vector, less than the digits of
-/// an `f32` are left.
-const LEAST: [f64; 2] = [1e-8, 1e-7];
+/// The least of the squares of singular values over the largest: of a smaller one, less than the digits of an `f32` are left.
+const LEAST: f64 = 1e-9;
 
 /// Singular values of a batch of matrices.
 pub(in crate::routine::linalg) struct Singular<T> {
@@ -30,14 +29,14 @@ pub(in crate::routine::linalg) struct Singular<T> {
 }
 
 impl<T: Element> Singular<T> {
-    /// Computes them; `false` where the reference should do it.
+    /// Computes them. Gives the matrices that the reference should see.
     ///
     /// # Safety
     /// The CPU has the vectors; the operands and results have the batch's elements, and nobody else uses those of the results.
-    pub(in crate::routine::linalg) unsafe fn run(&self, vectors: Vectors) -> bool {
+    pub(in crate::routine::linalg) unsafe fn run(&self, vectors: Vectors) -> Vec<usize> {
         // Squares have the digits of `f32` twice, and those of `f64` once.
         if T::DTYPE == DType::F64 {
-            return false;
+            return (0..self.a.count).collect();
         }
         let (most, k) = (self.a.rows.max(self.a.cols) as u64, self.a.rows.min(self.a.cols) as u64);
         let cost = 500 + 30 * k + 9 * k * k + k * k * (k + 2 * most) / if self.vectors.is_some() { 8 } else { 24 };
@@ -76,8 +75,7 @@ impl<T: Element> Singular<T> {
             let Some(t) = Tridiagonal::of::<V>(square) else { return false };
             let Some(mut found) = t.values() else { return false };
             found.sort_by(|x, y| y.value.total_cmp(&x.value));
-            let least = LEAST[usize::from(self.vectors.is_some())] * found[0].value;
-            if found[k - 1].value.is_nan() || found[k - 1].value <= least {
+            if found[k - 1].value.is_nan() || found[k - 1].value <= LEAST * found[0].value {
                 return false;
             }
             let values = std::slice::from_raw_parts_mut(self.values.get().add(i * k), k);
