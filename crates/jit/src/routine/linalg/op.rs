@@ -3,7 +3,9 @@
 use cotangent_core::array::{Array, Element};
 use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Aval, DType};
-use cotangent_core::ops::{SolveTriangular, Spectral, Triangle};
+#[cfg(target_arch = "x86_64")]
+use cotangent_core::ops::Triangle;
+use cotangent_core::ops::{SolveTriangular, Spectral};
 
 #[cfg(target_arch = "x86_64")]
 use super::symmetric::{Eigen, Singular};
