@@ -204,9 +204,25 @@ fn values_of(of: Spectral, x: &Aval) -> LoopProgram {
 #[test]
 fn values_without_vectors() {
     let singular = Spectral::Svd(Svd { full_matrices: false });
-    batches(&[[0, 0], [1, 1], [3, 3], [7, 2], [2, 5], [40, 40], [0, 3]], |x| {
+    batches(&[[0, 0], [1, 1], [3, 3], [7, 2], [2, 5], [9, 17], [40, 40], [70, 30], [0, 3]], |x| {
         check(&format!("singular values of {x}"), &values_of(singular.clone(), x), &[matrices(x, 3.0)], 1e-6);
     });
+    // Ranks below the size, and values far from one another.
+    for (what, rank, ratio) in [("rank 3", 3, 1.0), ("rank 8", 8, 1e-4), ("small ones", 12, 0.1)] {
+        let x = aval(DType::F32, &[1, 12, 20]);
+        let of = |i: usize| {
+            let (row, col) = (i / 20, i % 20);
+            (0..rank).map(|k| noise(row + 50 * k) * noise(col + 70 * k) * f64::powi(ratio, k as i32)).sum::<f64>()
+        };
+        let args = [Array::from_f64_fn(&x, of)];
+        let (p, most) = (values_of(singular.clone(), &x), 12.0);
+        let expected = interpret(&p, &args).unwrap()[0].to_f64_vec();
+        for path in paths() {
+            let found = run(&p, &args, path)[0].to_f64_vec();
+            let near = |(x, y): (&f64, &f64)| (x - y).abs() <= 1e-6 * y.abs() + 1e-14 * most;
+            assert!(found.iter().zip(&expected).all(near), "{what} on {path:?}: {found:?}, {expected:?}");
+        }
+    }
     for side in [Triangle::Lower, Triangle::Upper] {
         let eigen = Spectral::Eigh(Eigh { UPLO: side });
         batches(&[[0, 0], [1, 1], [2, 2], [5, 5], [40, 40]], |x| {

@@ -144,9 +144,7 @@ pub unsafe fn run(
         }
         // SAFETY: the caller's.
         RoutineKind::Values { of, x, results } => unsafe {
-            reference::run(routine, std::slice::from_ref(x), &results[of.result()..][..1], buffers, |x| {
-                Ok(vec![of.values(x[0])?])
-            })
+            op::values(routine, of, [x, &results[of.result()]], vectors, buffers)
         },
         // SAFETY: the caller's.
         RoutineKind::Rows { op, args, results, dim } => unsafe {

@@ -3,7 +3,7 @@
 use cotangent_core::array::{Element, dispatch, dispatch_float};
 use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Aval, DType, Scalar, Shape};
-use cotangent_core::ops::{Extreme, Indexing, Op, ScatterReduction, Statistic, log_add_exp};
+use cotangent_core::ops::{Extreme, Indexing, Op, ScatterReduction, Spectral, Statistic, log_add_exp};
 use cotangent_loops::ir::Routine;
 
 use super::axis::Axis;
@@ -26,6 +26,10 @@ pub unsafe fn run(
     buffers: Buffers,
 ) -> Result<(), EvalError> {
     let call = Call { routine, args, results, buffers, each: Each::Element };
+    if let Some(of) = Spectral::of(op) {
+        // SAFETY: the caller's.
+        return unsafe { call.decomposed(&of, vectors, |x| op.prim().eval(&[x])) };
+    }
     // SAFETY: the caller's.
     match unsafe { call.kernel(op, vectors) } {
         Some(result) => result,
@@ -57,6 +61,23 @@ pub unsafe fn rows(
     }
 }
 
+/// The values alone of a decomposition of `x`.
+///
+/// # Safety
+/// As [`run`].
+pub unsafe fn values(
+    routine: &Routine,
+    of: &Spectral,
+    [x, found]: [&Aval; 2],
+    vectors: Vectors,
+    buffers: Buffers,
+) -> Result<(), EvalError> {
+    let [args, results] = [x, found].map(std::slice::from_ref);
+    let call = Call { routine, args, results, buffers, each: Each::Element };
+    // SAFETY: the caller's.
+    unsafe { call.decomposed(of, vectors, |x| Ok(vec![of.values(x)?])) }
+}
+
 /// What an element of a polygamma function costs, in additions.
 const POLYGAMMA: u64 = 64;
 
@@ -70,10 +91,10 @@ enum Each {
 
 /// A call of a routine.
 pub struct Call<'a> {
-    routine: &'a Routine,
+    pub(super) routine: &'a Routine,
     pub(super) args: &'a [Aval],
     pub(super) results: &'a [Aval],
-    buffers: Buffers<'a>,
+    pub(super) buffers: Buffers<'a>,
     each: Each,
 }
 

@@ -9,9 +9,12 @@ mod lu;
 mod number;
 mod op;
 mod qr;
+#[cfg(target_arch = "x86_64")]
+mod symmetric;
 mod triangular;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use cotangent_core::array::Element;
 
@@ -101,19 +104,27 @@ unsafe fn run_any(matrices: &impl Halves, count: usize, vectors: Vectors) -> boo
         // SAFETY: the caller's.
         return unsafe { run(matrices, count, vectors) };
     }
-    let is_fine = AtomicBool::new(true);
+    // SAFETY: the caller's.
+    each(count, matrices.cost(), |i| unsafe { matrices.halves(i, vectors) }).is_empty()
+}
+
+/// Does `one` for each of `count` matrices, with all threads for each of a few, and one for each of many. Gives those for which it was `false`, in
+/// their order.
+fn each(count: usize, cost: u64, one: impl Fn(usize) -> bool + Sync) -> Vec<usize> {
+    let left = Mutex::new(Vec::new());
     let one = |i| {
-        // SAFETY: the caller's.
-        if !unsafe { matrices.halves(i, vectors) } {
-            is_fine.store(false, Ordering::Relaxed);
+        if !one(i) {
+            left.lock().unwrap_or_else(PoisonError::into_inner).push(i);
         }
     };
     if count < 2 * threads::num_threads() {
         (0..count).for_each(one);
     } else {
-        threads::for_each(count, count as u64 * matrices.cost(), &one);
+        threads::for_each(count, count as u64 * cost, &one);
     }
-    is_fine.into_inner()
+    let mut left = left.into_inner().unwrap_or_else(PoisonError::into_inner);
+    left.sort_unstable();
+    left
 }
 
 /// # Safety

@@ -1,13 +1,19 @@
 //! The calls of ops on matrices. Each gives `false`, with results unfinished, where the reference should do it, as it knows what is wrong.
 
-use cotangent_core::array::Element;
+use cotangent_core::array::{Array, Element};
+use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Aval, DType};
-use cotangent_core::ops::SolveTriangular;
+#[cfg(target_arch = "x86_64")]
+use cotangent_core::ops::Triangle;
+use cotangent_core::ops::{SolveTriangular, Spectral};
 
+#[cfg(target_arch = "x86_64")]
+use super::symmetric::{Eigen, Singular};
 use super::{Batch, Cholesky, Lu, Qr, Triangular, run_any, unpack};
 use crate::routine::Vectors;
 use crate::routine::axis::Shared;
 use crate::routine::op::Call;
+use crate::routine::reference;
 
 /// `$f` for the element `$T` of matrices, which are of `f32` or `f64`.
 macro_rules! of_dtype {
@@ -79,6 +85,62 @@ impl Call<'_> {
             // SAFETY: the caller's.
             unsafe { run_any(&Qr { a, q, r }, a.count, vectors) }
         })
+    }
+
+    /// A decomposition: the matrices that its kernel leaves are the reference's.
+    ///
+    /// # Safety
+    /// As [`Call::kernel`].
+    pub unsafe fn decomposed(
+        &self,
+        of: &Spectral,
+        vectors: Vectors,
+        eval: impl Fn(&Array) -> Result<Vec<Array>, EvalError> + Sync,
+    ) -> Result<(), EvalError> {
+        // SAFETY: the caller's.
+        unsafe {
+            let left = self.spectral(of, vectors);
+            reference::run_matrices(self.routine, &self.args[0], self.results, self.buffers, left, eval)
+        }
+    }
+
+    /// A decomposition, or its values alone. Gives the matrices that the reference should see; `None`, and nothing done, for all of them.
+    ///
+    /// # Safety
+    /// As [`Call::kernel`].
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn spectral(&self, of: &Spectral, vectors: Vectors) -> Option<Vec<usize>> {
+        let mut left = None;
+        let is_alone = self.results.len() == 1;
+        of_dtype!(self.args[0].dtype, T => {
+            let a = self.matrices::<T>(0);
+            let side = |i: usize| self.result_matrices::<T>(i);
+            let values = Shared(self.output(if is_alone { 0 } else { of.result() }));
+            // SAFETY: the caller's.
+            left = Some(unsafe {
+                match of {
+                    Spectral::Eigh(op) => {
+                        let vectors_of = (!is_alone).then(|| side(1));
+                        Eigen { a, upper: op.UPLO == Triangle::Upper, values, vectors: vectors_of }.run(vectors)
+                    }
+                    Spectral::Svd(_) => {
+                        let vectors_of = (!is_alone).then(|| [0, 2].map(side));
+                        Singular { a, values, vectors: vectors_of }.run(vectors)
+                    }
+                }
+            });
+            true
+        });
+        left
+    }
+
+    /// As above: other CPUs have no kernel.
+    ///
+    /// # Safety
+    /// As [`Call::kernel`].
+    #[cfg(not(target_arch = "x86_64"))]
+    unsafe fn spectral(&self, _: &Spectral, _: Vectors) -> Option<Vec<usize>> {
+        None
     }
 
     /// # Safety

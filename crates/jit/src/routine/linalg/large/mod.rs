@@ -32,31 +32,31 @@ fn middle(whole: &Range<usize>) -> usize {
 }
 
 /// Cuts columns for threads: a few pieces for each, of whole pairs of vectors.
-fn pieces(columns: Range<usize>) -> Vec<Range<usize>> {
+pub(super) fn pieces(columns: Range<usize>) -> Vec<Range<usize>> {
     let width = (columns.len() / (4 * threads::num_threads())).next_multiple_of(16).max(32);
     columns.clone().step_by(width).map(|from| from..columns.end.min(from + width)).collect()
 }
 
 /// Memory for a matrix, whose rows begin in different sets of the caches.
-struct Room {
+pub(super) struct Room {
     block: Block,
     row: usize,
 }
 
 impl Room {
-    fn new(rows: usize, cols: usize) -> Self {
+    pub(super) fn new(rows: usize, cols: usize) -> Self {
         let row = (cols.div_ceil(16) | 1) * 16;
         Room { block: Block::new(rows * row * size_of::<f64>()), row }
     }
 
-    fn target(&self) -> Target<f64> {
+    pub(super) fn target(&self) -> Target<f64> {
         Target { at: self.block.as_ptr().cast(), row: self.row }
     }
 }
 
 impl Target<f64> {
     /// What has been written, to read.
-    fn operand(self) -> Operand<f64> {
+    pub(super) fn operand(self) -> Operand<f64> {
         Operand { at: self.at.cast_const(), row: self.row as isize, col: 1 }
     }
 
@@ -64,7 +64,7 @@ impl Target<f64> {
     ///
     /// # Safety
     /// It has so many, and nobody else uses them.
-    unsafe fn row<'a>(self, i: usize, cols: usize) -> &'a mut [f64] {
+    pub(super) unsafe fn row<'a>(self, i: usize, cols: usize) -> &'a mut [f64] {
         // SAFETY: the caller's.
         unsafe { std::slice::from_raw_parts_mut(self.from(i, 0).at, cols) }
     }
@@ -72,7 +72,7 @@ impl Target<f64> {
 
 impl Operand<f64> {
     /// The matrix with rows and columns exchanged.
-    fn turned(self) -> Self {
+    pub(super) fn turned(self) -> Self {
         Operand { at: self.at, row: self.col, col: self.row }
     }
 }
@@ -107,7 +107,7 @@ impl<T: Element> Outside<T> {
     ///
     /// # Safety
     /// The CPU has the vectors; the matrix has its elements, `to` has room for them, and nobody else uses it.
-    unsafe fn load(&self, to: Target<f64>, turned: bool) {
+    pub(super) unsafe fn load(&self, to: Target<f64>, turned: bool) {
         let ([rows, cols], vectors) = (self.size, self.vectors);
         let (from, to, row) = (Shared(self.at), Shared(to.at), to.row);
         threads::for_each(rows.div_ceil(ROWS), (rows * cols) as u64 / 2, &|piece| {
@@ -133,7 +133,7 @@ impl<T: Element> Outside<T> {
     ///
     /// # Safety
     /// The CPU has the vectors; the matrix has room, which nobody else uses, and `from` has the elements.
-    unsafe fn store(&self, from: Target<f64>, turned: bool, kept: impl Fn(usize) -> Range<usize> + Sync) {
+    pub(super) unsafe fn store(&self, from: Target<f64>, turned: bool, kept: impl Fn(usize) -> Range<usize> + Sync) {
         let ([rows, cols], vectors) = (self.size, self.vectors);
         let (to, from, row) = (Shared(self.at), Shared(from.at), from.row);
         threads::for_each(rows.div_ceil(ROWS), (rows * cols) as u64 / 2, &|piece| {
