@@ -2,82 +2,59 @@
 
 use std::arch::x86_64::*;
 
-/// `to[j + i · step] = from[i + j · stride]` for `i` and `j` below 16.
-///
-/// # Safety
-/// The CPU has AVX-512; all of these elements exist, and nobody else uses those of `to`.
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub unsafe fn transpose_16(from: *const f32, stride: isize, to: *mut f32, step: usize) {
-    let mut r = [_mm512_setzero_ps(); 16];
-    // SAFETY: the caller's.
-    unsafe {
-        for (j, r) in r.iter_mut().enumerate() {
-            *r = _mm512_loadu_ps(from.offset(j as isize * stride));
+macro_rules! squares {
+    (
+        $full:ident, $edge:ident of $n:literal $T:ty, by $columns:ident, masks of $mask:ty;
+        $zero:ident $load:ident $store:ident $load_first:ident $store_first:ident
+    ) => {
+        /// `to[j + i · step] = from[i + j · stride]` for all rows `j` and columns `i` of a square.
+        ///
+        /// # Safety
+        /// The CPU has AVX-512; all of these elements exist, and nobody else uses those of `to`.
+        #[inline]
+        #[target_feature(enable = "avx512f")]
+        pub unsafe fn $full(from: *const $T, stride: isize, to: *mut $T, step: usize) {
+            let mut r = [$zero(); $n];
+            // SAFETY: the caller's.
+            unsafe {
+                for (j, r) in r.iter_mut().enumerate() {
+                    *r = $load(from.offset(j as isize * stride));
+                }
+                for (i, r) in $columns(r).iter().enumerate() {
+                    $store(to.add(i * step), *r);
+                }
+            }
         }
-        for (i, r) in columns_of_16(r).iter().enumerate() {
-            _mm512_storeu_ps(to.add(i * step), *r);
+
+        /// As above, for so many rows and columns, each no more than a square has.
+        ///
+        /// # Safety
+        /// As above.
+        #[inline]
+        #[target_feature(enable = "avx512f")]
+        pub unsafe fn $edge(from: *const $T, stride: isize, to: *mut $T, step: usize, [rows, columns]: [usize; 2]) {
+            let mut r = [$zero(); $n];
+            let (read, write) = (((1u32 << columns) - 1) as $mask, ((1u32 << rows) - 1) as $mask);
+            // SAFETY: the caller's; masked lanes are not touched.
+            unsafe {
+                for (j, r) in r.iter_mut().enumerate().take(rows) {
+                    *r = $load_first(read, from.offset(j as isize * stride));
+                }
+                for (i, r) in $columns(r).iter().enumerate().take(columns) {
+                    $store_first(to.add(i * step), write, *r);
+                }
+            }
         }
-    }
+    };
 }
 
-/// As [`transpose_16`] for `j < rows ≤ 16` and `i < columns ≤ 16`.
-///
-/// # Safety
-/// As [`transpose_16`].
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub unsafe fn edge_16(from: *const f32, stride: isize, to: *mut f32, step: usize, [rows, columns]: [usize; 2]) {
-    let mut r = [_mm512_setzero_ps(); 16];
-    let (read, write) = (((1u32 << columns) - 1) as u16, ((1u32 << rows) - 1) as u16);
-    // SAFETY: the caller's; masked lanes are not touched.
-    unsafe {
-        for (j, r) in r.iter_mut().enumerate().take(rows) {
-            *r = _mm512_maskz_loadu_ps(read, from.offset(j as isize * stride));
-        }
-        for (i, r) in columns_of_16(r).iter().enumerate().take(columns) {
-            _mm512_mask_storeu_ps(to.add(i * step), write, *r);
-        }
-    }
+squares! {
+    transpose_16, edge_16 of 16 f32, by columns_of_16, masks of u16;
+    _mm512_setzero_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_maskz_loadu_ps _mm512_mask_storeu_ps
 }
-
-/// As [`transpose_16`], for squares of 8 of wide elements.
-///
-/// # Safety
-/// As [`transpose_16`].
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub unsafe fn transpose_8_wide(from: *const f64, stride: isize, to: *mut f64, step: usize) {
-    let mut r = [_mm512_setzero_pd(); 8];
-    // SAFETY: the caller's.
-    unsafe {
-        for (j, r) in r.iter_mut().enumerate() {
-            *r = _mm512_loadu_pd(from.offset(j as isize * stride));
-        }
-        for (i, r) in columns_of_8(r).iter().enumerate() {
-            _mm512_storeu_pd(to.add(i * step), *r);
-        }
-    }
-}
-
-/// As [`edge_16`], for squares of 8 of wide elements.
-///
-/// # Safety
-/// As [`transpose_16`].
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub unsafe fn edge_8_wide(from: *const f64, stride: isize, to: *mut f64, step: usize, [rows, columns]: [usize; 2]) {
-    let mut r = [_mm512_setzero_pd(); 8];
-    let (read, write) = (((1u32 << columns) - 1) as u8, ((1u32 << rows) - 1) as u8);
-    // SAFETY: the caller's; masked lanes are not touched.
-    unsafe {
-        for (j, r) in r.iter_mut().enumerate().take(rows) {
-            *r = _mm512_maskz_loadu_pd(read, from.offset(j as isize * stride));
-        }
-        for (i, r) in columns_of_8(r).iter().enumerate().take(columns) {
-            _mm512_mask_storeu_pd(to.add(i * step), write, *r);
-        }
-    }
+squares! {
+    transpose_8_wide, edge_8_wide of 8 f64, by columns_of_8, masks of u8;
+    _mm512_setzero_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_maskz_loadu_pd _mm512_mask_storeu_pd
 }
 
 /// The columns of a square of which these are the rows.
