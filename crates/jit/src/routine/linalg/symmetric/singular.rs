@@ -42,13 +42,7 @@ impl<T: Element> Singular<T> {
         let cost = 500 + 30 * k + 9 * k * k + k * k * (k + 2 * most) / if self.vectors.is_some() { 8 } else { 24 };
         each(self.a.count, cost, |i| {
             // SAFETY: the caller's.
-            unsafe {
-                match vectors {
-                    Vectors::V256 => self.matrix::<F64x4>(i, vectors),
-                    Vectors::V512 => self.matrix::<F64x8>(i, vectors),
-                    Vectors::Portable => false,
-                }
-            }
+            unsafe { by_vectors!(vectors, F64x4 F64x8, V => self.matrix::<V>(i, vectors), else => false) }
         })
     }
 
