@@ -289,6 +289,7 @@ impl Tile<'_> {
                 }),
                 Conv::RoundF16 => map(to_f32(), f32s(a), |x| f16::from_f32(x).to_f32()),
             },
+            Op::Table(table, a) => map(to_u32(), u32s(a), |i| table.entry(i)),
             Op::Call(f, a, b, guard) => {
                 for j in 0..n {
                     let y = match guard {

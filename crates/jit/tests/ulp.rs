@@ -345,7 +345,7 @@ fn of_f64() {
             Unary::Erfc | Unary::Erfinv | Unary::Lgamma => 5,
             // The reference multiplies by a power in two steps.
             Unary::I0 | Unary::I1 | Unary::ModifiedBesselI0 | Unary::ModifiedBesselI1 => 5,
-            Unary::Atanh | Unary::Sigmoid => 3,
+            Unary::Atanh | Unary::Sigmoid | Unary::Tanh => 3,
             _ => 2,
         };
         for path in paths() {

@@ -22,6 +22,7 @@ mod dce;
 mod edit;
 mod factor;
 mod fold;
+mod index_select;
 mod movement;
 mod pattern;
 mod pieces;
@@ -109,12 +110,13 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
     THEMES.iter().copied().flatten()
 }
 
-static THEMES: [&[Rule]; 14] = [
+static THEMES: [&[Rule]; 15] = [
     dce::RULES,
     cse::RULES,
     fold::RULES,
     convert::RULES,
     movement::RULES,
+    index_select::RULES,
     pieces::RULES,
     strided::RULES,
     select::RULES,

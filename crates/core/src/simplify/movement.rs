@@ -177,7 +177,7 @@ fn expand_ones(e: &mut Editor, id: NodeId) -> Option<Value> {
 }
 
 /// Whether the op works element by element, each result element from those at its place.
-fn is_elementwise(op: &Op) -> bool {
+pub(super) fn is_elementwise(op: &Op) -> bool {
     matches!(op, Op::Unary(_) | Op::Binary(_) | Op::Where(_) | Op::Convert(_))
 }
 

@@ -5,6 +5,7 @@
 //! wide, or masks; the narrow dtypes live in `I32` and `F32` and are wrapped or rounded after each op.
 
 mod builder;
+mod code;
 mod convert;
 mod division;
 mod expand;
@@ -13,13 +14,16 @@ mod integer;
 mod math;
 mod order;
 pub mod scalar;
+mod table;
 
 use cotangent_core::ir::DType;
 use cotangent_core::ops::Monoid;
 
 use builder::Builder;
+pub use code::Code;
 pub use expand::{Expanded, expand};
 pub use scalar::ScalarCall;
+pub use table::Table;
 
 /// The type of a value in a lane.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -269,6 +273,8 @@ pub enum Op {
     Shift(Shift, V, u8),
     /// A change of type.
     Conv(Conv, V),
+    /// The entry that the low four bits of an `I32` name; in the common set the highest bit is a copy of the fourth.
+    Table(&'static Table, V),
     /// A scalar function in each lane where the mask is set; the last value elsewhere.
     Call(ScalarCall, V, V, Option<(V, V)>),
 }
@@ -293,7 +299,8 @@ impl Op {
             | Op::Round(_, a)
             | Op::Part(_, a)
             | Op::Shift(_, a, _)
-            | Op::Conv(_, a) => f(a),
+            | Op::Conv(_, a)
+            | Op::Table(_, a) => f(a),
             Op::Bin(_, a, b) | Op::Cmp(_, a, b) => {
                 f(a);
                 f(b);
@@ -328,6 +335,7 @@ impl Op {
             Op::Part(k, a) => Op::Part(k, m(a)),
             Op::Shift(k, a, s) => Op::Shift(k, m(a), s),
             Op::Conv(k, a) => Op::Conv(k, m(a)),
+            Op::Table(t, a) => Op::Table(t, m(a)),
             Op::Call(f, a, b, g) => Op::Call(f, m(a), m(b), g.map(|(x, y)| (m(x), m(y)))),
             op @ (Op::Load(..)
             | Op::Const(_)
@@ -346,48 +354,6 @@ impl Op {
             Op::Call(call, ..) => call.can_fail(),
             _ => false,
         }
-    }
-}
-
-/// Straight-line lane code.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Code {
-    /// Instructions; each reads earlier ones.
-    pub insts: Vec<Inst>,
-}
-
-impl Code {
-    /// The instructions at these places, in this order; each place stands after those of its operands.
-    fn rebuilt(&self, order: &[usize]) -> Code {
-        let mut new = vec![0u32; self.insts.len()];
-        let mut insts = Vec::with_capacity(order.len());
-        for i in order {
-            new[*i] = insts.len() as u32;
-            let Inst { op, ty } = self.insts[*i];
-            insts.push(Inst { op: op.map(|v| V { id: new[v.id as usize], ty: v.ty }), ty });
-        }
-        Code { insts }
-    }
-
-    /// The most values that live at once, of those that `counts` says; constants are operands in memory, and accumulators have registers of
-    /// their own.
-    pub fn most_alive(&self, counts: impl Fn(&Inst) -> bool) -> usize {
-        let mut uses = vec![0usize; self.insts.len()];
-        for (i, inst) in self.insts.iter().enumerate() {
-            inst.op.operands(|v| uses[v.id as usize] = i);
-        }
-        let mut ends = vec![0usize; self.insts.len() + 1];
-        let (mut live, mut most) = (0, 1);
-        for (i, inst) in self.insts.iter().enumerate() {
-            live -= ends[i];
-            let elsewhere = matches!(inst.op, Op::Const(_) | Op::Acc(_)) || !counts(inst);
-            if !elsewhere && uses[i] > i {
-                live += 1;
-                ends[uses[i]] += 1;
-            }
-            most = most.max(live);
-        }
-        most
     }
 }
 

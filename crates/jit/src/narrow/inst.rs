@@ -85,6 +85,10 @@ impl Emit<'_> {
                 let x = self.value(code, x, c);
                 self.convert(conv, x)
             }
+            Op::Table(table, x) => {
+                let x = self.value(code, x, c);
+                self.table(table, x)
+            }
             Op::Call(function, x, y, guard) => self.call(code, function, [x, y], guard, c),
         })
     }

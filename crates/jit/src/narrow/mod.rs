@@ -13,6 +13,7 @@ mod half;
 mod inst;
 mod integer;
 mod stage;
+mod table;
 mod target;
 #[cfg(test)]
 mod tests;

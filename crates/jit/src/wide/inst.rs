@@ -3,10 +3,10 @@
 use super::alloc::Loc;
 use super::asm::gpr::{RAX, RDX};
 use super::asm::{Masked, Rm, Vop};
-use super::emit::{Emit, SCRATCH};
+use super::emit::{Emit, SCRATCH, SCRATCH2};
 use super::isa::Isa;
 use super::op;
-use crate::lane::{Bin, Code, Conv, Fused, Op, Part, Pred, RoundTo, Shift, Ty, V};
+use crate::lane::{Bin, Code, Conv, Fused, Op, Part, Pred, RoundTo, Shift, Table, Ty, V};
 use crate::machine::thunk::Call;
 
 impl Emit<'_> {
@@ -124,6 +124,7 @@ impl Emit<'_> {
                 self.asm().vi(if ty.is_wide() { op::SHIFT64 } else { op::SHIFT32 }, l, digit, d, Rm::Reg(x), by);
             }
             Op::Conv(k, x) => self.convert(code, k, x, c, i),
+            Op::Table(table, x) => self.table(code, table, x, c, i),
             Op::Call(f, x, y, guard) => {
                 let call = Call {
                     function: f,
@@ -235,6 +236,27 @@ impl Emit<'_> {
                 let Rm::Reg(r) = from else { unreachable!("taken as a register above") };
                 self.asm().vi(op::PS2PH, l, r, 0, Rm::Reg(SCRATCH), 0);
                 self.asm().v(op::PH2PS, l, d, 0, Rm::Reg(SCRATCH));
+            }
+        }
+    }
+
+    /// The entries of a table that lanes name; what is beyond the lanes of a vector names entries, too.
+    fn table(&mut self, code: &Code, table: &Table, x: V, c: usize, i: u32) {
+        let bytes = table.bytes();
+        let (full, index) = (self.isa.full(), self.reg(code, x, c, i));
+        match self.isa {
+            Isa::Avx512 => {
+                let table = Rm::Pool(self.out.constant(&bytes));
+                let d = self.result(code, i, c);
+                self.asm().v(op::PERMPS, full, d, index, table);
+            }
+            Isa::Avx2 => {
+                // The highest bit says which half it is.
+                let [low, high] = [&bytes[..32], &bytes[32..]].map(|half| Rm::Pool(self.out.constant(half)));
+                self.asm().v(op::PERMPS, full, SCRATCH, index, low);
+                self.asm().v(op::PERMPS, full, SCRATCH2, index, high);
+                let d = self.result(code, i, c);
+                self.asm().vi(op::BLENDPS, full, d, SCRATCH, Rm::Reg(SCRATCH2), index << 4);
             }
         }
     }

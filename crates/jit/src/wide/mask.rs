@@ -107,6 +107,7 @@ impl Emit<'_> {
             | Op::Shift(..)
             | Op::Select(..)
             | Op::Conv(..)
+            | Op::Table(..)
             | Op::Call(..) => unreachable!("lane code: {:?} gives no mask", inst.op),
         }
         true

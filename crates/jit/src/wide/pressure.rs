@@ -45,6 +45,7 @@ fn key(inst: &Inst) -> Option<Same> {
         | Op::Part(..)
         | Op::Shift(..)
         | Op::Conv(..)
+        | Op::Table(..)
         | Op::Call(..) => return None,
     };
     (inst.ty != Ty::Mask).then_some(key)

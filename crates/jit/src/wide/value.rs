@@ -112,6 +112,7 @@ impl Emit<'_> {
             | Op::Part(..)
             | Op::Shift(..)
             | Op::Conv(..)
+            | Op::Table(..)
             | Op::Call(..) => false,
         };
         if !plain || copies < 2 || self.isa != Isa::Avx2 {

@@ -69,6 +69,25 @@ impl Builder {
 
     /// `n`, `r` with `x = n log 2 + r`.
     pub(super) fn exp_reduce(&mut self, x: V) -> (V, V) {
+        let (n, r, lo) = self.exp_reduce_high(x, None);
+        (n, self.fnma(n, lo, r))
+    }
+
+    /// The same with an `n` that is rounded after `beside` was added.
+    pub(super) fn exp_reduce_beside(&mut self, x: V, beside: V) -> (V, V) {
+        let (n, r, lo) = self.exp_reduce_high(x, Some(beside));
+        (n, self.fnma(n, lo, r))
+    }
+
+    /// The same of `x − less`, for a `less` that is lost in the difference.
+    pub(super) fn exp_reduce_less(&mut self, x: V, less: V) -> (V, V) {
+        let (n, r, lo) = self.exp_reduce_high(x, None);
+        let less = self.fma(n, lo, less);
+        (n, self.sub(r, less))
+    }
+
+    /// `n`, `r`, `lo` with `x = n log 2 + r − n lo`
+    fn exp_reduce_high(&mut self, x: V, beside: Option<V>) -> (V, V, V) {
         let log2e = self.f(std::f64::consts::LOG2_E, x.ty);
         let (hi, lo) = if x.ty == Ty::F32 {
             (0.693_147_182_464_599_6, -1.904_654_299_957_768e-9)
@@ -78,10 +97,15 @@ impl Builder {
         let (hi, lo) = (self.f(hi, x.ty), self.f(lo, x.ty));
         // Rounded by an addition that leaves no place for fractions.
         let magic = self.f(format(x.ty).magic, x.ty);
-        let t = self.fma(x, log2e, magic);
+        let t = match beside {
+            Some(beside) => {
+                let t = self.fma(x, log2e, beside);
+                self.add(t, magic)
+            }
+            None => self.fma(x, log2e, magic),
+        };
         let n = self.sub(t, magic);
-        let r = self.fnma(n, hi, x);
-        (n, self.fnma(n, lo, r))
+        (n, self.fnma(n, hi, x), lo)
     }
 
     /// `e^r`.
@@ -108,31 +132,6 @@ impl Builder {
         }
         let s = self.pow2(n);
         self.mul(p, s)
-    }
-
-    /// `e^(k x)` of an `F32` that is a number, for a power of two `k` and `|k x| ≤ 32`.
-    ///
-    /// *Numerics*: the last digits of `log 2` are left out, so that the error grows to a place with `|k x|`. It is for what is added to numbers beside
-    /// which it is that much smaller.
-    pub(super) fn exp_coarse(&mut self, x: V, k: f64) -> V {
-        let f = format(x.ty);
-        let (log2e, ln2, magic) = (
-            self.f(k * std::f64::consts::LOG2_E, x.ty),
-            self.f(std::f64::consts::LN_2 / k, x.ty),
-            self.f(f.magic, x.ty),
-        );
-        let t = self.fma(x, log2e, magic);
-        let n = self.sub(t, magic);
-        let r = self.fnma(n, ln2, x);
-        // The series in r for e^(k r).
-        let series: [f64; 8] = std::array::from_fn(|i| EXP_F32.get(i).unwrap_or(&1.0) * k.powi(7 - i as i32));
-        let p = self.poly(r, &series);
-        if self.ops == OpSet::Extended {
-            return self.bin(Bin::Scale, p, n);
-        }
-        // The low bits of t are n: p is no NaN, whose bits an addition to the exponent would make a number of.
-        let exponent = self.shift(Shift::Left, t.bits(f.int), f.mantissa);
-        self.add(p.bits(f.int), exponent).bits(x.ty)
     }
 
     pub(in crate::lane) fn exp2(&mut self, x: V) -> V {

@@ -1,45 +1,62 @@
 //! Hyperbolic functions and sigmoids: what is made of one exponential.
 
-use super::super::{Bin, Builder, Op, Pred, Ty, V};
+use super::super::{Bin, Builder, Op, Ty, V};
+use super::tables::{TANH, TANH_CENTRES};
 
-/// `(tanh(a) / a − 1) / a²` in `a²` up to 0.39; of Cephes.
-const TANH_F32: [f64; 5] =
-    [-5.704_988_727_45e-3, 2.063_908_879_54e-2, -5.373_971_555_31e-2, 1.333_144_220_36e-1, -3.333_328_194_22e-1];
 /// `(asinh(a) / a − 1) / a²` in `a²` up to ¼, within 1.3e-9; fitted as the arc tangent's.
 const ASINH_F32: [f64; 5] =
     [-1.324_810_646_47e-2, 2.817_556_262_02e-2, -4.438_586_905_6e-2, 7.498_663_663_86e-2, -1.666_664_332_15e-1];
 
+/// `(e^r − 1 − r) / r²` for `r` from −¼ log 2 to ¾ log 2, within 3e-18 of `e^r − 1`.
+const EXPM1_TAIL: [f64; 11] = [
+    2.422_621_890_133_654_6e-9,
+    2.481_321_048_491_669e-8,
+    2.756_356_580_416_586_4e-7,
+    2.755_736_017_318_888e-6,
+    2.480_158_273_706_780_4e-5,
+    1.984_126_987_889_642_7e-4,
+    1.388_888_888_981_422_3e-3,
+    8.333_333_333_323_166e-3,
+    4.166_666_666_666_601e-2,
+    1.666_666_666_666_666_7e-1,
+    0.5,
+];
+
 impl Builder {
     pub(in crate::lane) fn tanh(&mut self, x: V) -> V {
         let a = self.fabs(x);
-        let z = self.mul(a, a);
-        let rest = if x.ty == Ty::F32 {
-            self.poly(z, &TANH_F32)
-        } else {
-            let p = self.poly(z, &[-9.643_991_794_250_523e-1, -9.928_772_310_019_186e1, -1.614_687_684_417_084_4e3]);
-            let q = self.poly(z, &[1.0, 1.128_116_784_916_329_3e2, 2.235_488_390_601_004_5e3, 4.844_063_053_251_255e3]);
-            self.div(p, q)
-        };
-        let cube = self.mul(z, a);
-        let small = self.fma(rest, cube, a);
-        // 1 − 2 / (e^2a + 1), where there is a number: NaN is left to the other branch.
-        let e = if x.ty == Ty::F32 {
-            let limit = self.f(10.0, x.ty);
-            let c = self.bin(Bin::Min, a, limit);
-            self.exp_coarse(c, 2.0)
-        } else {
-            let (twice, limit) = (self.add(a, a), self.f(44.0, x.ty));
-            let twice = self.bin(Bin::Min, twice, limit);
-            self.exp_normal(twice)
-        };
-        let (one, two) = (self.f(1.0, x.ty), self.f(2.0, x.ty));
-        let d = self.add(e, one);
-        let d = self.div(two, d);
-        let large = self.sub(one, d);
-        let border = self.f(0.625, x.ty);
-        let is_large = self.cmp(Pred::Le, border, a);
-        let y = self.select(is_large, large, small);
+        let y = if x.ty == Ty::F32 { self.tanh_f32(a) } else { self.tanh_f64(a) };
         self.with_sign(y, x)
+    }
+
+    /// Of `a ≥ 0`; 1 from 9 on.
+    fn tanh_f32(&mut self, a: V) -> V {
+        let (limit, one) = (self.f(10.0, a.ty), self.f(1.0, a.ty));
+        let a = self.bin(Bin::Min, limit, a);
+        let z = self.add(a, one);
+        let index = self.quarter_of_binade(z);
+        let centre = self.entry(&TANH_CENTRES, index);
+        let r = self.sub(a, centre);
+        self.poly_of_odd(r, index, &TANH)
+    }
+
+    /// Of `a ≥ 0`: `m / (m + 2)` with `m = e^2a − 1`.
+    ///
+    /// *Numerics*: at most three places from the nearest number on dense samples.
+    fn tanh_f64(&mut self, a: V) -> V {
+        let (twice, limit) = (self.add(a, a), self.f(44.0, a.ty));
+        let twice = self.bin(Bin::Min, limit, twice);
+        // Rounded down from three quarters, so that what is added to a power of two minus 1 is not nearly its opposite.
+        let quarter = self.f(-0.25, a.ty);
+        let (n, r) = self.exp_reduce_beside(twice, quarter);
+        let tail = self.poly(r, &EXPM1_TAIL);
+        let square = self.mul(r, r);
+        let p = self.fma(tail, square, r);
+        // Both are rounded once: the sums of a power of two and 1 are exact.
+        let (s, one) = (self.pow2(n), self.f(1.0, a.ty));
+        let (less, more) = (self.sub(s, one), self.add(s, one));
+        let (m, d) = (self.fma(s, p, less), self.fma(s, p, more));
+        self.div(m, d)
     }
 
     /// `e / (e + 1)` with `e = e^x`, both multiplied by a power of two that keeps them normal numbers where the result is none.

@@ -15,6 +15,16 @@ struct Parts {
     e: V,
 }
 
+/// A logarithm as the sum `e ln2 + rest`.
+pub(super) struct LogTerms {
+    /// Integral.
+    pub(super) e: V,
+    /// The logarithm of 2 without its last digits: the product is exact.
+    pub(super) ln2: V,
+    /// Small.
+    pub(super) rest: V,
+}
+
 impl Builder {
     /// The logarithm of a positive finite `x` in its parts.
     fn log_parts(&mut self, x: V) -> Parts {
@@ -133,7 +143,8 @@ impl Builder {
         self.select(positive, y, special)
     }
 
-    pub(super) fn log_finite(&mut self, x: V) -> V {
+    /// The logarithm of a positive finite `x` as a sum.
+    pub(super) fn log_terms(&mut self, x: V) -> LogTerms {
         let Parts { log, e, .. } = self.log_parts(x);
         let (hi, lo) = if x.ty == Ty::F32 {
             (0.693_359_375, -2.121_944_4e-4)
@@ -141,8 +152,12 @@ impl Builder {
             (6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10)
         };
         let (hi, lo) = (self.f(hi, x.ty), self.f(lo, x.ty));
-        let y = self.fma(e, lo, log);
-        self.fma(e, hi, y)
+        LogTerms { e, ln2: hi, rest: self.fma(e, lo, log) }
+    }
+
+    pub(super) fn log_finite(&mut self, x: V) -> V {
+        let LogTerms { e, ln2, rest } = self.log_terms(x);
+        self.fma(e, ln2, rest)
     }
 
     pub(in crate::lane) fn log(&mut self, x: V) -> V {

@@ -1,8 +1,8 @@
 //! Elementary functions in lane code, for `F32` and, where noted, `F64`.
 //!
 //! *Numerics*: `F32` at most 2 ULP on dense samples of all inputs; signs of zeros, denormals, infinities and NaN as IEEE 754 has them.
-//! *Source*: reductions and coefficients of Cephes (Moshier) for `F32` and of FreeBSD's msun for `F64`; erf of `F32` from N. Juffa's
-//! `erff`; that of `F64`, complements and inverses are fits of our own.
+//! *Source*: reductions and coefficients of Cephes (Moshier) for `F32` and of FreeBSD's msun for `F64`; error functions, their complements
+//! and inverses, and the hyperbolic tangent of `F32`, are fits of our own.
 
 mod arc;
 mod bessel;
@@ -12,7 +12,9 @@ mod exp;
 mod gamma;
 mod hyperbolic;
 mod log;
+mod piecewise;
 mod power;
+mod tables;
 mod trigonometric;
 mod two;
 
