@@ -53,6 +53,7 @@ fn main() {
                         }
                         RoutineKind::Places { x, places, .. } => format!("places {places:?} of a sort of {x}"),
                         RoutineKind::Ranked { x, index, .. } => format!("ranks {index} of a sort of {x}"),
+                        RoutineKind::Extremes { dim, x, .. } => format!("extremes along {dim} of {x}"),
                         RoutineKind::Values { x, .. } => format!("values of {} {x}", r.name),
                         RoutineKind::Lines { x, index, .. } => format!("lines of {x} {index}"),
                         RoutineKind::Rows { args, .. } | RoutineKind::Op { args, .. } => {

@@ -35,6 +35,7 @@ fn rows(action: &Action) -> usize {
             | RoutineKind::Rows { .. }
             | RoutineKind::Lines { .. }
             | RoutineKind::Values { .. }
+            | RoutineKind::Extremes { .. }
             | RoutineKind::Op { .. } => 0,
         },
         Action::Nest(_) | Action::Chain(_) => 0,

@@ -8,7 +8,7 @@ use common::{blocks, check, data, paths, routine, run};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Shape};
 use cotangent_core::ops::{
-    Argmax, Argmin, Cummax, Cummin, Cumprod, Cumsum, Gather, IndexAdd, Logcumsumexp, Op, Scatter, ScatterAdd,
+    Argmax, Argmin, Cummax, Cummin, Cumprod, Cumsum, Extreme, Gather, IndexAdd, Logcumsumexp, Op, Scatter, ScatterAdd,
     ScatterReduce, ScatterReduction, Searchsorted, Sort,
 };
 use cotangent_jit::{Block, CallError, CompileOptions, compile_with, threads};
@@ -88,8 +88,27 @@ fn places_of_extremes() {
                 let elements = data(d, x.shape.numel(), 7);
                 check(&format!("{op:?} of {x}"), &routine(op, std::slice::from_ref(&x)), &[elements], 0.0);
             }
+            for which in [Extreme::Max, Extreme::Min] {
+                let elements = data(d, x.shape.numel(), 7);
+                check(&format!("{which:?} of {x}, with places"), &extremes_of(which, &x), &[elements], 0.0);
+            }
         }
     }
+}
+
+/// The program of extremes along dim 1, and where they stand.
+fn extremes_of(which: Extreme, x: &Aval) -> LoopProgram {
+    let op = match which {
+        Extreme::Max => Op::Argmax(Argmax { dim: 1 }),
+        Extreme::Min => Op::Argmin(Argmin { dim: 1 }),
+    };
+    let mut p = routine(op, std::slice::from_ref(x));
+    p.buffers.push(Buffer { dtype: x.dtype, ..p.buffers[1].clone() });
+    p.results.insert(0, BufferId(2));
+    let Step::Routine(r) = &mut p.steps[0] else { unreachable!("one routine") };
+    (r.kind, r.outputs) = (RoutineKind::Extremes { dim: 1, which, x: x.clone() }, p.results.clone());
+    verify(&p).unwrap_or_else(|e| panic!("{e}"));
+    p
 }
 
 /// The program of some places of a sort.

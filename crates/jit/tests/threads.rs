@@ -140,7 +140,7 @@ fn products_do_not_depend_on_threads() {
     assert!([2, 4].into_iter().all(|t| run(t).bytes() == one.bytes()));
 }
 
-/// Of each form of a convolution: planes, channels as lanes, positions as lanes, images as lanes, gathered.
+/// Of each form of a convolution: planes, channels as lanes, positions as lanes, images as lanes, squares, gathered, also in several sums.
 #[test]
 fn convolutions_do_not_depend_on_threads() {
     let _alone = alone();
@@ -151,6 +151,8 @@ fn convolutions_do_not_depend_on_threads() {
         ([2, 5, 30, 64], [12, 5, 3, 3], 1, 1),
         ([45, 7, 13, 12], [70, 7, 12, 11], 1, 0),
         ([3, 11, 6, 5], [9, 11, 3, 3], 1, 0),
+        ([3, 32, 16, 17], [40, 32, 3, 3], 1, 1),
+        ([1, 30, 20, 20], [6, 30, 18, 18], 1, 1),
     ];
     for (x, w, groups, padding) in cases {
         let op = Convolution { padding: vec![padding; 2], groups, ..Convolution::plain(2) };

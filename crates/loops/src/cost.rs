@@ -105,9 +105,10 @@ fn of_routine(program: &LoopProgram, routine: &Routine) -> (u64, u64) {
     let flops = match &routine.kind {
         RoutineKind::MatMul { batch, m, k, n, .. } => product(&[2, *batch, *m, *k, *n]),
         RoutineKind::Op { op: Op::Convolution(op), args, results } => convolution(op, args, results),
-        RoutineKind::Places { x, .. } | RoutineKind::Ranked { x, .. } | RoutineKind::Values { x, .. } => {
-            x.shape.numel() as u64
-        }
+        RoutineKind::Places { x, .. }
+        | RoutineKind::Ranked { x, .. }
+        | RoutineKind::Extremes { x, .. }
+        | RoutineKind::Values { x, .. } => x.shape.numel() as u64,
         RoutineKind::Lines { index, .. } => index.shape.numel() as u64,
         RoutineKind::Rows { results, .. } | RoutineKind::Op { results, .. } => {
             results.iter().map(|r| r.shape.numel() as u64).sum()

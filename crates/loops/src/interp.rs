@@ -6,7 +6,7 @@ use cotangent_core::ir::{Aval, DType, Scalar};
 use cotangent_core::ops::{Gather, Monoid, Op, Primitive, Slice};
 
 use crate::ir::{
-    Access, Body, BodyOp, Loop, LoopProgram, Matrix, Memory, Nest, Role, Routine, RoutineKind, Stage, Step,
+    Access, Body, BodyOp, Loop, LoopProgram, Matrix, Memory, Nest, Role, Routine, RoutineKind, Stage, Step, positions,
 };
 
 /// The results of `program` at `args`, as flat arrays.
@@ -265,6 +265,14 @@ fn run_routine(r: &Routine, program: &LoopProgram, memory: &mut [Vec<Scalar>]) -
             for (id, whole) in r.outputs.iter().zip(&sorted) {
                 memory[id.0 as usize] = elements(&gather.eval(&[whole, &index])?[0]);
             }
+        }
+        RoutineKind::Extremes { dim, which, x } => {
+            let aval = x.with_shape(x.shape.with(*dim, 1usize)).with_dtype(DType::I64);
+            let x = Array::from_scalars(x, &memory[r.inputs[0].0 as usize]);
+            let places = elements(&positions(*which, *dim).prim().eval(&[&x])?[0]);
+            let values = Gather { dim: *dim }.eval(&[&x, &Array::from_scalars(&aval, &places)])?;
+            memory[r.outputs[0].0 as usize] = elements(&values[0]);
+            memory[r.outputs[1].0 as usize] = places;
         }
         RoutineKind::Values { of, x, results: _ } => {
             let all = of.op().prim().eval(&[&Array::from_scalars(x, &memory[r.inputs[0].0 as usize])])?;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Loc, Scalar};
-use cotangent_core::ops::{Binary, Gather, Monoid, Op, Sort, Spectral, Unary};
+use cotangent_core::ops::{Argmax, Argmin, Binary, Extreme, Gather, Monoid, Op, Sort, Spectral, Unary};
 
 /// An index into [`LoopProgram::buffers`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -251,6 +251,15 @@ pub enum RoutineKind {
         /// The aval of the ranks: that of an index of a gather along the sort's dim, with the operand's sizes on the others.
         index: Aval,
     },
+    /// The extremes along a dim of a dense row-major operand, and where the first of each stands.
+    Extremes {
+        /// The dim, which is not empty.
+        dim: usize,
+        /// Which.
+        which: Extreme,
+        /// The aval of the operand.
+        x: Aval,
+    },
     /// The values of a decomposition, of whose vectors nobody reads any, of a dense row-major operand.
     Values {
         /// The decomposition.
@@ -295,6 +304,14 @@ pub enum RoutineKind {
     },
 }
 
+/// The op that says where extremes along `dim` stand.
+pub(crate) fn positions(which: Extreme, dim: usize) -> Op {
+    match which {
+        Extreme::Max => Argmax { dim }.into(),
+        Extreme::Min => Argmin { dim }.into(),
+    }
+}
+
 impl RoutineKind {
     /// Whether it writes some elements of its first operand and copies the others, so that its result may have the operand's memory.
     pub fn updates(&self) -> bool {
@@ -305,6 +322,7 @@ impl RoutineKind {
             RoutineKind::MatMul { .. }
             | RoutineKind::Places { .. }
             | RoutineKind::Ranked { .. }
+            | RoutineKind::Extremes { .. }
             | RoutineKind::Values { .. }
             | RoutineKind::Lines { .. } => false,
         }

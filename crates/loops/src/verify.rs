@@ -5,7 +5,7 @@ use cotangent_core::ops::{Access as Indexed, Gather, Indexing, LoopForm, Op, Pri
 
 use crate::ir::{
     Access, Body, BodyOp, BodyValue, BufferId, Loop, LoopProgram, Matrix, Memory, Nest, Role, Routine, RoutineKind,
-    Stage, Step,
+    Stage, Step, positions,
 };
 
 /// One violated invariant.
@@ -421,6 +421,14 @@ impl Verifier<'_> {
                     || found != [(x.dtype, x.shape.numel()), (DType::I64, len), (x.dtype, len), (DType::I64, len)]
                 {
                     self.wrong("P3", "buffers are not of the operand and the ranks of a sort".to_owned());
+                }
+            }
+            RoutineKind::Extremes { dim, which, x } => {
+                let places = positions(*which, *dim).prim().infer(&[x]);
+                let lens = places.iter().flatten().map(|a| a.shape.numel());
+                let expected = lens.flat_map(|len| [(x.dtype, x.shape.numel()), (x.dtype, len), (DType::I64, len)]);
+                if !r.inputs.iter().chain(&r.outputs).map(own).eq(expected) {
+                    self.wrong("P3", "buffers are not of the operand and its extremes".to_owned());
                 }
             }
             RoutineKind::Values { of, x, results } => {

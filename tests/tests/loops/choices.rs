@@ -70,10 +70,20 @@ fn maxima_over_windows_need_no_positions() {
     check(&g, &args_of(&g, 1)).unwrap_or_else(|e| panic!("{e}"));
     let program = lower(&g).unwrap();
     assert!(program.steps.iter().all(|s| matches!(s, Step::Nest(_))), "{program}");
-    // Where positions are results too, they are searched once and read through.
-    let g = make_fx(|x: Tensor| x.max_dim(1), (f32s(&[12, 40]),)).unwrap();
+    // Where positions are results too, both are found at once.
+    let both = |x: Tensor| (x.max_dim(1), x.min_dim(keepdim(0)), x.min_dim(0).1 + 1i64);
+    let g = make_fx(both, (f32s(&[12, 40]),)).unwrap();
     check(&g, &args_of(&g, 1)).unwrap_or_else(|e| panic!("{e}"));
-    assert_eq!(lower(&g).unwrap().steps.len(), 2);
+    let program = lower(&g).unwrap();
+    // What else is read at such positions may have fewer dims.
+    let other = |x: Tensor| {
+        let (y, at) = x.max_dim(2);
+        (y, x.select(0, 0).select(0, 0).gather(0, &at.reshape([24])))
+    };
+    let elsewhere = make_fx(other, (f32s(&[4, 6, 12]),)).unwrap();
+    check(&elsewhere, &args_of(&elsewhere, 1)).unwrap_or_else(|e| panic!("{e}"));
+    let is_extreme = |s: &&Step| matches!(s, Step::Routine(Routine { kind: RoutineKind::Extremes { .. }, .. }));
+    assert_eq!((program.steps.iter().filter(is_extreme).count(), program.steps.len()), (2, 3), "{program}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Loop programs: what lowering makes of every op, of random graphs, and of programs that must fuse.
 
 mod choices;
+mod convolutions;
 mod every;
 mod masks;
 mod pieces;

@@ -15,19 +15,25 @@ const SHORT: usize = 32;
 /// Columns of few rows that are searched at once.
 const GROUP: usize = 32;
 
-/// `y[o, i]` = the first position of the largest (or smallest) element, the first NaN if there is one.
+/// `y[o, i]` = the first position of the largest (or smallest) element, the first NaN if there is one, and `values[o, i]` that element.
 ///
 /// # Safety
-/// The CPU has the vectors; `x` has the elements of `axis`, whose `n` is not 0, and `y` has `outer · inner`.
+/// The CPU has the vectors; `x` has the elements of `axis`, whose `n` is not 0, and `y` and `values` have `outer · inner`.
 pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync>(
     axis: Axis,
     x: *const T,
     y: *mut i64,
+    values: Option<*mut T>,
     largest: bool,
     vectors: Vectors,
 ) {
     let Axis { outer, n, inner } = axis;
-    let (x, y) = (Shared(x.cast_mut()), Shared(y));
+    let (x, y, values) = (Shared(x.cast_mut()), Shared(y), values.map(Shared));
+    // SAFETY (of each call): the caller's, and the results belong to one piece.
+    let values = |at: usize, count: usize| match &values {
+        Some(values) => unsafe { std::slice::from_raw_parts_mut(values.get().add(at), count) },
+        None => &mut [],
+    };
     if inner != 1 {
         for_columns(outer, inner, axis.len() as u64 / 4, |o, columns| {
             // SAFETY: the caller's; each column belongs to one piece.
@@ -37,10 +43,14 @@ pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync>(
                     std::slice::from_raw_parts_mut(y.get().add(o * inner + columns.start), columns.len()),
                 )
             };
+            let values = values(o * inner + columns.start, columns.len());
             if n == 1 {
+                if !values.is_empty() {
+                    values.copy_from_slice(&x[columns]);
+                }
                 return y.fill(0);
             }
-            let rows = Rows { x, inner, columns };
+            let (rows, y) = (Rows { x, inner, columns }, (y, values));
             // SAFETY: the caller's.
             unsafe {
                 match (largest, i32::try_from(n)) {
@@ -68,6 +78,9 @@ pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync>(
             (true, false) => short_lines(n, x, y, |a, b| a < b),
             (false, true) => long_lines(n, x, y, |a, b| a > b),
             (false, false) => long_lines(n, x, y, |a, b| a < b),
+        }
+        for ((value, line), at) in values(lines.start, lines.len()).iter_mut().zip(x.chunks_exact(n)).zip(y) {
+            *value = line[*at as usize];
         }
     });
 }
@@ -169,10 +182,13 @@ struct Rows<'a, T> {
     columns: Range<usize>,
 }
 
+/// Where the extremes of some columns stand, and the extremes, or nothing.
+type Found<'a, T> = (&'a mut [i64], &'a mut [T]);
+
 /// A search of [`Rows`].
 struct Firsts<'a, T, P, F> {
     rows: Rows<'a, T>,
-    y: &'a mut [i64],
+    y: Found<'a, T>,
     keeps: F,
     of: PhantomData<P>,
 }
@@ -192,7 +208,7 @@ impl<T: Copy + PartialOrd> Rows<'_, T> {
     ///
     /// # Safety
     /// The CPU has the vectors.
-    unsafe fn firsts<P: Copy + TryFrom<usize>>(self, vectors: Vectors, y: &mut [i64], keeps: impl Fn(T, T) -> bool)
+    unsafe fn firsts<P: Copy + TryFrom<usize>>(self, vectors: Vectors, y: Found<T>, keeps: impl Fn(T, T) -> bool)
     where
         i64: From<P>,
     {
@@ -201,7 +217,7 @@ impl<T: Copy + PartialOrd> Rows<'_, T> {
     }
 
     #[inline(always)]
-    fn side_by_side<P: Copy + TryFrom<usize>>(self, y: &mut [i64], keeps: impl Fn(T, T) -> bool)
+    fn side_by_side<P: Copy + TryFrom<usize>>(self, (y, values): Found<T>, keeps: impl Fn(T, T) -> bool)
     where
         i64: From<P>,
     {
@@ -227,20 +243,24 @@ impl<T: Copy + PartialOrd> Rows<'_, T> {
                     }
                 }
                 y.iter_mut().zip(at).for_each(|(y, k)| *y = i64::from(k));
+                if let Some(values) = values.get_mut(near - columns.start..near - columns.start + GROUP) {
+                    values.copy_from_slice(&best);
+                }
                 near += GROUP;
             }
+            let behind = values.len().saturating_sub(rest)..;
             return Rows { x, inner, columns: columns.end - rest..columns.end }.row_by_row(
-                groups.into_remainder(),
+                (groups.into_remainder(), &mut values[behind]),
                 place,
                 is_better,
             );
         }
-        Rows { x, inner, columns }.row_by_row(y, place, is_better);
+        Rows { x, inner, columns }.row_by_row((y, values), place, is_better);
     }
 
     /// One row after the other.
     #[inline(always)]
-    fn row_by_row<P: Copy>(self, y: &mut [i64], place: impl Fn(usize) -> P, is_better: impl Fn(T, T) -> bool)
+    fn row_by_row<P: Copy>(self, (y, values): Found<T>, place: impl Fn(usize) -> P, is_better: impl Fn(T, T) -> bool)
     where
         i64: From<P>,
     {
@@ -255,6 +275,7 @@ impl<T: Copy + PartialOrd> Rows<'_, T> {
                 *at = if is_better { k } else { *at };
             }
         }
+        values.iter_mut().zip(&best).for_each(|(value, best)| *value = *best);
         y.iter_mut().zip(at).for_each(|(y, k)| *y = i64::from(k));
     }
 }

@@ -13,6 +13,14 @@ use crate::threads;
 
 /// The bytes that a gathered tile may have.
 const TILE_BYTES: usize = 384 << 10;
+/// The elements of a line that are worth a copy of their own.
+const LINE: usize = 4;
+/// Pieces from which threads have enough.
+const PIECES: usize = 4;
+/// As [`has_few_columns`]; and images that fill vectors.
+const FEW_COLUMNS: usize = 64;
+const LARGE_WEIGHTS: usize = 1 << 18;
+const IMAGES: usize = 8;
 /// The fewest columns worth a product.
 const MIN_COLUMNS: usize = 48;
 
@@ -92,41 +100,58 @@ pub unsafe fn run<T: Real>(
     let size = size_of::<T>();
     let few_positions = !op.transposed && kernel >= plane;
     // SAFETY: the caller's.
-    if unsafe {
-        (few_positions && super::columns::run(op, &s, vectors, x, w, y))
-            || super::correlate::run(op, &s, vectors, x, w, y)
-            || super::planes::run(op, &s, vectors, x, w, y)
-            || super::slide::run(op, &s, vectors, x, w, y)
-            || super::columns::run(op, &s, vectors, x, w, y)
-    } {
+    if !has_windows_apart(op, &s)
+        && !has_few_columns(op, &s)
+        && unsafe {
+            (few_positions && super::columns::run(op, &s, vectors, x, w, y))
+                || super::correlate::run(op, &s, vectors, x, w, y)
+                || super::planes::run(op, &s, vectors, x, w, y)
+                || super::winograd::run(op, &s, vectors, x, w, y)
+                || super::slide::run(op, &s, vectors, x, w, y)
+                || super::columns::run(op, &s, vectors, x, w, y)
+        }
+    {
         return;
     }
     // SAFETY: the caller's.
     let weights = op.transposed.then(|| unsafe { regrouped(&s, w) });
     let w = weights.as_ref().map_or(w, |b| b.as_ptr().cast_const().cast());
     let channels = (TILE_BYTES / size / MIN_COLUMNS / kernel.max(1)).clamp(1, s.ci.max(1));
-    let width = (TILE_BYTES / size / (channels * kernel).max(1)).clamp(MIN_COLUMNS, 1024).min(columns);
+    let width = (TILE_BYTES / size / (channels * kernel).max(1)).clamp(FEW_COLUMNS, 1024).min(columns);
     let tiles = columns.div_ceil(width);
+    let width = columns.div_ceil(tiles);
+    // Chunks of rows, all about as large, are sums of their own where there are few tiles.
+    let wanted = (PIECES / (tiles * s.groups)).clamp(1, s.ci.max(1));
+    let channels = s.ci.div_ceil(s.ci.div_ceil(channels).next_multiple_of(wanted)).max(1);
+    let chunks = s.ci.div_ceil(channels);
+    let splits = if rows == 0 { 1 } else { wanted.min(chunks) };
     // The longer of the innermost lines is what is copied: that of the result, or (in gradients of weights) that of the kernel.
-    let unit = !op.transposed && op.dilation.last() == Some(&1);
-    let by_kernel = unit && s.k.last() > s.y.last();
+    let by_kernel = !op.transposed && s.k.last() > s.y.last() || has_windows_apart(op, &s);
     let cost = (columns * s.groups) as u64 * (rows * s.co) as u64 / 25;
     let pointers = Pointers(x, w, y);
-    threads::for_each(tiles * s.groups, cost, &|piece| {
-        let (g, tile) = (piece / tiles, piece % tiles);
-        let (from, to) = (tile * width, columns.min((tile + 1) * width));
+    let of_tile = |tile: usize| (tile * width, columns.min((tile + 1) * width));
+    // The sums of all splits but those that are alone.
+    let apart = s.co * width;
+    let shared = (splits > 1).then(|| Block::new(tiles * s.groups * splits * apart * size));
+    let partial = Partial(shared.as_ref().map_or(std::ptr::null_mut(), |b| b.as_ptr().cast::<T>()));
+    threads::for_each(tiles * s.groups * splits, cost, &|piece| {
+        let (g, tile, split) = (piece / splits / tiles, piece / splits % tiles, piece % splits);
+        let (from, to) = of_tile(tile);
         let n = to - from;
         let (x, w, y) = pointers.get();
         let gathered = Block::new(channels * kernel * width * size);
-        let sums = Block::new(s.co * width * size);
-        let (gathered, sums): (*mut T, *mut T) = (gathered.as_ptr().cast(), sums.as_ptr().cast());
+        let own = (splits == 1).then(|| Block::new(apart * size));
+        let sums: *mut T =
+            own.as_ref().map_or_else(|| partial.get().wrapping_add(piece * apart), |b| b.as_ptr().cast());
+        let gathered: *mut T = gathered.as_ptr().cast();
         // SAFETY: rows and columns below are inside the blocks; `gather` reads inside `x`; the products read `co · rows` weights of group `g`.
         unsafe {
             if rows == 0 {
                 std::slice::from_raw_parts_mut(sums, s.co * n).fill(zero);
             }
-            let mut first = 0;
-            while first < s.ci && rows > 0 {
+            let chunks = if rows == 0 { 0..0 } else { split * chunks / splits..(split + 1) * chunks / splits };
+            for i in chunks.clone() {
+                let first = i * channels;
                 let count = channels.min(s.ci - first);
                 let chunk = Chunk { group: g, first, count, from, to };
                 if by_kernel {
@@ -142,23 +167,73 @@ pub unsafe fn run<T: Real>(
                     Operand { at: w.add(g * s.co * rows + first * kernel), row: rows as isize, col: 1 },
                     Operand { at: gathered.cast_const(), row: columns.0, col: columns.1 },
                     Target { at: sums, row: n },
-                    Onto::Nothing.after(first),
+                    Onto::Nothing.after(i - chunks.start),
                 );
-                first += count;
             }
-            // Columns of one image are contiguous in the result.
-            let mut at = from;
-            while at < to {
-                let (image, place) = (at / plane, at % plane);
-                let run = (plane - place).min(to - at);
-                for o in 0..s.co {
-                    let out = ((image * s.groups + g) * s.co + o) * plane + place;
-                    std::ptr::copy_nonoverlapping(sums.add(o * n + at - from), y.add(out), run);
-                }
-                at += run;
+            if splits == 1 {
+                finish(&s, g, from..to, sums, y);
             }
         }
     });
+    if splits > 1 {
+        for piece in 0..tiles * s.groups {
+            let (from, to) = of_tile(piece % tiles);
+            let first = partial.get().wrapping_add(piece * splits * apart);
+            // SAFETY: all of these sums were written above, and are disjoint.
+            unsafe {
+                let sums = std::slice::from_raw_parts_mut(first, s.co * (to - from));
+                for split in 1..splits {
+                    let more = std::slice::from_raw_parts(first.add(split * apart).cast_const(), sums.len());
+                    sums.iter_mut().zip(more).for_each(|(sum, x)| *sum += *x);
+                }
+                finish(&s, piece / tiles, from..to, first, y);
+            }
+        }
+    }
+}
+
+/// Sums of pieces.
+struct Partial<T>(*mut T);
+// SAFETY: each piece writes sums of its own.
+unsafe impl<T> Sync for Partial<T> {}
+impl<T> Partial<T> {
+    /// The address, as a method, so that closures share the whole.
+    fn get(&self) -> *mut T {
+        self.0
+    }
+}
+
+/// Writes the columns `of` group `g`, whose sums are row-major.
+///
+/// # Safety
+/// `y` is the result, and nobody else uses these columns; there are as many sums.
+unsafe fn finish<T: Copy>(s: &Sizes, g: usize, of: std::ops::Range<usize>, sums: *const T, y: *mut T) {
+    let (plane, n) = (s.plane(), of.len());
+    // Columns of one image are contiguous in the result.
+    let mut at = of.start;
+    while at < of.end {
+        let (image, place) = (at / plane, at % plane);
+        let run = (plane - place).min(of.end - at);
+        for o in 0..s.co {
+            let out = ((image * s.groups + g) * s.co + o) * plane + place;
+            // SAFETY: the caller's.
+            unsafe { std::ptr::copy_nonoverlapping(sums.add(o * n + at - of.start), y.add(out), run) };
+        }
+        at += run;
+    }
+}
+
+/// Whether there are so few columns that what other forms do with large weights first takes as long as the products.
+fn has_few_columns(op: &Convolution, s: &Sizes) -> bool {
+    let kernel: usize = s.k.iter().product();
+    let is_few = s.images * s.plane() <= FEW_COLUMNS && (s.images < IMAGES || kernel < s.plane());
+    !op.transposed && s.groups == 1 && is_few && s.co * s.ci * kernel >= LARGE_WEIGHTS && s.co >= FEW_COLUMNS
+}
+
+/// Whether windows have nothing in common, and their lines are so long that copying them costs less than sorting an image by the residues of its positions.
+fn has_windows_apart(op: &Convolution, s: &Sizes) -> bool {
+    let Some((k, d)) = s.k.last().zip(s.k.len().checked_sub(1)) else { return false };
+    !op.transposed && op.dilation[d] == 1 && *k >= LINE && (0..=d).all(|d| op.stride[d] >= s.k[d])
 }
 
 /// Whether each element of the result is a product of one position's channels with weights, at the same position.
@@ -282,7 +357,7 @@ unsafe fn gather_by_columns<T: Copy>(op: &Convolution, s: &Sizes, chunk: &Chunk,
     }
 }
 
-/// Column-major columns: for each line of the kernel, a line of the input. The dilation of the last dim is 1.
+/// Column-major columns: for each line of the kernel, a line of the input.
 ///
 /// # Safety
 /// As [`gather_by_columns`].
@@ -294,10 +369,10 @@ unsafe fn gather_by_kernel<T: Copy>(op: &Convolution, s: &Sizes, chunk: &Chunk, 
     for at in chunk.from..chunk.to {
         let (image, place) = (at / plane, at % plane);
         // Kernel elements `low..high` of a line meet the input, the first at `p`.
-        let begin = (place % last) * op.stride[d];
-        let low = op.padding[d].saturating_sub(begin).min(k_last);
-        let high = (x_last + op.padding[d]).saturating_sub(begin).clamp(low, k_last);
-        let p = (begin + low).saturating_sub(op.padding[d]);
+        let (begin, step) = ((place % last) * op.stride[d], op.dilation[d]);
+        let low = op.padding[d].saturating_sub(begin).div_ceil(step).min(k_last);
+        let high = (x_last + op.padding[d]).saturating_sub(begin).div_ceil(step).clamp(low, k_last);
+        let p = (begin + low * step).saturating_sub(op.padding[d]);
         for line in 0..kernel / k_last.max(1) {
             let row = s.line(op, place / last, line);
             for i in 0..chunk.count {
@@ -311,7 +386,12 @@ unsafe fn gather_by_kernel<T: Copy>(op: &Convolution, s: &Sizes, chunk: &Chunk, 
                         continue;
                     };
                     to[..low].fill(zero);
-                    std::ptr::copy_nonoverlapping(x.add(channel + row + p), to.as_mut_ptr().add(low), high - low);
+                    let from = x.wrapping_add(channel + row + p);
+                    if step == 1 {
+                        std::ptr::copy_nonoverlapping(from, to.as_mut_ptr().add(low), high - low);
+                    } else {
+                        to[low..high].iter_mut().enumerate().for_each(|(e, y)| *y = *from.add(e * step));
+                    }
                     to[high..].fill(zero);
                 }
             }

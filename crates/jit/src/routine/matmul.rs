@@ -100,6 +100,7 @@ impl Product {
             | RoutineKind::Rows { .. }
             | RoutineKind::Lines { .. }
             | RoutineKind::Values { .. }
+            | RoutineKind::Extremes { .. }
             | RoutineKind::Op { .. } => {
                 unreachable!("the caller has seen a product")
             }

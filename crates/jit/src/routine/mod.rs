@@ -80,6 +80,7 @@ mod transpose;
 mod vector;
 mod vectors;
 mod weights;
+mod winograd;
 
 pub use matmul::Product;
 pub use operand::{Left, Onto, Operand, PanelSizes, Products, Target};
@@ -90,6 +91,7 @@ pub use vectors::Vectors;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cotangent_core::array::dispatch;
+use cotangent_core::ops::Extreme;
 use cotangent_loops::ir::{LoopProgram, Routine, RoutineKind};
 
 use crate::error::CallError;
@@ -141,6 +143,17 @@ pub unsafe fn run(
                 let ranks = rank::Ranks::Data { index, dim: sort.dim };
                 rank::ranked::<T>(axis, sort.descending, &ranks, from.cast(), values.cast(), positions.cast())
             })
+        }
+        RoutineKind::Extremes { dim, which, x } => {
+            let at = |b: cotangent_loops::ir::BufferId| buffers.0[b.0 as usize];
+            let (axis, largest) = (axis::Axis::of(&x.shape, *dim), *which == Extreme::Max);
+            let [values, positions] = [routine.outputs[0], routine.outputs[1]].map(at);
+            // SAFETY: the caller's; the buffers have the elements of the operand, and one for each of its lines (P3).
+            dispatch!(x.dtype, T => unsafe {
+                let x = at(routine.inputs[0]).cast_const().cast::<T>();
+                arg_extreme::arg_extreme(axis, x, positions.cast(), Some(values.cast()), largest, vectors);
+            });
+            Ok(())
         }
         // SAFETY: the caller's.
         RoutineKind::Values { of, x, results } => unsafe {

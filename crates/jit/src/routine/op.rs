@@ -296,7 +296,8 @@ impl Call<'_> {
         let x = &self.args[0];
         // SAFETY: the caller's.
         dispatch!(x.dtype, T => unsafe {
-            arg_extreme::arg_extreme::<T>(Axis::of(&x.shape, dim), self.input(0), self.output(0), largest, vectors);
+            let axis = Axis::of(&x.shape, dim);
+            arg_extreme::arg_extreme::<T>(axis, self.input(0), self.output(0), None, largest, vectors);
         });
     }
 

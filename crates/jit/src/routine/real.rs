@@ -5,10 +5,28 @@ use super::channels::{self, Turned};
 use super::lanes::{F32x8, F32x16, F64x4, F64x8, Lanes};
 #[cfg(target_arch = "x86_64")]
 use super::sliding;
+use super::winograd::steps;
 use super::{Left, Onto, Operand, Ring, Target, Vectors, correlate, planes, transpose};
 
 /// The floats of convolutions.
-pub trait Real: Ring {
+pub trait Real: Ring + std::ops::AddAssign {
+    /// One half.
+    const HALF: Self;
+    /// Turns kernels into matrices of [`super::winograd`].
+    ///
+    /// # Safety
+    /// The CPU has the vectors, which are some; as [`steps::kernels`].
+    unsafe fn kernels(vectors: Vectors, kernels: steps::Kernels<Self>);
+    /// Turns windows of an image into matrices of [`super::winograd`].
+    ///
+    /// # Safety
+    /// The CPU has the vectors, which are some; as [`steps::windows`].
+    unsafe fn windows(vectors: Vectors, windows: steps::Windows<Self>);
+    /// Makes parts of the result of their products. Whether all of these elements are finite.
+    ///
+    /// # Safety
+    /// The CPU has the vectors, which are some; as [`steps::results`].
+    unsafe fn results(vectors: Vectors, results: steps::Results<Self>) -> bool;
     /// Computes sums over lines.
     ///
     /// # Safety
@@ -62,6 +80,28 @@ pub trait Real: Ring {
 macro_rules! real {
     ($($T:ty: $V256:ident $V512:ident),*) => { $(
         impl Real for $T {
+            const HALF: Self = 0.5;
+            unsafe fn kernels(vectors: Vectors, kernels: steps::Kernels<Self>) {
+                // SAFETY: the caller's.
+                by_vectors!(vectors, $V256 $V512, L => unsafe { steps::kernels::<L>(kernels) }, else => {
+                    let _ = kernels;
+                    unreachable!("portable code gathers")
+                })
+            }
+            unsafe fn windows(vectors: Vectors, windows: steps::Windows<Self>) {
+                // SAFETY: the caller's.
+                by_vectors!(vectors, $V256 $V512, L => unsafe { steps::windows::<L>(windows) }, else => {
+                    let _ = windows;
+                    unreachable!("portable code gathers")
+                })
+            }
+            unsafe fn results(vectors: Vectors, results: steps::Results<Self>) -> bool {
+                // SAFETY: the caller's.
+                by_vectors!(vectors, $V256 $V512, L => unsafe { steps::results::<L>(results) }, else => {
+                    let _ = results;
+                    unreachable!("portable code gathers")
+                })
+            }
             unsafe fn dots(vectors: Vectors, dots: correlate::Dots<Self>) {
                 // SAFETY: the caller's.
                 by_vectors!(vectors, $V256 $V512, L => unsafe { correlate::dots::<L>(&dots) }, else => {

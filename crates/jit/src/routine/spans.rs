@@ -1,4 +1,4 @@
-//! Vectors of which some lanes in the middle are read, and every second element of two of them.
+//! Vectors of which some lanes in the middle are read, every second element of two of them, and what puts these together again.
 
 use std::arch::x86_64::*;
 use std::ops::Range;
@@ -18,6 +18,10 @@ pub unsafe trait Spans: Lanes {
     unsafe fn load_inside(p: *const Self::T, mask: Self::Mask) -> Self;
     /// The even and the odd elements of two vectors, one behind the other.
     unsafe fn split(low: Self, high: Self) -> [Self; 2];
+    /// The two vectors, one behind the other, that [`Spans::split`] splits into these.
+    unsafe fn joined(even: Self, odd: Self) -> [Self; 2];
+    /// The first `n ≤ LANES` lanes, zeros behind.
+    unsafe fn first(self, n: usize) -> Self;
 }
 
 /// Windows of ones followed by zeros.
@@ -65,6 +69,19 @@ unsafe impl Spans for F32x8 {
             [ordered(_mm256_shuffle_ps(low.0, high.0, 0x88)), ordered(_mm256_shuffle_ps(low.0, high.0, 0xDD))]
         }
     }
+    #[inline(always)]
+    unsafe fn joined(even: Self, odd: Self) -> [Self; 2] {
+        // SAFETY: the trait's.
+        unsafe {
+            let (low, high) = (_mm256_unpacklo_ps(even.0, odd.0), _mm256_unpackhi_ps(even.0, odd.0));
+            [F32x8(_mm256_permute2f128_ps(low, high, 0x20)), F32x8(_mm256_permute2f128_ps(low, high, 0x31))]
+        }
+    }
+    #[inline(always)]
+    unsafe fn first(self, n: usize) -> Self {
+        // SAFETY: the trait's.
+        F32x8(unsafe { _mm256_and_ps(self.0, _mm256_castsi256_ps(between(0..n, 1))) })
+    }
 }
 
 unsafe impl Spans for F64x4 {
@@ -86,6 +103,19 @@ unsafe impl Spans for F64x4 {
             let ordered = |x: __m256d| F64x4(_mm256_permute4x64_pd(x, 0b11_01_10_00));
             [ordered(_mm256_unpacklo_pd(low.0, high.0)), ordered(_mm256_unpackhi_pd(low.0, high.0))]
         }
+    }
+    #[inline(always)]
+    unsafe fn joined(even: Self, odd: Self) -> [Self; 2] {
+        // SAFETY: the trait's.
+        unsafe {
+            let (low, high) = (_mm256_unpacklo_pd(even.0, odd.0), _mm256_unpackhi_pd(even.0, odd.0));
+            [F64x4(_mm256_permute2f128_pd(low, high, 0x20)), F64x4(_mm256_permute2f128_pd(low, high, 0x31))]
+        }
+    }
+    #[inline(always)]
+    unsafe fn first(self, n: usize) -> Self {
+        // SAFETY: the trait's.
+        F64x4(unsafe { _mm256_and_pd(self.0, _mm256_castsi256_pd(between(0..n, 2))) })
     }
 }
 
@@ -109,6 +139,20 @@ unsafe impl Spans for F32x16 {
             [even, odd].map(|places| F32x16(_mm512_permutex2var_ps(low.0, places, high.0)))
         }
     }
+    #[inline(always)]
+    unsafe fn joined(even: Self, odd: Self) -> [Self; 2] {
+        // SAFETY: the trait's.
+        unsafe {
+            let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+            [F32x16(_mm512_permutex2var_ps(even.0, low, odd.0)), F32x16(_mm512_permutex2var_ps(even.0, high, odd.0))]
+        }
+    }
+    #[inline(always)]
+    unsafe fn first(self, n: usize) -> Self {
+        // SAFETY: the trait's.
+        F32x16(unsafe { _mm512_maskz_mov_ps(bits(0..n), self.0) })
+    }
 }
 
 unsafe impl Spans for F64x8 {
@@ -130,5 +174,19 @@ unsafe impl Spans for F64x8 {
             let odd = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15);
             [even, odd].map(|places| F64x8(_mm512_permutex2var_pd(low.0, places, high.0)))
         }
+    }
+    #[inline(always)]
+    unsafe fn joined(even: Self, odd: Self) -> [Self; 2] {
+        // SAFETY: the trait's.
+        unsafe {
+            let low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
+            let high = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
+            [F64x8(_mm512_permutex2var_pd(even.0, low, odd.0)), F64x8(_mm512_permutex2var_pd(even.0, high, odd.0))]
+        }
+    }
+    #[inline(always)]
+    unsafe fn first(self, n: usize) -> Self {
+        // SAFETY: the trait's.
+        F64x8(unsafe { _mm512_maskz_mov_pd(bits(0..n) as u8, self.0) })
     }
 }

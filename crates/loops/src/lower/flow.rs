@@ -1,6 +1,7 @@
 //! The graph as lowering sees it: values by loop form, with reductions, products and pieces in a normal form.
 
 mod chosen;
+mod cropped;
 mod nested;
 mod pieces;
 mod places;
@@ -25,7 +26,8 @@ use smallvec::SmallVec;
 
 use crate::affine::Affine;
 use crate::ir::RoutineKind;
-use chosen::chosen;
+use chosen::{Chosen, chosen};
+use cropped::cropped;
 use places::{Read, read_places};
 pub(crate) use through::through;
 
@@ -151,13 +153,22 @@ pub(crate) fn flow(graph: &Graph) -> Result<Flow, EvalError> {
         env[p.index()] = Some(id);
         f.params.push(id);
     }
-    let chosen = chosen(graph);
+    let (chosen, cropped) = (chosen(graph), cropped(graph));
     let (live, places, uses) = (live(graph, &chosen), read_places(graph), graph.use_counts());
-    let mut ranked = FxHashMap::default();
+    let (mut ranked, mut values) = (FxHashMap::default(), FxHashMap::default());
     for (i, n) in graph.nodes().iter().enumerate().filter(|(i, _)| live[*i]) {
         if let Some(extreme) = chosen.get(&i) {
             let x = env[n.args[0].index()].expect("I1: defined before use");
-            env[n.results[0].index()] = Some(f.extreme(x, *extreme, graph.aval(n.results[0]), i));
+            let y = graph.aval(n.results[0]);
+            env[n.results[0].index()] = Some(match *extreme {
+                Chosen::Alone(dim, monoid) => f.extreme(x, dim, monoid, y, i),
+                Chosen::With(positions) => f.push(Kind::View(ViewForm::Reshape), &[values[&positions]], y, Some(i)),
+                Chosen::Positions(dim, which) => {
+                    let [own, positions] = f.extremes(x, dim, which, [graph.aval(n.args[0]), y], i);
+                    values.insert(i, own);
+                    positions
+                }
+            });
             continue;
         }
         match places.get(&i) {
@@ -172,6 +183,11 @@ pub(crate) fn flow(graph: &Graph) -> Result<Flow, EvalError> {
         let args: SmallVec<[Id; 2]> = n.args.iter().map(|v| env[v.index()].expect("I1: defined before use")).collect();
         let avals: Vec<&Aval> = n.args.iter().map(|v| graph.aval(*v)).collect();
         let results: Vec<Aval> = n.results.iter().map(|v| graph.aval(*v).clone()).collect();
+        if let Some(crop) = cropped.get(&i) {
+            let is_free = uses[n.args[0].index()] == 1;
+            env[n.results[0].index()] = Some(f.crop(crop, &n.op, &args, &avals, is_free, i));
+            continue;
+        }
         if let Some(of) = Spectral::of(&n.op) {
             let (values, rest) = (n.results[of.result()], n.results.iter().filter(|v| uses[v.index()] > 0));
             if rest.eq([&values]) {
@@ -215,8 +231,8 @@ fn wide(dtype: DType) -> DType {
     }
 }
 
-/// The nodes on which a result depends; extremes do not on their positions.
-fn live(graph: &Graph, chosen: &FxHashMap<usize, (usize, Monoid)>) -> Vec<bool> {
+/// The nodes on which a result depends; extremes do not on positions that nobody else needs.
+fn live(graph: &Graph, chosen: &FxHashMap<usize, Chosen>) -> Vec<bool> {
     let mut used = vec![false; graph.num_values()];
     for v in graph.results() {
         used[v.index()] = true;
@@ -225,7 +241,8 @@ fn live(graph: &Graph, chosen: &FxHashMap<usize, (usize, Monoid)>) -> Vec<bool> 
     for (i, n) in graph.nodes().iter().enumerate().rev() {
         live[i] = n.results.iter().any(|v| used[v.index()]);
         if live[i] {
-            let args = if chosen.contains_key(&i) { &n.args[..1] } else { &n.args[..] };
+            let is_alone = matches!(chosen.get(&i), Some(Chosen::Alone(..)));
+            let args = if is_alone { &n.args[..1] } else { &n.args[..] };
             for v in args {
                 used[v.index()] = true;
             }

@@ -8,7 +8,7 @@ use cotangent_core::ops::{Gather, Monoid, Op};
 use super::{MONOIDS, word};
 use crate::ir::{
     Access, Body, BodyOp, BodyValue, BufferId, Loop, LoopProgram, Matrix, Memory, Nest, Role, Routine, RoutineKind,
-    Stage, Step,
+    Stage, Step, positions,
 };
 
 /// The text of `program`.
@@ -185,6 +185,13 @@ fn write_routine(out: &mut String, r: &Routine) -> fmt::Result {
                 "{}",
                 graph_of(&gather.into(), &[x.clone(), index.clone()], &[x.with_shape(index.shape.clone())])
             )?;
+            writeln!(out, ">>>")
+        }
+        RoutineKind::Extremes { dim, which, x } => {
+            let op = positions(*which, *dim);
+            let places = op.prim().infer(&[x]).unwrap_or_default();
+            writeln!(out, " extremes <<<")?;
+            writeln!(out, "{}", graph_of(&op, std::slice::from_ref(x), &places))?;
             writeln!(out, ">>>")
         }
         RoutineKind::Values { of, x, results } => {

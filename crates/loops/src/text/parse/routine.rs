@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use cotangent_core::ir::Aval;
-use cotangent_core::ops::{Op, Spectral};
+use cotangent_core::ops::{Extreme, Op, Spectral};
 
 use super::tokens::Parser;
 use super::{LoopParseError, Result};
@@ -57,6 +57,8 @@ impl Parser<'_> {
             self.expect("from")?;
             let first = self.number()?;
             self.lines(first)?
+        } else if self.take("extremes") {
+            self.extremes()?
         } else if self.take("values") {
             self.values()?
         } else {
@@ -101,6 +103,26 @@ impl Parser<'_> {
                 let found = [sort.name(), gather.name()];
                 let message =
                     format!("expected a sort and a gather along its dim, found `{}` and `{}`", found[0], found[1]);
+                Err(LoopParseError::Op { line, message })
+            }
+        }
+    }
+
+    /// Extremes, and where they stand, which the graph that follows says.
+    fn extremes(&mut self) -> Result<RoutineKind> {
+        let line = self.line;
+        let (op, args, _) = self.op()?;
+        let found = if let Op::Argmax(a) = &op {
+            Some((a.dim, Extreme::Max))
+        } else if let Op::Argmin(a) = &op {
+            Some((a.dim, Extreme::Min))
+        } else {
+            None
+        };
+        match (found, <[Aval; 1]>::try_from(args)) {
+            (Some((dim, which)), Ok([x])) => Ok(RoutineKind::Extremes { dim, which, x }),
+            (_, _) => {
+                let message = format!("expected positions of extremes, found `{}`", op.name());
                 Err(LoopParseError::Op { line, message })
             }
         }
