@@ -9,6 +9,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 
 import numpy as np
@@ -102,31 +103,45 @@ def from_numpy(a):
 
 
 class Tally:
-    def __init__(self):
+    """Counts of what agreed; says how far it is every half minute, and what took longest at the end."""
+
+    def __init__(self, total):
         self.counts = collections.defaultdict(collections.Counter)
+        self.total, self.begun, self.said = total, 0, time.time()
+        self.start, self.slowest = time.time(), []
+
+    def begin(self, name):
+        self.begun += 1
+        if time.time() - self.said > 30:
+            self.said = time.time()
+            print(f"{self.begun} of {self.total} after {self.said - self.start:.0f} s: {name}", file=sys.stderr, flush=True)
 
     def run(self, form, name, f):
+        start = time.time()
         try:
             self.counts[form]["refused" if f() == "refused" else "agree"] += 1
         except Exception as e:
             self.counts[form]["failed"] += 1
             print(f"{form}: {name}: {type(e).__name__}: {' '.join(str(e).split())[:300]}", flush=True)
+        self.slowest = sorted([*self.slowest, (time.time() - start, f"{form}: {name}")], reverse=True)[:5]
 
     def finish(self):
+        print(f"{self.begun} cases in {time.time() - self.start:.0f} s; the slowest:", file=sys.stderr)
+        for seconds, name in self.slowest:
+            print(f"{seconds:>7.1f} s {name}", file=sys.stderr)
         for form, c in self.counts.items():
             print(f"{form:<15}{c['agree']:>7} agree{c['failed']:>7} failed{c['refused']:>7} refused")
         return 1 if any(c["failed"] for c in self.counts.values()) else 0
 
 
-def samples(path, wanted, only):
-    tally = Tally()
+def samples(path, chosen, only):
     xla = Xla() if only in (None, "stablehlo") else None
     with open(path, encoding="utf-8") as f:
-        cases = json.load(f)
-    for case in cases:
-        name, args, expected = case["name"], list(map(tensor, case["args"])), list(map(tensor, case["results"]))
-        if wanted not in name:
-            continue
+        cases = chosen([(case["name"], case) for case in json.load(f)])
+    tally = Tally(len(cases))
+    for name, case in cases:
+        args, expected = list(map(tensor, case["args"])), list(map(tensor, case["results"]))
+        tally.begin(name)
 
         def code(spelling):
             compare(run_code(case[spelling], args), expected, case[spelling], name, TOLERANCE)
@@ -153,70 +168,69 @@ def samples(path, wanted, only):
     return tally.finish()
 
 
-def programs(command, corpus, wanted, only):
+def programs(command, corpus, chosen, only):
     from safetensors.torch import load_file, save_file
 
-    tally = Tally()
     xla = Xla() if only in (None, "stablehlo") else None
-    for path in sorted(pathlib.Path(corpus).rglob("*.pt2")):
-        for transform in TRANSFORMS:
-            name = f"{path.relative_to(corpus)} {transform}"
-            if wanted not in name:
-                continue
-            with tempfile.TemporaryDirectory() as scratch:
-                scratch = pathlib.Path(scratch)
-                source = [str(path)] + (["--transform", transform] if transform else [])
+    paths = sorted(pathlib.Path(corpus).rglob("*.pt2"))
+    cases = chosen([(f"{path.relative_to(corpus)} {transform}", (path, transform)) for path in paths for transform in TRANSFORMS])
+    tally = Tally(len(cases))
+    for name, (path, transform) in cases:
+        tally.begin(name)
+        with tempfile.TemporaryDirectory() as scratch:
+            scratch = pathlib.Path(scratch)
+            source = [str(path)] + (["--transform", transform] if transform else [])
 
-                def call(*args):
-                    done = subprocess.run([command, *args], capture_output=True, text=True, timeout=300)
-                    assert done.returncode == 0, done.stderr
-                    return done.stdout
+            def call(*args):
+                done = subprocess.run([command, *args], capture_output=True, text=True, timeout=300)
+                assert done.returncode == 0, done.stderr
+                return done.stdout
 
+            try:
+                ir = call("print", *source, "--form", "json")
+            except AssertionError:
+                continue  # The transform does not fit the program: no scalar result, integer arguments.
+            graph = json.loads(ir)
+            inputs, stored = arguments(call, source, graph, scratch)
+            save_file(inputs, scratch / "in.safetensors")
+            try:
+                call("run", *source, "--inputs", str(scratch / "in.safetensors"), "--out", str(scratch / "out.safetensors"))
+            except AssertionError:
+                continue  # No value at random arguments: an index out of bounds, a matrix that is not definite.
+            results = load_file(scratch / "out.safetensors")
+            expected = [results[str(i)] for i in range(len(results))]
+
+            def export(form, suffix):
+                out = scratch / f"export_{form}{suffix}"
+                call("export", *source, "--to", form, "--out", str(out))
+                return out
+
+            def code():
+                out = export("torch", ".py")
+                spec = importlib.util.spec_from_file_location("exported", out)
+                module = importlib.util.module_from_spec(spec)
+                spec.loader.exec_module(module)
+                compare(module.run(inputs), expected, out.read_text(), name, TOLERANCE)
+
+            def pt2():
+                text = call("print", *source)
+                users = [inputs[n] for n in names if n not in stored]
+                compare(run_pt2(str(export("pt2", ".pt2")), users), expected, text, name, TOLERANCE)
+
+            def stablehlo():
                 try:
-                    ir = call("print", *source, "--form", "json")
-                except AssertionError:
-                    continue  # The transform does not fit the program: no scalar result, integer arguments.
-                graph = json.loads(ir)
-                inputs, stored = arguments(call, source, graph, scratch)
-                save_file(inputs, scratch / "in.safetensors")
-                try:
-                    call("run", *source, "--inputs", str(scratch / "in.safetensors"), "--out", str(scratch / "out.safetensors"))
-                except AssertionError:
-                    continue  # No value at random arguments: an index out of bounds, a matrix that is not definite.
-                results = load_file(scratch / "out.safetensors")
-                expected = [results[str(i)] for i in range(len(results))]
+                    out = export("stablehlo", ".mlir")
+                except AssertionError as e:
+                    if "has no form in StableHLO" in str(e):
+                        return "refused"
+                    raise
+                values = {**(load_file(out.with_suffix(".safetensors"))), **inputs}
+                return compare(xla.run(out.read_text(), [values[n] for n in names]), expected, out.read_text(), name, XLA_TOLERANCE)
 
-                def export(form, suffix):
-                    out = scratch / f"export_{form}{suffix}"
-                    call("export", *source, "--to", form, "--out", str(out))
-                    return out
-
-                def code():
-                    out = export("torch", ".py")
-                    spec = importlib.util.spec_from_file_location("exported", out)
-                    module = importlib.util.module_from_spec(spec)
-                    spec.loader.exec_module(module)
-                    compare(module.run(inputs), expected, out.read_text(), name, TOLERANCE)
-
-                def pt2():
-                    text = call("print", *source)
-                    users = [inputs[n] for n in names if n not in stored]
-                    compare(run_pt2(str(export("pt2", ".pt2")), users), expected, text, name, TOLERANCE)
-
-                def stablehlo():
-                    try:
-                        out = export("stablehlo", ".mlir")
-                    except AssertionError as e:
-                        if "has no form in StableHLO" in str(e):
-                            return "refused"
-                        raise
-                    values = {**(load_file(out.with_suffix(".safetensors"))), **inputs}
-                    return compare(xla.run(out.read_text(), [values[n] for n in names]), expected, out.read_text(), name, XLA_TOLERANCE)
-
-                names = leaf_names(graph)
-                for form, f in {"torch": code, "pt2": pt2, "stablehlo": stablehlo}.items():
-                    if only in (None, form):
-                        tally.run(form, name, f)
+            names = leaf_names(graph)
+            for form, f in {"torch": code, "pt2": pt2, "stablehlo": stablehlo}.items():
+                if only in (None, form):
+                    tally.run(form, name, f)
     return tally.finish()
 
 
@@ -275,6 +289,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", help="one form: today, functorch2021, raised, torch, pt2, raised_pt2 or stablehlo")
     parser.add_argument("--filter", default="", help="only cases whose name holds this text")
+    parser.add_argument("--part", default="1/1", metavar="K/N", help="the k-th of n equal parts of the cases, each a cross-section")
     sub = parser.add_subparsers(dest="what", required=True)
     sub.add_parser("samples").add_argument("modules")
     corpus = sub.add_parser("programs")
@@ -283,9 +298,14 @@ def main():
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     torch.manual_seed(0)
+    k, n = map(int, args.part.split("/"))
+
+    def chosen(cases):
+        return [c for c in cases if args.filter in c[0]][k - 1 :: n]
+
     if args.what == "samples":
-        return samples(args.modules, args.filter, args.only)
-    return programs(args.command, args.corpus, args.filter, args.only)
+        return samples(args.modules, chosen, args.only)
+    return programs(args.command, args.corpus, chosen, args.only)
 
 
 if __name__ == "__main__":

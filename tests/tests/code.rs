@@ -6,7 +6,8 @@ use cotangent_core::Tensor;
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Attr, Aval, DType, Graph, Scalar, Shape, Signature, TreeSpec};
 use cotangent_core::ops::{Call, Full, Op, Rule};
-use cotangent_core::tensor::{composite_one, emit_all};
+use cotangent_core::simplify::{Class, raise};
+use cotangent_core::tensor::{composite_one, emit_all, linear_with_transpose};
 use cotangent_core::text::CodeStyle;
 use cotangent_core::text::ir::parse;
 use cotangent_core::transform::build;
@@ -103,6 +104,22 @@ fn code() {
         snapshot("code", &format!("{}.today", g.name()), &g.code());
         snapshot("code", &format!("{}.functorch2021", g.name()), &g.code_in(CodeStyle::Functorch2021));
         snapshot("code", &format!("{}.module", g.name()), &g.python_module());
+    }
+}
+
+/// A linear map that knows its transpose, and a composite that PyTorch has no operator for.
+#[test]
+fn what_pytorch_cannot_name_is_spelled_out() {
+    let g = build("spelled", |t| {
+        let x = t.param(&f32s(&[3]));
+        let y = linear_with_transpose("doubled", &[], &x, |_, x| x + x, |_, y| y * 2.0);
+        Ok(vec![composite_one("cotangent::halved(Tensor x) -> Tensor", &[], &[&y], |a| a[0].sin() * 0.5)])
+    });
+    let g = g.expect("a graph");
+    for text in [g.code(), g.readable(), g.python_module(), g.raised().code(), raise(&g, Class::Exact).python_module()]
+    {
+        assert!(!text.contains("doubled") && !text.contains("halved"), "{text}");
+        assert!(text.contains("aten.sin"), "{text}");
     }
 }
 

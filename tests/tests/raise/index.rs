@@ -10,6 +10,10 @@ fn places(i: &[i64]) -> Tensor {
     Tensor::from_array(Array::new([i.len()], i.to_vec()))
 }
 
+fn row(x: Tensor) -> Tensor {
+    x.view_to(&[1, 2].into())
+}
+
 /// A vector of two elements.
 fn place(x: &Tensor, y: &Tensor) -> Tensor {
     x.sum_over(&[0]) * y.sum_over(&[1])
@@ -39,6 +43,28 @@ fn indices_and_their_neighbours() {
             |x, y| Tensor::cat_dim(&[x.clone(), y.clone()], 1).view_to(&[2, 2, 2].into()),
             |x, y| {
                 Tensor::cat_dim(&[x.clone(), y.sum_over(&[0]).view_to(&[1, 2].into())], 0).view_to(&[3, 1, 2].into())
+            },
+        ),
+        // Each has its dim before they are joined, or one of them has always had it.
+        (
+            "stack",
+            |x, y| Tensor::cat_dim(&[row(x.sum_over(&[0])), row(y.sum_over(&[1]))], 0),
+            |x, y| Tensor::cat_dim(&[row(x.sum_over(&[0])), y.slice_dim(0, 0, 1, 1)], 0),
+        ),
+        (
+            "stack",
+            |x, y| {
+                Tensor::cat_dim(&[row(x.sum_over(&[0])), row(y.sum_over(&[1])), x.ones_like().slice_dim(0, 0, 1, 1)], 0)
+            },
+            |x, _| Tensor::cat_dim(&[row(x.sum_over(&[0])), x.ones_like().slice_dim(0, 0, 1, 1)], 0),
+        ),
+        // Elements that are sorted anyway.
+        (
+            "topk",
+            |x, _| x.sort_along(1, false).0.slice_dim(1, 0, 1, 1),
+            |x, _| {
+                let sorted = x.sort_along(1, false).0;
+                sorted.slice_dim(1, 0, 1, 1) - sorted.slice_dim(1, 1, 2, 1)
             },
         ),
         ("select", |x, _| x.slice_dim(1, 1, 2, 1).view_to(&[2].into()), |x, _| x.slice_dim(1, 1, 2, 1)),

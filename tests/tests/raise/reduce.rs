@@ -51,6 +51,13 @@ fn reductions_and_their_neighbours() {
         ),
         // What has another use is not computed twice.
         ("linalg_vector_norm", |x, _| x.abs().sum_over(&[1]), |x, _| x.abs().sum_over(&[1]) + x.abs()),
+        // Of all elements of a difference, in whatever shape; of its rows there is no distance.
+        ("dist", |x, y| (x - y).pow(2.0).sum_over(&[0, 1]).sqrt(), |x, y| (x - y).pow(2.0).sum_over(&[1]).sqrt()),
+        (
+            "dist",
+            |x, y| (x - y).view_to(&[4].into()).abs().sum_over(&[0]),
+            |x, y| (x - y).abs().sum_over(&[0, 1]) + (x - y),
+        ),
     ]);
 }
 

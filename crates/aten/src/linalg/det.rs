@@ -31,7 +31,7 @@ pub trait Determinants: AsTensor {
             schema::LINALG_DET,
             &[],
             &[x],
-            |a| plain_det(&a[0]),
+            |a| by_pivots(&a[0]),
             |a, a_dot| {
                 let r = a[0].rank();
                 (cofactors(&a[0]) * &a_dot[0]).sum_over(&[r - 2, r - 1])
@@ -124,10 +124,15 @@ fn expansion(a: &Tensor) -> Tensor {
 }
 
 /// The determinant as the product of pivots.
-fn plain_det(a: &Tensor) -> Tensor {
+fn by_pivots(a: &Tensor) -> Tensor {
     let [lu, pivots, _] = a.lu_factor_exact();
     let d = lu.main_diagonal();
     parity(&pivots, a.dtype()) * d.prod_over(d.rank() - 1)
+}
+
+/// The determinant where it is part of a derivative, whose own derivative is that of the pivots.
+fn plain_det(a: &Tensor) -> Tensor {
+    one(schema::LINALG_DET, &[], &[a], |a| by_pivots(&a[0]))
 }
 
 /// The derivative of the determinant by each element.
@@ -159,7 +164,8 @@ fn cofactors(a: &Tensor) -> Tensor {
     let others = s.row().expand_to(a.shape());
     let others = others.ones_like().where_exact(&eye_like(a).ne(0.0), &others);
     let gamma = others.prod_over(a.rank() - 1);
-    let sign = (plain_det(&u.detach()) * plain_det(&vh.detach())).round();
+    // It is 1 or -1: no small change of the factors changes it.
+    let sign = (plain_det(&u) * plain_det(&vh)).round();
     let of_singular = sign.column().column() * (u * gamma.row()).matmul_exact(&vh);
 
     of_singular.where_exact(&singular, &of_regular)

@@ -3,7 +3,7 @@
 use crate::array::{Array, Element, dispatch};
 use crate::error::{EvalError, InferError};
 use crate::ir::{Attrs, Aval, DType, Dim, attr_struct};
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, linear_with_transpose};
 
 use super::indexing::{check_dim, check_wide, lines};
 use super::products::Dual;
@@ -49,7 +49,7 @@ attr_struct! {
     /// *Shape*: `x: [s…] → [s…]`.
     /// *Numerics*: stable: no exponential of a positive number; in `f64`, each result rounds once.
     /// *Errors*: `logcumsumexp_c1` `dim`; `logcumsumexp_c2` no floats.
-    /// *Derivative*: `exp(x_j - y_i)` for `j ≤ i`, and 0 where `y_i` is -inf; about log2 n steps.
+    /// *Derivative*: `exp(x_j - y_i)` for `j ≤ i`, by PyTorch's steps in forward and in reverse mode.
     /// *Source*: `torch.logcumsumexp`.
     pub struct Logcumsumexp {
         /// The dim.
@@ -215,23 +215,12 @@ impl Primitive for Logcumsumexp {
         Ok(vec![scan_floats(args[0], self.dim, f64::NEG_INFINITY, log_add_exp)])
     }
 
-    /// The recurrence `y_dot_i = exp(y_{i-1} - y_i) y_dot_{i-1} + exp(x_i - y_i) x_dot_i` as a scan: over a distance the
-    /// factors multiply to `exp(y_{i-d} - y_i)`, so none exceeds 1.
+    /// PyTorch's tangent, with PyTorch's cotangent for its transpose.
     fn jvp(&self, x: &[Tensor], y: &[Tensor], x_dot: &[Tangent]) -> Vec<Tangent> {
-        let (x, y, dim) = (&x[0], &y[0], self.dim);
-        let n = x.shape()[dim].get();
-        vec![x_dot[0].map(|t| {
-            let mut sum = t * weight(x, y);
-            let mut distance = 1;
-            while distance < n {
-                let near = |t: &Tensor| t.slice_dim(dim, 0, n - distance, 1);
-                let far = |t: &Tensor| t.slice_dim(dim, distance, n, 1);
-                let both = far(&sum) + near(&sum) * weight(&near(y), &far(y));
-                sum = Tensor::cat_dim(&[sum.slice_dim(dim, 0, distance, 1), both], dim);
-                distance *= 2;
-            }
-            sum
-        })]
+        let dim = self.dim;
+        let forth = |a: &[Tensor], t: &Tensor| pushed(&a[0], t, dim);
+        let back = |a: &[Tensor], y_bar: &Tensor| pulled(&a[0], &a[1], y_bar, dim);
+        vec![x_dot[0].map(|t| linear_with_transpose("logcumsumexp_tangent", &[&x[0], &y[0]], t, forth, back))]
     }
 
     fn transpose(&self, _: &[Cotangent], _: &[LinArg]) -> Vec<Cotangent> {
@@ -247,13 +236,46 @@ impl Primitive for Logcumsumexp {
     }
 }
 
-/// `exp(part - total)`, the share of `part` in `total`, and 0 where the total is -inf: nothing has a share in nothing.
-/// The operands are replaced there and not only the result, so that further derivatives meet no infinity either.
-fn weight(part: &Tensor, total: &Tensor) -> Tensor {
-    let nothing = total.eq(f64::NEG_INFINITY);
-    let zero = total.zeros_like();
-    let finite = |t: &Tensor| zero.where_exact(&nothing, t);
-    finite(&(finite(part) - finite(total)).exp())
+/// What PyTorch adds to sums that may be 0.
+const TINY: f64 = 1e-13;
+
+/// `Σ_{j ≤ i} exp(x_j) x_dot_j / Σ_{j ≤ i} exp(x_j)`, where exponents are taken from the largest of the line.
+///
+/// *Numerics*: what is 30 below the largest element of its line is lost, as in PyTorch.
+/// *Source*: `logcumsumexp_jvp` of PyTorch's `FunctionsManual.cpp`.
+fn pushed(x: &Tensor, x_dot: &Tensor, dim: usize) -> Tensor {
+    if x.shape()[dim].get() == 0 {
+        return x_dot.clone();
+    }
+    let kept = x.shape().with(dim, 1);
+    // The quotient does not depend on it, so that its own derivative is none of the result's.
+    let largest = x.amax_over(&[dim]).detach().view_to(&kept).expand_to(x.shape());
+    let shares = (x - largest).exp();
+    (&shares * x_dot).cumsum_along(dim) / (shares.cumsum_along(dim) + TINY)
+}
+
+/// The lowest finite number of floats.
+const fn lowest(dtype: DType) -> f64 {
+    match dtype {
+        DType::F16 => -65504.0,
+        DType::BF16 => -3.389_531_389_251_535_5e38,
+        DType::F32 => f32::MIN as f64,
+        DType::F64 | DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => f64::MIN,
+    }
+}
+
+/// `Σ_{i ≥ j} exp(x_j - y_i) y_bar_i` by the logarithms of what is positive and of what is negative in it.
+///
+/// *Source*: `logcumsumexp_backward` of PyTorch's `FunctionsManual.cpp`.
+fn pulled(x: &Tensor, y: &Tensor, y_bar: &Tensor, dim: usize) -> Tensor {
+    let log = y_bar.abs().log();
+    let part = |chosen: Tensor| {
+        // The lowest number, where further derivatives would meet NaN with an infinity.
+        let log = log.where_exact(&chosen, &log.full_of(&log.aval(), lowest(log.dtype())));
+        let sums = (log - y).flip_dims(&[dim]).logcumsumexp_along(dim).flip_dims(&[dim]);
+        (sums + x).exp()
+    };
+    part(y_bar.gt(0.0)) - part(y_bar.lt(0.0))
 }
 
 fn usual() -> Array {
@@ -298,7 +320,8 @@ impl Samples for Logcumsumexp {
         let mut samples: Vec<Sample> =
             common().into_iter().map(|(note, dim, x)| Sample::new(note, Logcumsumexp { dim }, [x])).collect();
         let large = Array::new([4], vec![1000.0, 999.0, -1000.0, 1001.0]);
-        let nothing = Array::new([5], vec![f64::NEG_INFINITY, f64::NEG_INFINITY, 0.0, f64::NEG_INFINITY, 1.0]);
+        // Not at the beginning, where PyTorch's reverse mode has NaN.
+        let nothing = Array::new([5], vec![0.0, f64::NEG_INFINITY, f64::NEG_INFINITY, 1.0, f64::NEG_INFINITY]);
         samples.push(Sample::new("large", Logcumsumexp { dim: 0 }, [large]));
         samples.push(Sample::kink("nothing", Logcumsumexp { dim: 0 }, [nothing]));
         samples

@@ -38,6 +38,12 @@ pub(super) static RULES: &[Rule] = &[
         apply: Apply::Node(where_zero_add),
     },
     Rule {
+        name: "where-tied-halves",
+        class: Class::Finite,
+        law: "where(x < y, 0, where(x = y, a / 2, a)) + where(x > y, 0, where(x = y, b / 2, b)) -> where(x = y, (a + b) / 2, where(x > y, a, b)), and so with the signs turned",
+        apply: Apply::Node(where_tied_halves),
+    },
+    Rule {
         name: "where-unit-mul",
         class: Class::Finite,
         law: "where(p, 1, 0) * x -> where(p, x, 0)",
@@ -103,6 +109,26 @@ fn where_zero_add(e: &mut Editor, id: NodeId) -> Option<Value> {
         return e.select(p, y, z);
     }
     None
+}
+
+/// The tangent of a larger (or smaller) operand, of which equal operands have half each.
+fn where_tied_halves(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let (l, r) = e.as_binary(e.results(id)[0], Binary::Add)?;
+    let ((a_behind, a_none, a_part), (b_behind, b_none, b_part)) = (e.as_where(l)?, e.as_where(r)?);
+    let ((a_tie, a_half, a), (b_tie, b_half, b)) = (e.as_where(a_part)?, e.as_where(b_part)?);
+    let (x, y) = e.as_binary(a_tie, Binary::Eq)?;
+    let opposite = [(Binary::Lt, Binary::Gt), (Binary::Gt, Binary::Lt)]
+        .into_iter()
+        .any(|(f, g)| e.as_binary(a_behind, f) == Some((x, y)) && e.as_binary(b_behind, g) == Some((x, y)));
+    let half = |h: Value, of: Value| e.as_scaled(h).is_some_and(|(v, c)| v == of && c.to_f64() == 0.5);
+    if a_tie != b_tie || !opposite || !e.is_zero(a_none) || !e.is_zero(b_none) || !half(a_half, a) || !half(b_half, b) {
+        return None;
+    }
+    let factor = e.as_binary(a_half, Binary::Mul).map(|(p, q)| if e.as_full(q).is_some() { q } else { p })?;
+    let both = e.binary(Binary::Add, a, b)?;
+    let shared = e.binary(Binary::Mul, both, factor)?;
+    let ahead = e.select(b_behind, a, b)?;
+    e.select(a_tie, shared, ahead)
 }
 
 fn where_unit_mul(e: &mut Editor, id: NodeId) -> Option<Value> {

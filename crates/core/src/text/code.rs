@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::fx::{Expr, Fx, Id, Stmt};
 use super::pyrepr::string;
+use super::shown::shown;
 use crate::ir::{Graph, TreeSpec};
 
 /// Whose printed form.
@@ -27,7 +28,7 @@ impl Graph {
 
     /// The code of the graph in the form of another time.
     pub fn code_in(&self, style: CodeStyle) -> String {
-        format!("\n\n\n{}    ", forward(&Fx::new(self, style)))
+        format!("\n\n\n{}    ", forward(&Fx::new(&shown(self), style)))
     }
 }
 

@@ -20,9 +20,11 @@ mod pyrepr;
 mod python;
 mod readable;
 mod schema;
+mod shown;
 
 pub use apply::{Application, Said};
 pub use code::CodeStyle;
 pub use error::{ParseError, Problem};
 pub use names::argument_name;
 pub use schema::{Schema, SchemaArg, Takes};
+pub(crate) use shown::shown;

@@ -11,6 +11,7 @@ use super::fx::Fx;
 use super::literal::elements;
 use super::names::Namespace;
 use super::pyrepr::{dtype, float, string};
+use super::shown::shown;
 use crate::array::{Array, Data};
 use crate::ir::{DType, Graph, TreeSpec};
 use crate::ops::Call;
@@ -57,10 +58,11 @@ impl Graph {
 
     /// As [`Graph::python_module`], in the form of another time.
     pub fn python_module_in(&self, style: CodeStyle) -> String {
+        let shown = shown(self);
         let mut writer =
             Writer { style, classes: String::new(), names: Namespace::default(), done: FxHashMap::default() };
         writer.names.create("Module");
-        writer.class(self, None);
+        writer.class(&shown, None);
         let classes = writer.classes;
         let needed = OPERATORS.iter().filter(|(name, _)| classes.contains(name)).map(|(_, source)| *source);
         format!("{IMPORTS}{}{classes}", needed.collect::<String>())

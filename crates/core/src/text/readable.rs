@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use super::code::{CodeStyle, expression, freed, prologue, returned};
 use super::fx::{Fx, Id};
 use super::names::identifier;
+use super::shown::shown;
 use crate::ir::{Graph, Loc};
 
 /// The styles of the parts of the text.
@@ -38,14 +39,14 @@ impl Graph {
     /// *Source*: `torch.fx.GraphModule.print_readable`.
     pub fn readable(&self) -> String {
         let mut out = String::new();
-        class(&mut out, self, &identifier(self.name()), 0, &Palette::PLAIN);
+        class(&mut out, &shown(self), &identifier(self.name()), 0, &Palette::PLAIN);
         out
     }
 
     /// As [`Graph::readable`], with colors for a terminal.
     pub fn readable_colored(&self) -> String {
         let mut out = String::new();
-        class(&mut out, self, &identifier(self.name()), 0, &Palette::COLORS);
+        class(&mut out, &shown(self), &identifier(self.name()), 0, &Palette::COLORS);
         out
     }
 }

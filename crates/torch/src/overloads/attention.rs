@@ -25,13 +25,14 @@ pub(super) fn call(c: &Call) -> Answer {
         "aten._scaled_dot_product_flash_attention_for_cpu.default" => {
             let (q, k, v, mask) = operands(c, "attn_mask")?;
             let y = attended(c, &q, &k, &v, mask.as_ref())?;
-            many([y, scores(c, &q, &k, mask.as_ref())?.logsumexp(-1)])
+            // What is kept for the backward operator has no derivative.
+            many([y, scores(c, &q, &k, mask.as_ref())?.logsumexp(-1).detach()])
         }
         "aten._scaled_dot_product_efficient_attention.default" => {
             let (q, k, v, mask) = operands(c, "attn_bias")?;
             let y = attended(c, &q, &k, &v, mask.as_ref())?;
             let sums = if c.bool_or("compute_log_sumexp", false)? {
-                scores(c, &q, &k, mask.as_ref())?.logsumexp(-1)
+                scores(c, &q, &k, mask.as_ref())?.logsumexp(-1).detach()
             } else {
                 let none = [q.size(0), q.size(1), 0];
                 q.full_of(&q.aval().with_shape(none), 0.0)

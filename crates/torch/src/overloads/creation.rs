@@ -77,14 +77,14 @@ fn arange(c: &Call) -> Read<Tensor> {
     Ok(arange_of(first as i64, (first + n * by) as i64, by as i64, dtype))
 }
 
-/// Numbers at equal distances, or powers of `base` with such exponents; both ends are exact.
+/// Numbers at equal distances, or powers of `base` with such exponents; both ends are exact, and among whole numbers they are whole.
 fn spaced(c: &Call, base: Option<f64>) -> Read<Tensor> {
     let steps = c.size("steps")?;
     let dtype = c.dtype("dtype")?.unwrap_or(DType::F32);
     let end = |name: &str| -> Read<Option<f64>> {
         match c.opt_tensor(name) {
             Ok(Some(_)) => Ok(None),
-            Ok(None) | Err(_) => Ok(Some(c.float(name)?)),
+            Ok(None) | Err(_) => c.float(name).map(|x| Some(if dtype.is_float() { x } else { x.trunc() })),
         }
     };
     let ends = (end("start")?, end("end")?);
@@ -106,8 +106,8 @@ fn spaced_tensors(c: &Call, base: Option<f64>, steps: usize, dtype: DType) -> Re
     let compute = if dtype.is_float() { dtype } else { DType::F64 };
     let end = |name: &str| -> Read<Tensor> {
         match c.opt_tensor(name) {
-            Ok(Some(t)) => Ok(t.convert(compute).view_to(&().into())),
-            Ok(None) | Err(_) => Ok(scalar_tensor(c.float(name)?, compute)),
+            Ok(Some(t)) => Ok(t.convert(dtype).convert(compute).view_to(&().into())),
+            Ok(None) | Err(_) => Ok(scalar_tensor(c.float(name)?, dtype).convert(compute)),
         }
     };
     let (start, stop) = (end("start")?, end("end")?);

@@ -4,7 +4,6 @@ use cotangent_aten::nn::distance::multilabel_margin_loss_forward;
 use cotangent_aten::nn::loss::nll_loss_forward;
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
-use cotangent_core::ir::DType;
 
 use super::gradient::masked_pullback;
 use super::{Answer, many, one};
@@ -53,10 +52,7 @@ pub(super) fn call(c: &Call) -> Answer {
     if let Some(name) = c.target.strip_prefix("torch_nn._linear_cross_entropy_batch_chunked") {
         return match name {
             ".default" => many(linear_cross_entropy(c)?),
-            // Unlike a mean or a sum, in the dtype of the input whatever it is.
-            "_no_reduction.default" => {
-                one(projected_cross_entropy(c, Reduction::None)?.convert(c.tensor("input")?.dtype()))
-            }
+            "_no_reduction.default" => one(projected_cross_entropy(c, Reduction::None)?),
             _ => Ok(None),
         };
     }
@@ -176,7 +172,7 @@ fn projection(c: &Call) -> Read<(Tensor, [Option<Tensor>; 4])> {
     Ok((c.tensor("input")?, [Some(w), b, Some(c.tensor("target")?), c.opt_tensor("weight")?]))
 }
 
-/// The cross entropy of the logits `x wᵀ + b`, in the dtype of accumulation.
+/// The cross entropy of the logits `x wᵀ + b`, computed in the dtype of accumulation, in that of `x`.
 fn cross_entropy_of(
     c: &Call,
     x: &Tensor,
@@ -198,7 +194,7 @@ fn cross_entropy_of(
         label_smoothing: c.float_or("label_smoothing", 0.0)?,
     };
     let loss = logits.cross_entropy_with(&target, options);
-    Ok(if x.dtype() == DType::F16 { loss } else { loss.convert(x.dtype()) })
+    Ok(loss.convert(x.dtype()))
 }
 
 /// The weights of classes, by which PyTorch's losses of classes have no derivative: reverse mode refuses it, forward mode
@@ -232,8 +228,8 @@ fn stirling(t: &Tensor) -> Tensor {
 #[cfg(test)]
 mod tests {
     use cotangent_core::array::Array;
-    use cotangent_core::ir::Aval;
     use cotangent_core::ir::verify::verify;
+    use cotangent_core::ir::{Aval, DType};
     use cotangent_core::transform::build;
 
     use super::*;
@@ -280,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cross_entropy_for_each_row_has_the_dtype_of_the_rows() {
+    fn cross_entropies_of_rows_have_the_dtype_of_the_rows() {
         let half = |shape: &[usize]| {
             Arg::Tensor(Tensor::from_array(Array::from_f64_fn(&Aval::new(DType::F16, shape), |_| 0.5)))
         };
@@ -290,10 +286,13 @@ mod tests {
             ("target", Arg::Tensor(Tensor::from([1i64, 2]))),
             ("acc_dtype", Arg::DType(DType::F32)),
         ];
-        let target = "torch_nn._linear_cross_entropy_batch_chunked_no_reduction.default";
-        let outs = call(&Call { target, node: "n", args }).expect("it is known").expect("it is a loss");
-        let [Value::Tensor(loss)] = outs.as_slice() else { panic!("one loss, not {outs:?}") };
-        assert_eq!(loss.aval(), Aval::new(DType::F16, [2]));
+        for (target, shape) in [("_no_reduction", vec![2]), ("", vec![])] {
+            let target = &format!("torch_nn._linear_cross_entropy_batch_chunked{target}.default");
+            let outs =
+                call(&Call { target, node: "n", args: args.clone() }).expect("it is known").expect("it is a loss");
+            let Some(Value::Tensor(loss)) = outs.first() else { panic!("a loss, not {outs:?}") };
+            assert_eq!(loss.aval(), Aval::new(DType::F16, shape));
+        }
     }
 
     /// PyTorch's value.

@@ -31,7 +31,10 @@ pub(super) fn call(c: &Call) -> Answer {
     }
     match c.target {
         "torch.sym_float" => number(given(c)?[0].convert(DType::F64)),
-        "torch.sym_int" | "math.trunc" => number(given(c)?[0].convert(DType::I64)),
+        "torch.sym_int" | "math.trunc" => whole(&given(c)?[0]),
+        "math.floor" => whole(&given(c)?[0].floor()),
+        "math.ceil" => whole(&given(c)?[0].ceil()),
+        "torch.sym_sqrt" | "torch._sym_sqrt" | "math.sqrt" => number(given(c)?[0].convert(DType::F64).sqrt()),
         "torch.sym_not" => number(truth(&given(c)?[0]).logical_not()),
         "aten._assert_scalar.default" => {
             let message = c.str_or("assert_msg", "an assertion does not hold")?.to_owned();
@@ -76,6 +79,10 @@ fn arithmetic(c: &Call, name: &str) -> Answer {
         ("truediv", [a, b]) => a.convert(DType::F64) / b.convert(DType::F64),
         ("floordiv", [a, b]) => a.floor_divide(b),
         ("mod", [a, b]) => a.remainder(b),
+        ("pow", [a, b]) if a.dtype().is_float() || b.dtype().is_float() => {
+            a.convert(DType::F64).pow(b.convert(DType::F64))
+        }
+        ("pow", [a, b]) => a.pow(b),
         ("neg", [a]) => -a,
         ("eq", [a, b]) => a.eq(b),
         ("ne", [a, b]) => a.ne(b),
@@ -137,6 +144,15 @@ fn as_integer(x: &Tensor) -> Tensor {
 
 fn truth(x: &Tensor) -> Tensor {
     if x.dtype() == DType::Bool { x.clone() } else { x.ne(x.zeros_like()) }
+}
+
+/// The whole part of a number, which is a size if it does not depend on data.
+fn whole(t: &Tensor) -> Answer {
+    let t = t.convert(DType::I64);
+    match t.known().map(|array| array.get(0).to_i64()) {
+        Some(i) => Ok(Some(vec![Value::Int(i)])),
+        None => number(t),
+    }
 }
 
 fn number(t: Tensor) -> Answer {

@@ -1,7 +1,9 @@
 //! Changes of shape.
 
 use cotangent_aten::prelude::*;
+use cotangent_core::Tensor;
 use cotangent_core::ir::Shape;
+use cotangent_core::tensor::linear_with_transpose;
 
 use super::{Answer, list, one, parts, strided};
 use crate::args::Call;
@@ -88,13 +90,33 @@ pub(super) fn call(c: &Call) -> Answer {
         }
         ("as_strided_scatter", "default") => {
             let (x, src) = (x()?, c.tensor("src")?);
-            let places = strided(c, x.numel())?;
-            let n = places.numel();
-            let flat = x.view_to(&[x.numel()].into());
-            flat.scatter_along(0, &places.view_to(&[n].into()), &src.view_to(&[n].into())).view_to(x.shape())
+            written(&x, &strided(c, x.numel())?, &src)
         }
         (_, _) => return Ok(None),
     })
+}
+
+/// `x` with `src` at these places among its elements in order.
+///
+/// *Derivative*: that of PyTorch, whose reverse mode brings to `x` what comes back at the places, and not the rest.
+fn written(x: &Tensor, places: &Tensor, src: &Tensor) -> Tensor {
+    let (all, at) = ([x.numel()].into(), places.view_to(&[places.numel()].into()));
+    let put = |x: &Tensor, src: &Tensor, at: &Tensor| x.view_to(&all).scatter_along(0, at, src).view_to(x.shape());
+    let src = src.view_to(at.shape());
+    if !x.dtype().is_float() {
+        return put(x, &src, &at);
+    }
+    let kept = linear_with_transpose(
+        "strided_rest",
+        &[&at],
+        x,
+        |a, x| put(x, &x.full_of(&x.aval().with_shape(a[0].shape().clone()), 0.0), &a[0]),
+        |a, y_bar| {
+            let back = y_bar.view_to(&all).gather_along(0, &a[0]);
+            put(&y_bar.zeros_like(), &back, &a[0])
+        },
+    );
+    kept + put(&x.zeros_like(), &src, &at)
 }
 
 /// The first elements in another shape.

@@ -8,7 +8,7 @@ use super::super::pattern::aligned;
 use super::reduce::kept_shape;
 use super::{Found, Made, Raising, Slot, number, sizes};
 use crate::array::Array;
-use crate::ir::{Attr, Aval, DType, Dim, Scalar, Shape, Value};
+use crate::ir::{Attr, Aval, DType, Dim, Scalar, Shape, Value, Values};
 use crate::ops::{Arange, Argmax, Argmin, Binary, Cat, Gather, IndexAdd, IndexSelect, Op, Scatter, ScatterAdd, Slice};
 
 pub(super) static RULES: &[Raising] = &[
@@ -16,6 +16,7 @@ pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Finite, find: roll_back },
     Raising { class: Class::Exact, find: extreme },
     Raising { class: Class::Exact, find: stack },
+    Raising { class: Class::Exact, find: stack_in_place },
     Raising { class: Class::Exact, find: index },
     Raising { class: Class::Rounding, find: index_put },
     Raising { class: Class::Rounding, find: elements },
@@ -26,6 +27,7 @@ pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Exact, find: select_back },
 ];
 
+const STACK: &str = "aten::stack(Tensor[] tensors, int dim=0) -> Tensor";
 const INDEX: &str = "aten::index.Tensor(Tensor self, Tensor?[] indices) -> Tensor";
 const INDEX_PUT: &str =
     "aten::index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor";
@@ -127,7 +129,8 @@ fn top(e: &Editor, id: NodeId) -> Option<Found> {
     let Op::Slice(Slice { dim, start: 0, end, step: 1 }) = e.op(id) else { return None };
     let (Op::Sort(sort), at) = e.def_op(e.arg(id, 0))? else { return None };
     let [values, places] = *e.results(at) else { return None };
-    if values != e.arg(id, 0) || sort.dim != *dim || e.count(places) > 0 {
+    // What else asks for the sorted elements has them sorted anyway.
+    if values != e.arg(id, 0) || sort.dim != *dim || e.count(places) > 0 || e.count(values) > 1 {
         return None;
     }
     let params = [("k", *end as i64), ("dim", *dim as i64)].map(|(name, n)| (name, number(n)));
@@ -260,8 +263,27 @@ fn stack(e: &Editor, id: NodeId) -> Option<Found> {
     let items = e.args(at);
     let one = e.shape(items[0]);
     let alike = items.iter().all(|x| e.shape(*x) == one) && *e.shape(v) == one.inserted(*dim, Dim::new(items.len()));
-    let schema = "aten::stack(Tensor[] tensors, int dim=0) -> Tensor";
-    if alike { Found::new(schema, [("dim", number(*dim as i64))], items.iter().copied()) } else { None }
+    if alike { Found::new(STACK, [("dim", number(*dim as i64))], items.iter().copied()) } else { None }
+}
+
+/// As [`stack`], where each tensor has got its dim first; one may be a number everywhere.
+fn stack_in_place(e: &Editor, id: NodeId) -> Option<Found> {
+    let Op::Cat(Cat { dim }) = e.op(id) else { return None };
+    let short = e.out(id).shape.removed(*dim);
+    let one = short.inserted(*dim, Dim::new(1));
+    let (mut args, mut made) = (Values::new(), None);
+    for (i, v) in e.args(id).iter().enumerate() {
+        match (e.as_view(*v), e.as_full(*v)) {
+            _ if *e.shape(*v) != one => return None,
+            (Some(x), _) if *e.shape(x) == short && e.count(*v) == 1 => args.push(x),
+            (None, Some(c)) if made.is_none() && e.count(*v) == 1 => {
+                made = Some((i, Made::Uniform(e.aval(*v).with_shape(&short), c.to_f64())));
+            }
+            (Some(_) | None, _) => return None,
+        }
+    }
+    let found = Found::new(STACK, [("dim", number(*dim as i64))], args)?;
+    (found.args.len() > 1).then_some(Found { made, ..found })
 }
 
 /// One place of a dim, which goes.

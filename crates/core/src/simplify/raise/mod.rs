@@ -7,7 +7,8 @@
 //! programs name the operator. Patterns of many nodes come first, then those of a few, then single nodes; each time nodes
 //! are visited from the results on: what only a raised node needed is gone before its own turn.
 //!
-//! - **R1** the number of nodes never grows: a call takes the place of one node at least.
+//! - **R1** the number of nodes never grows once calls that PyTorch cannot name are spelled out: a call takes the place of one
+//!   node at least.
 //! - **R2** PyTorch's operator gives the values of the body, as far as the rule's class says.
 //! - **R3** time is linear in the size of the graph: a rule looks at a bounded number of nodes, and a body holds no
 //!   more than [`MAX_BODY`].
@@ -34,6 +35,7 @@ mod term;
 mod whole;
 mod window;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -42,6 +44,7 @@ use super::edit::{Editor, NodeId};
 use super::{Class, Options, simplify_with};
 use crate::ir::{Attr, Aval, Builder, DType, Dim, Graph, Scalar, Value, Values};
 use crate::ops::{Arange, Call, Expand, Full, Op, Rule as CallRule, Sum, Unary, View};
+use crate::text::shown;
 
 /// The most nodes that a call may stand for.
 const MAX_BODY: usize = 32;
@@ -146,6 +149,12 @@ static DECOMPOSED: [&[Raising]; 5] =
 /// Values are those of `graph` to the last bit wherever this project computes them, but for signs of zeros, and within `class`
 /// where PyTorch runs the printed code.
 pub fn raise(graph: &Graph, class: Class) -> Graph {
+    let inlined = match shown(graph) {
+        // What a call kept apart meets what stands around it.
+        Cow::Owned(inlined) => Some(simplify_with(&inlined, Options { class, trace: false }).0),
+        Cow::Borrowed(_) => None,
+    };
+    let graph = inlined.as_ref().unwrap_or(graph);
     let mut e = editor(graph);
     for pass in [known::share, pullback::take, pooled::take] {
         if pass(&mut e) {

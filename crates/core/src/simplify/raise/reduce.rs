@@ -119,7 +119,25 @@ pub(super) fn as_norm(e: &Editor, v: Value) -> Option<(Vec<usize>, Value)> {
 
 fn vector_norm(e: &Editor, id: NodeId) -> Option<Found> {
     let v = e.results(id)[0];
-    norm_of(e, v, as_norm(e, unkept(e, v)).or_else(|| as_norm(e, v))?, 2.0)
+    let (dims, x) = as_norm(e, unkept(e, v)).or_else(|| as_norm(e, v))?;
+    distance(e, v, &dims, x, 2.0).or_else(|| norm_of(e, v, (dims, x), 2.0))
+}
+
+/// The norm `v` of all elements of a difference, in whatever shape.
+fn distance(e: &Editor, v: Value, dims: &[usize], x: Value, order: f64) -> Option<Found> {
+    if dims.len() != e.shape(x).rank() || e.shape(v).rank() != 0 {
+        return None;
+    }
+    // A difference that something else needs has a norm that is as short.
+    let only = |v: Value| {
+        let mut users = e.users(v);
+        let first = users.next();
+        users.all(|u| Some(u) == first)
+    };
+    let difference = e.as_view(x).filter(|_| only(x)).unwrap_or(x);
+    let (a, b) = e.as_binary(difference, Binary::Sub).filter(|_| only(difference))?;
+    let p = if order.fract() == 0.0 { number(order as i64) } else { number(order) };
+    Found::new("aten::dist(Tensor self, Tensor other, Scalar p=2) -> Tensor", [("p", p)], [a, b])
 }
 
 /// `v` as the norm of `x` over dims.
@@ -164,7 +182,7 @@ fn power_norm(e: &Editor, id: NodeId) -> Option<Found> {
     if order < 1.0 {
         return None;
     }
-    norm_of(e, v, (dims, x), order)
+    distance(e, v, &dims, x, order).or_else(|| norm_of(e, v, (dims, x), order))
 }
 
 fn decomposed_norm(e: &Editor, id: NodeId) -> Option<Found> {

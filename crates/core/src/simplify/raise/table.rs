@@ -52,7 +52,7 @@ const ENTR: &str = "aten::special_entr(Tensor self) -> Tensor";
 const XLOGY: &str = "aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor";
 
 static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
-    let rows: [(Class, &'static str, &'static str, &'static str); 25] = [
+    let rows: [(Class, &'static str, &'static str, &'static str); 24] = [
         (Class::Exact, "where(gt(x, ?t), x, log1p(exp(x)))", SOFTPLUS, "x, beta=1, threshold=?t"),
         (Class::Exact, "where(gt(x, ?t), x, log1p(exp(where(gt(x, ?t), 0, x))))", SOFTPLUS, "x, beta=1, threshold=?t"),
         (
@@ -85,16 +85,10 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
             "x, y",
         ),
         (Class::Exact, "where(isnan(x), x, where(gt(x, 0), neg(mul(x, log(x))), where(eq(x, 0), 0, -inf)))", ENTR, "x"),
-        (Class::Exact, "where(ne(x, x), x, where(gt(x, 0), neg(mul(x, log(x))), where(eq(x, 0), 0, -inf)))", ENTR, "x"),
+        (Class::Exact, "where(isnan(x), x, where(gt(x, 0), mul(neg(x), log(x)), where(eq(x, 0), 0, -inf)))", ENTR, "x"),
         (
             Class::Exact,
             "where(eq(x, inf), ?c, where(eq(x, -inf), ?b, where(isnan(x), ?a, x)))",
-            NAN_TO_NUM,
-            "x, nan=?a, posinf=?c, neginf=?b",
-        ),
-        (
-            Class::Exact,
-            "where(eq(x, inf), ?c, where(eq(x, -inf), ?b, where(ne(x, x), ?a, x)))",
             NAN_TO_NUM,
             "x, nan=?a, posinf=?c, neginf=?b",
         ),
@@ -116,8 +110,13 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
             LOG_NDTR,
             "x",
         ),
+        (
+            Class::Rounding,
+            "where(lt(x, 1), sub(log(div(special_erfcx(neg(mul(x, 0.7071067811865476))), 2)), mul(mul(x, 0.7071067811865476), mul(x, 0.7071067811865476))), log1p(div(neg(erfc(mul(x, 0.7071067811865476))), 2)))",
+            LOG_NDTR,
+            "x",
+        ),
         (Class::Exact, "where(isnan(y), nan, where(eq(x, 0), 0, mul(x, log(y))))", XLOGY, "x, y"),
-        (Class::Exact, "where(ne(y, y), nan, where(eq(x, 0), 0, mul(x, log(y))))", XLOGY, "x, y"),
     ];
     rows.map(|(class, term, schema, said)| Row { class, term: Term::parse(term), schema, said }).into()
 });

@@ -47,6 +47,14 @@ pub(super) fn uniform(e: &Editor, v: Value) -> Option<Scalar> {
     e.as_full(v).or_else(|| e.as_full(e.as_expand(v)?))
 }
 
+/// The condition and the branches of a choice; of one between numbers the exporter converts the result.
+fn choice(e: &Editor, v: Value) -> Option<(Value, Value, Value)> {
+    e.as_where(v).or_else(|| {
+        let (p, a, b) = e.as_where(e.as_convert(v)?)?;
+        (uniform(e, a).is_some() && uniform(e, b).is_some()).then_some((p, a, b))
+    })
+}
+
 /// Whether two numbers differ by no more than rounding to single precision does.
 pub(super) fn close(a: f64, b: f64) -> bool {
     a == b || (b.is_finite() && (a - b).abs() <= 2.0 * f64::from(f32::EPSILON) * b.abs())
@@ -86,10 +94,16 @@ impl Term {
                 *found = turned;
                 other
             }),
-            Term::Where(args) => e.as_where(v).is_some_and(|(p, a, b)| {
+            Term::Where(args) => choice(e, v).is_some_and(|(p, a, b)| {
                 args[0].matches(e, p, found) && args[1].matches(e, a, found) && args[2].matches(e, b, found)
             }),
             Term::Call(name, args) => {
+                // Where the question has been taken apart, it is whether the value differs from itself.
+                if *name == "isnan"
+                    && let Some((a, b)) = e.as_binary(v, Binary::Ne)
+                {
+                    return a == b && args[0].matches(e, a, found);
+                }
                 let Some((Op::Call(call), at)) = e.def_op(v) else { return false };
                 let numbers = call.params.iter().filter_map(|p| match p {
                     Attr::List(pair) => match pair.as_slice() {
