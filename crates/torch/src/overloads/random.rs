@@ -16,7 +16,9 @@ pub(super) fn call(c: &Call) -> Answer {
     let Some((name, _)) = parts(c) else { return Ok(None) };
     match name {
         "dropout" | "feature_dropout" | "alpha_dropout" | "feature_alpha_dropout" => {
-            let (x, p) = (c.tensor("input")?, c.float_or("p", 0.5)?);
+            // The operators in place call their operand otherwise.
+            let x = c.tensor("input").or_else(|e| c.tensor("self").map_err(|_| e))?;
+            let p = c.float_or("p", 0.5)?;
             if !c.bool_or("train", true)? || p == 0.0 {
                 return one(x);
             }
