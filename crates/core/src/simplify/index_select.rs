@@ -101,7 +101,7 @@ fn candidates(e: &Editor, v: Value, deep: usize, found: &mut Vec<Selection>) {
 /// What `v` is before the selection.
 fn unselected(e: &mut Editor, v: Value, selection: &mut Selection, deep: usize) -> Option<Value> {
     if let Some(c) = e.as_full(v) {
-        let aval = e.aval(v).with_shape(&selection.before(e.shape(v)));
+        let aval = e.aval(v).with_shape(selection.before(e.shape(v)));
         return e.full(&aval, c);
     }
     if let Some(x) = e.as_expand(v) {
