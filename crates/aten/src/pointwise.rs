@@ -277,7 +277,7 @@ pub trait Pointwise: AsTensor {
         let params = [("nan", num(nan)), ("posinf", opt(posinf)), ("neginf", opt(neginf))];
         one(schema::NAN_TO_NUM, &params, &[x], |a| {
             let x = &a[0];
-            let largest = largest(x.dtype());
+            let largest = x.dtype().largest_finite();
             let high = x.full_like(posinf.unwrap_or(largest)).where_(&x.eq(f64::INFINITY), x);
             let low = x.full_like(neginf.unwrap_or(-largest)).where_(&x.eq(f64::NEG_INFINITY), high);
             x.full_like(nan).where_(&x.ne(x), low)
@@ -393,16 +393,6 @@ pub(crate) fn scaled(x: &Tensor, value: Scalar) -> Tensor {
 fn known(x: &Tensor, y: &Tensor, both: &Tensor) -> Tensor {
     let second = y.where_(&x.ne(x), both);
     x.where_(&y.ne(y), &second)
-}
-
-/// The largest finite number of a float dtype.
-fn largest(d: DType) -> f64 {
-    match d {
-        DType::F32 => f64::from(f32::MAX),
-        DType::F16 => 65504.0,
-        DType::BF16 => f64::from(f32::from_bits(0x7f7f_0000)),
-        DType::F64 | DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => f64::MAX,
-    }
 }
 
 /// `log(eˣ + eʸ)`; where either is +inf it is the larger, so that no inf - inf is met on the way.

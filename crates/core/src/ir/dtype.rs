@@ -118,6 +118,16 @@ impl DType {
         matches!(self.category(), Category::Int)
     }
 
+    /// The largest finite number of floats; that of `f64` for what is none.
+    pub const fn largest_finite(self) -> f64 {
+        match self {
+            DType::F32 => f32::MAX as f64,
+            DType::F16 => 65504.0,
+            DType::BF16 => 3.389_531_389_251_535_5e38,
+            DType::F64 | DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => f64::MAX,
+        }
+    }
+
     /// The dtype in which the machine computes: `f32` for the half formats, the dtype itself otherwise.
     pub const fn compute(self) -> DType {
         match self {

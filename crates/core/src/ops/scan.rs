@@ -254,16 +254,6 @@ fn pushed(x: &Tensor, x_dot: &Tensor, dim: usize) -> Tensor {
     (&shares * x_dot).cumsum_along(dim) / (shares.cumsum_along(dim) + TINY)
 }
 
-/// The lowest finite number of floats.
-const fn lowest(dtype: DType) -> f64 {
-    match dtype {
-        DType::F16 => -65504.0,
-        DType::BF16 => -3.389_531_389_251_535_5e38,
-        DType::F32 => f32::MIN as f64,
-        DType::F64 | DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool => f64::MIN,
-    }
-}
-
 /// `Σ_{i ≥ j} exp(x_j - y_i) y_bar_i` by the logarithms of what is positive and of what is negative in it.
 ///
 /// *Source*: `logcumsumexp_backward` of PyTorch's `FunctionsManual.cpp`.
@@ -271,7 +261,7 @@ fn pulled(x: &Tensor, y: &Tensor, y_bar: &Tensor, dim: usize) -> Tensor {
     let log = y_bar.abs().log();
     let part = |chosen: Tensor| {
         // The lowest number, where further derivatives would meet NaN with an infinity.
-        let log = log.where_exact(&chosen, &log.full_of(&log.aval(), lowest(log.dtype())));
+        let log = log.where_exact(&chosen, &log.full_of(&log.aval(), -log.dtype().largest_finite()));
         let sums = (log - y).flip_dims(&[dim]).logcumsumexp_along(dim).flip_dims(&[dim]);
         (sums + x).exp()
     };

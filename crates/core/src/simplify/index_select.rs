@@ -100,14 +100,10 @@ fn candidates(e: &Editor, v: Value, deep: usize, found: &mut Vec<Selection>) {
 
 /// What `v` is before the selection.
 fn unselected(e: &mut Editor, v: Value, selection: &mut Selection, deep: usize) -> Option<Value> {
-    if let Some(c) = e.as_full(v) {
-        let aval = e.aval(v).with_shape(selection.before(e.shape(v)));
-        return e.full(&aval, c);
-    }
-    if let Some(x) = e.as_expand(v) {
-        let all = aligned(e.shape(x), e.shape(v));
+    let repeats = |x: Value| aligned(e.shape(x), e.shape(v))[selection.dim] == Dim::new(1);
+    if e.as_full(v).is_some() || e.as_expand(v).is_some_and(repeats) {
         let size = selection.before(e.shape(v));
-        return if all[selection.dim] == Dim::new(1) { e.expand(x, &size) } else { None };
+        return e.expand(v, &size);
     }
     let deep = deep.checked_sub(1)?;
     if let Some((other, x)) = Selection::of(e, v) {

@@ -202,14 +202,7 @@ fn sink_expand(e: &mut Editor, id: NodeId) -> Option<Value> {
     let args = e.args(id).to_vec();
     let mut small = Vec::with_capacity(args.len());
     for v in args {
-        let x = e.as_expand(v).unwrap_or(v);
-        let x = if let Some(c) = e.as_full(v) {
-            let aval = e.aval(v).with_shape(&common);
-            e.full(&aval, c)?
-        } else {
-            e.expand(x, &common)?
-        };
-        small.push(x);
+        small.push(e.expand(v, &common)?);
     }
     let op = e.op(id).clone();
     let y = e.emit(op, &small)?;
@@ -232,10 +225,7 @@ fn sink_view(e: &mut Editor, id: NodeId) -> Option<Value> {
     let mut args = Vec::with_capacity(3);
     for v in e.args(id).to_vec() {
         args.push(match e.as_full(v) {
-            Some(c) => {
-                let aval = e.aval(v).with_shape(&source);
-                e.full(&aval, c)?
-            }
+            Some(_) => e.expand(v, &source)?,
             None => e.view(v, &source)?,
         });
     }
@@ -266,10 +256,7 @@ fn sink_permute(e: &mut Editor, id: NodeId) -> Option<Value> {
     let mut args = Vec::with_capacity(3);
     for v in e.args(id).to_vec() {
         args.push(match (e.as_full(v), e.as_permute(v)) {
-            (Some(c), _) => {
-                let aval = e.aval(v).with_shape(&source);
-                e.full(&aval, c)?
-            }
+            (Some(_), _) => e.expand(v, &source)?,
             (None, x) => x?.1,
         });
     }
@@ -296,10 +283,7 @@ fn lift_permute(e: &mut Editor, id: NodeId) -> Option<Value> {
     let mut moved = Vec::with_capacity(3);
     for v in args {
         moved.push(match e.as_full(v) {
-            Some(c) => {
-                let aval = e.aval(v).with_shape(&out);
-                e.full(&aval, c)?
-            }
+            Some(_) => e.expand(v, &out)?,
             None => e.permute(v, &dims)?,
         });
     }

@@ -64,9 +64,11 @@ unsafe impl Spans for F32x8 {
     unsafe fn split(low: Self, high: Self) -> [Self; 2] {
         // SAFETY: the trait's. Halves of the register are picked from apart, so that quarters are put in order.
         unsafe {
-            let ordered =
-                |x: __m256| F32x8(_mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(x), 0b11_01_10_00)));
-            [ordered(_mm256_shuffle_ps(low.0, high.0, 0x88)), ordered(_mm256_shuffle_ps(low.0, high.0, 0xDD))]
+            let (even, odd) = (_mm256_shuffle_ps(low.0, high.0, 0x88), _mm256_shuffle_ps(low.0, high.0, 0xDD));
+            let (even, odd) = (_mm256_castps_pd(even), _mm256_castps_pd(odd));
+            // Not in a closure, which would be compiled without these instructions.
+            let (even, odd) = (_mm256_permute4x64_pd(even, 0b11_01_10_00), _mm256_permute4x64_pd(odd, 0b11_01_10_00));
+            [F32x8(_mm256_castpd_ps(even)), F32x8(_mm256_castpd_ps(odd))]
         }
     }
     #[inline(always)]
@@ -100,8 +102,8 @@ unsafe impl Spans for F64x4 {
     unsafe fn split(low: Self, high: Self) -> [Self; 2] {
         // SAFETY: the trait's.
         unsafe {
-            let ordered = |x: __m256d| F64x4(_mm256_permute4x64_pd(x, 0b11_01_10_00));
-            [ordered(_mm256_unpacklo_pd(low.0, high.0)), ordered(_mm256_unpackhi_pd(low.0, high.0))]
+            let (even, odd) = (_mm256_unpacklo_pd(low.0, high.0), _mm256_unpackhi_pd(low.0, high.0));
+            [F64x4(_mm256_permute4x64_pd(even, 0b11_01_10_00)), F64x4(_mm256_permute4x64_pd(odd, 0b11_01_10_00))]
         }
     }
     #[inline(always)]

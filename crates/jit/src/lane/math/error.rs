@@ -24,16 +24,12 @@ impl Builder {
     /// `e^(−a²)` times a polynomial for `a = |x|`, where `a²` and the product are sums of two numbers.
     pub(in crate::lane) fn erfc(&mut self, x: V) -> V {
         let c = |b: &mut Builder, v| b.f(v, Ty::F32);
-        let (zero, one, two, limit) = (c(self, 0.0), c(self, 1.0), c(self, 2.0), c(self, 10.6));
+        let (zero, two, limit) = (c(self, 0.0), c(self, 2.0), c(self, 10.6));
         let a = self.fabs(x);
         let a = self.bin(Bin::Min, limit, a);
-        let z = self.add(a, one);
-        let index = self.quarter_of_binade(z);
-        let centre = self.entry(&ERFCX_CENTRES, index);
-        let r = self.sub(a, centre);
-        let (constant, higher) = ERFCX.split_last().expect("a polynomial has a constant");
-        let q = self.poly_by_table(r, index, higher);
-        let (g0, g1) = (self.entry(constant, index), self.mul(q, r));
+        let (r, index) = self.off_centre(a, &ERFCX_CENTRES);
+        let (q, g0) = self.poly_and_constant(r, index, &ERFCX);
+        let g1 = self.mul(q, r);
         let g = self.add(g0, g1);
         let square = self.mul(a, a);
         let lost = self.push(Op::Fused(Fused::Sub, a, a, square), Ty::F32);

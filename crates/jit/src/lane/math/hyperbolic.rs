@@ -31,12 +31,9 @@ impl Builder {
 
     /// Of `a ≥ 0`; 1 from 9 on.
     fn tanh_f32(&mut self, a: V) -> V {
-        let (limit, one) = (self.f(10.0, a.ty), self.f(1.0, a.ty));
+        let limit = self.f(10.0, a.ty);
         let a = self.bin(Bin::Min, limit, a);
-        let z = self.add(a, one);
-        let index = self.quarter_of_binade(z);
-        let centre = self.entry(&TANH_CENTRES, index);
-        let r = self.sub(a, centre);
+        let (r, index) = self.off_centre(a, &TANH_CENTRES);
         self.poly_of_odd(r, index, &TANH)
     }
 

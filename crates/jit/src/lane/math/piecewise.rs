@@ -18,6 +18,15 @@ impl Builder {
         self.table_index(low)
     }
 
+    /// The distance of `a ≥ 0` from the centre of its interval, which is the quarter of a binade in which `a + 1` is, and the number of that.
+    pub(super) fn off_centre(&mut self, a: V, centres: &'static Table) -> (V, V) {
+        let one = self.f(1.0, a.ty);
+        let z = self.add(a, one);
+        let index = self.quarter_of_binade(z);
+        let centre = self.entry(centres, index);
+        (self.sub(a, centre), index)
+    }
+
     /// The entries of a table.
     pub(super) fn entry(&mut self, table: &'static Table, index: V) -> V {
         self.push(Op::Table(table, index), Ty::F32)
@@ -36,10 +45,14 @@ impl Builder {
     /// The same for an odd function that begins as `r`: in the interval around 0, whose constant is 0, the polynomial is what is added to `r`; in the
     /// others `r` is below the constant.
     pub(super) fn poly_of_odd(&mut self, r: V, index: V, coefficients: &'static [Table]) -> V {
-        let (constant, higher) = coefficients.split_last().expect("a polynomial has a constant");
-        let q = self.poly_by_table(r, index, higher);
-        let c = self.entry(constant, index);
+        let (q, c) = self.poly_and_constant(r, index, coefficients);
         let c = self.bin(Bin::Max, c, r);
         self.fma(q, r, c)
+    }
+
+    /// `q`, `c` with `q r + c` the polynomial in `r` with these coefficients.
+    pub(super) fn poly_and_constant(&mut self, r: V, index: V, coefficients: &'static [Table]) -> (V, V) {
+        let (constant, higher) = coefficients.split_last().expect("a polynomial has a constant");
+        (self.poly_by_table(r, index, higher), self.entry(constant, index))
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn cropped(graph: &Graph) -> FxHashMap<usize, Crop> {
         let n = &graph.nodes()[*root];
         shape.numel() > 0
             && 8 * shape.numel() <= EIGHTHS * graph.aval(n.results[0]).shape.numel()
-            && pads(&n.op, [n.args[0], n.args[1]].map(|v| &graph.aval(v).shape), shape).is_some()
+            && matches!(&n.op, Op::Convolution(op) if pads(op, [n.args[0], n.args[1]].map(|v| &graph.aval(v).shape), shape).is_some())
     });
     for (i, root) in of {
         let (Some(positions), n) = (shapes.get(&root), &graph.nodes()[i]) else { continue };
@@ -79,8 +79,8 @@ pub(super) fn cropped(graph: &Graph) -> FxHashMap<usize, Crop> {
 }
 
 /// The borders of an image that has what positions of this shape meet, as [`Piecewise::Pad`] has them; `None` if they meet borders only.
-fn pads(op: &Op, [x, w]: [&Shape; 2], y: &Shape) -> Option<Vec<i64>> {
-    let Op::Convolution(Convolution { stride, padding, dilation, .. }) = op else { return None };
+fn pads(op: &Convolution, [x, w]: [&Shape; 2], y: &Shape) -> Option<Vec<i64>> {
+    let Convolution { stride, padding, dilation, .. } = op;
     let of = |d: usize| {
         let reach = (y[d + 2].get() - 1) * stride[d] + w[d + 2].get().checked_sub(1)? * dilation[d] + 1;
         let inside = reach.checked_sub(padding[d]).filter(|n| *n > 0)?;
@@ -113,8 +113,7 @@ impl Flow {
         is_free: bool,
         i: usize,
     ) -> Id {
-        let whole = Op::from(op.clone());
-        let pad = pads(&whole, [&avals[0].shape, &avals[1].shape], shape).expect("I1: it was found to have them");
+        let pad = pads(op, [&avals[0].shape, &avals[1].shape], shape).expect("I1: it was found to have them");
         let mut sizes = avals[0].shape.clone();
         for (k, pair) in pad.chunks_exact(2).enumerate() {
             let d = sizes.rank() - 1 - k;
