@@ -1,12 +1,14 @@
 //! Compiled programs against the reference, on every path of the machine.
 
 use cotangent_core::array::Array;
-use cotangent_core::ir::Graph;
+use cotangent_core::error::EvalError;
+use cotangent_core::ir::{Aval, DType, Graph};
 use cotangent_core::simplify::simplify;
+use cotangent_core::tensor::trace::build;
 use cotangent_core::transform::eval::eval;
 use cotangent_core::transform::inline::inline_all;
-use cotangent_jit::{Block, CompileOptions, JitError, Path, compile_with};
-use cotangent_loops::ir::LoopProgram;
+use cotangent_jit::{Block, CallError, CompileOptions, JitError, Path, compile_with};
+use cotangent_loops::ir::{LoopProgram, Step};
 use cotangent_loops::lower_as_is;
 use cotangent_tests::each::{each_random_graph, each_sample};
 use cotangent_tests::numeric::{close, hangs_on_last_places, tolerance};
@@ -62,4 +64,94 @@ fn every_op_sample() {
 #[test]
 fn random_graphs() {
     each_random_graph(2000, check);
+}
+
+/// Nests that read through an index, of every number of lanes in the last vector, of dtypes of 32 and 64 bits, of many elements for several threads.
+#[test]
+fn lookups_of_all_lengths() {
+    for dtype in [DType::F32, DType::F64, DType::I64, DType::I32] {
+        for n in (1..40).chain([1000, 40_000]) {
+            let graph = build("f", |t| {
+                let x = t.param(&Aval::new(dtype, [3, 7]));
+                let (rows, columns) = (t.param(&Aval::new(DType::I64, [n])), t.param(&Aval::new(DType::I64, [3, n])));
+                let wide = x.slice_dim(1, 1, 7, 2).index_select_along(0, &rows);
+                let own = x.gather_along(1, &(columns + 1));
+                Ok(vec![wide * 3.0, &own + &own])
+            });
+            let rows = Array::new([n], (0..n as i64).map(|i| i * i % 3).collect::<Vec<_>>());
+            let columns = Array::new([3, n], (0..3 * n as i64).map(|i| i * i % 6).collect::<Vec<_>>());
+            let x = Array::from_f64_fn(&Aval::new(dtype, [3, 7]), |i| i as f64 * 0.5);
+            check(&graph.expect("a graph"), &[x, rows, columns]).unwrap_or_else(|e| panic!("{n} of {dtype}: {e}"));
+        }
+    }
+}
+
+/// The index, its dim and the size of that are in the error, whatever the path; the first of several is named.
+#[test]
+fn an_index_outside_is_named() {
+    let avals = [Aval::new(DType::F32, [2, 5]), Aval::new(DType::I64, [100_000])];
+    let graph = build("f", |t| {
+        let (x, i) = (t.param(&avals[0]), t.param(&avals[1]));
+        Ok(vec![x.index_select_along(1, &i) * 2.0])
+    });
+    let program = lower_as_is(&graph.expect("a graph")).expect("loops");
+    assert!(matches!(&program.steps[..], [Step::Nest(n)] if n.lookups.len() == 1), "{program}");
+    let x = block(&Array::from_f64_fn(&avals[0], |i| i as f64));
+    for (at, bad) in [(0, 5), (99_999, -1), (31_234, i64::MIN), (17, i64::MAX)] {
+        let mut index = vec![4i64; 100_000];
+        (index[at], index[99_999]) = (bad, if at == 99_999 { bad } else { 5 });
+        let index = block(&Array::new([100_000], index));
+        for path in Path::ALL {
+            let compiled = match compile_with(&program, CompileOptions { path }) {
+                Ok(c) => c,
+                Err(JitError::NoSuchPath { .. }) => continue,
+                Err(e) => panic!("{e}"),
+            };
+            for _ in 0..3 {
+                let found = compiled.call(&[x.bytes(), index.bytes()]).map(|_| ());
+                let Err(CallError::Data { op, source: EvalError::Index { dim: 1, index, size: 5, .. }, .. }) = &found
+                else {
+                    panic!("on {path:?}: {found:?}");
+                };
+                assert_eq!((op.as_str(), *index), ("index_select", bad), "on {path:?}");
+            }
+        }
+    }
+}
+
+/// Of several short rows that fail, the first one is named, also where machine code walks through them itself; divisions by zero as well.
+#[test]
+fn the_first_row_that_fails_is_named() {
+    let avals = [Aval::new(DType::F32, [999, 5]), Aval::new(DType::I64, [999, 600])];
+    let graph = build("f", |t| {
+        let (x, i) = (t.param(&avals[0]), t.param(&avals[1]));
+        Ok(vec![x.gather_along(1, &i) * 2.0])
+    });
+    let divided = build("g", |t| {
+        let (x, i) = (t.param(&Aval::new(DType::I64, [999, 1])), t.param(&avals[1]));
+        Ok(vec![x.expand_to(&avals[1].shape).remainder(&i)])
+    });
+    let x = block(&Array::from_f64_fn(&avals[0], |i| i as f64));
+    let numbers = block(&Array::full(&Aval::new(DType::I64, [999, 1]), 7i64.into()));
+    for (graph, first, good, bad) in [(graph, &x, 4i64, 9), (divided, &numbers, 2, 0)] {
+        let program = lower_as_is(&graph.expect("a graph")).expect("loops");
+        let mut index = vec![good; 999 * 600];
+        (index[1000], index[700], index[38_996]) = (bad, bad, bad);
+        let index = block(&Array::new([999, 600], index));
+        for path in Path::ALL {
+            let compiled = match compile_with(&program, CompileOptions { path }) {
+                Ok(c) => c,
+                Err(JitError::NoSuchPath { .. }) => continue,
+                Err(e) => panic!("{e}"),
+            };
+            for _ in 0..3 {
+                let found = compiled.call(&[first.bytes(), index.bytes()]).map(|_| ());
+                let Err(CallError::Data { source, .. }) = &found else { panic!("on {path:?}: {found:?}") };
+                match source {
+                    EvalError::Index { dim: 1, index: 9, size: 5, at: 700 } | EvalError::ZeroDivision { at: 700 } => {}
+                    other => panic!("on {path:?}: {other:?}"),
+                }
+            }
+        }
+    }
 }

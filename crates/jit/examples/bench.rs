@@ -46,6 +46,7 @@ fn program(d: DType, n: usize, inputs: usize, body: impl Fn(&mut Ops, &[BodyValu
         scratch: vec![],
         scalars: vec![],
         stages: vec![stage],
+        lookups: vec![],
         locs: vec![],
     }));
     p
@@ -236,7 +237,14 @@ fn sum_sq(n: usize) -> LoopProgram {
         buffers: vec![Buffer { dtype: d, len: n, role: Role::Param }, Buffer { dtype: d, len: 1, role: Role::Result }],
         params: vec![BufferId(0)],
         results: vec![BufferId(1)],
-        steps: vec![Step::Nest(Nest { outer: vec![], scratch: vec![], scalars: vec![d], stages, locs: vec![] })],
+        steps: vec![Step::Nest(Nest {
+            outer: vec![],
+            scratch: vec![],
+            scalars: vec![d],
+            stages,
+            lookups: vec![],
+            locs: vec![],
+        })],
     }
 }
 
@@ -292,6 +300,7 @@ fn softmax(rows: usize, n: usize) -> LoopProgram {
             scratch: vec![(d, n)],
             scalars: vec![d, d],
             stages,
+            lookups: vec![],
             locs: vec![],
         })],
     }

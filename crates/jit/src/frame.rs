@@ -4,15 +4,16 @@
 //! |---|---|
 //! | 0 | the number of lanes |
 //! | 1 | the index of the first lane |
-//! | 2 | not 0 after an integer division by zero |
+//! | 2 | not 0 after a failure: the rows that were left, and in the low half 1 after an integer division by zero, 2 and more after an index that its dim does not have |
 //! | 3 | the lane of it, and the machine code's own use |
 //! | 4 | the address of the partial reductions |
-//! | 5 | the index in [`crate::lane::scalar`] calls, for machine code |
-//! | 6 | the rows left, for machine code that walks rows itself |
+//! | 5 | the index of a failed lookup |
+//! | 6 | the rows left, this one included, for machine code that walks rows itself; else 0 |
 //! | 7… | outer indices, row scalars, serial indices, pointers |
 
 use std::cell::RefCell;
 
+use crate::failure::Failure;
 use crate::kernel::{Layout, StageKernel};
 
 /// Words before the outer indices.
@@ -78,17 +79,32 @@ impl Frame {
         self.get(1)
     }
 
-    /// Notes a division by zero at a lane of this call.
-    pub(crate) fn fail(self, lane: usize) {
-        if self.get(2) == 0 {
-            self.set(2, 1);
-            self.set(3, self.base() + lane as u64);
+    /// Notes a failure at a lane of this call, unless there is one before it.
+    pub(crate) fn fail(self, lane: usize, failure: Failure) {
+        let (at, left) = (self.base() + lane as u64, self.get(ROWS).min(u32::MAX.into()));
+        // Rows run in order: one that was left before is an earlier one.
+        let before = self.get(2);
+        if before != 0 && (before >> 32 > left || (before >> 32 == left && self.get(3) <= at)) {
+            return;
         }
+        let (what, index) = match failure {
+            Failure::ZeroDivision => (1, 0),
+            Failure::Index { of, index } => (2 + u64::from(of), index),
+        };
+        self.set(2, left << 32 | what);
+        self.set(3, at);
+        self.set(5, index.cast_unsigned());
     }
 
-    /// The lane of a division by zero.
-    pub(crate) fn failure(self) -> Option<usize> {
-        (self.get(2) != 0).then(|| self.get(3) as usize)
+    /// The rows that were left at a failure, its lane, and what failed.
+    pub(crate) fn failure(self) -> Option<([usize; 2], Failure)> {
+        let word = self.get(2);
+        let failure = match word & u64::from(u32::MAX) {
+            0 => return None,
+            1 => Failure::ZeroDivision,
+            what => Failure::Index { of: (what - 2) as u32, index: self.get(5).cast_signed() },
+        };
+        Some(([(word >> 32) as usize, self.get(3) as usize], failure))
     }
 
     pub(crate) fn partials(self) -> *mut u64 {

@@ -1,7 +1,7 @@
 //! A loop nest ready to run: places in bytes, lane code, and how its work is divided.
 
 use cotangent_core::ir::Loc;
-use cotangent_loops::ir::{LoopProgram, Memory, Nest, Stage};
+use cotangent_loops::ir::{Lookup, LoopProgram, Memory, Nest, Stage};
 
 use crate::across::Across;
 use crate::error::JitError;
@@ -113,6 +113,8 @@ pub struct NestKernel {
     pub across: Option<Across>,
     /// Estimated time of one row in ns.
     pub cost: u64,
+    /// What is read through an index, for errors.
+    pub lookups: Vec<Lookup>,
     /// The source.
     pub loc: Loc,
 }
@@ -211,8 +213,6 @@ pub fn prepare(
         row_scratch += (n * d.size_bytes()).next_multiple_of(64);
     }
     let walks = asm.as_ref().is_some_and(|asm| asm.walks_rows());
-    let mut together = if walks { together(nest, &|m| dtype(m).size_bytes()) } else { 1 };
-    let mut scratch_bytes = row_scratch * together;
     let scalars = HEADER + nest.outer.len();
     let serial = scalars + nest.scalars.len();
     let first_pointer = serial + nest.stages.iter().map(|s| s.serial.len()).max().unwrap_or(0);
@@ -220,6 +220,9 @@ pub fn prepare(
     let ops = asm.as_ref().map_or(OpSet::Common, |asm| asm.op_set());
     let expanded: Vec<Expanded> =
         nest.stages.iter().map(|s| expand(nest, s, &|a| dtype(&s.accesses[a as usize].memory), ops)).collect();
+    let fails = expanded.iter().any(|e| fallible(e).is_some());
+    let mut together = if walks && !fails { together(nest, &|m| dtype(m).size_bytes()) } else { 1 };
+    let mut scratch_bytes = row_scratch * together;
     let in_memory: Vec<bool> =
         nest.stages.iter().zip(&expanded).map(|(s, e)| columns_in_memory(s, e, &|m| dtype(m).size_bytes())).collect();
     let own = |((s, e), in_memory): ((&Stage, &Expanded), &bool)| {
@@ -315,15 +318,24 @@ pub fn prepare(
         block,
         copies,
         across,
+        lookups: nest.lookups.clone(),
         loc: nest.locs.first().cloned().unwrap_or_default(),
     })
 }
 
 fn fallible(lane: &Expanded) -> Option<&'static str> {
-    lane.body.insts.iter().chain(&lane.after.insts).find_map(|i| {
-        let Op::Call(call @ ScalarCall::Binary(f, _), ..) = i.op else { return None };
-        call.can_fail().then(|| cotangent_core::ops::Op::from(f).name())
-    })
+    let calls = || {
+        lane.body.insts.iter().chain(&lane.after.insts).filter_map(|i| match i.op {
+            Op::Call(call, ..) if call.can_fail() => Some(call),
+            _ => None,
+        })
+    };
+    let division = calls().find_map(|call| match call {
+        ScalarCall::Binary(f, _) => Some(cotangent_core::ops::Op::from(f).name()),
+        ScalarCall::Place(..) | ScalarCall::Unary(..) | ScalarCall::I64ToF32 => None,
+    });
+    // An index that is outside names its op itself.
+    division.or_else(|| calls().next().map(|_| "lookup"))
 }
 
 /// Rough, in ns: 16 vector operations or one scalar call take about as long as reading a few elements from the second-level cache.
@@ -336,7 +348,7 @@ fn cost(stage: &Stage, lane: &Expanded) -> u64 {
                 Op::Const(_) => 0.0,
                 Op::Load(a, _) | Op::Store(a, ..) if is_dense(a) => 0.15,
                 // Element by element.
-                Op::Load(..) | Op::Store(..) => 0.4,
+                Op::Load(..) | Op::Gather(..) | Op::Store(..) => 0.4,
                 Op::Call(_, _, _, None) => 15.0,
                 // One at a time, while others overlap.
                 Op::Bin(Bin::Div, ..) | Op::Sqrt(_) => 0.25,

@@ -13,6 +13,7 @@ mod chain;
 mod compile;
 mod disassembly;
 mod error;
+mod failure;
 mod frame;
 mod join;
 mod kernel;

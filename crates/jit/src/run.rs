@@ -3,14 +3,14 @@
 //! How the work is cut depends on shapes only; who computes a piece never changes what is computed.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cotangent_core::error::EvalError;
 use cotangent_loops::ir::Memory;
 
 use crate::across::Across;
 use crate::error::CallError;
-use crate::frame::{Frame, HEADER, with_words};
+use crate::failure::{Failure, First};
+use crate::frame::{Frame, HEADER, ROWS, with_words};
 use crate::kernel::{NestKernel, StageKernel};
 use crate::lane::Accumulator;
 use crate::lane::scalar::combine;
@@ -49,7 +49,7 @@ pub unsafe fn nest(kernel: &NestKernel, buffers: Buffers) -> Result<(), CallErro
         // SAFETY: the caller's.
         return unsafe { part(kernel, buffers, 0..kernel.rows) };
     }
-    let failure = AtomicUsize::new(usize::MAX);
+    let failure = First::default();
     let rows = kernel.rows;
     let total = total(kernel);
     if let Some(Across { rows: each, lanes, chunk }) = kernel.across {
@@ -101,21 +101,29 @@ fn is_divided(stage: &StageKernel) -> bool {
 /// # Safety
 /// As [`nest`], for the rows.
 pub unsafe fn part(kernel: &NestKernel, buffers: Buffers, rows: Range<usize>) -> Result<(), CallError> {
-    let failure = AtomicUsize::new(usize::MAX);
+    let failure = First::default();
     // SAFETY: the caller's.
     unsafe { piece(kernel, buffers, rows.start, rows.end, Lanes::All, &failure) };
     outcome(kernel, &failure)
 }
 
-fn outcome(kernel: &NestKernel, failure: &AtomicUsize) -> Result<(), CallError> {
-    match failure.load(Ordering::Relaxed) {
-        usize::MAX => Ok(()),
-        at => Err(CallError::Data {
+fn outcome(kernel: &NestKernel, failure: &First) -> Result<(), CallError> {
+    let Some((at, failure)) = failure.get() else { return Ok(()) };
+    Err(match failure {
+        Failure::ZeroDivision => CallError::Data {
             loc: kernel.loc.clone(),
             op: kernel.stages.iter().find_map(|s| s.fallible).unwrap_or_default().to_owned(),
             source: EvalError::ZeroDivision { at },
-        }),
-    }
+        },
+        Failure::Index { of, index } => {
+            let lookup = &kernel.lookups[of as usize];
+            CallError::Data {
+                loc: lookup.loc.clone(),
+                op: lookup.name.clone(),
+                source: EvalError::Index { dim: lookup.dim, index, size: lookup.size, at },
+            }
+        }
+    })
 }
 
 /// The lanes of a piece.
@@ -133,7 +141,7 @@ enum Lanes {
 ///
 /// # Safety
 /// As [`nest`]; the rows, or these lanes of them, are no other piece's.
-unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, lanes: Lanes, failure: &AtomicUsize) {
+unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, lanes: Lanes, failure: &First) {
     let straight = kernel.copies.filter(|_| lanes == Lanes::All);
     let scratch = (kernel.scratch_bytes > 0 && straight.is_none()).then(|| Block::new(kernel.scratch_bytes));
     let dims = kernel.outer.len();
@@ -141,6 +149,7 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, l
         let Some(first) = kernel.stages.first() else { return };
         let frame = Frame::new(words, &first.layout);
         frame.set(2, 0);
+        frame.set(ROWS, 0);
         let partials = words[kernel.frame * kernel.together..].as_mut_ptr();
         frame.set(4, partials as u64);
         let mut row = from;
@@ -195,6 +204,10 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, l
                 }
                 // SAFETY: the caller's; the pointers are those of the first rows.
                 unsafe { walk.run(frame, end - row) };
+                if let Some(([left, lane], what)) = frame.failure() {
+                    failure.note((end - left) * first.lanes + lane, what);
+                    return;
+                }
                 row = end;
                 continue;
             }
@@ -218,8 +231,8 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, l
                         }
                     }
                 }
-                if let Some(lane) = frame.failure() {
-                    failure.fetch_min(row * first.lanes + lane, Ordering::Relaxed);
+                if let Some(([_, lane], what)) = frame.failure() {
+                    failure.note(row * first.lanes + lane, what);
                     return;
                 }
                 row += 1;
@@ -273,7 +286,7 @@ unsafe fn run(stage: &StageKernel, frame: Frame) {
 ///
 /// # Safety
 /// As [`run`].
-unsafe fn chunks(stage: &StageKernel, frame: Frame, failure: &AtomicUsize) {
+unsafe fn chunks(stage: &StageKernel, frame: Frame, failure: &First) {
     let count = ((stage.cost / CHUNK) as usize).clamp(1, 1024).min(stage.lanes / CHUNK_LANES);
     let size = stage.lanes.div_ceil(count).next_multiple_of(CHUNK_LANES);
     let count = stage.lanes.div_ceil(size);
@@ -310,8 +323,8 @@ unsafe fn chunks(stage: &StageKernel, frame: Frame, failure: &AtomicUsize) {
                         out.add(k * count + c).write(partial(frame, k));
                     }
                 }
-                if let Some(lane) = frame.failure() {
-                    failure.fetch_min(lane, Ordering::Relaxed);
+                if let Some(([_, lane], what)) = frame.failure() {
+                    failure.note(lane, what);
                 }
             });
         });

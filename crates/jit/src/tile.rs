@@ -187,6 +187,17 @@ impl Tile<'_> {
                 // SAFETY: every lane's place is inside its buffer (P2).
                 unsafe { load(p, stride, mem, dst, n) }
             }
+            Op::Gather(a, mem, v) => {
+                let (p, _) = self.place(a);
+                let size = mem.size() as isize;
+                for (j, i) in i64s(v).iter().enumerate() {
+                    // SAFETY: the index was looked at, so that the place is inside its buffer (P2); a slot has room for each lane.
+                    unsafe {
+                        let to = if wide { dst.add(j) } else { dst.cast::<u32>().add(j).cast::<u64>() };
+                        load(p.offset(*i as isize * size), size, mem, to, 1);
+                    }
+                }
+            }
             Op::Store(a, mem, v) => {
                 let (p, stride) = self.place(a);
                 for again in 0..self.kernel.accesses[a as usize].repeats {
@@ -294,8 +305,8 @@ impl Tile<'_> {
                 for j in 0..n {
                     let y = match guard {
                         Some((mask, fast)) if u32s(mask)[j] == 0 => get(fast, j),
-                        Some(_) | None => f.apply(get(a, j), get(b, j)).unwrap_or_else(|| {
-                            self.frame.fail(self.from + j);
+                        Some(_) | None => f.apply(get(a, j), get(b, j)).unwrap_or_else(|failure| {
+                            self.frame.fail(self.from + j, failure);
                             0
                         }),
                     };

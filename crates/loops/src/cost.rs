@@ -5,7 +5,7 @@ use std::ops::Add;
 
 use cotangent_core::ir::Aval;
 use cotangent_core::ops::{Convolution, Op};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::ir::{Access, Body, BodyOp, LoopProgram, Memory, Nest, Routine, RoutineKind, Step};
 
@@ -63,9 +63,15 @@ fn of_nest(program: &LoopProgram, nest: &Nest) -> (u64, u64) {
         let (serial, lanes) = (product(&stage.serial), stage.lanes as u64);
         let row = lanes.saturating_mul(serial.saturating_mul(arithmetic(&stage.body)) + arithmetic(&stage.after));
         flops = flops.saturating_add(rows.saturating_mul(row));
-        for access in &stage.accesses {
+        let looked_up: FxHashSet<usize> = stage.looked_up().collect();
+        for (i, access) in stage.accesses.iter().enumerate() {
             if let Memory::Buffer(b) = access.memory {
-                let elements = elements(access, &nest.outer, &stage.serial, stage.lanes);
+                // What an index names may be anywhere, once for each point.
+                let elements = if looked_up.contains(&i) {
+                    product(&nest.outer).saturating_mul(serial).saturating_mul(lanes)
+                } else {
+                    elements(access, &nest.outer, &stage.serial, stage.lanes)
+                };
                 let most = touched.entry(b.0).or_default();
                 *most = most.saturating_add(elements).min(program.buffers[b.0 as usize].len as u64);
             }
@@ -91,6 +97,7 @@ fn arithmetic(body: &Body) -> u64 {
         | BodyOp::ReduceLanes(..)
         | BodyOp::ReduceSerial(..) => 1,
         BodyOp::Load(_)
+        | BodyOp::Lookup { .. }
         | BodyOp::Const(_)
         | BodyOp::Index { .. }
         | BodyOp::RowScalar(_)

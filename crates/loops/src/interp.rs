@@ -74,13 +74,19 @@ fn run_nest(nest: &Nest, memory: &mut [Vec<Scalar>]) -> Result<(), EvalError> {
             scalars: nest.scalars.iter().map(|d| Scalar::Int(0).cast(*d)).collect(),
         };
         for stage in &nest.stages {
-            run_stage(stage, &outer, &mut row, memory)?;
+            run_stage(nest, stage, &outer, &mut row, memory)?;
         }
     }
     Ok(())
 }
 
-fn run_stage(stage: &Stage, outer: &[usize], row: &mut Row, memory: &mut [Vec<Scalar>]) -> Result<(), EvalError> {
+fn run_stage(
+    nest: &Nest,
+    stage: &Stage,
+    outer: &[usize],
+    row: &mut Row,
+    memory: &mut [Vec<Scalar>],
+) -> Result<(), EvalError> {
     let mut columns: Vec<Vec<Scalar>> = stage.columns.iter().map(|(m, d)| vec![neutral(*m, *d); stage.lanes]).collect();
     // Every reduction over lanes starts from its neutral element.
     for (op, dtype) in &stage.body.ops {
@@ -91,13 +97,13 @@ fn run_stage(stage: &Stage, outer: &[usize], row: &mut Row, memory: &mut [Vec<Sc
     for serial in indices(&stage.serial) {
         for lane in 0..stage.lanes {
             let point = Point { outer, serial: &serial, lane };
-            run_body(&stage.body, stage, &point, row, &mut columns, memory)?;
+            run_body(&stage.body, nest, stage, &point, row, &mut columns, memory)?;
         }
     }
     let zeros = vec![0; stage.serial.len()];
     for lane in 0..stage.lanes {
         let point = Point { outer, serial: &zeros, lane };
-        run_body(&stage.after, stage, &point, row, &mut columns, memory)?;
+        run_body(&stage.after, nest, stage, &point, row, &mut columns, memory)?;
     }
     Ok(())
 }
@@ -109,6 +115,7 @@ fn place(a: &Access, p: &Point) -> usize {
 
 fn run_body(
     body: &Body,
+    nest: &Nest,
     stage: &Stage,
     p: &Point,
     row: &mut Row,
@@ -124,6 +131,21 @@ fn run_body(
                 match a.memory {
                     Memory::Buffer(b) => memory[b.0 as usize][place(a, p)],
                     Memory::Scratch(s) => row.scratch[s as usize][place(a, p)],
+                }
+            }
+            BodyOp::Lookup { of, access, offset, index } => {
+                let (a, lookup) = (&stage.accesses[*access as usize], &nest.lookups[*of as usize]);
+                let (offset, index) = (v(offset).to_i64(), v(index).to_i64());
+                if index < 0 || index as u64 >= lookup.size as u64 {
+                    // The point, counted over outer loops and lanes.
+                    let row = p.outer.iter().zip(&nest.outer).fold(0, |at, (i, n)| at * n + i);
+                    let at = row * stage.lanes + p.lane;
+                    return Err(EvalError::Index { dim: lookup.dim, index, size: lookup.size, at });
+                }
+                let at = place(a, p).wrapping_add_signed((offset + index * lookup.step) as isize);
+                match a.memory {
+                    Memory::Buffer(b) => memory[b.0 as usize][at],
+                    Memory::Scratch(s) => row.scratch[s as usize][at],
                 }
             }
             BodyOp::Const(s) => s.cast(*dtype),

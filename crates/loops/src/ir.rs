@@ -4,7 +4,7 @@
 //! Its invariants are checked by [`crate::verify`]:
 //!
 //! - **P1** every buffer, scratch row, row scalar and body value that is named exists and is defined before its use;
-//! - **P2** every access stays inside its buffer for all indices of its loops;
+//! - **P2** every access stays inside its buffer for all indices of its loops, one through an index for all indices that its dim has;
 //! - **P3** operands of a body op have the dtypes that the op takes;
 //! - **P4** no two outer indices of a nest write the same element, so that outer loops may run in any order and on any thread;
 //! - **P5** every element of a result and of a temporary is written before it is read.
@@ -81,8 +81,25 @@ pub struct Nest {
     pub scalars: Vec<DType>,
     /// What happens in each outer iteration, in order.
     pub stages: Vec<Stage>,
+    /// What is read through an index.
+    pub lookups: Vec<Lookup>,
     /// The source lines of the nodes that were fused, for profiles and `explain`.
     pub locs: Vec<Loc>,
+}
+
+/// A dim that is read through an index, whose elements a body computes or reads.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Lookup {
+    /// The op's name, for errors.
+    pub name: String,
+    /// The dim that is indexed, for errors.
+    pub dim: usize,
+    /// The size of the dim: an index that is not from 0 to below it is an error.
+    pub size: usize,
+    /// How many elements of the memory an index is from the next.
+    pub step: i64,
+    /// The source line, for errors.
+    pub loc: Loc,
 }
 
 /// One pass over `serial × lanes` points.
@@ -107,6 +124,16 @@ pub struct Stage {
     pub body: Body,
     /// What happens for each lane after the serial loops. Its accesses have serial strides of 0.
     pub after: Body,
+}
+
+impl Stage {
+    /// The accesses that are read through an index.
+    pub fn looked_up(&self) -> impl Iterator<Item = usize> + '_ {
+        self.body.ops.iter().chain(&self.after.ops).filter_map(|(op, _)| match op {
+            BodyOp::Lookup { access, .. } => Some(*access as usize),
+            _ => None,
+        })
+    }
 }
 
 /// An affine place in memory: `offset + Σ outer[i]·o_i + Σ serial[j]·s_j + lane·l`, in elements.
@@ -145,6 +172,17 @@ pub struct Body {
 pub enum BodyOp {
     /// Reads the place of access `i`.
     Load(u32),
+    /// Reads through an index.
+    Lookup {
+        /// Which of the nest's lookups.
+        of: u32,
+        /// The memory. It has no strides: how far loops move is in `offset`.
+        access: u32,
+        /// Elements beside the access's place, made of loop indices and numbers, as an `i64`.
+        offset: BodyValue,
+        /// The index, as an `i64`.
+        index: BodyValue,
+    },
     /// A number.
     Const(Scalar),
     /// `scale · index + offset` of a loop, as an integer or float.

@@ -203,6 +203,10 @@ fn in_place(nest: &Nest, from: BufferId, to: BufferId) -> bool {
         stage == writer && a.offset == b.offset && a.outer == b.outer && a.lane == b.lane && still
     };
     let stage = &nest.stages[*writer];
+    // What is read through an index is read at other points, too.
+    if reads.iter().any(|(stage, i, _)| nest.stages[*stage].looked_up().any(|read| read == *i)) {
+        return false;
+    }
     if !reads.iter().all(same) || (b.lane == 0 && stage.lanes > 1) {
         return false;
     }

@@ -102,7 +102,14 @@ pub fn pointwise(graph: &Graph, shape: &[usize], operands: &[Layout]) -> Result<
         after: Body::default(),
     };
     let locs = graph.nodes().iter().map(|n| graph.loc(n).clone()).collect();
-    let nest = Nest { outer: extents, scratch: Vec::new(), scalars: Vec::new(), stages: vec![stage], locs };
+    let nest = Nest {
+        outer: extents,
+        scratch: Vec::new(),
+        scalars: Vec::new(),
+        stages: vec![stage],
+        lookups: Vec::new(),
+        locs,
+    };
     if result.len > 0 {
         program.steps.push(Step::Nest(nest));
     }

@@ -3,6 +3,7 @@
 mod choices;
 mod convolutions;
 mod every;
+mod lookups;
 mod masks;
 mod pieces;
 mod pointwise;

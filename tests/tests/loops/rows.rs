@@ -1,6 +1,7 @@
 //! Functions of whole rows share a nest.
 
 use cotangent::prelude::*;
+use cotangent_loops::ir::Step;
 use cotangent_loops::lower;
 
 use crate::{args_of, check, f32s, fused};
@@ -69,4 +70,27 @@ fn dear_ends_of_many_rows_are_nests_of_their_own() {
     assert_eq!(nests(&[30, 40], dear), 1, "few rows");
     assert_eq!(nests(&[300, 40], |x| x.sum_dim(1) * 2.0), 1, "a cheap end");
     assert_eq!(nests(&[40, 300], |x| x.sum_dim(0).sin().exp()), 1, "columns are lanes");
+}
+
+/// The gradient of a sum of running sums counts the places, whatever the operand is; a number whose multiples round is summed as it is written.
+#[test]
+fn running_sums_of_a_number_are_no_sums() {
+    let routines = |g: &Graph| {
+        check(g, &args_of(g, 11)).unwrap();
+        lower(g).unwrap().steps.iter().filter(|s| matches!(s, Step::Routine(_))).count()
+    };
+    let g = make_fx(grad(|x: Tensor| x.cumsum_along(1).sum_over(&[0, 1])), (f32s(&[30, 40]),)).unwrap();
+    assert_eq!(routines(&g), 0);
+    let g = make_fx(grad(|x: Tensor| (x.cumsum_along(1) * 0.1).sum_over(&[0, 1])), (f32s(&[30, 40]),)).unwrap();
+    assert_eq!(routines(&g), 1);
+}
+
+/// A sum of products of broadcast operands is a product of matrices.
+#[test]
+fn sums_of_outer_products_are_products_of_matrices() {
+    let f = |x: Tensor, y: Tensor| (x.unsqueeze(2) * y.unsqueeze(1)).sum_over(&[0]);
+    let g = make_fx(f, (f32s(&[40, 30]), f32s(&[40, 50]))).unwrap();
+    check(&g, &args_of(&g, 12)).unwrap();
+    let steps = lower(&g).unwrap().steps;
+    assert!(matches!(&steps[..], [Step::Routine(r)] if r.name == "mm"), "{steps:?}");
 }

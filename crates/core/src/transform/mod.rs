@@ -15,6 +15,7 @@ pub mod lazy;
 pub mod linearize;
 pub mod masked;
 pub mod places;
+pub mod products;
 pub mod prune;
 pub mod reciprocal;
 pub mod replay;

@@ -19,7 +19,7 @@ impl Builder {
     pub(super) fn push(&mut self, op: Op, ty: Ty) -> V {
         let inst = Inst { op, ty };
         // Loads move over no store, and accumulators change: neither is shared.
-        let pure = !op.has_effect() && !matches!(op, Op::Load(..) | Op::Acc(_));
+        let pure = !op.has_effect() && !matches!(op, Op::Load(..) | Op::Gather(..) | Op::Acc(_));
         if pure && let Some(id) = self.known.get(&inst) {
             return V { id: *id, ty };
         }

@@ -74,6 +74,12 @@ fn code(body: &Body, places: &Places) -> Code {
         let dtype_of = |x: &BodyValue| body.ops[x.0 as usize].1;
         let value = match op {
             BodyOp::Load(i) => b.load(*i, (places.dtypes)(*i)),
+            BodyOp::Lookup { of, access, offset, index } => {
+                let lookup = &places.nest.lookups[*of as usize];
+                let place = b.place(*of, lookup, v(offset), v(index));
+                let dtype = (places.dtypes)(*access);
+                b.push(Op::Gather(*access, Mem::of(dtype), place), Ty::of(dtype))
+            }
             BodyOp::Const(s) => b.constant(bits(s.cast(*dtype), Ty::of(*dtype)), Ty::of(*dtype)),
             BodyOp::Index { of, scale, offset } => b.index(*of, *scale, *offset, *dtype, places),
             BodyOp::RowScalar(i) => {
@@ -121,7 +127,7 @@ pub fn operands(op: &BodyOp, mut f: impl FnMut(BodyValue)) {
         | BodyOp::Store(_, a)
         | BodyOp::ReduceLanes(_, _, a)
         | BodyOp::ReduceSerial(_, a) => f(*a),
-        BodyOp::Binary(_, a, b) => {
+        BodyOp::Binary(_, a, b) | BodyOp::Lookup { offset: a, index: b, .. } => {
             f(*a);
             f(*b);
         }

@@ -11,6 +11,7 @@ mod division;
 mod expand;
 mod float;
 mod integer;
+mod lookup;
 mod math;
 mod order;
 pub mod scalar;
@@ -239,6 +240,8 @@ pub enum Conv {
 pub enum Op {
     /// The element of access `i`.
     Load(u32, Mem),
+    /// The element of access `i`, which has no strides, so many elements further: an `I64`. Of 32 or 64 bits.
+    Gather(u32, Mem, V),
     /// Writes the element of access `i`.
     Store(u32, Mem, V),
     /// These bits in every lane.
@@ -293,7 +296,8 @@ impl Op {
     pub fn operands(&self, mut f: impl FnMut(V)) {
         match *self {
             Op::Load(..) | Op::Const(_) | Op::Lane | Op::Outer(_) | Op::Serial(_) | Op::Scalar(_) | Op::Acc(_) => {}
-            Op::Store(_, _, a)
+            Op::Gather(_, _, a)
+            | Op::Store(_, _, a)
             | Op::SetAcc(_, a)
             | Op::Sqrt(a)
             | Op::Round(_, a)
@@ -324,6 +328,7 @@ impl Op {
     /// The same operation of other operands: those that `m` says.
     fn map(self, m: impl Fn(V) -> V) -> Op {
         match self {
+            Op::Gather(a, mem, v) => Op::Gather(a, mem, m(v)),
             Op::Store(a, mem, v) => Op::Store(a, mem, m(v)),
             Op::SetAcc(a, v) => Op::SetAcc(a, m(v)),
             Op::Bin(k, a, b) => Op::Bin(k, m(a), m(b)),

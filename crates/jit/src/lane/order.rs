@@ -69,7 +69,7 @@ impl<'a> Schedule<'a> {
             if op.has_effect() {
                 since.drain(..).chain(effect).for_each(&mut follows);
                 effect = Some(i);
-            } else if reads_accumulator || matches!(op, Op::Load(..)) {
+            } else if reads_accumulator || matches!(op, Op::Load(..) | Op::Gather(..)) {
                 effect.into_iter().for_each(follows);
                 since.push(i);
             }

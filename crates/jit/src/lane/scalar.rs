@@ -5,6 +5,7 @@ use cotangent_core::ir::{Aval, DType, Scalar};
 use cotangent_core::ops::{Binary, Monoid, Primitive, Unary};
 
 use super::Ty;
+use crate::failure::Failure;
 
 /// A function of one or two scalars, called lane by lane.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -15,6 +16,8 @@ pub enum ScalarCall {
     Binary(Binary, DType),
     /// An `I64` rounded once to `F32`.
     I64ToF32,
+    /// An `I64` that is an index of a lookup of the nest, of a dim of this size.
+    Place(u32, usize),
 }
 
 impl ScalarCall {
@@ -24,34 +27,43 @@ impl ScalarCall {
             ScalarCall::Unary(_, ty) => ty,
             ScalarCall::Binary(_, dtype) => Ty::of(dtype),
             ScalarCall::I64ToF32 => Ty::F32,
+            ScalarCall::Place(..) => Ty::I64,
         }
     }
 
-    /// Whether some operands give an error: integer division by zero.
+    /// Whether some operands give an error: integer division by zero, indices that a dim does not have.
     pub fn can_fail(self) -> bool {
         match self {
             ScalarCall::Binary(op, dtype) => {
                 !dtype.is_float()
                     && matches!(op, Binary::Fmod | Binary::Remainder | Binary::DivTrunc | Binary::DivFloor)
             }
+            ScalarCall::Place(..) => true,
             ScalarCall::Unary(..) | ScalarCall::I64ToF32 => false,
         }
     }
 
-    /// The bits of the result for the bits of the operands; `None` is a division by zero.
-    pub fn apply(self, a: u64, b: u64) -> Option<u64> {
-        Some(match self {
+    /// The bits of the result for the bits of the operands.
+    ///
+    /// *Errors*: what they are refused for.
+    pub fn apply(self, a: u64, b: u64) -> Result<u64, Failure> {
+        let divided = |y: Option<i64>| y.ok_or(Failure::ZeroDivision);
+        Ok(match self {
             ScalarCall::Unary(f, Ty::F32) => f32_bits(f.eval_f64(f64::from(f32::from_bits(a as u32))) as f32),
             ScalarCall::Unary(f, _) => f.eval_f64(f64::from_bits(a)).to_bits(),
             ScalarCall::Binary(f, dtype) => match Ty::of(dtype) {
                 Ty::F32 => f32_bits(single(f, dtype, f32::from_bits(a as u32), f32::from_bits(b as u32))),
                 Ty::F64 => f.eval_f64(f64::from_bits(a), f64::from_bits(b)).to_bits(),
-                Ty::I64 => f.eval_i64(a.cast_signed(), b.cast_signed())?.cast_unsigned(),
+                Ty::I64 => divided(f.eval_i64(a.cast_signed(), b.cast_signed()))?.cast_unsigned(),
                 Ty::I32 | Ty::Mask => {
-                    u64::from(f.eval_i64(i64::from(a as u32 as i32), i64::from(b as u32 as i32))? as u32)
+                    u64::from(divided(f.eval_i64(i64::from(a as u32 as i32), i64::from(b as u32 as i32)))? as u32)
                 }
             },
             ScalarCall::I64ToF32 => f32_bits(a.cast_signed() as f32),
+            ScalarCall::Place(of, size) if a >= size as u64 => {
+                return Err(Failure::Index { of, index: a.cast_signed() });
+            }
+            ScalarCall::Place(..) => a,
         })
     }
 }

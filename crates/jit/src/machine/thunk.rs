@@ -58,8 +58,8 @@ pub unsafe extern "C" fn call(call: *const Call, area: *mut Area, lanes: u64, fi
             continue;
         }
         let (a, b) = (read(&area.a, call.wide.0, lane), read(&area.b, call.wide.0, lane));
-        let y = call.function.apply(a, b).unwrap_or_else(|| {
-            frame.fail(first as usize + lane);
+        let y = call.function.apply(a, b).unwrap_or_else(|failure| {
+            frame.fail(first as usize + lane, failure);
             0
         });
         write(&mut area.result, call.wide.1, lane, y);

@@ -39,6 +39,19 @@ impl Emit<'_> {
         }
     }
 
+    /// The element of access `a` in each lane that stands so many elements further; lanes behind the last one repeat it.
+    pub(super) fn gather(&mut self, a: usize, mem: Mem, ty: Ty, places: Value) -> Value {
+        let pointer = self.b.use_var(self.pointers[a]);
+        let elements = (0..self.walk.width).map(|j| {
+            let place = self.b.ins().extractlane(places, j as u8);
+            let far = self.b.ins().ishl_imm(place, i64::from(mem.size().trailing_zeros()));
+            let at = self.b.ins().iadd(pointer, far);
+            self.element(mem, ty, (at, 0))
+        });
+        let elements: Vec<Value> = elements.collect();
+        self.lanes_of(&elements, self.raw(mem, ty))
+    }
+
     /// The vectors that elements are loaded to; what is narrow fills 32 bits.
     fn raw(&self, mem: Mem, ty: Ty) -> types::Type {
         match mem {

@@ -17,6 +17,10 @@ impl Emit<'_> {
             // Constants are made where they are read.
             Op::Const(_) => return None,
             Op::Load(a, mem) => self.load(a as usize, mem, ty, c, lanes),
+            Op::Gather(a, mem, v) => {
+                let places = self.value(code, v, c);
+                self.gather(a as usize, mem, ty, places)
+            }
             Op::Store(a, mem, v) => {
                 let x = self.value(code, v, c);
                 self.store(a as usize, mem, x, c, lanes);

@@ -42,7 +42,8 @@ fn program(buffers: &[(DType, usize)], results: usize, stages: Vec<Stage>, scala
         ids.push(BufferId(i as u32));
         p.buffers.push(Buffer { dtype, len, role });
     }
-    let nest = Nest { outer: vec![], scratch: vec![], scalars: scalars.to_vec(), stages, locs: vec![] };
+    let nest =
+        Nest { outer: vec![], scratch: vec![], scalars: scalars.to_vec(), stages, lookups: vec![], locs: vec![] };
     p.steps.push(Step::Nest(nest));
     p
 }

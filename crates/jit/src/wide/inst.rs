@@ -23,6 +23,7 @@ impl Emit<'_> {
                 let d = self.take((c, i), i);
                 self.load(a, mem, d, c, ty);
             }
+            Op::Gather(a, mem, v) => self.gather_lanes(code, a, mem, v, c, i),
             Op::Store(a, mem, v) => self.store(code, a, mem, v, c, i),
             Op::Scalar(k) => {
                 let at = self.kernel.layout.scalars + k as usize;

@@ -96,6 +96,7 @@ impl Emit<'_> {
             }
             Op::Cmp(..) | Op::Store(..) | Op::SetAcc(..) => return false,
             Op::Load(..)
+            | Op::Gather(..)
             | Op::Const(_)
             | Op::Lane
             | Op::Outer(_)

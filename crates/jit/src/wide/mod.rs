@@ -14,6 +14,7 @@ mod emit;
 mod inst;
 mod interleaved;
 mod isa;
+mod lookup;
 mod mask;
 mod op;
 mod pressure;
@@ -113,14 +114,14 @@ impl Assembler {
     }
 
     /// Code for all rows of a nest, so many of them `together`, with frames that are `frame` words apart; or `None` where a stage has
-    /// none, may fail, or has a reduction that machine code does not finish.
+    /// none, or has a reduction that machine code does not finish. Stages that may fail run alone, so that rows fail in order.
     pub fn rows(&mut self, stages: &[StageKernel], together: usize, frame: usize) -> Option<RowsCode> {
         let finished = |a: &Accumulator| a.scalar.is_none() || folds(a);
         let part = |k: &StageKernel| -> Option<RowsKey> {
             let steps: Vec<i64> = k.accesses.iter().map(crate::kernel::Place::step).collect();
             let step = |s: &i64| i32::try_from(*s as i128 * together as i128).is_ok();
             let fits = i32::try_from(k.lanes).is_ok() && steps.iter().all(step);
-            if !fits || k.fallible.is_some() || !k.lane.accumulators.iter().all(finished) {
+            if !fits || !k.lane.accumulators.iter().all(finished) {
                 return None;
             }
             Some((key(k)?, k.lanes, steps, k.lane.accumulators.iter().map(|a| a.scalar).collect()))

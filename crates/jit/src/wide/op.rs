@@ -14,6 +14,9 @@ pub const MASKLOAD32: Vop = Vop(2, 1, 0, 0x2C);
 pub const MASKLOAD64: Vop = Vop(2, 1, 0, 0x2D);
 pub const MASKSTORE32: Vop = Vop(2, 1, 0, 0x2E);
 pub const MASKSTORE64: Vop = Vop(2, 1, 0, 0x2F);
+/// Elements at the base and so many times the scale, of indices of 64 bits; the mask is cleared.
+pub const GATHER32: Vop = Vop(2, 1, 0, 0x93);
+pub const GATHER64: Vop = Vop(2, 1, 1, 0x93);
 pub const BROADCAST32: Vop = Vop(2, 1, 0, 0x18);
 pub const BROADCAST64: Vop = Vop(2, 1, EVEX_W, 0x19);
 pub const BROADCAST_D: Vop = Vop(2, 1, 0, 0x58);
@@ -110,13 +113,14 @@ pub const Q_TO_MASK: Vop = Vop(2, 2, 1, 0x39);
 pub const KMOV: Vop = Vop(1, 0, 0, 0x90);
 pub const KMOV_TO: Vop = Vop(1, 0, 0, 0x91);
 pub const KMOV_GPR: Vop = Vop(1, 0, 0, 0x92);
+pub const KMOV_TO_GPR: Vop = Vop(1, 0, 0, 0x93);
 pub const KORTEST: Vop = Vop(1, 0, 0, 0x98);
 pub const KORTEST8: Vop = Vop(1, 1, 0, 0x98);
 pub const KAND: Vop = Vop(1, 0, 0, 0x41);
 pub const KANDN: Vop = Vop(1, 0, 0, 0x42);
 pub const KOR: Vop = Vop(1, 0, 0, 0x45);
-pub const KXNOR: Vop = Vop(1, 0, 0, 0x46);
 pub const KNOT: Vop = Vop(1, 0, 0, 0x44);
+pub const KXNOR: Vop = Vop(1, 0, 0, 0x46);
 pub const KXOR: Vop = Vop(1, 0, 0, 0x47);
 /// The low bits of a general register, as many as another says.
 pub const BZHI: Vop = Vop(2, 0, 0, 0xF5);

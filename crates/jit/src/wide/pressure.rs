@@ -30,6 +30,7 @@ fn key(inst: &Inst) -> Option<Same> {
         Op::Const(bits) => Same::Const(bits, inst.ty.is_wide()),
         Op::Scalar(k) => Same::Scalar(k, inst.ty.is_wide()),
         Op::Load(..)
+        | Op::Gather(..)
         | Op::Store(..)
         | Op::Lane
         | Op::Outer(_)

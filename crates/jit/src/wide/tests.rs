@@ -14,7 +14,14 @@ fn assembly(dtype: DType, lens: [usize; 2], outer: &[usize], lanes: usize, acces
     let buffers = vec![Buffer { len: lens[0], ..from }, Buffer { len: lens[1], ..to }];
     let ops = vec![(BodyOp::Load(0), dtype), (BodyOp::Store(1, BodyValue(0)), dtype)];
     let stage = Stage { serial: vec![], lanes, columns: vec![], accesses, body: Body { ops }, after: Body::default() };
-    let nest = Nest { outer: outer.to_vec(), scratch: vec![], scalars: vec![], stages: vec![stage], locs: vec![] };
+    let nest = Nest {
+        outer: outer.to_vec(),
+        scratch: vec![],
+        scalars: vec![],
+        stages: vec![stage],
+        lookups: vec![],
+        locs: vec![],
+    };
     let program =
         LoopProgram { buffers, params: vec![BufferId(0)], results: vec![BufferId(1)], steps: vec![Step::Nest(nest)] };
     let assembler = Executor::Wide(Isa::Avx512).assembler(&program);

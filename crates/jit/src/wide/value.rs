@@ -99,6 +99,7 @@ impl Emit<'_> {
             Op::Bin(..) | Op::Fused(..) | Op::Cmp(..) => true,
             Op::Select(_, x, y) => !self.kernel.lane.wide && self.select_of_bits(code, x, y).is_none(),
             Op::Load(..)
+            | Op::Gather(..)
             | Op::Store(..)
             | Op::Const(_)
             | Op::Lane

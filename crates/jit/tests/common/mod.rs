@@ -49,7 +49,7 @@ pub fn stage(lanes: usize, accesses: Vec<Access>, ops: Vec<(BodyOp, DType)>) -> 
 }
 
 pub fn nest(outer: &[usize], scalars: &[DType], stages: Vec<Stage>) -> Nest {
-    Nest { outer: outer.to_vec(), scratch: vec![], scalars: scalars.to_vec(), stages, locs: vec![] }
+    Nest { outer: outer.to_vec(), scratch: vec![], scalars: scalars.to_vec(), stages, lookups: vec![], locs: vec![] }
 }
 
 /// The program of one op.

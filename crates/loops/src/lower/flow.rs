@@ -2,6 +2,7 @@
 
 mod chosen;
 mod cropped;
+mod lookup;
 mod nested;
 mod pieces;
 mod places;
@@ -10,6 +11,7 @@ mod rows;
 mod single;
 mod sunk;
 mod through;
+mod uniform;
 mod vectors;
 mod windows;
 
@@ -26,7 +28,7 @@ use smallvec::SmallVec;
 
 use crate::affine::Affine;
 use crate::ir::RoutineKind;
-use chosen::{Chosen, chosen};
+use chosen::{Chosen, chosen, live};
 use cropped::cropped;
 use places::{Read, read_places};
 pub(crate) use through::through;
@@ -71,6 +73,8 @@ pub(crate) enum Kind {
     View(ViewForm),
     /// Operand dim `j` has the index of result dim `pick[j]`, or 0.
     Pick(Vec<Option<usize>>),
+    /// The elements of the first operand whose index along a dim is the second one's.
+    Lookup(usize, Indexing),
     /// A reduction that is written out.
     Unrolled(Vec<usize>, Monoid),
     Reduce(Vec<usize>, Monoid),
@@ -93,6 +97,7 @@ impl Kind {
             | Kind::Point(_)
             | Kind::View(_)
             | Kind::Pick(_)
+            | Kind::Lookup(..)
             | Kind::Unrolled(..)
             | Kind::Reduce(..) => false,
         }
@@ -231,26 +236,6 @@ fn wide(dtype: DType) -> DType {
     }
 }
 
-/// The nodes on which a result depends; extremes do not on positions that nobody else needs.
-fn live(graph: &Graph, chosen: &FxHashMap<usize, Chosen>) -> Vec<bool> {
-    let mut used = vec![false; graph.num_values()];
-    for v in graph.results() {
-        used[v.index()] = true;
-    }
-    let mut live = vec![false; graph.len()];
-    for (i, n) in graph.nodes().iter().enumerate().rev() {
-        live[i] = n.results.iter().any(|v| used[v.index()]);
-        if live[i] {
-            let is_alone = matches!(chosen.get(&i), Some(Chosen::Alone(..)));
-            let args = if is_alone { &n.args[..1] } else { &n.args[..] };
-            for v in args {
-                used[v.index()] = true;
-            }
-        }
-    }
-    live
-}
-
 impl Flow {
     fn push(&mut self, kind: Kind, args: &[Id], aval: &Aval, node: Option<usize>) -> Id {
         let sizes = aval.shape.dims().iter().map(|d| d.get()).collect();
@@ -294,10 +279,14 @@ impl Flow {
                 return Ok(self.single(*dim, *combine, args, y, i));
             }
             LoopForm::Convolution(_) if wide(y.dtype) != y.dtype => return Ok(Some(self.wide_call(op, args, y, i))),
+            LoopForm::Access(Access::Gather { dim, index }) => return Ok(self.lookup(*dim, *index, args, y, i)),
+            LoopForm::Scan { dim, monoid, indices: false } => {
+                return Ok(self.uniform_scan(args[0], *dim, *monoid, y, i));
+            }
             LoopForm::ArgReduce { .. }
-            | LoopForm::Scan { .. }
+            | LoopForm::Scan { indices: true, .. }
             | LoopForm::Convolution(_)
-            | LoopForm::Access(Access::Gather { .. } | Access::Scatter { index: Indexing::Vector, .. })
+            | LoopForm::Access(Access::Scatter { index: Indexing::Vector, .. })
             | LoopForm::Kernel(_)
             | LoopForm::Inline => return Ok(None),
         };

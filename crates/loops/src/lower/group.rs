@@ -30,6 +30,21 @@ pub(crate) enum ExprOp {
     Point(Point, SmallVec<[Expr; 3]>),
     /// The result of a reduction of the group.
     Reduced(u32),
+    /// An element that an index names.
+    Lookup(Box<Lookup>),
+}
+
+/// An element of a value's memory that an index names.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Lookup {
+    pub memory: Id,
+    /// The flat position for an index of 0.
+    pub at: Affine,
+    /// From an index to the next.
+    pub step: i64,
+    pub index: Expr,
+    /// The value of the flow that it is an element of.
+    pub of: Id,
 }
 
 #[derive(Clone, Debug)]
@@ -97,6 +112,9 @@ pub(crate) fn cost_of(p: Point) -> u32 {
 /// The cost of a read.
 pub(crate) const LOAD: u32 = 2;
 
+/// The cost of a read through an index.
+pub(crate) const LOOKUP: u32 = 8;
+
 /// Where a group stood before an attempt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark {
@@ -134,6 +152,7 @@ impl Group {
     pub fn loads(&self) -> impl Iterator<Item = Id> + '_ {
         self.exprs.iter().filter_map(|e| match &e.op {
             ExprOp::Load(v, _) => Some(*v),
+            ExprOp::Lookup(l) => Some(l.memory),
             ExprOp::Const(_) | ExprOp::Index(_) | ExprOp::Point(..) | ExprOp::Reduced(_) => None,
         })
     }
@@ -208,6 +227,7 @@ impl Group {
         for e in &mut self.exprs {
             match &mut e.op {
                 ExprOp::Load(_, a) | ExprOp::Index(a) => a.split(v, low, f),
+                ExprOp::Lookup(l) => l.at.split(v, low, f),
                 ExprOp::Const(_) | ExprOp::Point(..) | ExprOp::Reduced(_) => {}
             }
         }
@@ -262,6 +282,7 @@ impl Group {
             ExprOp::Load(..) | ExprOp::Const(_) | ExprOp::Index(_) => 0,
             ExprOp::Point(_, args) => args.iter().map(|a| self.exprs[*a as usize].level).max().unwrap_or(0),
             ExprOp::Reduced(r) => self.reduces[*r as usize].level + 1,
+            ExprOp::Lookup(l) => self.exprs[l.index as usize].level,
         };
         let id = self.exprs.len() as Expr;
         self.exprs.push(ExprData { op: key.0.clone(), dtype, level });
@@ -277,9 +298,11 @@ impl Group {
         self.buffers.clear();
         self.buffers.extend(self.stores.iter().map(|s| s.dst));
         for e in &self.exprs {
-            if let ExprOp::Load(v, _) = &e.op {
-                self.buffers.insert(*v);
-            }
+            match &e.op {
+                ExprOp::Load(v, _) => self.buffers.insert(*v),
+                ExprOp::Lookup(l) => self.buffers.insert(l.memory),
+                ExprOp::Const(_) | ExprOp::Index(_) | ExprOp::Point(..) | ExprOp::Reduced(_) => false,
+            };
         }
         self.buffers.len() > MAX_BUFFERS
     }
@@ -310,11 +333,19 @@ impl Group {
         flat.base == 0 && stride == sizes.iter().product::<usize>() as i64 && (all || kept)
     }
 
-    /// The values in memory that are read and written, and where.
+    /// The values of which elements are read that an index names.
+    pub fn looked_up(&self) -> impl Iterator<Item = Id> + '_ {
+        self.exprs.iter().filter_map(|e| match &e.op {
+            ExprOp::Lookup(l) => Some(l.memory),
+            ExprOp::Load(..) | ExprOp::Const(_) | ExprOp::Index(_) | ExprOp::Point(..) | ExprOp::Reduced(_) => None,
+        })
+    }
+
+    /// The values in memory that are read and written at places made of loop variables, and where.
     pub fn accesses(&self) -> impl Iterator<Item = (Id, &Affine)> {
         let loads = self.exprs.iter().filter_map(|e| match &e.op {
             ExprOp::Load(v, at) => Some((*v, at)),
-            ExprOp::Const(_) | ExprOp::Index(_) | ExprOp::Point(..) | ExprOp::Reduced(_) => None,
+            ExprOp::Const(_) | ExprOp::Index(_) | ExprOp::Point(..) | ExprOp::Reduced(_) | ExprOp::Lookup(_) => None,
         });
         loads.chain(self.stores.iter().map(|s| (s.dst, &s.at)))
     }

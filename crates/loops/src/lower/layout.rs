@@ -93,6 +93,7 @@ fn candidates(steps: &[Planned], flow: &Flow, results: &[Id]) -> FxHashMap<Id, L
             Planned::Call { call, args } => fixed.extend(args.iter().chain(&flow.calls[*call].results)),
         }
     }
+    fixed.extend(groups(steps).flat_map(Group::looked_up));
     let written = groups(steps).flat_map(|g| g.stores.iter().map(|s| s.dst)).filter(|v| !fixed.contains(v));
     written.filter_map(|v| Some((v, Layout::of(&flow.values[v].sizes)?))).collect()
 }

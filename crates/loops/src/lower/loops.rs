@@ -70,6 +70,7 @@ pub(crate) fn arrange(g: &Group) -> Loops {
         match &e.op {
             ExprOp::Load(_, a) => affines.push((a, 1)),
             ExprOp::Index(a) => indices.push(a),
+            ExprOp::Lookup(l) => indices.push(&l.at),
             ExprOp::Const(_) | ExprOp::Point(..) | ExprOp::Reduced(_) => {}
         }
     }

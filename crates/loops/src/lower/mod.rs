@@ -16,10 +16,11 @@ use cotangent_core::simplify::{Class, Options, simplify_with};
 use cotangent_core::transform::inline::inline_all;
 use cotangent_core::transform::masked::by_blocks;
 use cotangent_core::transform::places::by_views;
+use cotangent_core::transform::products::by_products;
 use cotangent_core::transform::reciprocal::multiply_by_reciprocals;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::ir::{Buffer, BufferId, LoopProgram, Role, Routine, RoutineKind, Step};
+use crate::ir::{Buffer, BufferId, Lookup, LoopProgram, Role, Routine, RoutineKind, Step};
 use flow::{Flow, Id, Kind};
 use group::Group;
 use schedule::{Planned, schedule};
@@ -68,6 +69,10 @@ pub fn prepared_with(graph: &Graph, options: Options) -> Result<Graph, LowerErro
     let simplified = simplify_with(&inline_all(graph).map_err(failed)?, options).0;
     let simplified = match by_views(&simplified, options.class).map_err(failed)? {
         Some(views) => simplify_with(&views, options).0,
+        None => simplified,
+    };
+    let simplified = match by_products(&simplified, options.class).map_err(failed)? {
+        Some(products) => simplify_with(&products, options).0,
         None => simplified,
     };
     let simplified = match by_blocks(&simplified, options.class).map_err(failed)? {
@@ -187,6 +192,7 @@ impl Buffers<'_> {
             | Kind::Pick(_)
             | Kind::Unrolled(..)
             | Kind::Reduce(..)
+            | Kind::Lookup(..)
             | Kind::Pieces(_)
             | Kind::Product
             | Kind::Output(_) => {
@@ -212,7 +218,12 @@ impl Buffers<'_> {
         let mut locs: Vec<Loc> = nodes.iter().map(|n| self.flow.nodes[*n].0.clone()).collect();
         locs.dedup();
         let ids = &self.ids;
-        Step::Nest(nest::nest(group, |v| read.contains(&v), |v| ids[&v], locs))
+        let lookup = |l: &group::Lookup| {
+            let (dim, size) = self.flow.looked_up(l.of);
+            let (loc, name) = &self.flow.nodes[self.flow.values[l.of].node.expect("lookups are nodes")];
+            Lookup { name: (*name).to_owned(), dim, size, step: l.step, loc: loc.clone() }
+        };
+        Step::Nest(nest::nest(group, |v| read.contains(&v), |v| ids[&v], lookup, locs))
     }
 }
 

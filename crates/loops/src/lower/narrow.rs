@@ -32,7 +32,12 @@ pub(super) fn narrow(g: &mut Group) {
     };
     let handed_on = g.stores.iter().map(|s| g.exprs[s.expr as usize].dtype).chain(g.reduces.iter().map(|r| r.dtype));
     let wide = handed_on.chain(g.reduces.iter().map(|r| g.exprs[r.expr as usize].dtype)).any(|d| d.size_bytes() == 8);
-    if wide || (0..g.exprs.len()).any(|e| live[e] && stays(e as Expr)) {
+    // Places that an index names have 64 bits.
+    let looks_up = |e: usize| matches!(g.exprs[e].op, ExprOp::Lookup(_));
+    if wide
+        || (0..g.exprs.len()).any(|e| live[e] && looks_up(e))
+        || (0..g.exprs.len()).any(|e| live[e] && stays(e as Expr))
+    {
         return;
     }
     for (e, _) in g.exprs.iter_mut().zip(&live).filter(|(e, live)| **live && e.dtype == DType::I64) {
@@ -51,10 +56,12 @@ fn live(g: &Group) -> Vec<bool> {
     }
     // Operands stand before what is made of them.
     for e in (0..g.exprs.len()).rev() {
-        if live[e]
-            && let ExprOp::Point(_, args) = &g.exprs[e].op
-        {
-            args.iter().for_each(|a| live[*a as usize] = true);
+        if live[e] {
+            match &g.exprs[e].op {
+                ExprOp::Point(_, args) => args.iter().for_each(|a| live[*a as usize] = true),
+                ExprOp::Lookup(l) => live[l.index as usize] = true,
+                ExprOp::Load(..) | ExprOp::Const(_) | ExprOp::Index(_) | ExprOp::Reduced(_) => {}
+            }
         }
     }
     live
@@ -80,7 +87,7 @@ fn range(g: &Group, ranges: &[Option<Range>], op: &ExprOp) -> Option<Range> {
             Some((x, x))
         }
         ExprOp::Index(at) => reach(g, at),
-        ExprOp::Load(..) | ExprOp::Reduced(_) => None,
+        ExprOp::Load(..) | ExprOp::Lookup(_) | ExprOp::Reduced(_) => None,
         ExprOp::Point(p, args) => {
             let of = |k: usize| ranges[args[k] as usize];
             match p {

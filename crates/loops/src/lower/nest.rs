@@ -1,15 +1,18 @@
 //! From a group to a nest: which variables are outer loops, serial loops and lanes, and what each pass computes.
 
+mod access;
+
 use cotangent_core::ir::{DType, Loc};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::flow::{Id, Point};
-use super::group::{Expr, ExprOp, Group, LOAD, cost_of};
+use super::group::{self, Expr, ExprOp, Group, LOAD, LOOKUP, cost_of};
 use super::loops::{Level, Loops, arrange};
 use super::narrow::narrow;
 use crate::affine::Affine;
-use crate::ir::{Access, Body, BodyOp, BodyValue, BufferId, Loop, Memory, Nest, Stage};
+use crate::ir::{Access, Body, BodyOp, BodyValue, BufferId, Lookup, Memory, Nest, Stage};
+use access::Accesses;
 
 /// An expression at least this dear is kept in a scratch row for later passes; cheaper ones are computed again.
 const KEEP: u32 = 10;
@@ -25,12 +28,13 @@ pub(crate) fn nest(
     mut group: Group,
     is_read: impl Fn(Id) -> bool,
     buffer: impl Fn(Id) -> BufferId,
+    lookup: impl Fn(&group::Lookup) -> Lookup,
     locs: Vec<Loc>,
 ) -> Nest {
     group.stores.retain(|s| is_read(s.dst));
     narrow(&mut group);
     let loops = arrange(&group);
-    let mut b = Builder::new(&group, &loops, &buffer);
+    let mut b = Builder::new(&group, &loops, &buffer, &lookup);
     b.run();
     b.finish(locs)
 }
@@ -59,28 +63,12 @@ struct Pass {
     columns: Vec<u32>,
 }
 
-/// The accesses of a stage, each once.
-#[derive(Default)]
-struct Accesses {
-    list: Vec<Access>,
-    ids: FxHashMap<Access, u32>,
-}
-
-impl Accesses {
-    fn id(&mut self, a: Access) -> u32 {
-        let next = self.list.len() as u32;
-        let id = *self.ids.entry(a.clone()).or_insert(next);
-        if id == next {
-            self.list.push(a);
-        }
-        id
-    }
-}
-
 struct Builder<'a> {
     g: &'a Group,
     loops: &'a Loops,
     buffer: &'a dyn Fn(Id) -> BufferId,
+    /// What errors say of a read through an index.
+    lookup: &'a dyn Fn(&group::Lookup) -> Lookup,
     /// Whether an expression differs within a row: depends on a reduced variable. In a nest without reductions all count as such, unless lanes are
     /// narrower if those do not that are the same in all lanes.
     varies: Vec<bool>,
@@ -92,6 +80,8 @@ struct Builder<'a> {
     kept: FxHashMap<Expr, u32>,
     /// The pass in which the points of an expression were first computed.
     first: FxHashMap<Expr, usize>,
+    /// What is read through an index, each once.
+    lookups: Vec<Lookup>,
 }
 
 /// Which draft of a pass.
@@ -108,6 +98,7 @@ fn narrows(g: &Group, loops: &Loops, varies: &[bool]) -> bool {
     let works_wide = |i: usize| match &g.exprs[i].op {
         ExprOp::Point(_, args) => is_wide(i as Expr) || args.iter().any(|a| is_wide(*a)),
         ExprOp::Load(..) | ExprOp::Index(_) => varies[i] && is_wide(i as Expr),
+        ExprOp::Lookup(_) => true,
         ExprOp::Const(_) | ExprOp::Reduced(_) => false,
     };
     let (mut wide_rows, mut wide_lanes) = (false, false);
@@ -119,7 +110,12 @@ fn narrows(g: &Group, loops: &Loops, varies: &[bool]) -> bool {
 }
 
 impl<'a> Builder<'a> {
-    fn new(g: &'a Group, loops: &'a Loops, buffer: &'a dyn Fn(Id) -> BufferId) -> Self {
+    fn new(
+        g: &'a Group,
+        loops: &'a Loops,
+        buffer: &'a dyn Fn(Id) -> BufferId,
+        lookup: &'a dyn Fn(&group::Lookup) -> Lookup,
+    ) -> Self {
         let differing = |moves: &dyn Fn(&Affine) -> bool| {
             let mut varies: Vec<bool> = Vec::with_capacity(g.exprs.len());
             for e in &g.exprs {
@@ -127,6 +123,7 @@ impl<'a> Builder<'a> {
                     ExprOp::Load(_, a) | ExprOp::Index(a) => moves(a),
                     ExprOp::Const(_) | ExprOp::Reduced(_) => false,
                     ExprOp::Point(_, args) => args.iter().any(|a| varies[*a as usize]),
+                    ExprOp::Lookup(l) => moves(&l.at) || varies[l.index as usize],
                 });
             }
             varies
@@ -145,18 +142,22 @@ impl<'a> Builder<'a> {
                 }
                 ExprOp::Point(..) | ExprOp::Const(_) | ExprOp::Reduced(_) | ExprOp::Index(_) => 0,
                 ExprOp::Load(..) => LOAD,
+                ExprOp::Lookup(l) if *varies => cost[l.index as usize].saturating_add(LOOKUP).min(1 << 20),
+                ExprOp::Lookup(_) => 0,
             });
         }
         Builder {
             g,
             loops,
             buffer,
+            lookup,
             varies,
             cost,
             passes: Vec::new(),
             scratch: Vec::new(),
             kept: FxHashMap::default(),
             first: FxHashMap::default(),
+            lookups: Vec::new(),
         }
     }
 
@@ -193,31 +194,6 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-    }
-
-    fn access(&self, memory: Memory, a: &Affine, part: Part) -> Access {
-        let outer = self.loops.outer.iter().map(|l| l.stride(a)).collect();
-        let lane = self.loops.lane.filter(|_| part == Part::Points || self.loops.columns).map_or(0, |l| l.stride(a));
-        let serial = match part {
-            Part::Points => self.loops.serial.iter().map(|l| l.stride(a)).collect(),
-            Part::Rows => Vec::new(),
-        };
-        Access { memory, offset: a.base, outer, serial, lane }
-    }
-
-    /// An access to scratch `s`, which has one element for each row (or column) or for each point.
-    fn scratch_access(&self, s: u32, per_point: bool, part: Part) -> Access {
-        let outer = vec![0; self.loops.outer.len()];
-        let mut serial = vec![0; if part == Part::Points { self.loops.serial.len() } else { 0 }];
-        if per_point {
-            let mut stride = self.loops.lanes() as i64;
-            for (slot, l) in serial.iter_mut().zip(&self.loops.serial).rev() {
-                *slot = stride;
-                stride *= l.extent as i64;
-            }
-        }
-        let lane = i64::from(per_point || self.loops.columns);
-        Access { memory: Memory::Scratch(s), offset: 0, outer, serial, lane }
     }
 
     /// The pass that holds the accesses and the draft of a part: rows of columns are computed after the pass before.
@@ -274,6 +250,14 @@ impl<'a> Builder<'a> {
             }
             ExprOp::Reduced(r) => self.reduced(*r, e, level, part),
             ExprOp::Index(at) => self.index(at, data.dtype, level, part),
+            ExprOp::Lookup(_) if part == Part::Points && !varies => self.kept_row(e, level),
+            ExprOp::Lookup(l) => {
+                let (offset, index) = (self.index(&l.at, DType::I64, level, part), self.value(l.index, level, part));
+                let nothing = Affine::default();
+                let access = self.access(Memory::Buffer((self.buffer)(l.memory)), &nothing, part);
+                let (access, of) = (self.access_id(level, part, access), self.lookup_id((self.lookup)(l)));
+                self.draft(level, part).push(BodyOp::Lookup { of, access, offset, index }, data.dtype)
+            }
             ExprOp::Point(p, args) => {
                 if part == Part::Points && !varies {
                     return self.kept_row(e, level);
@@ -341,32 +325,6 @@ impl<'a> Builder<'a> {
         self.load(level, part, access, reduction.dtype)
     }
 
-    fn index(&mut self, at: &Affine, dtype: DType, level: usize, part: Part) -> BodyValue {
-        let mut terms: Vec<(Loop, i64)> = Vec::new();
-        let loops = self.loops;
-        let outer = loops.outer.iter().enumerate().map(|(i, l)| (Loop::Outer(i as u32), l.stride(at)));
-        let serial = loops.serial.iter().enumerate().map(|(i, l)| (Loop::Serial(i as u32), l.stride(at)));
-        let lane = loops.lane.iter().map(|l| (Loop::Lane, l.stride(at)));
-        terms.extend(outer.chain(serial).chain(lane).filter(|t| t.1 != 0));
-        let draft = self.draft(level, part);
-        let Some(((of, scale), rest)) = terms.split_first() else {
-            let s = cotangent_core::ir::Scalar::Int(at.base).cast(dtype);
-            return draft.push(BodyOp::Const(s), dtype);
-        };
-        let first = BodyOp::Index { of: *of, scale: *scale, offset: at.base };
-        if rest.is_empty() {
-            return draft.push(first, dtype);
-        }
-        // Sums of indices are made of integers, so that no float rounds on the way; those of 32 bits wrap as their sum does.
-        let whole = if dtype == DType::I32 { DType::I32 } else { DType::I64 };
-        let mut sum = draft.push(first, whole);
-        for (of, scale) in rest {
-            let term = draft.push(BodyOp::Index { of: *of, scale: *scale, offset: 0 }, whole);
-            sum = draft.push(BodyOp::Binary(cotangent_core::ops::Binary::Add, sum, term), whole);
-        }
-        if dtype == whole { sum } else { draft.push(BodyOp::Convert(sum), dtype) }
-    }
-
     fn finish(self, locs: Vec<Loc>) -> Nest {
         let loops = self.loops;
         let extents = |l: &[Level]| l.iter().map(|l| l.extent).collect::<Vec<_>>();
@@ -384,7 +342,7 @@ impl<'a> Builder<'a> {
                         stages[stage].accesses.extend(padded);
                         let mut body = pass.rows.body;
                         for (op, _) in &mut body.ops {
-                            if let BodyOp::Load(i) | BodyOp::Store(i, _) = op {
+                            if let BodyOp::Load(i) | BodyOp::Store(i, _) | BodyOp::Lookup { access: i, .. } = op {
                                 *i += shift;
                             }
                         }
@@ -415,6 +373,6 @@ impl<'a> Builder<'a> {
             }
         }
         let scalars = if loops.columns { Vec::new() } else { self.g.reduces.iter().map(|r| r.dtype).collect() };
-        Nest { outer: extents(&loops.outer), scratch: self.scratch, scalars, stages, locs }
+        Nest { outer: extents(&loops.outer), scratch: self.scratch, scalars, stages, lookups: self.lookups, locs }
     }
 }

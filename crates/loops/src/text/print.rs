@@ -87,6 +87,11 @@ fn write_nest(out: &mut String, n: &Nest) -> fmt::Result {
         write_loc(out, loc)?;
         out.push('\n');
     }
+    for l in &n.lookups {
+        write!(out, "    lookup {} dim {} of {} step {} ", l.name, l.dim, l.size, l.step)?;
+        write_loc(out, &l.loc)?;
+        out.push('\n');
+    }
     for s in &n.stages {
         write_stage(out, s)?;
     }
@@ -139,6 +144,9 @@ fn write_body(out: &mut String, body: &Body) -> fmt::Result {
 fn body_op(op: &BodyOp) -> String {
     match op {
         BodyOp::Load(i) => format!("load a{i}"),
+        BodyOp::Lookup { of, access, offset, index } => {
+            format!("lookup t{of} a{access} {}, {}", value(offset), value(index))
+        }
         BodyOp::Const(s) => format!("const {s}"),
         BodyOp::Index { of, scale, offset } => {
             let of = match of {

@@ -83,3 +83,23 @@ impl Flow {
         [ids[0], ids[1]]
     }
 }
+
+/// The nodes on which a result depends; extremes do not on positions that nobody else needs.
+pub(super) fn live(graph: &Graph, chosen: &FxHashMap<usize, Chosen>) -> Vec<bool> {
+    let mut used = vec![false; graph.num_values()];
+    for v in graph.results() {
+        used[v.index()] = true;
+    }
+    let mut live = vec![false; graph.len()];
+    for (i, n) in graph.nodes().iter().enumerate().rev() {
+        live[i] = n.results.iter().any(|v| used[v.index()]);
+        if live[i] {
+            let is_alone = matches!(chosen.get(&i), Some(Chosen::Alone(..)));
+            let args = if is_alone { &n.args[..1] } else { &n.args[..] };
+            for v in args {
+                used[v.index()] = true;
+            }
+        }
+    }
+    live
+}

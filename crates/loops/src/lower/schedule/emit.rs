@@ -86,6 +86,16 @@ impl Schedule<'_> {
                 let inner = g.intern(inner);
                 self.emit(g, arg, inner, escapes)?
             }
+            Kind::Lookup(dim, form) => {
+                if self.is_worth_a_load(g, v) {
+                    escapes.push(v);
+                    let place = flatten(&at(g), &value.sizes);
+                    return Ok(g.expr(ExprOp::Load(v, place), value.dtype));
+                }
+                self.computed_again(g, v, index)?;
+                self.computed_beside(g, v, index)?;
+                self.lookup(g, v, *dim, *form, index, escapes)?
+            }
             Kind::Unrolled(dims, monoid) => {
                 if self.is_worth_a_load(g, v) {
                     escapes.push(v);

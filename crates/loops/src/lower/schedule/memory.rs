@@ -22,7 +22,7 @@ impl Schedule<'_> {
             self.escape(v);
             return;
         }
-        if matches!(self.flow.values[v].kind, Kind::Point(_) | Kind::Unrolled(..)) {
+        if matches!(self.flow.values[v].kind, Kind::Point(_) | Kind::Lookup(..) | Kind::Unrolled(..)) {
             // A nest is made that computes all of it.
             self.home[v] = None;
         }
@@ -96,6 +96,7 @@ impl Schedule<'_> {
                 | Kind::Iota
                 | Kind::Eye
                 | Kind::Point(_)
+                | Kind::Lookup(..)
                 | Kind::Unrolled(..)
                 | Kind::Reduce(..)
                 | Kind::Pieces(_)
@@ -164,6 +165,7 @@ impl Schedule<'_> {
                 | Kind::Fill(_)
                 | Kind::Iota
                 | Kind::Eye
+                | Kind::Lookup(..)
                 | Kind::Unrolled(..)
                 | Kind::Reduce(..)
                 | Kind::Pieces(_)

@@ -5,6 +5,7 @@
 //! `ir-spec/loops.md`.
 
 mod emit;
+mod lookup;
 mod memory;
 mod place;
 mod region;
@@ -13,7 +14,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::flow::{Flow, Id, Kind};
-use super::group::{Expr, Group, IndexId, LOAD, cost_of};
+use super::group::{Expr, Group, IndexId, LOAD, LOOKUP, cost_of};
 use crate::affine::{Affine, Index};
 use crate::ir::Matrix;
 
@@ -165,6 +166,11 @@ impl Schedule<'_> {
                 // What is broadcast is computed once for each row, or stored.
                 let x = value.args[0];
                 self.cost[v] = if flow.values[x].numel() * 2 <= value.numel() { 1 } else { self.cost[x] };
+            }
+            Kind::Lookup(..) => {
+                self.viewed(value.args[0]);
+                self.join_regions(v, 1);
+                self.cost[v] = self.cost[value.args[1]].saturating_add(LOOKUP).min(1 << 20);
             }
             Kind::Unrolled(dims, _) => {
                 let x = value.args[0];

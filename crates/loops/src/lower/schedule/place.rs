@@ -78,7 +78,7 @@ impl Schedule<'_> {
             g.roll_back(mark);
         } else {
             for (v, index) in g.since(mark).to_vec() {
-                if matches!(self.flow.values[v].kind, Kind::Point(_) | Kind::Unrolled(..))
+                if matches!(self.flow.values[v].kind, Kind::Point(_) | Kind::Lookup(..) | Kind::Unrolled(..))
                     && self.is_better_home(&g, v, index)
                 {
                     let e = g.known(v, index).expect("just remembered");
@@ -158,6 +158,9 @@ impl Schedule<'_> {
             }
         };
         let e = self.emit(g, source, index, escapes)?;
+        if let Some(x) = self.lookup_among_work(g, source) {
+            return Err(if fresh { Stop::Cut(x) } else { Stop::NotHere });
+        }
         if !fresh && (g.is_too_big() || (g.hits == 0 && total > SMALL)) {
             return Err(Stop::NotHere);
         }
@@ -222,7 +225,7 @@ impl Schedule<'_> {
         loop {
             let args = &self.flow.values[x].args;
             let next = args.iter().copied().filter(|a| self.is_inline(*a)).max_by_key(|a| self.cost[*a])?;
-            if matches!(self.flow.values[next].kind, Kind::Point(_) | Kind::Unrolled(..)) {
+            if matches!(self.flow.values[next].kind, Kind::Point(_) | Kind::Lookup(..) | Kind::Unrolled(..)) {
                 return Some(next);
             }
             x = next;

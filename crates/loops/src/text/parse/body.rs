@@ -61,6 +61,11 @@ impl Parser<'_> {
     pub fn body_op(&mut self, name: &str) -> Result<BodyOp> {
         Ok(match name {
             "load" => BodyOp::Load(self.numbered('a')?),
+            "lookup" => {
+                let (of, access, offset) = (self.numbered('t')?, self.numbered('a')?, self.value()?);
+                self.expect(",")?;
+                BodyOp::Lookup { of, access, offset, index: self.value()? }
+            }
             "index" => {
                 let offset = self.number()?;
                 self.expect("+")?;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Derivation, Loc, Shape};
 
-use crate::ir::{Access, Body, Buffer, Loop, LoopProgram, Memory, Nest, Role, Stage, Step};
+use crate::ir::{Access, Body, Buffer, Lookup, Loop, LoopProgram, Memory, Nest, Role, Stage, Step};
 use crate::verify::{VerifyError, verify};
 use body::function_names;
 use tokens::{Parser, unquoted};
@@ -139,14 +139,28 @@ impl Parser<'_> {
         let scratch = if self.take("scratch") { self.list("(", ")", Self::sized)? } else { Vec::new() };
         let scalars = if self.take("scalars") { self.list("(", ")", Self::dtype)? } else { Vec::new() };
         self.expect("{")?;
-        let mut nest = Nest { outer, scratch, scalars, stages: Vec::new(), locs: Vec::new() };
+        let mut nest = Nest { outer, scratch, scalars, stages: Vec::new(), lookups: Vec::new(), locs: Vec::new() };
         while self.token == "at" {
             nest.locs.push(self.loc()?);
+        }
+        while self.take("lookup") {
+            nest.lookups.push(self.lookup()?);
         }
         while !self.take("}") {
             nest.stages.push(self.stage(nest.outer.len())?);
         }
         Ok(nest)
+    }
+
+    fn lookup(&mut self) -> Result<Lookup> {
+        let name = self.advance().to_owned();
+        self.expect("dim")?;
+        let dim = self.number()?;
+        self.expect("of")?;
+        let size = self.number()?;
+        self.expect("step")?;
+        let step = self.number()?;
+        Ok(Lookup { name, dim, size, step, loc: self.loc()? })
     }
 
     fn stage(&mut self, outer: usize) -> Result<Stage> {

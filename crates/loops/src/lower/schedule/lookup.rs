@@ -1,0 +1,70 @@
+//! Reads through an index in a nest.
+
+use cotangent_core::ops::Indexing;
+
+use super::{Schedule, Stop};
+use crate::affine::{Affine, Index};
+use crate::lower::flow::{Id, Point};
+use crate::lower::group::{Expr, ExprOp, Group, IndexId, Lookup, cost_of};
+
+/// A nest of more work than this for each read through an index, on numbers of 32 bits, has no such read: places have 64 bits, and vectors then have half as
+/// many lanes.
+const MOST_WORK: u32 = 8;
+
+impl Schedule<'_> {
+    /// The element of `v`, a gather along `dim`, at `index`.
+    pub(super) fn lookup(
+        &self,
+        g: &mut Group,
+        v: Id,
+        dim: usize,
+        form: Indexing,
+        index: IndexId,
+        escapes: &mut Vec<Id>,
+    ) -> Result<Expr, Stop> {
+        // Rows of a reduction are computed in as many lanes as there are.
+        if g.reduced.contains(&true) {
+            return Err(Stop::Cut(v));
+        }
+        let value = &self.flow.values[v];
+        let (x, places) = (value.args[0], value.args[1]);
+        let Some((memory, map)) = self.view_of_memory(x) else { return Err(Stop::Cut(x)) };
+        if self.stored[memory].is_none_or(|step| step >= g.step) {
+            return Err(Stop::NotHere);
+        }
+        let here = g.indices[index as usize].clone();
+        // The place of index 0: the dims of `x` are those of the result, but for the one that is indexed.
+        let mut at = Affine::constant(map.base);
+        for d in (0..here.len()).filter(|d| *d != dim) {
+            at.add_scaled(&here[d], map.coef(d));
+        }
+        let of_places: Index = match form {
+            Indexing::Vector => [here[dim].clone()].into_iter().collect(),
+            Indexing::Elementwise => here,
+        };
+        let of_places = g.intern(of_places);
+        let index = self.emit(g, places, of_places, escapes)?;
+        let step = map.coef(dim);
+        let lookup = Lookup { memory, at, step, index, of: v };
+        Ok(g.expr(ExprOp::Lookup(Box::new(lookup)), value.dtype))
+    }
+
+    /// A read through an index for which a nest, in which `root` is computed, does too much else.
+    pub(super) fn lookup_among_work(&self, g: &Group, root: Id) -> Option<Id> {
+        let (mut read, mut reads) = (None, 0u32);
+        let mut work = 0u32;
+        for e in &g.exprs {
+            match &e.op {
+                ExprOp::Lookup(l) => {
+                    read = read.or(Some(l.of).filter(|v| *v != root));
+                    reads += 1;
+                }
+                ExprOp::Point(p, _) if e.dtype.size_bytes() < 8 && *p != Point::Convert => {
+                    work = work.saturating_add(cost_of(*p));
+                }
+                ExprOp::Point(..) | ExprOp::Load(..) | ExprOp::Const(_) | ExprOp::Index(_) | ExprOp::Reduced(_) => {}
+            }
+        }
+        read.filter(|_| work > MOST_WORK * reads)
+    }
+}
