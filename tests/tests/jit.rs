@@ -136,7 +136,7 @@ fn the_first_row_that_fails_is_named() {
     for (graph, first, good, bad) in [(graph, &x, 4i64, 9), (divided, &numbers, 2, 0)] {
         let program = lower_as_is(&graph.expect("a graph")).expect("loops");
         let mut index = vec![good; 999 * 600];
-        (index[1000], index[700], index[38_996]) = (bad, bad, bad);
+        (index[1900], index[700], index[1300], index[38_996]) = (bad, bad, bad, bad);
         let index = block(&Array::new([999, 600], index));
         for path in Path::ALL {
             let compiled = match compile_with(&program, CompileOptions { path }) {

@@ -103,6 +103,43 @@ fn each_is_found(good: &str, cases: &[(&str, &str, &str)]) {
 }
 
 #[test]
+fn what_an_index_names_is_inside() {
+    let good = r#"loops {
+  b0: f32[12] param
+  b1: i64[6] param
+  b2: f32[6] result
+  params (b0, b1)
+  results (b2)
+  nest [2] {
+    lookup gather dim 0 of 4 step 3 at "a.rs":3
+    stage [] x 3 {
+      a0 = b1[0 + 3 o0 + 1 l]
+      a1 = b0[1]
+      a2 = b2[0 + 3 o0 + 1 l]
+      %0 = load a0 : i64
+      %1 = index -1 + 1 l : i64
+      %2 = lookup t0 a1 %1, %0 : f32
+      %3 = store a2 %2 : f32
+    }
+  }
+}
+"#;
+    each_is_found(
+        good,
+        &[
+            ("of 4", "of 5", "P2: step 0: lookup t0 reaches from 0 to 14 in 12 elements"),
+            ("index -1 + 1 l", "index -2 + 1 l", "P2: step 0: lookup t0 reaches from -1 to 10 in 12 elements"),
+            ("a1 = b0[1]", "a1 = b0[1 + 3 o0]", "P2: step 0: the access of lookup t0 has strides"),
+            ("%1, %0 : f32", "%0, %1 : f32", "P2: step 0: the offset of lookup t0 is not made of loop indices"),
+            ("lookup t0", "lookup t1", "P1: step 0: no lookup t1"),
+            ("index -1 + 1 l : i64", "index -1 + 1 l : i32", "P3: step 0: a lookup at i32 and i64"),
+            ("a1 %1", "a7 %1", "P1: step 0: no access 7"),
+            ("b0: f32[12] param", "b0: f32[12] temp", "P5: step 0: b0 is read before it is wholly written"),
+        ],
+    );
+}
+
+#[test]
 fn places_of_a_sort_are_inside_and_its_buffers_fit() {
     let good = r#"loops {
   b0: i8[12] param
