@@ -111,6 +111,18 @@ fn chunks_stand_side_by_side() {
     }
 }
 
+/// No difference of `x` is `x`, whatever stands before it: `torch.diff(x, n=0, prepend=y)`, PyTorch 2.15.
+#[test]
+fn no_difference_has_the_size_of_its_operand() {
+    let diff = |n: i64| {
+        let inputs = [("self", tensor("x")), ("n", json!({"as_int": n})), ("prepend", tensor("y"))];
+        graph(&program(&[("x", &[3]), ("y", &[1])], &[node("aten.diff.default", &inputs, "diff")]).unwrap()).unwrap()
+    };
+    let args = [array(&[3], &[1.0, 4.0, 9.0]), array(&[1], &[0.5])];
+    assert_eq!(values(&diff(0), &args), [1.0, 4.0, 9.0]);
+    assert_eq!(values(&diff(1), &args), [0.5, 3.0, 5.0]);
+}
+
 #[test]
 fn sizes_that_depend_on_data_are_refused() {
     let refused = |nodes: &[Value], reason: &str| {

@@ -119,6 +119,29 @@ fn derivatives_along_a_factor_read_both_triangles_at_every_order() {
     check(&upper, &x, &x_dot, &y_bar);
 }
 
+/// PyTorch's tangent has the last two factors of `X L_dot Lᵀ X` exchanged; its cotangents are right.
+#[test]
+fn the_tangent_of_an_inverse_by_its_factor_is_that_of_pytorch() {
+    let x_dot = [matrix(&[2, 2], &[0.3, -0.2, 0.5, 0.1])];
+    let y_bar = matrix(&[2, 2], &[0.7, -0.4, 0.2, 1.1]);
+    let lower = Case {
+        name: "cholesky_inverse",
+        f: |a| vec![a[0].cholesky_inverse(Lower)],
+        jvp: &[-0.2921831868448238, -0.19317466567314154, -0.19317466567314154, -0.35224982641535],
+        jvp_vjp: &[0.9173724893974311, 0.6262025714528293, -0.48845338083358314, 0.7415556111695478],
+        vjp_vjp: &[0.7819644490169182, 0.2517683054186633, -0.6944444444444444, 1.4013785161476078],
+    };
+    check(&lower, &[matrix(&[2, 2], &[1.2, 0.0, 0.4, 0.9])], &x_dot, &y_bar);
+    let upper = Case {
+        name: "cholesky_inverse upper",
+        f: |a| vec![a[0].cholesky_inverse(Upper)],
+        jvp: &[-0.2921831868448238, -0.013133513409766928, -0.013133513409766928, 0.12785991295364868],
+        jvp_vjp: &[0.009716465492613735, 0.954222052563539, -0.6005387319091626, -0.12481525596339849],
+        vjp_vjp: &[-0.1304663288116652, 1.4427107148300573, -0.08003593061129971, -0.5872241697573212],
+    };
+    check(&upper, &[matrix(&[2, 2], &[1.2, 0.4, 0.0, 0.9])], &x_dot, &y_bar);
+}
+
 /// Its second derivatives are those of these two; PyTorch's transpose nothing in any of them.
 #[test]
 fn the_old_triangular_solver_takes_the_whole_tangent() {

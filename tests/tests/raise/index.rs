@@ -3,8 +3,12 @@
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
 use cotangent_core::array::Array;
+use cotangent_core::ir::{Aval, DType};
+use cotangent_core::transform::build;
+use cotangent_core::transform::eval::eval;
+use cotangent_tests::random_graph::random_args;
 
-use crate::neighbours;
+use crate::{neighbours, same_bits, targets};
 
 fn places(i: &[i64]) -> Tensor {
     Tensor::from_array(Array::new([i.len()], i.to_vec()))
@@ -100,4 +104,21 @@ fn indices_and_their_neighbours() {
             },
         ),
     ]);
+}
+
+/// A place that stands without its dim, too, is stacked as that.
+#[test]
+fn a_place_of_a_larger_tensor_is_stacked() {
+    let f = build("f", |t| {
+        let x = t.param(&Aval::new(DType::F64, [3]));
+        let first = x.slice_dim(0, 0, 1, 1);
+        let y = first.view_to(&[].into());
+        let next = y.lerp(&x.slice_dim(0, 1, 2, 1).view_to(&[].into()), 0.3);
+        Ok(vec![Tensor::cat_dim(&[first, next.view_to(&[1].into())], 0).ok()?])
+    });
+    let g = f.unwrap();
+    let raised = g.raised();
+    assert_eq!(targets(&raised), ["select.int", "select.int", "lerp.Scalar", "stack.default"], "{}", raised.code());
+    let args = random_args(1, &g);
+    assert!(same_bits(&eval(&g, &args).unwrap(), &eval(&raised, &args).unwrap()), "{g}");
 }

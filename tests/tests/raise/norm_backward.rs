@@ -2,11 +2,12 @@
 
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
-use cotangent_core::ir::{Aval, DType, Graph};
+use cotangent_core::ir::{Aval, DType, Dim, Graph};
 use cotangent_core::simplify::simplify;
 use cotangent_core::transform::build;
 use cotangent_core::transform::eval::eval;
 use cotangent_core::transform::grad::vjp;
+use cotangent_core::transform::vmap::vmap;
 use cotangent_tests::random_graph::random_args;
 
 use crate::{graph, same_bits, targets};
@@ -44,6 +45,23 @@ fn derivatives_of_normalizations_are_one_operator() {
             assert!(same_bits(&eval(&g, &args).unwrap(), &eval(&raised, &args).unwrap()), "{g}");
         }
     }
+}
+
+/// Also where a batch has looked inside of the normalisation.
+#[test]
+fn derivatives_of_batches_are_one_operator_too() {
+    let f = build("f", |t| {
+        Ok(vec![t.param(&Aval::new(DType::F64, [3, 4])).layer_norm([4], None, None, 1e-5).tanh().ok()?])
+    });
+    let g = vjp(&f.unwrap(), &[0]).unwrap();
+    let outs = vec![0; g.results().len()];
+    let g = vmap(&g, &[Some(0), Some(0)], &outs, Dim::new(2)).unwrap();
+    let raised = simplify(&g).raised();
+    for expected in ["native_layer_norm.default", "native_layer_norm_backward.default"] {
+        assert!(targets(&raised).contains(&expected.to_owned()), "{}", raised.code());
+    }
+    let args = random_args(1, &g);
+    assert!(same_bits(&eval(&simplify(&g), &args).unwrap(), &eval(&raised, &args).unwrap()), "{g}");
 }
 
 /// The same with the means over another number of elements, and with another deviation.

@@ -28,6 +28,12 @@ fn decompositions_are_recomposed() {
         let all = x.eq(forbidden).logical_not().any(keepdim(1)).logical_not();
         x.zeros_like().where_(&all.expand_to(x.shape()), x.softmax(1))
     }
+    /// The point between `x` and its opposite at a number, as PyTorch's exporter has it.
+    fn way(x: &Tensor, weight: f64, near: f64) -> Tensor {
+        let (y, far) = (-x, x.full_like(near).abs().ge(0.5));
+        let w = x.full_like(weight);
+        y.where_(&far, x) + (&w - 1.0).where_(&far, &w) * (&y - x)
+    }
     let table: &[(&str, F, F)] = &[
         (
             "hardswish",
@@ -47,6 +53,12 @@ fn decompositions_are_recomposed() {
             |x| x.abs().pow(-1.0).sum_over(&[1]).pow(-2.0),
         ),
         ("linalg_vector_norm", |x| x.pow(4.0).sum_over(&[1]).pow(0.25), |x| x.pow(5.0).sum_over(&[1]).pow(0.2)),
+        ("lerp", |x| way(x, 0.3, 0.3), |x| way(x, 0.3, 0.4)),
+        (
+            "dist",
+            |x| (x - x.flip_dims(&[0])).abs().pow(3.0).sum_over(&[0, 1]).pow(1.0 / 3.0),
+            |x| (x - x.flip_dims(&[0])).abs().pow(3.0).sum_over(&[1]).pow(1.0 / 3.0),
+        ),
         ("_safe_softmax", |x| safe_softmax(x, f64::NEG_INFINITY), |x| safe_softmax(x, 0.0)),
     ];
     let aval = Aval::new(DType::F64, [2, 3]);

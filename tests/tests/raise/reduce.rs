@@ -51,6 +51,20 @@ fn reductions_and_their_neighbours() {
         ),
         // What has another use is not computed twice.
         ("linalg_vector_norm", |x, _| x.abs().sum_over(&[1]), |x, _| x.abs().sum_over(&[1]) + x.abs()),
+        // What is left out is NaN, and nothing else needs the rest.
+        (
+            "nansum",
+            |x, _| x.zeros_like().where_(&x.isnan(), x).sum_over(&[1]),
+            |x, y| x.zeros_like().where_(&y.isnan(), x).sum_over(&[1]),
+        ),
+        (
+            "nansum",
+            |x, _| x.zeros_like().where_(&x.isnan(), x).sum_over(&[0, 1]),
+            |x, _| {
+                let rest = x.zeros_like().where_(&x.isnan(), x);
+                rest.sum_over(&[0, 1]) * rest
+            },
+        ),
         // Of all elements of a difference, in whatever shape; of its rows there is no distance.
         ("dist", |x, y| (x - y).pow(2.0).sum_over(&[0, 1]).sqrt(), |x, y| (x - y).pow(2.0).sum_over(&[1]).sqrt()),
         (

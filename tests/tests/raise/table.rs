@@ -70,6 +70,17 @@ fn terms_and_their_neighbours() {
             },
         ),
         (
+            "logit",
+            |x, _| {
+                let w = x.full_like(0.1).where_(&x.lt(0.1), x.full_like(0.9).where_(&x.gt(0.9), x));
+                (&w / (1.0 - &w)).log()
+            },
+            |x, _| {
+                let w = x.full_like(0.1).where_(&x.lt(0.1), x.full_like(0.8).where_(&x.gt(0.8), x));
+                (&w / (1.0 - &w)).log()
+            },
+        ),
+        (
             "special_log_ndtr",
             |x, _| {
                 let t = x * std::f64::consts::FRAC_1_SQRT_2;

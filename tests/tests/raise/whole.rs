@@ -50,6 +50,12 @@ fn losses_and_triangles_and_their_neighbours() {
         ),
         ("huber_loss", |x, y| huber(x, y, 0.5), |x, y| huber(x, y, 0.75)),
         ("smooth_l1_loss", |x, y| smooth(x, y, 0.5), |x, y| smooth(x, y, 0.25)),
+        // Operands are broadcast by the loss itself.
+        (
+            "huber_loss",
+            |x, y| huber(x, &y.sum_over(&[0]).expand_to(x.shape()), 0.5),
+            |x, y| huber(x, &y.sum_over(&[0]).expand_to(x.shape()), 0.75),
+        ),
         ("logsumexp", |x, _| log_sum_exp(x, f64::INFINITY), |x, _| log_sum_exp(x, 1.0)),
         ("tril", |x, _| x.tril(-1), |x, _| x.triu(-1)),
         ("triu", |x, _| x.triu(1), |x, _| x.tril(1)),

@@ -3,6 +3,7 @@
 use cotangent_core::Tensor;
 use cotangent_core::ir::{Attr, DType, Dim};
 use cotangent_core::ops::{Cholesky, QrMode, SolveTriangular, Triangle};
+use cotangent_core::tensor::linear_with_transpose;
 
 use super::{batch, checked, eye_like, matrices, square, under_one_batch};
 use crate::arg::{AsTensor, at, bad_pair, live};
@@ -67,10 +68,11 @@ pub trait Factorizations: AsTensor {
         solved(&b, &l, triangle)
     }
 
-    /// The inverse of `A`, given its Cholesky factor.
+    /// The inverse `X` of `A`, given its Cholesky factor.
     ///
-    /// *Derivative*: that of `A = L Lᵀ` or `A = Uᵀ U` with the whole matrix, as [`Factorizations::cholesky_solve`], of any
-    /// order.
+    /// *Derivative*: in reverse mode that of `A = L Lᵀ` or `A = Uᵀ U` with the whole matrix, as [`Factorizations::cholesky_solve`], of
+    /// any order. In forward mode PyTorch takes `K + Kᵀ` with `K = -X L_dot X Lᵀ` (`-X U_dotᵀ X U`), where the derivative has
+    /// `-X L_dot Lᵀ X`; the tangent here is PyTorch's.
     /// *Errors*: `linalg_c1`–`linalg_c3`.
     #[track_caller]
     fn cholesky_inverse(&self, triangle: Triangle) -> Tensor {
@@ -79,8 +81,22 @@ pub trait Factorizations: AsTensor {
         let params = [("upper", num(triangle == Triangle::Upper))];
         let value = |t: &[Tensor]| [solve_with_factor(&t[0], triangle, &eye_like(&t[0]))];
         let [y] = by_result(schema::CHOLESKY_INVERSE, &params, &[l], value, |t, y, t_dot| {
-            let a_dot = product_dot(&t[0], &t_dot[0], triangle);
-            vec![-y[0].matmul_exact(&a_dot).matmul_exact(&y[0])]
+            let tangent = |r: &[Tensor], l_dot: &Tensor| {
+                let (first, last) = match triangle {
+                    Triangle::Upper => (l_dot.mt(), r[0].clone()),
+                    Triangle::Lower => (l_dot.clone(), r[0].mt()),
+                };
+                let half = -r[1].matmul_exact(&first).matmul_exact(&r[1]).matmul_exact(&last);
+                &half + half.mt()
+            };
+            let cotangent = |r: &[Tensor], x_bar: &Tensor| {
+                let a_bar = r[1].matmul_exact(&(x_bar + x_bar.mt()).matmul_exact(&r[1]));
+                match triangle {
+                    Triangle::Upper => -r[0].matmul_exact(&a_bar),
+                    Triangle::Lower => -a_bar.matmul_exact(&r[0]),
+                }
+            };
+            vec![linear_with_transpose("cholesky_inverse_tangent", &[&t[0], &y[0]], &t_dot[0], tangent, cotangent)]
         });
         y
     }

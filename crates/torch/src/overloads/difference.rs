@@ -17,8 +17,10 @@ pub(super) fn call(c: &Call) -> Answer {
             let (x, dim) = (c.tensor("self")?, dim()?);
             let (before, after) = (c.opt_tensor("prepend")?, c.opt_tensor("append")?);
             let parts: Vec<&Tensor> = [before.as_ref(), Some(&x), after.as_ref()].into_iter().flatten().collect();
-            let whole = if parts.len() == 1 { x.clone() } else { cat(&parts, dim) };
-            one(whole.diff(c.int_or("n", 1)?.max(0) as usize, dim))
+            let n = c.int_or("n", 1)?.max(0) as usize;
+            // PyTorch joins what stands before and behind only where there are differences to take.
+            let whole = if parts.len() == 1 || n == 0 { x.clone() } else { cat(&parts, dim) };
+            one(whole.diff(n, dim))
         }
         ("trapezoid" | "trapz", "dx") => one(c.tensor("y")?.trapezoid(c.float_or("dx", 1.0)?, dim()?)),
         ("trapezoid" | "trapz", "x") => one(c.tensor("y")?.trapezoid_at(&c.tensor("x")?, dim()?)),

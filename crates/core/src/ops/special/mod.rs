@@ -1,7 +1,8 @@
 //! Special functions on `f64`, for the reference evaluator; `f32` is computed through them.
 //!
 //! They are accurate to a few units in the last place, except near the zeros of oscillating functions, where the error
-//! is relative to the amplitude. What `libm` has (`erf`, `erfc`, `lgamma`, `j0`, `j1`, `y0`, `y1`) is taken from there.
+//! is relative to the amplitude. The Bessel functions and the Airy function are PyTorch's own approximations
+//! (`oscillating`). What `libm` has (`erf`, `erfc`, `lgamma`) is taken from there.
 
 mod airy;
 mod bessel;
@@ -9,6 +10,10 @@ mod erf;
 mod gamma;
 mod igamma;
 mod orthogonal;
+mod oscillating;
+// The tables keep their four columns.
+#[rustfmt::skip]
+mod rational;
 // The tables keep their four columns.
 #[rustfmt::skip]
 mod tables;
@@ -27,6 +32,7 @@ pub(crate) use orthogonal::{
     HERMITE_LIMITS, chebyshev_t, chebyshev_u, chebyshev_v, chebyshev_w, hermite_h, hermite_he, laguerre_l, legendre_p,
     shifted_chebyshev_t, shifted_chebyshev_u, shifted_chebyshev_v, shifted_chebyshev_w,
 };
+pub(crate) use oscillating::{j0, j1, y0, y1};
 
 /// The Chebyshev series `c` at `t` in [-1, 1], by Clenshaw's recurrence.
 fn chebyshev(c: &[f64], t: f64) -> f64 {

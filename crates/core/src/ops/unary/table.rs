@@ -211,14 +211,14 @@ unary_ops! {
         D::Is(|x, y, t| t * away_from_zero(x, 0.5, |x| x.unary(Unary::I0e) - y * (x.sign() + x.reciprocal()))),
         &[0.0, 800.0], (0.2, 3.0)),
     /// The Bessel function of the first kind of order 0.
-    BesselJ0 = special_row!("special_bessel_j0", libm::j0, D::Is(|x, _, t| t * -x.unary(Unary::BesselJ1)), &[0.0], (-6.0, 6.0)),
+    BesselJ0 = special_row!("special_bessel_j0", special::j0, D::Is(|x, _, t| t * -x.unary(Unary::BesselJ1)), &[0.0], (-6.0, 6.0)),
     /// The Bessel function of the first kind of order 1; derivative ½ at 0.
-    BesselJ1 = special_row!("special_bessel_j1", libm::j1,
+    BesselJ1 = special_row!("special_bessel_j1", special::j1,
         D::Is(|x, y, t| t * away_from_zero(x, 0.5, |x| x.unary(Unary::BesselJ0) - y / x)), &[0.0], (-6.0, 6.0)),
     /// The Bessel function of the second kind of order 0; -inf at 0, NaN below.
-    BesselY0 = special_row!("special_bessel_y0", libm::y0, D::Is(|x, _, t| t * -x.unary(Unary::BesselY1)), &[0.0, -1.0], (0.5, 6.0)),
+    BesselY0 = special_row!("special_bessel_y0", special::y0, D::Is(|x, _, t| t * -x.unary(Unary::BesselY1)), &[0.0, -1.0], (0.5, 6.0)),
     /// The Bessel function of the second kind of order 1; -inf at 0, NaN below.
-    BesselY1 = special_row!("special_bessel_y1", libm::y1,
+    BesselY1 = special_row!("special_bessel_y1", special::y1,
         D::Is(|x, y, t| t * away_from_zero(x, f64::INFINITY, |x| x.unary(Unary::BesselY0) - y / x)), &[0.0, -1.0], (0.5, 6.0)),
     /// The modified Bessel function of the first kind of order 0: the same as [`Unary::I0`], under its other name.
     ModifiedBesselI0 = special_row!("special_modified_bessel_i0", special::i0,

@@ -6,10 +6,12 @@ use super::super::Class;
 use super::super::edit::{Editor, NodeId};
 use super::super::pattern::aligned;
 use super::reduce::kept_shape;
-use super::{Found, Made, Raising, Slot, number, sizes};
+use super::{Found, Given, Made, Raising, Slot, number, sizes};
 use crate::array::Array;
 use crate::ir::{Attr, Aval, DType, Dim, Scalar, Shape, Value, Values};
-use crate::ops::{Arange, Argmax, Argmin, Binary, Cat, Gather, IndexAdd, IndexSelect, Op, Scatter, ScatterAdd, Slice};
+use crate::ops::{
+    Arange, Argmax, Argmin, Binary, Cat, Gather, IndexAdd, IndexSelect, Op, Scatter, ScatterAdd, Slice, View,
+};
 
 pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Exact, find: roll },
@@ -266,24 +268,36 @@ fn stack(e: &Editor, id: NodeId) -> Option<Found> {
     if alike { Found::new(STACK, [("dim", number(*dim as i64))], items.iter().copied()) } else { None }
 }
 
-/// As [`stack`], where each tensor has got its dim first; one may be a number everywhere.
+/// As [`stack`], where each tensor has got its dim first; one may be a number everywhere, and one a place of a larger tensor
+/// that stands without its dim, too.
 fn stack_in_place(e: &Editor, id: NodeId) -> Option<Found> {
     let Op::Cat(Cat { dim }) = e.op(id) else { return None };
     let short = e.out(id).shape.removed(*dim);
     let one = short.inserted(*dim, Dim::new(1));
-    let (mut args, mut made) = (Values::new(), None);
+    let (mut args, mut made, mut given, mut fewer) = (Values::new(), None, None, false);
     for (i, v) in e.args(id).iter().enumerate() {
-        match (e.as_view(*v), e.as_full(*v)) {
+        let without = || {
+            let view = e.equal_node(&View { shape: short.clone() }.into(), &[*v]).filter(|view| *view < id)?;
+            Some(e.results(view)[0])
+        };
+        match (e.as_view(*v), e.as_full(*v), without()) {
             _ if *e.shape(*v) != one => return None,
-            (Some(x), _) if *e.shape(x) == short && e.count(*v) == 1 => args.push(x),
-            (None, Some(c)) if made.is_none() && e.count(*v) == 1 => {
+            (Some(x), ..) if *e.shape(x) == short && e.count(*v) == 1 => {
+                args.push(x);
+                fewer = true;
+            }
+            (None, Some(c), _) if made.is_none() && e.count(*v) == 1 => {
                 made = Some((i, Made::Uniform(e.aval(*v).with_shape(&short), c.to_f64())));
             }
-            (Some(_) | None, _) => return None,
+            (None, None, Some(x)) if given.is_none() => {
+                args.push(x);
+                given = Some((*v, Given::Seen(i)));
+            }
+            (Some(_) | None, ..) => return None,
         }
     }
     let found = Found::new(STACK, [("dim", number(*dim as i64))], args)?;
-    (found.args.len() > 1).then_some(Found { made, ..found })
+    (found.args.len() > 1 && fewer).then_some(Found { made, given, ..found })
 }
 
 /// One place of a dim, which goes.

@@ -85,6 +85,8 @@ enum Given {
     Opposite(usize),
     /// The sums of that at a place over a dim, repeated along it.
     Total(usize, usize),
+    /// That at a place in another shape.
+    Seen(usize),
 }
 
 /// A result of an operator.
@@ -164,7 +166,7 @@ pub fn raise(graph: &Graph, class: Class) -> Graph {
         }
     }
     // Before the differences and squares that they are made of.
-    e = raise_by(e, class, &[cross::RULES]);
+    e = raise_by(e, class, &[cross::RULES, norm::STATISTICS]);
     e = raise_by(e, class, &LARGE);
     lift::lift(&mut e);
     e = raise_by(e, class, &[MIDDLE.as_slice(), SMALL.as_slice()].concat());
@@ -267,6 +269,7 @@ fn body(e: &Editor, root: NodeId, args: &[Value], given: Option<&(Value, Given)>
         let mut node = |op: Op, x: Value, aval: Aval| b.node(op, [x].into_iter().collect(), [aval], e.loc(root))[0];
         let own = match how {
             Given::Opposite(place) => node(Unary::Neg.into(), params[*place], aval.clone()),
+            Given::Seen(place) => node(View { shape: aval.shape.clone() }.into(), params[*place], aval.clone()),
             Given::Total(place, dim) => {
                 let short = aval.with_shape(aval.shape.removed(*dim));
                 let kept = aval.with_shape(aval.shape.with(*dim, 1));

@@ -5,12 +5,15 @@ use super::super::edit::{Editor, NodeId};
 use super::super::pattern::aligned;
 use super::elementwise::smaller;
 use super::reduce::{STD, VAR, as_mean, keeping, kept_shape, repeated, unkept};
-use super::{Found, Given, Made, Raising, number, sizes};
+use super::{Found, Given, Made, Raising, Slot, number, sizes};
 use crate::ir::{Attr, Value};
 use crate::ops::{Amax, Binary, Call, Op, ScatterAdd, Unary};
 
 /// Rows that may be forbidden entirely, as exporters take them apart.
 pub(super) static DECOMPOSED_ROWS: &[Raising] = &[Raising { class: Class::Rounding, find: safe_softmax }];
+
+/// Normalisations whose deviation something else needs, with mean and deviation.
+pub(super) static STATISTICS: &[Raising] = &[Raising { class: Class::Rounding, find: native_layer_norm }];
 
 pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: layer_norm },
@@ -293,4 +296,29 @@ fn layer_norm(e: &Editor, id: NodeId) -> Option<Found> {
         [("normalized_shape", sizes(&normal)), ("eps", number(eps))],
         [x].into_iter().chain(operands),
     )
+}
+
+/// The normalisation of [`layer_norm`] without weight and bias where its reciprocal deviation has other uses: derivatives take
+/// that, and the mean, from one operator.
+fn native_layer_norm(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let (dims, x, eps) = normalised(e, v)?;
+    let (a, b) = e.as_binary(v, Binary::Mul)?;
+    let (difference, deviation) = if e.as_binary(a, Binary::Sub).is_some() { (a, b) } else { (b, a) };
+    let (_, mean) = e.as_binary(difference, Binary::Sub)?;
+    let kept = kept_shape(e.shape(x), &dims);
+    let [mean, rstd] = [mean, deviation].map(|v| e.as_expand(v).filter(|r| *e.shape(*r) == kept));
+    let (mean, rstd) = (mean?, rstd?);
+    if e.users(deviation).all(|u| u == id) && e.users(rstd).all(|u| e.results(u)[0] == deviation) {
+        return None;
+    }
+    let normal: Vec<usize> = dims.iter().map(|d| e.shape(x)[*d].get()).collect();
+    let params =
+        [("normalized_shape", sizes(&normal)), ("weight", Attr::None), ("bias", Attr::None), ("eps", number(eps))];
+    let found = Found::new(
+        "aten::native_layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> (Tensor, Tensor, Tensor)",
+        params,
+        [x],
+    )?;
+    Some(Found { results: vec![Slot::Root, Slot::Value(mean), Slot::Value(rstd)], ..found })
 }

@@ -38,26 +38,40 @@ fn mean(e: &Editor, v: Value) -> Option<(Vec<usize>, Value)> {
     repeated(e, v, of).map(|(dims, x, ())| (dims, x))
 }
 
-/// `y = (x - mean) * rstd` by the results of the call that normalised `x`, with the factor `rstd` as it is repeated.
-fn normalised(e: &Editor, y: Value) -> Option<(Normalization<'_>, Value)> {
+/// Whether `v` repeats `result`, perhaps seen with more dims of size 1.
+fn repeats(e: &Editor, v: Value, result: Value) -> bool {
+    [base(e, v), e.as_expand(v).unwrap_or(v)].contains(&result)
+}
+
+/// `y = (x - mean) * rstd` by the results of the call that normalised `x`, or as its first result.
+fn normalised(e: &Editor, y: Value) -> Option<Normalization<'_>> {
+    if let Some(at) = e.def(y).filter(|at| e.results(*at).first() == Some(&y)) {
+        let plain = |n: &Normalization| n.weight.is_none() && n.bias.is_none();
+        if let Some(n) = called(e, at).filter(plain) {
+            return Some(n);
+        }
+    }
     both(e, y, Binary::Mul).find_map(|(centred, r)| {
         let (x, m) = e.as_binary(centred, Binary::Sub)?;
         let at = [base(e, r), e.as_expand(r).unwrap_or(r)]
             .into_iter()
             .find_map(|v| e.def(v).filter(|d| e.results(*d).get(2) == Some(&v)))?;
-        let Op::Call(call) = e.op(at) else { return None };
-        let [_, mean, rstd] = e.results(at) else { return None };
-        let same = [base(e, m), e.as_expand(m).unwrap_or(m)].contains(mean);
-        let known = ["native_layer_norm", "_native_batch_norm_legit.no_stats"].contains(&call.function());
-        if !same || !known || e.arg(at, 0) != x {
-            return None;
-        }
-        let absent = |name| call.param(name) == Some(&Attr::None);
-        let mut operands = e.args(at)[1..].iter().copied();
-        let weight = if absent("weight") { None } else { operands.next() };
-        let bias = if absent("bias") { None } else { operands.next() };
-        Some((Normalization { call, x, weight, bias, mean: *mean, rstd: *rstd }, r))
+        called(e, at).filter(|n| n.x == x && repeats(e, m, n.mean))
     })
+}
+
+/// The normalisation that the call `at` is.
+fn called(e: &Editor, at: NodeId) -> Option<Normalization<'_>> {
+    let Op::Call(call) = e.op(at) else { return None };
+    if !["native_layer_norm", "_native_batch_norm_legit.no_stats"].contains(&call.function()) {
+        return None;
+    }
+    let [_, mean, rstd] = e.results(at) else { return None };
+    let absent = |name| call.param(name) == Some(&Attr::None);
+    let mut operands = e.args(at)[1..].iter().copied();
+    let weight = if absent("weight") { None } else { operands.next() };
+    let bias = if absent("bias") { None } else { operands.next() };
+    Some(Normalization { call, x: e.arg(at, 0), weight, bias, mean: *mean, rstd: *rstd })
 }
 
 fn find(e: &Editor, id: NodeId) -> Option<Found> {
@@ -76,8 +90,8 @@ fn find(e: &Editor, id: NodeId) -> Option<Found> {
             Some((dims, h, y, false))
         })
     })?;
-    let (n, r) = normalised(e, y)?;
-    let (scaled, _) = both(e, h, Binary::Mul).find(|(_, s)| *s == r)?;
+    let n = normalised(e, y)?;
+    let (scaled, _) = both(e, h, Binary::Mul).find(|(_, s)| repeats(e, *s, n.rstd))?;
     let g = match n.weight {
         None => scaled,
         Some(w) => both(e, scaled, Binary::Mul).find(|(_, s)| [base(e, *s), *s].contains(&w))?.0,

@@ -16,6 +16,7 @@ pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Exact, find: kept },
     Raising { class: Class::Exact, find: kept_spread },
     Raising { class: Class::Exact, find: counted },
+    Raising { class: Class::Exact, find: without_nan },
 ];
 
 pub(super) const VAR: &str =
@@ -192,7 +193,7 @@ fn decomposed_norm(e: &Editor, id: NodeId) -> Option<Found> {
     if order == 1.0 || order == 0.0 {
         return None;
     }
-    norm_of(e, v, (dims, x), order)
+    distance(e, v, &dims, x, order).or_else(|| norm_of(e, v, (dims, x), order))
 }
 
 /// The norms of the differences of all rows of `x` and all rows of `y`.
@@ -265,6 +266,21 @@ fn counted(e: &Editor, id: NodeId) -> Option<Found> {
         "aten::sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
         [("dim", sizes(&dims)), ("keepdim", number(false))],
         [source],
+    )
+}
+
+/// What counts as 0 where it is NaN.
+static NANLESS: LazyLock<Term> = LazyLock::new(|| Term::parse("where(isnan(x), 0, x)"));
+
+/// A sum that leaves NaN out.
+fn without_nan(e: &Editor, id: NodeId) -> Option<Found> {
+    let (dims, nanless) = e.as_sum(e.results(id)[0])?;
+    let mut found = Bindings::default();
+    let x = (e.count(nanless) == 1 && NANLESS.matches(e, nanless, &mut found)).then(|| found.operand("x"))??;
+    Found::new(
+        "aten::nansum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+        [("dim", sizes(&dims)), ("keepdim", number(false))],
+        [x],
     )
 }
 

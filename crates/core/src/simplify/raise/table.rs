@@ -43,6 +43,7 @@ const HARDSHRINK: &str = "aten::hardshrink(Tensor self, Scalar lambd=0.5) -> Ten
 const SOFTSHRINK: &str = "aten::softshrink(Tensor self, Scalar lambd=0.5) -> Tensor";
 const SINC: &str = "aten::sinc(Tensor self) -> Tensor";
 const LOGADDEXP: &str = "aten::logaddexp(Tensor self, Tensor other) -> Tensor";
+const LERP_SCALAR: &str = "aten::lerp.Scalar(Tensor self, Tensor end, Scalar weight) -> Tensor";
 const LERP: &str = "aten::lerp.Tensor(Tensor self, Tensor end, Tensor weight) -> Tensor";
 const LOGIT: &str = "aten::logit(Tensor self, float? eps=None) -> Tensor";
 const LOG_NDTR: &str = "aten::special_log_ndtr(Tensor self) -> Tensor";
@@ -52,7 +53,7 @@ const ENTR: &str = "aten::special_entr(Tensor self) -> Tensor";
 const XLOGY: &str = "aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor";
 
 static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
-    let rows: [(Class, &'static str, &'static str, &'static str); 24] = [
+    let rows: [(Class, &'static str, &'static str, &'static str); 26] = [
         (Class::Exact, "where(gt(x, ?t), x, log1p(exp(x)))", SOFTPLUS, "x, beta=1, threshold=?t"),
         (Class::Exact, "where(gt(x, ?t), x, log1p(exp(where(gt(x, ?t), 0, x))))", SOFTPLUS, "x, beta=1, threshold=?t"),
         (
@@ -94,6 +95,12 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
         ),
         (
             Class::Rounding,
+            "add(where(ge(abs(?w), 0.5), y, x), mul(where(ge(abs(?w), 0.5), sub(?w, 1), ?w), sub(y, x)))",
+            LERP_SCALAR,
+            "x, y, weight=?w",
+        ),
+        (
+            Class::Rounding,
             "add(where(ge(abs(w), 0.5), y, x), mul(where(ge(abs(w), 0.5), sub(w, 1), w), sub(y, x)))",
             LERP,
             "x, y, w",
@@ -103,6 +110,12 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
             "log(div(where(lt(x, -1), -1, where(gt(x, 2), 2, x)), sub(1, where(lt(x, -1), -1, where(gt(x, 2), 2, x)))))",
             LOGIT,
             "x, eps=none",
+        ),
+        (
+            Class::Rounding,
+            "log(div(where(lt(x, ?a), ?a, where(gt(x, ?1-a), ?1-a, x)), sub(1, where(lt(x, ?a), ?a, where(gt(x, ?1-a), ?1-a, x)))))",
+            LOGIT,
+            "x, eps=?a",
         ),
         (
             Class::Rounding,

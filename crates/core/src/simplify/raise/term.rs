@@ -1,7 +1,7 @@
 //! Terms: what a value is computed by, in one line of text.
 //!
 //! `where(gt(x, ?t), x, log1p(exp(x)))`: functions have their names in the IR, words are operands (the same word is the
-//! same value), `?t` is a number that is looked for, digits a number that has to be there.
+//! same value), `?t` is a number that is looked for, `?1-t` what is left of 1 without one that was found, digits a number that has to be there.
 
 use smallvec::SmallVec;
 
@@ -125,6 +125,9 @@ impl Term {
     fn is_number(&self, x: Scalar, found: &mut Bindings) -> bool {
         let x = x.to_f64();
         match self {
+            Term::Hole(name) if let Some(of) = name.strip_prefix("1-") => {
+                found.number(of).is_some_and(|known| close(x, 1.0 - known))
+            }
             Term::Hole(name) => match found.number(name) {
                 Some(known) => close(x, known),
                 None => {

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use super::super::Class;
 use super::super::edit::{Editor, NodeId};
+use super::elementwise::slim;
 use super::norm::row_sum;
 use super::reduce::{keeping, unkept};
 use super::term::{Bindings, Term, uniform};
@@ -189,7 +190,10 @@ fn loss(e: &Editor, id: NodeId) -> Option<Found> {
     } else {
         return None;
     };
-    Found::new(schema, [("reduction", number(reduction)), (name, number(d))], [x, y])
+    let operands = [x, y].into_iter().collect();
+    // Where nothing is reduced, the operands are broadcast by the loss.
+    let operands = if reduction == 0 { slim(e, e.shape(v), &[x, y]) } else { operands };
+    Found::new(schema, [("reduction", number(reduction)), (name, number(d))], operands)
 }
 
 /// `where(column - row <= d, x, 0)` or `where(column <= row + d, x, 0)`, or `>=`, of matrices.
