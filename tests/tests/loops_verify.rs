@@ -335,3 +335,31 @@ fn explain_lists_nodes_by_step() {
     let table = explain(&program, &nodes);
     assert!(table.starts_with("step 0: nest of 2 stages\n") && table.contains("exp, add, sum"), "{table}");
 }
+
+#[test]
+fn exchanged_operands_are_those_of_a_convolution() {
+    let good = r#"loops {
+  b0: f32[120] param
+  b1: f32[72] param
+  b2: f32[36] result
+  params (b0, b1)
+  results (b2)
+  routine convolution (b0, b1) -> (b2) at "a.rs":3 exchanged [2, 3] <<<
+graph routine(%0: f32[2,3,4,5], %1: f32[3,3,2,4]) {
+  %2: f32[2,3,3,4] = convolution(%0, %1, bias=none, stride=[1, 1], padding=[0, 1], dilation=[1, 1], transposed=false, output_padding=[0, 0], groups=1)
+  return %2
+}
+>>>
+}
+"#;
+    let unfit = "P3: step 0: buffers are not of the operands and the result of an exchanged convolution";
+    each_is_found(
+        good,
+        &[
+            ("b1: f32[72]", "b1: f32[71]", unfit),
+            ("b2: f32[36]", "b2: f32[48]", unfit),
+            ("exchanged [2, 3]", "exchanged [1, 6]", unfit),
+            ("exchanged [2, 3]", "exchanged [6]", "expected a convolution and its positions, found `convolution`"),
+        ],
+    );
+}

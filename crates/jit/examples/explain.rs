@@ -56,6 +56,9 @@ fn main() {
                         RoutineKind::Extremes { dim, x, .. } => format!("extremes along {dim} of {x}"),
                         RoutineKind::Values { x, .. } => format!("values of {} {x}", r.name),
                         RoutineKind::Lines { x, index, .. } => format!("lines of {x} {index}"),
+                        RoutineKind::Exchanged { args, y, .. } => {
+                            format!("{} {} {} exchanged to {y}", r.name, args[0], args[1])
+                        }
                         RoutineKind::Rows { args, .. } | RoutineKind::Op { args, .. } => {
                             format!("{} {}", r.name, args.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
                         }

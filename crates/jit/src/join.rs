@@ -36,6 +36,7 @@ fn rows(action: &Action) -> usize {
             | RoutineKind::Lines { .. }
             | RoutineKind::Values { .. }
             | RoutineKind::Extremes { .. }
+            | RoutineKind::Exchanged { .. }
             | RoutineKind::Op { .. } => 0,
         },
         Action::Nest(_) | Action::Chain(_) => 0,

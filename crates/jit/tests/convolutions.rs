@@ -4,8 +4,10 @@ mod common;
 
 use common::{check, routine};
 use cotangent_core::array::Array;
-use cotangent_core::ir::{Aval, DType, Shape};
-use cotangent_core::ops::{Convolution, Op};
+use cotangent_core::ir::{Aval, DType, Loc, Shape};
+use cotangent_core::ops::{Convolution, Op, Primitive};
+use cotangent_loops::ir::{Buffer, BufferId, LoopProgram, Role, Routine, RoutineKind, Step};
+use cotangent_loops::verify::verify;
 
 /// Small integers: sums are exact in any order.
 fn small(avals: &[Aval]) -> Vec<Array> {
@@ -67,5 +69,89 @@ fn large_weights_and_few_positions() {
     for (images, x) in [(1, [5, 6]), (2, [4, 7]), (1, [9, 9])] {
         let op = Convolution { padding: vec![1, 1], ..Convolution::plain(2) };
         check_all(&op, [images, 459, x[0], x[1]].into(), [65, 459, 3, 3].into());
+    }
+}
+
+/// Large kernels and few positions, as gradients of weights have them: images and channels that fill vectors and do not, rows and channels that need several
+/// rounds, distances between positions and between elements of the kernel, borders on both sides, and what nobody meets.
+#[test]
+fn long_sums() {
+    for (groups, images, ci, co) in [(1, 3, 2, 16), (1, 35, 3, 7), (2, 8, 2, 33), (1, 64, 1, 40), (1, 5, 1, 1)] {
+        for (x, k, padding, dilation, stride) in [
+            (vec![9, 10], vec![9, 10], vec![1, 1], vec![1, 1], vec![1, 1]),
+            (vec![17, 15], vec![8, 7], vec![1, 2], vec![2, 2], vec![1, 1]),
+            (vec![17, 15], vec![6, 7], vec![0, 0], vec![3, 2], vec![1, 1]),
+            (vec![14, 13], vec![9, 8], vec![2, 0], vec![1, 1], vec![2, 3]),
+            (vec![90], vec![70], vec![3], vec![1], vec![5]),
+            (vec![5, 6, 7], vec![4, 5, 5], vec![1, 1, 0], vec![1, 1, 1], vec![1, 2, 1]),
+            (vec![3, 2], vec![8, 9], vec![4, 5], vec![1, 1], vec![1, 1]),
+        ] {
+            let op = Convolution { stride, padding, dilation, groups, ..Convolution::plain(x.len()) };
+            let xs = [images, groups * ci].into_iter().chain(x).collect();
+            let ws = [groups * co, ci].into_iter().chain(k).collect();
+            check_all(&op, xs, ws);
+        }
+    }
+    // More than one round of bands of an image, and of images.
+    let op = Convolution { padding: vec![1, 0], ..Convolution::plain(2) };
+    check_all(&op, [2, 1, 600, 450].into(), [2, 1, 600, 450].into());
+    check_all(&op, [3, 5, 200, 300].into(), [2, 5, 201, 299].into());
+}
+
+/// Transposed convolutions of few positions with large weights, of some images and with distances of all kinds.
+#[test]
+fn large_weights_put_at_few_positions() {
+    for (images, x, k, stride, padding, dilation) in [
+        (1, vec![5, 6], vec![3, 3], vec![1, 1], vec![1, 1], vec![1, 1]),
+        (2, vec![4, 7], vec![3, 2], vec![2, 3], vec![1, 0], vec![1, 2]),
+        (3, vec![17], vec![9], vec![2], vec![5], vec![3]),
+        (1, vec![2, 3, 4], vec![1, 2, 4], vec![1, 2, 1], vec![0, 1, 2], vec![1, 1, 1]),
+        (1, vec![2, 2], vec![3, 3], vec![1, 1], vec![1, 1], vec![1, 1]),
+    ] {
+        let op = Convolution { stride, padding, dilation, transposed: true, ..Convolution::plain(x.len()) };
+        let channels = (1usize << 18).div_ceil(37 * k.iter().product::<usize>());
+        let xs = [images, channels].into_iter().chain(x).collect();
+        let ws = [channels, 37].into_iter().chain(k).collect();
+        check_all(&op, xs, ws);
+    }
+}
+
+/// The program of a convolution with images and channels exchanged, that computes positions of `y` only.
+fn exchanged(op: &Convolution, [x, w]: [&Aval; 2], positions: &[usize]) -> LoopProgram {
+    let mut y = op.infer(&[x, w]).expect("a legal op")[0].clone();
+    for (d, n) in positions.iter().enumerate() {
+        y = y.with_shape(y.shape.with(d + 2, *n));
+    }
+    let buffer = |a: &Aval, role| Buffer { dtype: a.dtype, len: a.shape.numel(), role };
+    let ids = [0, 1, 2].map(BufferId);
+    let mut p = LoopProgram { params: ids[..2].to_vec(), results: ids[2..].to_vec(), ..LoopProgram::default() };
+    p.buffers.extend([buffer(x, Role::Param), buffer(w, Role::Param), buffer(&y, Role::Result)]);
+    let kind = RoutineKind::Exchanged { op: op.clone(), args: Box::new([x.clone(), w.clone()]), y };
+    let (inputs, outputs) = (p.params.clone(), p.results.clone());
+    p.steps.push(Step::Routine(Routine { kind, inputs, outputs, loc: Loc::default(), name: "convolution".to_owned() }));
+    p
+}
+
+/// Gradients of weights, whose operands and result have images and channels exchanged, at all positions and at some; also such as other forms
+/// compute, which have few images and channels or many positions.
+#[test]
+fn images_and_channels_exchanged() {
+    for (images, ci, co) in [(3, 2, 16), (35, 3, 7), (64, 1, 40), (1, 5, 1), (5, 2, 3), (2, 1, 3)] {
+        for (x, k, positions, padding, dilation) in [
+            (vec![9, 10], vec![9, 10], vec![3, 3], vec![1, 1], vec![1, 1]),
+            (vec![17, 16], vec![8, 7], vec![2, 3], vec![0, 1], vec![2, 2]),
+            (vec![90], vec![70], vec![5], vec![3], vec![1]),
+            (vec![8, 8], vec![3, 3], vec![4, 5], vec![0, 0], vec![1, 1]),
+            (vec![5, 6, 7], vec![4, 5, 5], vec![2, 1, 2], vec![0, 1, 0], vec![1, 1, 1]),
+        ] {
+            let op = Convolution { padding, dilation, ..Convolution::plain(x.len()) };
+            for dtype in [DType::F32, DType::F64] {
+                let x = Aval::new(dtype, [images, ci].into_iter().chain(x.clone()).collect::<Shape>());
+                let w = Aval::new(dtype, [co, ci].into_iter().chain(k.clone()).collect::<Shape>());
+                let p = exchanged(&op, [&x, &w], &positions);
+                assert_eq!(verify(&p), Ok(()));
+                check(&format!("{op:?} of {x} and {w}"), &p, &small(&[x, w]), 0.0);
+            }
+        }
     }
 }

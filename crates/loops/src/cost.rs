@@ -112,6 +112,7 @@ fn of_routine(program: &LoopProgram, routine: &Routine) -> (u64, u64) {
     let flops = match &routine.kind {
         RoutineKind::MatMul { batch, m, k, n, .. } => product(&[2, *batch, *m, *k, *n]),
         RoutineKind::Op { op: Op::Convolution(op), args, results } => convolution(op, args, results),
+        RoutineKind::Exchanged { op, args, y } => convolution(op, &args[..], std::slice::from_ref(y)),
         RoutineKind::Places { x, .. }
         | RoutineKind::Ranked { x, .. }
         | RoutineKind::Extremes { x, .. }

@@ -3,10 +3,11 @@
 use cotangent_core::array::Array;
 use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Aval, DType, Scalar};
-use cotangent_core::ops::{Gather, Monoid, Op, Primitive, Slice};
+use cotangent_core::ops::{Gather, Monoid, Op, Permute, Primitive, Slice};
 
 use crate::ir::{
-    Access, Body, BodyOp, Loop, LoopProgram, Matrix, Memory, Nest, Role, Routine, RoutineKind, Stage, Step, positions,
+    Access, Body, BodyOp, Loop, LoopProgram, Matrix, Memory, Nest, Role, Routine, RoutineKind, Stage, Step, exchanged,
+    positions,
 };
 
 /// The results of `program` at `args`, as flat arrays.
@@ -315,6 +316,23 @@ fn run_routine(r: &Routine, program: &LoopProgram, memory: &mut [Vec<Scalar>]) -
             let own = repeated(index, *first..gather.dim, &memory[r.inputs[1].0 as usize]);
             let x = Array::from_scalars(x, &memory[r.inputs[0].0 as usize]);
             memory[r.outputs[0].0 as usize] = elements(&gather.eval(&[&x, &own])?[0]);
+        }
+        RoutineKind::Exchanged { op, args, y } => {
+            let [x, w] = &**args;
+            let exchange = |x: &Array| {
+                let dims = [1, 0].into_iter().chain(2..x.aval().shape.rank()).collect();
+                Permute { dims }.eval(&[x]).map(|mut all| all.remove(0))
+            };
+            let operand = |(aval, i): (&Aval, usize)| {
+                let stored = aval.with_shape(exchanged(&aval.shape));
+                exchange(&Array::from_scalars(&stored, &memory[r.inputs[i].0 as usize]))
+            };
+            let mut result = op.eval(&[&operand((x, 0))?, &operand((w, 1))?])?.remove(0);
+            for dim in 2..y.shape.rank() {
+                let slice = Slice { dim, start: 0, end: y.shape[dim].get(), step: 1 };
+                result = slice.eval(&[&result])?.remove(0);
+            }
+            memory[r.outputs[0].0 as usize] = elements(&exchange(&result)?);
         }
         RoutineKind::Op { op, args, results } => {
             let inputs: Vec<Array> =

@@ -13,8 +13,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use cotangent_core::array::Array;
-use cotangent_core::ir::{Aval, DType, Loc, Scalar};
-use cotangent_core::ops::{Argmax, Argmin, Binary, Extreme, Gather, Monoid, Op, Sort, Spectral, Unary};
+use cotangent_core::ir::{Aval, DType, Loc, Scalar, Shape};
+use cotangent_core::ops::{Argmax, Argmin, Binary, Convolution, Extreme, Gather, Monoid, Op, Sort, Spectral, Unary};
 
 /// An index into [`LoopProgram::buffers`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -331,6 +331,16 @@ pub enum RoutineKind {
         /// The first of the dims, which is not the indexed one.
         first: usize,
     },
+    /// A convolution, not transposed and of one group, whose dense row-major operands and result have their first two dims exchanged, as gradients of weights have
+    /// them.
+    Exchanged {
+        /// The convolution.
+        op: Convolution,
+        /// The avals of input and weights, as the op has them.
+        args: Box<[Aval; 2]>,
+        /// The aval of the first positions of the result, as the op has it: those that are computed.
+        y: Aval,
+    },
     /// Any other op of the graph on dense row-major operands: sorts, factorizations, convolutions, gathers and scatters.
     Op {
         /// The op, with its attributes.
@@ -350,6 +360,11 @@ pub(crate) fn positions(which: Extreme, dim: usize) -> Op {
     }
 }
 
+/// A shape with its first two dims exchanged.
+pub(crate) fn exchanged(shape: &Shape) -> Shape {
+    shape.with(0, shape[1]).with(1, shape[0])
+}
+
 impl RoutineKind {
     /// Whether it writes some elements of its first operand and copies the others, so that its result may have the operand's memory.
     pub fn updates(&self) -> bool {
@@ -362,6 +377,7 @@ impl RoutineKind {
             | RoutineKind::Ranked { .. }
             | RoutineKind::Extremes { .. }
             | RoutineKind::Values { .. }
+            | RoutineKind::Exchanged { .. }
             | RoutineKind::Lines { .. } => false,
         }
     }

@@ -13,10 +13,8 @@ fn computed(g: &Graph) -> Vec<Vec<usize>> {
     let program = lower(g).unwrap();
     let of = |s: &Step| match s {
         Step::Routine(r) => match &r.kind {
-            RoutineKind::Op { op: Op::Convolution(_), results, .. } => {
-                let y = &results[0].shape;
-                Some((2..y.rank()).map(|d| y[d].get()).collect())
-            }
+            RoutineKind::Op { op: Op::Convolution(_), results, .. } => Some(results[0].shape.sizes()[2..].to_vec()),
+            RoutineKind::Exchanged { y, .. } => Some(y.shape.sizes()[2..].to_vec()),
             RoutineKind::Op { .. }
             | RoutineKind::MatMul { .. }
             | RoutineKind::Places { .. }
@@ -65,4 +63,33 @@ fn positions_that_nobody_reads_are_not_computed() {
         assert_eq!(computed(&with(d, 1, &slice(d, [3, 3], 1))), [[5, 6]], "all of it is read, too");
         assert_eq!(computed(&with(d, 8, &slice(d, [1, 2], 0))), [[19, 6]], "positions that meet zeros only");
     }
+}
+
+/// Gradients of weights read the layer's input and the cotangent as they are, and write what is read of the result as it is read.
+#[test]
+fn nobody_exchanges_images_and_channels() {
+    let of = |d: &str, rest: &str| {
+        graph(&format!(
+            "graph \"weights\"(%0: {d}[5,2,9,12], %1: {d}[5,4,4,5]) {{\n  %2: {d}[2,5,9,12] = permute(%0, dims=[1, 0, 2, 3])\n  \
+             %3: {d}[4,5,4,5] = permute(%1, dims=[1, 0, 2, 3])\n  %4: {d}[2,4,5,6] = convolution(%2, %3, bias=none, stride=[1, 1], \
+             padding=[1, 1], dilation=[2, 2], transposed=false, output_padding=[0, 0], groups=1)\n{rest}\n}}\n"
+        ))
+    };
+    let steps = |g: &Graph| lower(g).unwrap().steps.len();
+    for d in ["f32", "f64"] {
+        let all = format!("  %5: {d}[4,2,5,6] = permute(%4, dims=[1, 0, 2, 3])\n  return (%5)");
+        assert_eq!((computed(&of(d, &all)), steps(&of(d, &all))), (vec![vec![5, 6]], 1));
+        let some = format!(
+            "  %5: {d}[4,2,5,6] = permute(%4, dims=[1, 0, 2, 3])\n  %6: {d}[4,2,3,6] = slice(%5, dim=2, start=0, end=3, step=1)\n  \
+             %7: {d}[4,2,3,3] = slice(%6, dim=3, start=0, end=3, step=1)\n  return (%7)"
+        );
+        assert_eq!((computed(&of(d, &some)), steps(&of(d, &some))), (vec![vec![3, 3]], 1));
+        let same = "  return (%4)";
+        assert_eq!(
+            (computed(&of(d, same)), steps(&of(d, same))),
+            (vec![vec![5, 6]], 2),
+            "its result is exchanged back"
+        );
+    }
+    assert_eq!(computed(&of("bf16", "  return (%4)")), [[5, 6]]);
 }

@@ -17,7 +17,7 @@ use crate::threads;
 /// The fewest images that fill vectors.
 const FEW: usize = 8;
 /// Groups from which threads share groups and not positions.
-const MANY_GROUPS: usize = 8;
+pub const MANY_GROUPS: usize = 8;
 /// The bytes of the channels, and of their weights, that are prepared at once.
 const NEAR_BYTES: usize = 1 << 20;
 /// The most rows of weights that are a part of their own, and the fewest where there would be fewer than so many pieces.

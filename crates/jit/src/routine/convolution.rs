@@ -7,6 +7,7 @@ use cotangent_core::ir::Shape;
 use cotangent_core::ops::Convolution;
 use cotangent_loops::ir::Matrix;
 
+pub use super::sizes::Sizes;
 use super::{Onto, Operand, Product, Real, Target, Vectors, matmul, product};
 use crate::memory::Block;
 use crate::threads;
@@ -23,17 +24,6 @@ const LARGE_WEIGHTS: usize = 1 << 18;
 const IMAGES: usize = 8;
 /// The fewest columns worth a product.
 const MIN_COLUMNS: usize = 48;
-
-/// The sizes of a convolution; channels are those of one group.
-pub struct Sizes {
-    pub images: usize,
-    pub groups: usize,
-    pub ci: usize,
-    pub co: usize,
-    pub x: Vec<usize>,
-    pub k: Vec<usize>,
-    pub y: Vec<usize>,
-}
 
 /// The weights of a transposed convolution, which are `[groups · ci, co, k…]`, as `[groups, co, ci · k]`.
 ///
@@ -76,45 +66,49 @@ pub unsafe fn run<T: Real>(
     w: *const T,
     y: *mut T,
 ) {
+    // SAFETY: the caller's.
+    unsafe { compute(op, &Sizes::of(op, shapes), vectors, x, w, y) }
+}
+
+/// Computes the first positions of the result of a convolution of floats.
+///
+/// # Safety
+/// The operands have the sizes, the result has room for its own, and nobody else writes them.
+pub unsafe fn compute<T: Real>(op: &Convolution, s: &Sizes, vectors: Vectors, x: *const T, w: *const T, y: *mut T) {
     let zero = T::ZERO;
-    let dims = |s: &Shape| -> Vec<usize> { (2..s.rank()).map(|d| s[d].get()).collect() };
-    let s = Sizes {
-        images: shapes[0][0].get(),
-        groups: op.groups,
-        ci: shapes[0][1].get() / op.groups,
-        co: shapes[2][1].get() / op.groups,
-        x: dims(shapes[0]),
-        k: dims(shapes[1]),
-        y: dims(shapes[2]),
-    };
     let kernel: usize = s.k.iter().product();
     let (rows, plane) = (s.ci * kernel, s.y.iter().product::<usize>());
     let columns = s.images * plane;
     if columns == 0 || s.co * s.groups == 0 {
         return;
     }
-    if is_product(op, &s) {
+    if is_product(op, s) {
         // SAFETY: the caller's.
-        return unsafe { as_product(&s, vectors, x, w, y) };
+        return unsafe { as_product(s, vectors, x, w, y) };
     }
     let size = size_of::<T>();
     let few_positions = !op.transposed && kernel >= plane;
+    // Groups that threads share, each with its own few images, as gradients for each example of a batch have them.
+    let of_groups = few_positions && s.groups >= super::columns::MANY_GROUPS;
     // SAFETY: the caller's.
-    if !has_windows_apart(op, &s)
-        && !has_few_columns(op, &s)
+    if !has_windows_apart(op, s)
+        && !has_few_columns(op, s)
         && unsafe {
-            (few_positions && super::columns::run(op, &s, vectors, x, w, y))
-                || super::correlate::run(op, &s, vectors, x, w, y)
-                || super::planes::run(op, &s, vectors, x, w, y)
-                || super::winograd::run(op, &s, vectors, x, w, y)
-                || super::slide::run(op, &s, vectors, x, w, y)
-                || super::columns::run(op, &s, vectors, x, w, y)
+            super::spread::run(op, s, vectors, x, w, y)
+                || super::correlate::run(op, s, vectors, x, w, y)
+                || (of_groups && super::columns::run(op, s, vectors, x, w, y))
+                || super::long::run(op, s, super::long::Layout::dense(s), vectors, x, w, y)
+                || (few_positions && super::columns::run(op, s, vectors, x, w, y))
+                || super::planes::run(op, s, vectors, x, w, y)
+                || super::winograd::run(op, s, vectors, x, w, y)
+                || super::slide::run(op, s, vectors, x, w, y)
+                || super::columns::run(op, s, vectors, x, w, y)
         }
     {
         return;
     }
     // SAFETY: the caller's.
-    let weights = op.transposed.then(|| unsafe { regrouped(&s, w) });
+    let weights = op.transposed.then(|| unsafe { regrouped(s, w) });
     let w = weights.as_ref().map_or(w, |b| b.as_ptr().cast_const().cast());
     let channels = (TILE_BYTES / size / MIN_COLUMNS / kernel.max(1)).clamp(1, s.ci.max(1));
     let width = (TILE_BYTES / size / (channels * kernel).max(1)).clamp(FEW_COLUMNS, 1024).min(columns);
@@ -126,7 +120,7 @@ pub unsafe fn run<T: Real>(
     let chunks = s.ci.div_ceil(channels);
     let splits = if rows == 0 { 1 } else { wanted.min(chunks) };
     // The longer of the innermost lines is what is copied: that of the result, or (in gradients of weights) that of the kernel.
-    let by_kernel = !op.transposed && s.k.last() > s.y.last() || has_windows_apart(op, &s);
+    let by_kernel = !op.transposed && s.k.last() > s.y.last() || has_windows_apart(op, s);
     let cost = (columns * s.groups) as u64 * (rows * s.co) as u64 / 25;
     let pointers = Pointers(x, w, y);
     let of_tile = |tile: usize| (tile * width, columns.min((tile + 1) * width));
@@ -155,9 +149,9 @@ pub unsafe fn run<T: Real>(
                 let count = channels.min(s.ci - first);
                 let chunk = Chunk { group: g, first, count, from, to };
                 if by_kernel {
-                    gather_by_kernel(op, &s, &chunk, x, gathered, zero);
+                    gather_by_kernel(op, s, &chunk, x, gathered, zero);
                 } else {
-                    gather_by_columns(op, &s, &chunk, x, gathered, zero);
+                    gather_by_columns(op, s, &chunk, x, gathered, zero);
                 }
                 let depth = count * kernel;
                 let columns = if by_kernel { (1, depth as isize) } else { (n as isize, 1) };
@@ -171,7 +165,7 @@ pub unsafe fn run<T: Real>(
                 );
             }
             if splits == 1 {
-                finish(&s, g, from..to, sums, y);
+                finish(s, g, from..to, sums, y);
             }
         }
     });
@@ -186,7 +180,7 @@ pub unsafe fn run<T: Real>(
                     let more = std::slice::from_raw_parts(first.add(split * apart).cast_const(), sums.len());
                     sums.iter_mut().zip(more).for_each(|(sum, x)| *sum += *x);
                 }
-                finish(&s, piece / tiles, from..to, first, y);
+                finish(s, piece / tiles, from..to, first, y);
             }
         }
     }
@@ -268,44 +262,6 @@ struct Chunk {
     count: usize,
     from: usize,
     to: usize,
-}
-
-impl Sizes {
-    /// The input position on dim `d` that kernel element `k` meets at output position `a`.
-    pub fn meets(&self, op: &Convolution, d: usize, a: usize, k: usize) -> Option<usize> {
-        let at = if op.transposed {
-            let shifted = (a + op.padding[d]).checked_sub(k * op.dilation[d])?;
-            (shifted % op.stride[d] == 0).then_some(shifted / op.stride[d])?
-        } else {
-            (a * op.stride[d] + k * op.dilation[d]).checked_sub(op.padding[d])?
-        };
-        (at < self.x[d]).then_some(at)
-    }
-
-    /// The place in a channel of the line that a line of the result meets through a line of the kernel, if it is not beside the input.
-    pub fn line(&self, op: &Convolution, mut y_line: usize, mut k_line: usize) -> Option<usize> {
-        let (mut row, mut stride) = (0, self.x.last().copied().unwrap_or(1));
-        for d in (0..self.y.len().saturating_sub(1)).rev() {
-            row += self.meets(op, d, y_line % self.y[d], k_line % self.k[d])? * stride;
-            (y_line, k_line) = (y_line / self.y[d], k_line / self.k[d]);
-            stride *= self.x[d];
-        }
-        Some(row)
-    }
-
-    /// Whether an image with borders, of these sizes, has hardly more elements than input and result: padding is any number.
-    pub fn is_near(&self, mut sizes: impl Iterator<Item = usize>) -> bool {
-        let most = 4 * (self.plane() + self.x_plane()) + 4096;
-        sizes.try_fold(1usize, |n, size| n.checked_mul(size)).is_some_and(|n| n <= most)
-    }
-
-    fn plane(&self) -> usize {
-        self.y.iter().product()
-    }
-
-    fn x_plane(&self) -> usize {
-        self.x.iter().product()
-    }
 }
 
 /// Row-major rows `(channel, kernel element)`: for each line of the result, lines of the input.

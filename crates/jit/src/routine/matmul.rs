@@ -101,6 +101,7 @@ impl Product {
             | RoutineKind::Lines { .. }
             | RoutineKind::Values { .. }
             | RoutineKind::Extremes { .. }
+            | RoutineKind::Exchanged { .. }
             | RoutineKind::Op { .. } => {
                 unreachable!("the caller has seen a product")
             }

@@ -32,12 +32,14 @@ mod copied;
 mod correlate;
 mod digits;
 mod element;
+mod exchanged;
 mod halves;
 mod indexed;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 mod linalg;
 mod lines;
+mod long;
 mod map;
 mod matmul;
 mod op;
@@ -60,6 +62,7 @@ mod search;
 mod select;
 #[cfg(target_arch = "x86_64")]
 mod shared;
+mod sizes;
 #[cfg(target_arch = "x86_64")]
 mod skinny;
 mod slide;
@@ -70,6 +73,7 @@ mod small;
 mod sort;
 #[cfg(target_arch = "x86_64")]
 mod spans;
+mod spread;
 #[cfg(target_arch = "x86_64")]
 mod squares;
 mod statistic;
@@ -91,6 +95,7 @@ pub use vectors::Vectors;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cotangent_core::array::dispatch;
+use cotangent_core::ir::DType;
 use cotangent_core::ops::Extreme;
 use cotangent_loops::ir::{LoopProgram, Routine, RoutineKind};
 
@@ -174,6 +179,20 @@ pub unsafe fn run(
                 let index = std::slice::from_raw_parts(places.cast_const().cast(), index.shape.numel() / times.max(1));
                 lines::gather_lines::<T>(axis, gather.dim, [count, times], from.cast(), index, to.cast())
             })
+        }
+        RoutineKind::Exchanged { op, args, y } => {
+            let at = |b: cotangent_loops::ir::BufferId| buffers.0[b.0 as usize];
+            let ([from, weights], to) = ([0, 1].map(|i| at(routine.inputs[i]).cast_const()), at(routine.outputs[0]));
+            let shapes = [&args[0].shape, &args[1].shape, &y.shape];
+            // SAFETY: the caller's; the buffers have the elements of operands and result, which are floats of 32 or 64 bits (P3).
+            unsafe {
+                if y.dtype == DType::F32 {
+                    exchanged::run::<f32>(op, shapes, vectors, from.cast(), weights.cast(), to.cast());
+                } else {
+                    exchanged::run::<f64>(op, shapes, vectors, from.cast(), weights.cast(), to.cast());
+                }
+            }
+            Ok(())
         }
         // SAFETY: the caller's.
         RoutineKind::Op { op, args, results } => unsafe { op::run(routine, op, args, results, vectors, buffers) },

@@ -3,6 +3,7 @@
 use super::channels::{self, Turned};
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{F32x8, F32x16, F64x4, F64x8, Lanes};
+use super::long::{Chunk, steps as sums};
 #[cfg(target_arch = "x86_64")]
 use super::sliding;
 use super::winograd::steps;
@@ -39,6 +40,13 @@ pub trait Real: Ring + std::ops::AddAssign {
     unsafe fn plane(vectors: Vectors, plane: planes::Plane<Self>);
     /// The lanes of a vector.
     fn lanes(vectors: Vectors) -> usize;
+    /// The most rows of a register tile.
+    fn rows(vectors: Vectors) -> usize;
+    /// Adds products of some kernel elements.
+    ///
+    /// # Safety
+    /// The CPU has the vectors, which are some; as [`sums::long`].
+    unsafe fn long(vectors: Vectors, all: sums::Sums<Self>, chunks: &[Chunk]);
     /// The weights of `co` channels with `k` rows each as panels of two vectors of channels.
     ///
     /// # Safety
@@ -118,6 +126,16 @@ macro_rules! real {
             }
             fn lanes(vectors: Vectors) -> usize {
                 by_vectors!(vectors, $V256 $V512, L => <L as Lanes>::LANES, else => 1)
+            }
+            fn rows(vectors: Vectors) -> usize {
+                by_vectors!(vectors, $V256 $V512, L => <L as Lanes>::ROWS, else => 1)
+            }
+            unsafe fn long(vectors: Vectors, all: sums::Sums<Self>, chunks: &[Chunk]) {
+                // SAFETY: the caller's.
+                by_vectors!(vectors, $V256 $V512, L => unsafe { sums::long::<L>(&all, chunks) }, else => {
+                    let _ = (all.to, chunks);
+                    unreachable!("portable code gathers")
+                })
             }
             unsafe fn pack_channels(vectors: Vectors, k_co: [usize; 2], w: Operand<Self>, to: *mut Self) {
                 // SAFETY: the caller's.

@@ -188,6 +188,12 @@ pub(crate) fn flow(graph: &Graph) -> Result<Flow, EvalError> {
         let args: SmallVec<[Id; 2]> = n.args.iter().map(|v| env[v.index()].expect("I1: defined before use")).collect();
         let avals: Vec<&Aval> = n.args.iter().map(|v| graph.aval(*v)).collect();
         let results: Vec<Aval> = n.results.iter().map(|v| graph.aval(*v).clone()).collect();
+        if let Op::Convolution(op) = &n.op
+            && let Some(id) = f.exchanged(op, &args, &avals, cropped.get(&i), &results[0], i)
+        {
+            env[n.results[0].index()] = Some(id);
+            continue;
+        }
         if let Some(crop) = cropped.get(&i) {
             let is_free = uses[n.args[0].index()] == 1;
             env[n.results[0].index()] = Some(f.crop(crop, &n.op, &args, &avals, is_free, i));

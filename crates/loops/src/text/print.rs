@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use cotangent_core::ir::{Aval, Builder, DType, Graph, Loc};
-use cotangent_core::ops::{Gather, Monoid, Op};
+use cotangent_core::ops::{Gather, Monoid, Op, Primitive};
 
 use super::{MONOIDS, word};
 use crate::ir::{
@@ -216,6 +216,12 @@ fn write_routine(out: &mut String, r: &Routine) -> fmt::Result {
             writeln!(out, " lines from {first} <<<")?;
             let result = index.with_dtype(x.dtype);
             writeln!(out, "{}", graph_of(&gather.clone().into(), &[x.clone(), index.clone()], &[result]))?;
+            writeln!(out, ">>>")
+        }
+        RoutineKind::Exchanged { op, args, y } => {
+            let whole = op.infer(&args.each_ref()).map_or_else(|_| vec![y.clone()], |y| y.to_vec());
+            writeln!(out, " exchanged [{}] <<<", list(&y.shape.sizes()[2..], |n| n.to_string()))?;
+            writeln!(out, "{}", graph_of(&op.clone().into(), &args[..], &whole))?;
             writeln!(out, ">>>")
         }
         RoutineKind::Op { op, args, results } => {

@@ -112,6 +112,22 @@ impl Verifier<'_> {
                     self.wrong("P3", "`gather`: buffers are not of its avals with an index for each line".to_owned());
                 }
             }
+            RoutineKind::Exchanged { op, args, y } => {
+                let [x, w] = &**args;
+                let is_plain = !op.transposed && op.groups == 1 && matches!(y.dtype, DType::F32 | DType::F64);
+                let is_own = is_plain
+                    && op.infer(&[x, w]).is_ok_and(|whole| {
+                        let (y, whole) = (y.shape.sizes(), whole[0].shape.sizes());
+                        y.len() == whole.len() && y[..2] == whole[..2] && y.iter().zip(&whole).all(|(y, n)| y <= n)
+                    });
+                let avals = [x, w, y].map(|a| (a.dtype, a.shape.numel()));
+                if !is_own || !r.inputs.iter().chain(&r.outputs).map(own).eq(avals) {
+                    self.wrong(
+                        "P3",
+                        "buffers are not of the operands and the result of an exchanged convolution".to_owned(),
+                    );
+                }
+            }
             RoutineKind::Op { op, args, results } => {
                 let fits = |ids: &[BufferId], avals: &[Aval]| {
                     ids.len() == avals.len()

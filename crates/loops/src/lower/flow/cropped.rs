@@ -6,6 +6,7 @@ use cotangent_core::ops::{Convolution, Op, Piecewise, Slice};
 use rustc_hash::FxHashMap;
 
 use super::{Flow, Id, Kind, ViewForm, wide};
+use crate::ir::{RoutineKind, exchanged};
 
 /// Of eight positions, the most that are read of a convolution that is computed in part: less does not repay a copy of the image.
 const EIGHTHS: usize = 7;
@@ -90,7 +91,43 @@ fn pads(op: &Convolution, [x, w]: [&Shape; 2], y: &Shape) -> Option<Vec<i64>> {
     Some(all.concat())
 }
 
+/// Whether a permutation exchanges the first two dims.
+fn is_exchange(dims: &[usize]) -> bool {
+    dims.starts_with(&[1, 0]) && dims.iter().enumerate().skip(2).all(|(d, at)| d == *at)
+}
+
 impl Flow {
+    /// The value of a convolution whose operands both have images and channels exchanged, as gradients of weights have: nobody writes them in that order, and its result
+    /// is in the other one, too.
+    pub(super) fn exchanged(
+        &mut self,
+        op: &Convolution,
+        args: &[Id],
+        avals: &[&Aval],
+        crop: Option<&Crop>,
+        y: &Aval,
+        i: usize,
+    ) -> Option<Id> {
+        let source = |x: Id| match &self.values[x].kind {
+            Kind::View(ViewForm::Permute(dims)) if is_exchange(dims) => Some(self.values[x].args[0]),
+            _ => None,
+        };
+        let (sources, dtype) = ([source(args[0])?, source(args[1])?], wide(y.dtype));
+        if op.transposed || op.groups != 1 || args.len() > 2 {
+            return None;
+        }
+        let sources = sources.map(|x| self.converted(x, dtype, i));
+        let shape = if let Some(Crop::Convolution(shape)) = crop { shape } else { &y.shape };
+        let args = Box::new([avals[0], avals[1]].map(|a| a.with_dtype(dtype)));
+        let y_read = Aval::new(dtype, shape.clone());
+        let stored = y_read.with_shape(exchanged(shape));
+        let dims = [1, 0].into_iter().chain(2..shape.rank()).collect();
+        let kind = RoutineKind::Exchanged { op: op.clone(), args, y: y_read.clone() };
+        let result = self.routine(kind, &sources, &[stored], i)[0];
+        let result = self.push(Kind::View(ViewForm::Permute(dims)), &[result], &y_read, Some(i));
+        Some(self.converted(result, y.dtype, i))
+    }
+
     /// The value of a node that is cropped.
     pub(super) fn crop(&mut self, crop: &Crop, op: &Op, args: &[Id], avals: &[&Aval], is_free: bool, i: usize) -> Id {
         match (crop, op) {

@@ -61,6 +61,8 @@ impl Parser<'_> {
             self.extremes()?
         } else if self.take("values") {
             self.values()?
+        } else if self.take("exchanged") {
+            self.exchanged()?
         } else {
             self.expect("op")?;
             let (op, args, results) = self.op()?;
@@ -136,6 +138,23 @@ impl Parser<'_> {
             (Some(of), Ok([x])) => Ok(RoutineKind::Values { of, x, results }),
             (_, _) => {
                 let message = format!("expected a decomposition, found `{}`", op.name());
+                Err(LoopParseError::Op { line, message })
+            }
+        }
+    }
+
+    /// The positions that are computed, and a convolution, whose graph follows.
+    fn exchanged(&mut self) -> Result<RoutineKind> {
+        let line = self.line;
+        let positions: Vec<usize> = self.list("[", "]", Self::number)?;
+        let (op, args, results) = self.op()?;
+        match (op, <[Aval; 2]>::try_from(args), <[Aval; 1]>::try_from(results)) {
+            (Op::Convolution(op), Ok(args), Ok([y])) if positions.len() + 2 == y.shape.rank() => {
+                let shape = positions.iter().enumerate().fold(y.shape.clone(), |shape, (d, n)| shape.with(d + 2, *n));
+                Ok(RoutineKind::Exchanged { op, args: Box::new(args), y: y.with_shape(shape) })
+            }
+            (op, _, _) => {
+                let message = format!("expected a convolution and its positions, found `{}`", op.name());
                 Err(LoopParseError::Op { line, message })
             }
         }
