@@ -93,7 +93,7 @@ pub enum InferError {
 #[derive(Clone, PartialEq, Debug, thiserror::Error, miette::Diagnostic)]
 pub enum EvalError {
     /// An index outside its dimension.
-    #[error("index {index} is out of bounds for dimension {dim} with size {size} (at element {at} of the index)")]
+    #[error("index {index} is out of bounds for dimension {dim} with size {size} (at element {at})")]
     #[diagnostic(code(cotangent::eval::index))]
     Index {
         /// The dimension that is indexed.
@@ -102,7 +102,7 @@ pub enum EvalError {
         index: i64,
         /// The size of the dimension.
         size: usize,
-        /// The flat position in the index array.
+        /// The flat position in the index array; of loops that read through an index themselves, that of the row and lane that asked for it.
         at: usize,
     },
     /// An integer divided by zero.
