@@ -155,3 +155,45 @@ fn images_and_channels_exchanged() {
         }
     }
 }
+
+/// Borders take no part in sums: a number of the kernel that is not finite does not meet them. Forms of all kinds: few and many channels, positions and images,
+/// windows that meet and do not, groups, transposed ones, and operands that are exchanged.
+#[test]
+fn borders_meet_no_number_that_is_not_finite() {
+    let with = |avals: &[Aval]| {
+        let mut args = small(avals);
+        for (k, arg) in args.iter_mut().enumerate() {
+            let n = arg.numel();
+            let odd = |i: usize| if (i + k).is_multiple_of(2) { f64::INFINITY } else { f64::NAN };
+            let is_odd = |i: usize| if k == 0 { i == n / 2 } else { [0, n / 3, n - 1].contains(&i) };
+            let old = arg.to_f64_vec();
+            *arg = Array::from_f64_fn(&arg.aval(), |i| if is_odd(i) { odd(i) } else { old[i] });
+        }
+        args
+    };
+    for (images, groups, ci, co, transposed) in
+        [(2, 1, 8, 16, false), (1, 1, 64, 70, false), (3, 4, 2, 3, false), (2, 1, 5, 6, true), (1, 2, 70, 65, true)]
+    {
+        for (x, k, padding, stride, dilation) in [
+            (vec![9, 10], vec![3, 3], vec![1, 1], vec![1, 1], vec![1, 1]),
+            (vec![14, 13], vec![3, 5], vec![2, 1], vec![2, 1], vec![1, 2]),
+            (vec![12, 12], vec![4, 4], vec![1, 2], vec![4, 4], vec![1, 1]),
+            (vec![40], vec![7], vec![3], vec![2], vec![1]),
+            (vec![4, 5, 6], vec![3, 2, 3], vec![1, 0, 2], vec![1, 2, 1], vec![1, 1, 1]),
+        ] {
+            let op = Convolution { stride, padding, dilation, groups, transposed, ..Convolution::plain(x.len()) };
+            let xs: Shape = [images, groups * ci].into_iter().chain(x).collect();
+            let ws = if transposed { [groups * ci, co] } else { [groups * co, ci] };
+            let args = [Aval::new(DType::F32, xs), Aval::new(DType::F32, ws.into_iter().chain(k).collect::<Shape>())];
+            check(&format!("{op:?} of {args:?}"), &routine(op.into(), &args), &with(&args), 0.0);
+        }
+    }
+    for (images, ci, co) in [(3, 2, 16), (35, 3, 7), (1, 5, 1)] {
+        for (x, k, positions, padding) in [(9, 9, [3, 3], 1), (17, 8, [4, 10], 2), (7, 7, [5, 5], 2)] {
+            let op = Convolution { padding: vec![padding; 2], ..Convolution::plain(2) };
+            let [x, w] = [[images, ci, x, x], [co, ci, k, k]].map(|s| Aval::new(DType::F32, s));
+            let p = exchanged(&op, [&x, &w], &positions);
+            check(&format!("{op:?} of {x} and {w}"), &p, &with(&[x, w]), 0.0);
+        }
+    }
+}

@@ -7,6 +7,8 @@ use cotangent_core::ir::Shape;
 use cotangent_core::ops::Convolution;
 use cotangent_loops::ir::Matrix;
 
+use super::borders;
+use super::long::Layout;
 pub use super::sizes::Sizes;
 use super::{Onto, Operand, Product, Real, Target, Vectors, matmul, product};
 use crate::memory::Block;
@@ -66,8 +68,12 @@ pub unsafe fn run<T: Real>(
     w: *const T,
     y: *mut T,
 ) {
+    let s = Sizes::of(op, shapes);
     // SAFETY: the caller's.
-    unsafe { compute(op, &Sizes::of(op, shapes), vectors, x, w, y) }
+    unsafe {
+        compute(op, &s, vectors, x, w, y);
+        borders::without(op, &s, (Layout::dense(&s), borders::dense(op, &s)), [x, w], y);
+    }
 }
 
 /// Computes the first positions of the result of a convolution of floats.

@@ -5,7 +5,7 @@ use cotangent_core::ops::Convolution;
 
 use super::convolution::{Pointers, Sizes, compute};
 use super::long::{self, Layout};
-use super::{Real, Vectors};
+use super::{Real, Vectors, borders};
 use crate::memory::Block;
 use crate::threads;
 
@@ -25,16 +25,28 @@ pub unsafe fn run<T: Real>(
     if s.images * s.co * s.y.iter().product::<usize>() == 0 {
         return;
     }
+    // SAFETY: the caller's.
+    unsafe {
+        if !long::run(op, &s, Layout::exchanged(&s), vectors, x, w, y) {
+            through_copies(op, &s, vectors, x, w, y);
+        }
+        let layout = Layout::exchanged(&s);
+        borders::without(op, &s, (layout, [0, layout.w[0], layout.w[1]]), [x, w], y);
+    }
+}
+
+/// Computes such a convolution of copies that are not exchanged.
+///
+/// # Safety
+/// As [`run`], with these sizes.
+unsafe fn through_copies<T: Real>(op: &Convolution, s: &Sizes, vectors: Vectors, x: *const T, w: *const T, y: *mut T) {
     // SAFETY: the caller's; both copies have the elements of their operands, and the result's all of its own.
     unsafe {
-        if long::run(op, &s, Layout::exchanged(&s), vectors, x, w, y) {
-            return;
-        }
         let [x_plane, kernel, plane] = [&s.x, &s.k, &s.y].map(|sizes| sizes.iter().product::<usize>());
         let (input, weights) = (exchanged([s.ci, s.images, x_plane], x), exchanged([s.ci, s.co, kernel], w));
         let result = Block::new(s.images * s.co * plane * size_of::<T>());
         let (input, weights) = (input.as_ptr().cast_const().cast(), weights.as_ptr().cast_const().cast());
-        compute::<T>(op, &s, vectors, input, weights, result.as_ptr().cast());
+        compute::<T>(op, s, vectors, input, weights, result.as_ptr().cast());
         exchange([s.images, s.co, plane], result.as_ptr().cast_const().cast(), y);
     }
 }

@@ -23,6 +23,7 @@ macro_rules! by_vectors {
 mod added;
 mod arg_extreme;
 mod axis;
+mod borders;
 mod by_lines;
 mod channels;
 mod columns;

@@ -10,7 +10,7 @@ use super::winograd::steps;
 use super::{Left, Onto, Operand, Ring, Target, Vectors, correlate, planes, transpose};
 
 /// The floats of convolutions.
-pub trait Real: Ring + std::ops::AddAssign {
+pub trait Real: Ring + PartialOrd + std::ops::AddAssign + std::ops::Mul<Output = Self> {
     /// One half.
     const HALF: Self;
     /// Turns kernels into matrices of [`super::winograd`].
