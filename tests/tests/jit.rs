@@ -7,7 +7,7 @@ use cotangent_core::simplify::simplify;
 use cotangent_core::tensor::trace::build;
 use cotangent_core::transform::eval::eval;
 use cotangent_core::transform::inline::inline_all;
-use cotangent_jit::{Block, CallError, CompileOptions, JitError, Path, compile_with};
+use cotangent_jit::{Block, CallError, CompileOptions, Compiled, JitError, Path, compile_with};
 use cotangent_loops::ir::{LoopProgram, Step};
 use cotangent_loops::lower_as_is;
 use cotangent_tests::each::{each_random_graph, each_sample};
@@ -18,6 +18,14 @@ fn block(a: &Array) -> Block {
     let mut b = Block::new(bytes.len());
     b.bytes_mut().copy_from_slice(&bytes);
     b
+}
+
+/// The program compiled for each path that the machine has.
+fn on_each_path(program: &LoopProgram) -> impl Iterator<Item = Result<(Path, Compiled), JitError>> {
+    Path::ALL.into_iter().filter_map(move |path| match compile_with(program, CompileOptions { path }) {
+        Err(JitError::NoSuchPath { .. }) => None,
+        compiled => Some(compiled.map(|c| (path, c))),
+    })
 }
 
 /// Lowers, compiles, runs, and compares with the reference; the message says what differs.
@@ -33,12 +41,8 @@ fn check_program(g: &Graph, inlined: &Graph, program: &LoopProgram, args: &[Arra
     let expected = eval(g, args);
     let blocks: Vec<Block> = args.iter().map(block).collect();
     let inputs: Vec<&[u8]> = blocks.iter().map(Block::bytes).collect();
-    for path in Path::ALL {
-        let compiled = match compile_with(program, CompileOptions { path }) {
-            Ok(c) => c,
-            Err(JitError::NoSuchPath { .. }) => continue,
-            Err(e) => return Err(e.to_string()),
-        };
+    for compiled in on_each_path(program) {
+        let (path, compiled) = compiled.map_err(|e| e.to_string())?;
         let got = match (compiled.call(&inputs), &expected) {
             (Ok(got), Ok(_)) => got,
             (Err(_), Err(_)) => continue,
@@ -101,12 +105,7 @@ fn an_index_outside_is_named() {
         let mut index = vec![4i64; 100_000];
         (index[at], index[99_999]) = (bad, if at == 99_999 { bad } else { 5 });
         let index = block(&Array::new([100_000], index));
-        for path in Path::ALL {
-            let compiled = match compile_with(&program, CompileOptions { path }) {
-                Ok(c) => c,
-                Err(JitError::NoSuchPath { .. }) => continue,
-                Err(e) => panic!("{e}"),
-            };
+        for (path, compiled) in on_each_path(&program).map(|c| c.expect("a program")) {
             for _ in 0..3 {
                 let found = compiled.call(&[x.bytes(), index.bytes()]).map(|_| ());
                 let Err(CallError::Data { op, source: EvalError::Index { dim: 1, index, size: 5, .. }, .. }) = &found
@@ -138,12 +137,7 @@ fn the_first_row_that_fails_is_named() {
         let mut index = vec![good; 999 * 600];
         (index[1900], index[700], index[1300], index[38_996]) = (bad, bad, bad, bad);
         let index = block(&Array::new([999, 600], index));
-        for path in Path::ALL {
-            let compiled = match compile_with(&program, CompileOptions { path }) {
-                Ok(c) => c,
-                Err(JitError::NoSuchPath { .. }) => continue,
-                Err(e) => panic!("{e}"),
-            };
+        for (path, compiled) in on_each_path(&program).map(|c| c.expect("a program")) {
             for _ in 0..3 {
                 let found = compiled.call(&[first.bytes(), index.bytes()]).map(|_| ());
                 let Err(CallError::Data { source, .. }) = &found else { panic!("on {path:?}: {found:?}") };

@@ -114,6 +114,13 @@ fn place(a: &Access, p: &Point) -> usize {
     (a.offset + dot(&a.outer, p.outer) + dot(&a.serial, p.serial) + a.lane * p.lane as i64) as usize
 }
 
+fn element(a: &Access, at: usize, row: &Row, memory: &[Vec<Scalar>]) -> Scalar {
+    match a.memory {
+        Memory::Buffer(b) => memory[b.0 as usize][at],
+        Memory::Scratch(s) => row.scratch[s as usize][at],
+    }
+}
+
 fn run_body(
     body: &Body,
     nest: &Nest,
@@ -129,10 +136,7 @@ fn run_body(
         let value = match op {
             BodyOp::Load(i) => {
                 let a = &stage.accesses[*i as usize];
-                match a.memory {
-                    Memory::Buffer(b) => memory[b.0 as usize][place(a, p)],
-                    Memory::Scratch(s) => row.scratch[s as usize][place(a, p)],
-                }
+                element(a, place(a, p), row, memory)
             }
             BodyOp::Lookup { of, access, offset, index } => {
                 let (a, lookup) = (&stage.accesses[*access as usize], &nest.lookups[*of as usize]);
@@ -144,10 +148,7 @@ fn run_body(
                     return Err(EvalError::Index { dim: lookup.dim, index, size: lookup.size, at });
                 }
                 let at = place(a, p).wrapping_add_signed((offset + index * lookup.step) as isize);
-                match a.memory {
-                    Memory::Buffer(b) => memory[b.0 as usize][at],
-                    Memory::Scratch(s) => row.scratch[s as usize][at],
-                }
+                element(a, at, row, memory)
             }
             BodyOp::Const(s) => s.cast(*dtype),
             BodyOp::Index { of, scale, offset } => {

@@ -239,7 +239,7 @@ impl Verifier<'_> {
         match op {
             BodyOp::Load(i) => self.of_access(n, s, *i),
             BodyOp::Lookup { access, .. } => {
-                if *args != [lookup::PLACE; 2] {
+                if *args != [DType::I64; 2] {
                     self.wrong("P3", format!("a lookup at {} and {}", args[0], args[1]));
                 }
                 self.of_access(n, s, *access)

@@ -1,6 +1,6 @@
 //! Reads through an index.
 
-use cotangent_core::ir::{DType, Scalar};
+use cotangent_core::ir::Scalar;
 use cotangent_core::ops::Binary;
 
 use super::Verifier;
@@ -67,6 +67,3 @@ fn reach(n: &Nest, s: &Stage, body: &Body, v: BodyValue) -> Option<(i128, i128)>
     }
     Some((low, high))
 }
-
-/// The dtype of offsets and indices.
-pub(super) const PLACE: DType = DType::I64;

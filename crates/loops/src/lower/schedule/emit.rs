@@ -48,12 +48,9 @@ impl Schedule<'_> {
                 }
             }
             Kind::Point(p) => {
-                if self.is_worth_a_load(g, v) {
-                    escapes.push(v);
-                    let place = flatten(&at(g), &value.sizes);
-                    return Ok(g.expr(ExprOp::Load(v, place), value.dtype));
+                if let Some(e) = self.stored_earlier(g, v, index, escapes)? {
+                    return Ok(e);
                 }
-                self.computed_again(g, v, index)?;
                 self.computed_beside(g, v, index)?;
                 let mut args: SmallVec<[Expr; 3]> = SmallVec::new();
                 for a in &value.args {
@@ -87,22 +84,16 @@ impl Schedule<'_> {
                 self.emit(g, arg, inner, escapes)?
             }
             Kind::Lookup(dim, form) => {
-                if self.is_worth_a_load(g, v) {
-                    escapes.push(v);
-                    let place = flatten(&at(g), &value.sizes);
-                    return Ok(g.expr(ExprOp::Load(v, place), value.dtype));
+                if let Some(e) = self.stored_earlier(g, v, index, escapes)? {
+                    return Ok(e);
                 }
-                self.computed_again(g, v, index)?;
                 self.computed_beside(g, v, index)?;
                 self.lookup(g, v, *dim, *form, index, escapes)?
             }
             Kind::Unrolled(dims, monoid) => {
-                if self.is_worth_a_load(g, v) {
-                    escapes.push(v);
-                    let place = flatten(&at(g), &value.sizes);
-                    return Ok(g.expr(ExprOp::Load(v, place), value.dtype));
+                if let Some(e) = self.stored_earlier(g, v, index, escapes)? {
+                    return Ok(e);
                 }
-                self.computed_again(g, v, index)?;
                 self.unrolled(g, v, dims, *monoid, index, escapes)?
             }
             Kind::Param | Kind::Stored(_) | Kind::Pieces(_) | Kind::Product | Kind::Output(_) => {
@@ -111,6 +102,24 @@ impl Schedule<'_> {
         };
         g.remember(v, index, e);
         Ok(e)
+    }
+
+    /// The element of `v` at `index` from memory, where a nest before `g` is to store what it computes anyway.
+    fn stored_earlier(
+        &self,
+        g: &mut Group,
+        v: Id,
+        index: IndexId,
+        escapes: &mut Vec<Id>,
+    ) -> Result<Option<Expr>, Stop> {
+        if self.is_worth_a_load(g, v) {
+            escapes.push(v);
+            let value = &self.flow.values[v];
+            let place = flatten(&g.indices[index as usize], &value.sizes);
+            return Ok(Some(g.expr(ExprOp::Load(v, place), value.dtype)));
+        }
+        self.computed_again(g, v, index)?;
+        Ok(None)
     }
 
     /// Whether a nest before `g` computes `v` and could store it, which is cheaper than computing it again.
