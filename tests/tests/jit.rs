@@ -4,6 +4,7 @@ use cotangent_core::array::Array;
 use cotangent_core::error::EvalError;
 use cotangent_core::ir::{Aval, DType, Graph};
 use cotangent_core::simplify::simplify;
+use cotangent_core::tensor::Tensor;
 use cotangent_core::tensor::trace::build;
 use cotangent_core::transform::eval::eval;
 use cotangent_core::transform::inline::inline_all;
@@ -109,6 +110,69 @@ fn an_index_outside_is_named() {
             for _ in 0..3 {
                 let found = compiled.call(&[x.bytes(), index.bytes()]).map(|_| ());
                 let Err(CallError::Data { op, source: EvalError::Index { dim: 1, index, size: 5, .. }, .. }) = &found
+                else {
+                    panic!("on {path:?}: {found:?}");
+                };
+                assert_eq!((op.as_str(), *index), ("index_select", bad), "on {path:?}");
+            }
+        }
+    }
+}
+
+/// Nests that read slices, whose place an index of the row moves: alone, several together, in sums along them and across, in the middle, with more accesses than
+/// machine code has registers for.
+#[test]
+fn slices_of_all_lengths() {
+    let lengths = [(16, 6), (17, 1), (31, 90), (33, 1500), (48, 6), (100, 12), (257, 90), (1000, 18)];
+    for (dtype, (n, rows)) in [DType::F32, DType::F64, DType::I64].into_iter().flat_map(|d| lengths.map(|l| (d, l))) {
+        let graph = build("f", |t| {
+            let (x, cube) = (t.param(&Aval::new(dtype, [5, n])), t.param(&Aval::new(dtype, [2, 7, n])));
+            let index = Aval::new(DType::I64, [rows]);
+            let (i, j, scale) = (t.param(&index), t.param(&index), t.param(&Aval::new(dtype, [rows])));
+            let wide = |x: Tensor| x.view_to(&[rows, 1].into()).expand_to(&[rows, n].into());
+            let (a, b) = (x.index_select_along(0, &i), x.index_select_along(0, &j));
+            let bags = (&a + 1).view_to(&[rows.div_ceil(6), rows.min(6), n].into());
+            let of = |k: i64| (&i + &j + k).remainder(&(&j - &j + 5));
+            let many = (0..7).fold(a.clone(), |sum, k| sum + x.index_select_along(0, &of(k)));
+            Ok(vec![
+                &a * 3,
+                &a * &wide(scale.clone()) + &b,
+                (&a * &a).sum_over(&[1]),
+                bags.sum_over(&[1]),
+                cube.index_select_along(1, &i) + &b,
+                many,
+                wide(scale.index_select_along(0, &(&i - &i))) * b,
+                a.permute_to(&[1, 0]) + 1,
+            ])
+        });
+        let index = |k: i64| Array::new([rows], (0..rows as i64).map(|i| (i * i + k) % 5).collect::<Vec<_>>());
+        let numbers = |shape: &[usize]| Array::from_f64_fn(&Aval::new(dtype, shape), |i| (i % 97) as f64 - 40.0);
+        let args = [numbers(&[5, n]), numbers(&[2, 7, n]), index(0), index(3), numbers(&[rows])];
+        check(&graph.expect("a graph"), &args).unwrap_or_else(|e| panic!("{rows} of {n} of {dtype}: {e}"));
+    }
+}
+
+/// Of several slices that are not there, the first one is named, whatever the path, also among those that a serial loop names.
+#[test]
+fn the_first_slice_that_is_not_there_is_named() {
+    let graph = |sums: bool| {
+        build("f", |t| {
+            let (x, i) = (t.param(&Aval::new(DType::F32, [5, 40])), t.param(&Aval::new(DType::I64, [3000])));
+            let slices = x.index_select_along(0, &i) * 2.0;
+            Ok(vec![if sums { slices.view_to(&[1000, 3, 40].into()).sum_over(&[1]) } else { slices }])
+        })
+    };
+    let x = block(&Array::from_f64_fn(&Aval::new(DType::F32, [5, 40]), |i| i as f64));
+    for sums in [false, true] {
+        let program = lower_as_is(&graph(sums).expect("a graph")).expect("loops");
+        assert!(matches!(&program.steps[..], [Step::Nest(n)] if n.lookups.len() == 1), "{program}");
+        for bad in [5, -1, i64::MIN, i64::MAX] {
+            let mut index = vec![4i64; 3000];
+            (index[1900], index[701], index[2999]) = (7, bad, 8);
+            let index = block(&Array::new([3000], index));
+            for (path, compiled) in on_each_path(&program).map(|c| c.expect("a program")) {
+                let found = compiled.call(&[x.bytes(), index.bytes()]).map(|_| ());
+                let Err(CallError::Data { op, source: EvalError::Index { dim: 0, index, size: 5, .. }, .. }) = &found
                 else {
                     panic!("on {path:?}: {found:?}");
                 };

@@ -129,12 +129,52 @@ fn what_an_index_names_is_inside() {
         &[
             ("of 4", "of 5", "P2: step 0: lookup t0 reaches from 0 to 14 in 12 elements"),
             ("index -1 + 1 l", "index -2 + 1 l", "P2: step 0: lookup t0 reaches from -1 to 10 in 12 elements"),
-            ("a1 = b0[1]", "a1 = b0[1 + 3 o0]", "P2: step 0: the access of lookup t0 has strides"),
+            ("a1 = b0[1]", "a1 = b0[1 + 3 o0]", "P2: step 0: the access of lookup t0 moves"),
             ("%1, %0 : f32", "%0, %1 : f32", "P2: step 0: the offset of lookup t0 is not made of loop indices"),
             ("lookup t0", "lookup t1", "P1: step 0: no lookup t1"),
             ("index -1 + 1 l : i64", "index -1 + 1 l : i32", "P3: step 0: a lookup at i32 and i64"),
             ("a1 %1", "a7 %1", "P1: step 0: no access 7"),
             ("b0: f32[12] param", "b0: f32[12] temp", "P5: step 0: b0 is read before it is wholly written"),
+        ],
+    );
+}
+
+#[test]
+fn aimed_accesses_are_named() {
+    let good = r#"loops {
+  b0: f32[12] param
+  b1: i64[6] param
+  b2: f32[18] result
+  params (b0, b1)
+  results (b2)
+  nest [6] {
+    lookup index_select dim 0 of 4 step 3 at "a.rs":3
+    stage [] x 3 {
+      a0 = b1[0 + 1 o0]
+      a1 = b0[0 + 1 l] through t0 a0
+      a2 = b2[0 + 3 o0 + 1 l]
+      %0 = load a1 : f32
+      %1 = store a2 %0 : f32
+    }
+  }
+}
+"#;
+    each_is_found(
+        good,
+        &[
+            ("of 4", "of 5", "P2: step 0: an access reaches from 0 to 14 in 12 elements"),
+            ("of 4", "of 0", "P2: step 0: lookup t0 has nothing to name"),
+            ("b0[0 + 1 l]", "b0[1 + 1 l]", "P2: step 0: an access reaches from 1 to 12 in 12 elements"),
+            ("through t0", "through t1", "P1: step 0: no lookup t1 or no access 0"),
+            ("through t0 a0", "through t0 a7", "P1: step 0: no lookup t0 or no access 7"),
+            ("b1[0 + 1 o0]", "b1[0 + 1 l]", "P1: step 0: the index at access 0 is not the same in all lanes"),
+            ("b1: i64[6]", "b1: i32[6]", "P3: step 0: an index that is i32"),
+            ("b1: i64[6] param", "b1: i64[6] temp", "P5: step 0: b1 is read before it is wholly written"),
+            (
+                "b2[0 + 3 o0 + 1 l]",
+                "b2[0 + 3 o0 + 1 l] through t0 a0",
+                "P4: step 0: an index says where access 2 writes",
+            ),
         ],
     );
 }

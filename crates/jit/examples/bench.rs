@@ -37,7 +37,14 @@ fn program(d: DType, n: usize, inputs: usize, body: impl Fn(&mut Ops, &[BodyValu
             p.results.push(id)
         }
         p.buffers.push(Buffer { dtype: d, len: n, role });
-        accesses.push(Access { memory: Memory::Buffer(id), offset: 0, outer: vec![], serial: vec![], lane: 1 });
+        accesses.push(Access {
+            memory: Memory::Buffer(id),
+            offset: 0,
+            outer: vec![],
+            serial: vec![],
+            lane: 1,
+            aim: None,
+        });
     }
     let stage =
         Stage { serial: vec![], lanes: n, columns: vec![], accesses, body: Body { ops }, after: Body::default() };
@@ -211,8 +218,14 @@ fn paths(n: usize) {
 fn sum_sq(n: usize) -> LoopProgram {
     let d = DType::F32;
     let v = BodyValue;
-    let access =
-        |id, lane| Access { memory: Memory::Buffer(BufferId(id)), offset: 0, outer: vec![], serial: vec![], lane };
+    let access = |id, lane| Access {
+        memory: Memory::Buffer(BufferId(id)),
+        offset: 0,
+        outer: vec![],
+        serial: vec![],
+        lane,
+        aim: None,
+    };
     let stage = |lanes, accesses, ops| Stage {
         serial: vec![],
         lanes,
@@ -256,8 +269,10 @@ fn softmax(rows: usize, n: usize) -> LoopProgram {
         outer: vec![m],
         serial: vec![],
         lane: 1,
+        aim: None,
     };
-    let scratch = || Access { memory: Memory::Scratch(0), offset: 0, outer: vec![0], serial: vec![], lane: 1 };
+    let scratch =
+        || Access { memory: Memory::Scratch(0), offset: 0, outer: vec![0], serial: vec![], lane: 1, aim: None };
     let stage = |accesses, ops| Stage {
         serial: vec![],
         lanes: n,

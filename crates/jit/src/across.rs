@@ -7,7 +7,8 @@
 
 use cotangent_loops::ir::{Access, BodyOp, Loop, Nest};
 
-use crate::kernel::{Place, StageKernel};
+use crate::kernel::StageKernel;
+use crate::place::Place;
 
 /// The bytes that a part touches, about: half of a first-level cache.
 const NEAR_BYTES: usize = 16 << 10;

@@ -18,6 +18,12 @@ use crate::kernel::{Layout, StageKernel};
 
 /// Words before the outer indices.
 pub const HEADER: usize = 7;
+/// The word of a failure, …
+pub const FAILURE: usize = 2;
+/// … of its lane, …
+pub const FAILED_LANE: usize = 3;
+/// … and of the index that failed.
+pub const FAILED_INDEX: usize = 5;
 /// The word of the rows left.
 pub const ROWS: usize = 6;
 /// The words of partial results of one accumulator: up to four vectors of 64 bytes.
@@ -83,28 +89,28 @@ impl Frame {
     pub(crate) fn fail(self, lane: usize, failure: Failure) {
         let (at, left) = (self.base() + lane as u64, self.get(ROWS).min(u32::MAX.into()));
         // Rows run in order: one that was left before is an earlier one.
-        let before = self.get(2);
-        if before != 0 && (before >> 32 > left || (before >> 32 == left && self.get(3) <= at)) {
+        let before = self.get(FAILURE);
+        if before != 0 && (before >> 32 > left || (before >> 32 == left && self.get(FAILED_LANE) <= at)) {
             return;
         }
         let (what, index) = match failure {
             Failure::ZeroDivision => (1, 0),
             Failure::Index { of, index } => (2 + u64::from(of), index),
         };
-        self.set(2, left << 32 | what);
-        self.set(3, at);
-        self.set(5, index.cast_unsigned());
+        self.set(FAILURE, left << 32 | what);
+        self.set(FAILED_LANE, at);
+        self.set(FAILED_INDEX, index.cast_unsigned());
     }
 
     /// The rows that were left at a failure, its lane, and what failed.
     pub(crate) fn failure(self) -> Option<([usize; 2], Failure)> {
-        let word = self.get(2);
+        let word = self.get(FAILURE);
         let failure = match word & u64::from(u32::MAX) {
             0 => return None,
             1 => Failure::ZeroDivision,
-            what => Failure::Index { of: (what - 2) as u32, index: self.get(5).cast_signed() },
+            what => Failure::Index { of: (what - 2) as u32, index: self.get(FAILED_INDEX).cast_signed() },
         };
-        Some(([(word >> 32) as usize, self.get(3) as usize], failure))
+        Some(([(word >> 32) as usize, self.get(FAILED_LANE) as usize], failure))
     }
 
     pub(crate) fn partials(self) -> *mut u64 {

@@ -7,7 +7,7 @@ use cotangent_core::ir::DType;
 use cotangent_loops::ir::{LoopProgram, Memory, Role, Routine, RoutineKind};
 
 use crate::chain::{Chain, MIN_ROWS, MIN_UNITS};
-use crate::kernel::Place;
+use crate::place::Place;
 use crate::program::Action;
 use crate::routine::Vectors;
 
@@ -93,7 +93,9 @@ impl Joiner<'_> {
                         let writes = stage.stores.contains(&i);
                         let size = self.program.buffers[b].dtype.size_bytes();
                         let lanes = [(stage.lanes, a.lane), (a.repeats, size as i64)];
-                        let inner = stage.serial.iter().zip(&a.serial).map(|(n, s)| (*n, *s)).chain(lanes);
+                        let looked_up = a.aim.map(|aim| (aim.size, aim.step));
+                        let loops = stage.serial.iter().zip(&a.serial).map(|(n, s)| (*n, *s));
+                        let inner = loops.chain(lanes).chain(looked_up);
                         note(b, writes, stays(a, &nest.outer, inner, units, self.bytes(b), size));
                     }
                 }
@@ -122,6 +124,7 @@ impl Joiner<'_> {
                     turned: None,
                     streams: false,
                     repeats: 1,
+                    aim: None,
                 };
                 let outer = [*batch, *m];
                 let inner = [(*k, lhs.col * size as i64)];

@@ -9,6 +9,7 @@ use crate::frame::{HEADER, PARTIAL_WORDS};
 use crate::lane::{Bin, Expanded, Op, OpSet, ScalarCall, expand};
 use crate::loops::{merged, rows_inside, side_by_side, turn, turn_serial};
 use crate::machine::{Assembler, RowsCode, StageCode};
+use crate::place::{Aimed, Place};
 use crate::tile::Slots;
 use crate::turned::{Copied, Turned};
 
@@ -25,34 +26,6 @@ pub struct Layout {
     pub partials: usize,
     /// All words.
     pub words: usize,
-}
-
-/// A place in memory, in bytes.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Place {
-    /// The memory.
-    pub memory: Memory,
-    /// The first point.
-    pub offset: i64,
-    /// The stride of each outer loop.
-    pub outer: Vec<i64>,
-    /// The stride of each serial loop.
-    pub serial: Vec<i64>,
-    /// The stride of the lanes.
-    pub lane: i64,
-    /// How a block of rows is copied first, so that the lanes are dense.
-    pub turned: Option<Turned>,
-    /// Whether whole vectors are stored past the caches.
-    pub streams: bool,
-    /// How often the element of a lane is stored, side by side.
-    pub repeats: usize,
-}
-
-impl Place {
-    /// How far it moves from a row to the next.
-    pub fn step(&self) -> i64 {
-        self.turned.map_or(self.outer.last().copied().unwrap_or(0), |t| t.pitch as i64)
-    }
 }
 
 /// A stage ready to run.
@@ -107,6 +80,8 @@ pub struct NestKernel {
     pub words: usize,
     /// The rows of a block, where accesses are turned.
     pub block: usize,
+    /// The fewest rows of a piece, which repay the copies that it makes.
+    pub least: usize,
     /// How a nest copies that does nothing else.
     pub copies: Option<Copied>,
     /// How rows and lanes are cut, where a part of the lanes goes through several rows.
@@ -123,6 +98,11 @@ pub struct NestKernel {
 const FAR: i64 = 1024;
 /// … are read whole, if all accumulators of a row take at most so many words.
 const COLUMN_WORDS: usize = 4096;
+
+/// What is copied for all rows of a piece takes at most this fraction of their time, …
+const COPY_SHARE: usize = 8;
+/// … at so many elements in a ns.
+const COPY_SPEED: usize = 2;
 
 /// The most rows that run together …
 const MOST_TOGETHER: usize = 8;
@@ -143,6 +123,19 @@ fn together(nest: &Nest, size: &dyn Fn(&Memory) -> usize) -> usize {
 }
 
 impl StageKernel {
+    /// The word of the pointer of an access, moved by its index if it has one.
+    pub fn home(&self, i: usize) -> usize {
+        self.accesses[i]
+            .aim
+            .map_or(self.layout.pointers + i, |aim| self.layout.pointers + self.accesses.len() + aim.home)
+    }
+
+    /// The accesses that indices move: those that change in serial loops, or the others.
+    pub fn aimed(&self, moves: bool) -> Vec<(usize, Aimed)> {
+        let aims = self.accesses.iter().enumerate().filter_map(|(i, a)| Some((i, a.aim?)));
+        aims.filter(|(_, aim)| aim.moves == moves).collect()
+    }
+
     /// The words of one column accumulator in memory: whole vectors of any path, also in the masked rest.
     pub fn column_words(&self) -> usize {
         column_words(self.lanes, &self.lane)
@@ -178,6 +171,8 @@ pub fn prepare(
     let sizes = |nest: &Nest, m: &Memory| dtypes(m, nest).size_bytes();
     let turned = turn(&mut nest, &sizes);
     let lying = if turned.is_empty() { turn_serial(&nest, &sizes) } else { Vec::new() };
+    // Copies serve all rows along a loop that does not move them.
+    let stays = crate::loops::still_innermost(&mut nest, &lying);
     let (mut between, mut repeats) = (0, 1);
     if turned.is_empty() && lying.is_empty() && asm.as_ref().is_some_and(|asm| asm.repeats()) {
         repeats = side_by_side(&mut nest, &sizes);
@@ -200,7 +195,7 @@ pub fn prepare(
         copied.rows(nest.outer.iter().product())
     } else if !turned.is_empty() {
         crate::turned::rows(turned.iter().map(pitch).sum(), is_cut)
-    } else if !lying.is_empty() {
+    } else if !lying.is_empty() && !stays {
         1
     } else {
         usize::MAX
@@ -216,11 +211,13 @@ pub fn prepare(
     let scalars = HEADER + nest.outer.len();
     let serial = scalars + nest.scalars.len();
     let first_pointer = serial + nest.stages.iter().map(|s| s.serial.len()).max().unwrap_or(0);
-    let partials = first_pointer + nest.stages.iter().map(|s| s.accesses.len()).sum::<usize>();
+    // Each access has a pointer, and those that indices move another one.
+    let pointers_of = |s: &Stage| s.accesses.len() + s.accesses.iter().filter(|a| a.aim.is_some()).count();
+    let partials = first_pointer + nest.stages.iter().map(pointers_of).sum::<usize>();
     let ops = asm.as_ref().map_or(OpSet::Common, |asm| asm.op_set());
     let expanded: Vec<Expanded> =
         nest.stages.iter().map(|s| expand(nest, s, &|a| dtype(&s.accesses[a as usize].memory), ops)).collect();
-    let fails = expanded.iter().any(|e| fallible(e).is_some());
+    let fails = nest.stages.iter().zip(&expanded).any(|(s, e)| fallible(s, e).is_some());
     let mut together = if walks && !fails { together(nest, &|m| dtype(m).size_bytes()) } else { 1 };
     let mut scratch_bytes = row_scratch * together;
     let in_memory: Vec<bool> =
@@ -234,8 +231,9 @@ pub fn prepare(
     let mut stages = Vec::with_capacity(nest.stages.len());
     for (s, (stage, lane)) in nest.stages.iter().zip(expanded).enumerate() {
         let layout = Layout { scalars, serial, pointers, partials, words };
-        pointers += stage.accesses.len();
-        let place = |a: &cotangent_loops::ir::Access| {
+        pointers += pointers_of(stage);
+        let mut homes = 0..;
+        let mut place = |a: &cotangent_loops::ir::Access| {
             let size = dtype(&a.memory).size_bytes() as i64;
             let bytes = |s: &[i64]| s.iter().map(|s| s * size).collect();
             Place {
@@ -247,9 +245,17 @@ pub fn prepare(
                 turned: None,
                 streams: false,
                 repeats: 1,
+                aim: a.aim.map(|aim| Aimed {
+                    of: aim.of,
+                    index: aim.index as usize,
+                    size: nest.lookups[aim.of as usize].size,
+                    step: nest.lookups[aim.of as usize].step * size,
+                    moves: stage.accesses[aim.index as usize].serial.iter().any(|s| *s != 0),
+                    home: homes.next().expect("as many as there are"),
+                }),
             }
         };
-        let mut accesses: Vec<Place> = stage.accesses.iter().map(place).collect();
+        let mut accesses: Vec<Place> = stage.accesses.iter().map(&mut place).collect();
         for (_, i) in turned.iter().filter(|t| t.0 == s) {
             let a = &mut accesses[*i];
             let size = dtype(&a.memory).size_bytes();
@@ -286,13 +292,15 @@ pub fn prepare(
             tile_slots: (Slots::new(&lane.body), Slots::new(&lane.after)),
             code: None,
             cost: cost(stage, &lane),
-            fallible: fallible(&lane),
+            fallible: fallible(stage, &lane),
             lane,
         };
         stages.push(kernel);
     }
     let rows = nest.outer.iter().product();
-    let cost = stages.iter().map(|s| s.cost).sum();
+    let cost: u64 = stages.iter().map(|s| s.cost).sum();
+    let copied: usize = lying.iter().map(|(s, _, d)| nest.stages[*s].lanes * nest.stages[*s].serial[*d]).sum();
+    let least = if stays { COPY_SHARE * copied / COPY_SPEED / (cost as usize).max(1) } else { 1 };
     let across = crate::across::across(&nest.outer, between, &stages);
     let mut walk = None;
     if let Some(asm) = asm {
@@ -316,6 +324,7 @@ pub fn prepare(
         frame: partials,
         words: partials * (together - 1) + words,
         block,
+        least: least.max(1),
         copies,
         across,
         lookups: nest.lookups.clone(),
@@ -323,7 +332,7 @@ pub fn prepare(
     })
 }
 
-fn fallible(lane: &Expanded) -> Option<&'static str> {
+fn fallible(stage: &Stage, lane: &Expanded) -> Option<&'static str> {
     let calls = || {
         lane.body.insts.iter().chain(&lane.after.insts).filter_map(|i| match i.op {
             Op::Call(call, ..) if call.can_fail() => Some(call),
@@ -335,7 +344,8 @@ fn fallible(lane: &Expanded) -> Option<&'static str> {
         ScalarCall::Place(..) | ScalarCall::Unary(..) | ScalarCall::I64ToF32 => None,
     });
     // An index that is outside names its op itself.
-    division.or_else(|| calls().next().map(|_| "lookup"))
+    let looks_up = calls().next().is_some() || stage.accesses.iter().any(|a| a.aim.is_some());
+    division.or(looks_up.then_some("lookup"))
 }
 
 /// Rough, in ns: 16 vector operations or one scalar call take about as long as reading a few elements from the second-level cache.

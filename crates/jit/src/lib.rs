@@ -25,6 +25,7 @@ mod narrow;
 mod operand;
 mod pages;
 mod path;
+mod place;
 mod program;
 mod raw;
 mod routine;

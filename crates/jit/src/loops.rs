@@ -63,6 +63,17 @@ pub fn turn_serial(nest: &Nest, size: &dyn Fn(&Nest, &Memory) -> usize) -> Vec<(
     turned.collect()
 }
 
+/// Makes a loop that moves none of these accesses, which are turned along serial loops, the innermost outer one; whether there is one. Outer loops run in any
+/// order (P4).
+pub fn still_innermost(nest: &mut Nest, lying: &[(usize, usize, usize)]) -> bool {
+    let moves = |d: usize| lying.iter().any(|(s, i, _)| nest.stages[*s].accesses[*i].outer[d] != 0);
+    let still = (0..nest.outer.len()).rev().find(|d| nest.outer[*d] > 1 && !moves(*d));
+    let Some(still) = still.filter(|_| !lying.is_empty()) else { return false };
+    let order: Vec<usize> = (0..nest.outer.len()).filter(|d| *d != still).chain([still]).collect();
+    crate::across::reorder(nest, &order);
+    true
+}
+
 /// The accesses that are turned, as stage and number. The loop along which they are contiguous becomes the innermost outer one.
 pub fn turn(nest: &mut Nest, size: &dyn Fn(&Nest, &Memory) -> usize) -> Vec<(usize, usize)> {
     let all: Vec<(usize, usize, usize)> = (0..nest.stages.len())

@@ -10,7 +10,7 @@ use cotangent_loops::ir::Memory;
 use crate::across::Across;
 use crate::error::CallError;
 use crate::failure::{Failure, First};
-use crate::frame::{Frame, HEADER, ROWS, with_words};
+use crate::frame::{FAILURE, Frame, HEADER, ROWS, with_words};
 use crate::kernel::{NestKernel, StageKernel};
 use crate::lane::Accumulator;
 use crate::lane::scalar::combine;
@@ -21,6 +21,8 @@ use crate::turned::{Turned, turn};
 
 /// Fewer rows than this, and lanes are divided instead.
 const FEW_ROWS: usize = 8;
+/// Pieces that threads share, whatever each of them copies first.
+const MIN_PIECES: usize = 4;
 /// The estimated time of a chunk of lanes, in ns.
 const CHUNK: u64 = 15_000;
 /// Chunks of lanes are whole multiples of so many, but for the last.
@@ -67,6 +69,7 @@ pub unsafe fn nest(kernel: &NestKernel, buffers: Buffers) -> Result<(), CallErro
         let pieces = rows.min((total / CHUNK) as usize + 1).min(256);
         // Blocks are not cut, where there are some.
         let pieces = if kernel.block < rows { pieces.min(rows / kernel.block) } else { pieces };
+        let pieces = pieces.min((rows / kernel.least).max(MIN_PIECES));
         threads::for_each(pieces.min(rows), total, &|i| {
             let at = |i: usize| i * rows / pieces;
             // SAFETY: the caller's; pieces have rows of their own.
@@ -148,7 +151,7 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, l
     with_words(kernel.words, |words| {
         let Some(first) = kernel.stages.first() else { return };
         let frame = Frame::new(words, &first.layout);
-        frame.set(2, 0);
+        frame.set(FAILURE, 0);
         frame.set(ROWS, 0);
         let partials = words[kernel.frame * kernel.together..].as_mut_ptr();
         frame.set(4, partials as u64);

@@ -7,8 +7,8 @@
 use cotangent_loops::ir::{Buffer, LoopProgram, Memory, Role, Stage, Step};
 
 use crate::chain::stores;
-use crate::kernel::Place;
 use crate::pages::ALIGN;
+use crate::place::Place;
 
 /// The fewest bytes of such a result: half of what last-level caches hold. Smaller ones may be found there by who reads them next.
 const LARGE: usize = 16 << 20;

@@ -5,6 +5,7 @@ use half::f16;
 use crate::arithmetic::{
     compare, float_bin32, float_bin64, fused32, fused64, int_bin32, int_bin64, map, part_of, select, zip,
 };
+use crate::failure::Failure;
 use crate::frame::Frame;
 use crate::kernel::StageKernel;
 use crate::lane::scalar::combine;
@@ -142,6 +143,16 @@ impl Tile<'_> {
         let mut at = a.lane as isize * self.from as isize;
         for (d, s) in a.serial.iter().enumerate() {
             at += *s as isize * self.frame.serial(self.kernel, d) as isize;
+        }
+        if let Some(aim) = &a.aim {
+            let (from, _) = self.place(aim.index as u32);
+            // SAFETY: the access of the index reaches an `i64` (P2).
+            let index = unsafe { from.cast::<i64>().read() };
+            if index < 0 || index as u64 >= aim.size as u64 {
+                self.frame.fail(self.from, Failure::Index { of: aim.of, index });
+            } else {
+                at += (index * aim.step) as isize;
+            }
         }
         // `wrapping`: places between rows need not exist, those that are read do (P2).
         (self.frame.pointer(self.kernel, access as usize).wrapping_offset(at), a.lane as isize)

@@ -75,7 +75,11 @@ fn is_strided(nest: &Nest, s: &Stage, a: &Access, [lanes, bytes]: [usize; 2]) ->
         let stores = |(op, _): &(BodyOp, _)| matches!(op, BodyOp::Store(k, _) if writes(&s.accesses[*k as usize]));
         s.body.ops.iter().chain(&s.after.ops).any(stores)
     });
-    !written && a.lane.abs() > 1 && s.lanes >= FEW && lanes.checked_mul(bytes).is_some_and(|b| b <= MAX_BYTES)
+    !written
+        && a.aim.is_none()
+        && a.lane.abs() > 1
+        && s.lanes >= FEW
+        && lanes.checked_mul(bytes).is_some_and(|b| b <= MAX_BYTES)
 }
 
 /// The bytes between rows of a block, of which each has so many: whole cache lines, and an odd number of them, so that rows lie in different sets of a cache.

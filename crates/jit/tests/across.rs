@@ -38,7 +38,8 @@ fn products(d: DType, [batch, rows, cols]: [usize; 3]) -> LoopProgram {
 fn sums([batch, height, cols]: [usize; 3]) -> LoopProgram {
     let d = DType::F32;
     let [h, c] = [height, cols].map(|n| n as i64);
-    let scratch = |lane| Access { memory: Memory::Scratch(0), offset: 0, outer: vec![0], serial: vec![], lane };
+    let scratch =
+        |lane| Access { memory: Memory::Scratch(0), offset: 0, outer: vec![0], serial: vec![], lane, aim: None };
     let sum = Stage {
         serial: vec![height],
         lanes: batch,

@@ -159,8 +159,14 @@ fn rows() {
                     (BodyOp::Store(1, BodyValue(2)), d),
                 ];
                 let m = n as i64;
-                let scratch =
-                    || Access { memory: Memory::Scratch(0), offset: 0, outer: vec![0], serial: vec![], lane: 1 };
+                let scratch = || Access {
+                    memory: Memory::Scratch(0),
+                    offset: 0,
+                    outer: vec![0],
+                    serial: vec![],
+                    lane: 1,
+                    aim: None,
+                };
                 let mut nest = nest(
                     &[rows],
                     &[d],
@@ -214,6 +220,7 @@ fn rows_together() {
                 outer: vec![0, 0],
                 serial: vec![],
                 lane: 1,
+                aim: None,
             });
             let input = access(0, 2, &[k * m + 3, m], &[], 1);
             let stages = vec![

@@ -121,6 +121,18 @@ fn element(a: &Access, at: usize, row: &Row, memory: &[Vec<Scalar>]) -> Scalar {
     }
 }
 
+/// How far the element that an index of lookup `of` names is from that of 0.
+fn looked_up(nest: &Nest, stage: &Stage, of: u32, index: i64, p: &Point) -> Result<isize, EvalError> {
+    let lookup = &nest.lookups[of as usize];
+    if index < 0 || index as u64 >= lookup.size as u64 {
+        // The point, counted over outer loops and lanes.
+        let row = p.outer.iter().zip(&nest.outer).fold(0, |at, (i, n)| at * n + i);
+        let at = row * stage.lanes + p.lane;
+        return Err(EvalError::Index { dim: lookup.dim, index, size: lookup.size, at });
+    }
+    Ok((index * lookup.step) as isize)
+}
+
 fn run_body(
     body: &Body,
     nest: &Nest,
@@ -136,19 +148,20 @@ fn run_body(
         let value = match op {
             BodyOp::Load(i) => {
                 let a = &stage.accesses[*i as usize];
-                element(a, place(a, p), row, memory)
+                let ahead = match &a.aim {
+                    Some(aim) => {
+                        let index = &stage.accesses[aim.index as usize];
+                        let index = element(index, place(index, p), row, memory).to_i64();
+                        looked_up(nest, stage, aim.of, index, p)?
+                    }
+                    None => 0,
+                };
+                element(a, place(a, p).wrapping_add_signed(ahead), row, memory)
             }
             BodyOp::Lookup { of, access, offset, index } => {
-                let (a, lookup) = (&stage.accesses[*access as usize], &nest.lookups[*of as usize]);
-                let (offset, index) = (v(offset).to_i64(), v(index).to_i64());
-                if index < 0 || index as u64 >= lookup.size as u64 {
-                    // The point, counted over outer loops and lanes.
-                    let row = p.outer.iter().zip(&nest.outer).fold(0, |at, (i, n)| at * n + i);
-                    let at = row * stage.lanes + p.lane;
-                    return Err(EvalError::Index { dim: lookup.dim, index, size: lookup.size, at });
-                }
-                let at = place(a, p).wrapping_add_signed((offset + index * lookup.step) as isize);
-                element(a, at, row, memory)
+                let a = &stage.accesses[*access as usize];
+                let ahead = looked_up(nest, stage, *of, v(index).to_i64(), p)?;
+                element(a, place(a, p).wrapping_add_signed(v(offset).to_i64() as isize + ahead), row, memory)
             }
             BodyOp::Const(s) => s.cast(*dtype),
             BodyOp::Index { of, scale, offset } => {

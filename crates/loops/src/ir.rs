@@ -129,14 +129,15 @@ pub struct Stage {
 impl Stage {
     /// The accesses that are read through an index.
     pub fn looked_up(&self) -> impl Iterator<Item = usize> + '_ {
-        self.body.ops.iter().chain(&self.after.ops).filter_map(|(op, _)| match op {
+        let lookups = self.body.ops.iter().chain(&self.after.ops).filter_map(|(op, _)| match op {
             BodyOp::Lookup { access, .. } => Some(*access as usize),
             _ => None,
-        })
+        });
+        lookups.chain((0..self.accesses.len()).filter(|i| self.accesses[*i].aim.is_some()))
     }
 }
 
-/// An affine place in memory: `offset + Σ outer[i]·o_i + Σ serial[j]·s_j + lane·l`, in elements.
+/// An affine place in memory: `offset + Σ outer[i]·o_i + Σ serial[j]·s_j + lane·l`, in elements; one that is aimed stands `step·index` further.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Access {
     /// The memory.
@@ -149,6 +150,17 @@ pub struct Access {
     pub serial: Vec<i64>,
     /// The stride of the lanes: 1 is contiguous, 0 is one element for all lanes.
     pub lane: i64,
+    /// The index that moves it, if one does; it is only read then.
+    pub aim: Option<Aim>,
+}
+
+/// What moves an access beside loops: an index that is the same in all lanes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Aim {
+    /// Which of the nest's lookups says how far.
+    pub of: u32,
+    /// The access of the stage where the index stands, an `i64`; its lanes have no stride, and nothing moves it but loops.
+    pub index: u32,
 }
 
 /// The memory of an access.

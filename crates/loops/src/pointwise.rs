@@ -92,6 +92,7 @@ pub fn pointwise(graph: &Graph, shape: &[usize], operands: &[Layout]) -> Result<
         outer: moves.iter().map(|m| m[i]).collect(),
         serial: Vec::new(),
         lane: lane[i],
+        aim: None,
     });
     let stage = Stage {
         serial: Vec::new(),

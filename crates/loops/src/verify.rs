@@ -167,6 +167,10 @@ impl Verifier<'_> {
             low += reach.min(0);
             high += reach.max(0);
         }
+        if let Some(aim) = &a.aim {
+            let Some((below, above)) = self.aim(n, s, aim) else { return };
+            (low, high) = (low + below, high + above);
+        }
         if low < 0 || high >= len as i128 {
             self.wrong("P2", format!("an access reaches from {low} to {high} in {len} elements"));
         }
@@ -299,17 +303,10 @@ impl Verifier<'_> {
     /// Where ops may stand, and what they read and write.
     fn effects(&mut self, n: &Nest, s: &Stage, op: &BodyOp, after: bool, defined: &mut Defined, before: &[usize]) {
         match op {
-            BodyOp::Load(i) | BodyOp::Lookup { access: i, .. } => match s.accesses.get(*i as usize).map(|a| a.memory) {
-                Some(Memory::Buffer(b)) if (b.0 as usize) < before.len() => {
-                    if before[b.0 as usize] < self.program.buffers[b.0 as usize].len {
-                        self.read(b);
-                    }
-                }
-                Some(Memory::Scratch(r)) if defined.scratch.get(r as usize) == Some(&false) => {
-                    self.wrong("P5", format!("scratch s{r} is read before it is written"));
-                }
-                Some(Memory::Buffer(_) | Memory::Scratch(_)) | None => {}
-            },
+            BodyOp::Load(i) | BodyOp::Lookup { access: i, .. } => {
+                self.aimed(s, *i, after, before);
+                self.reads(s, *i, defined, before);
+            }
             BodyOp::Store(i, _) => self.write(n, s, *i, after, defined),
             BodyOp::RowScalar(i) => {
                 if defined.scalars.get(*i as usize) == Some(&false) {
@@ -341,8 +338,26 @@ impl Verifier<'_> {
         }
     }
 
+    /// That what access `i` reads has been written.
+    fn reads(&mut self, s: &Stage, i: u32, defined: &Defined, before: &[usize]) {
+        match s.accesses.get(i as usize).map(|a| a.memory) {
+            Some(Memory::Buffer(b)) if (b.0 as usize) < before.len() => {
+                if before[b.0 as usize] < self.program.buffers[b.0 as usize].len {
+                    self.read(b);
+                }
+            }
+            Some(Memory::Scratch(r)) if defined.scratch.get(r as usize) == Some(&false) => {
+                self.wrong("P5", format!("scratch s{r} is read before it is written"));
+            }
+            Some(Memory::Buffer(_) | Memory::Scratch(_)) | None => {}
+        }
+    }
+
     fn write(&mut self, n: &Nest, s: &Stage, i: u32, after: bool, defined: &mut Defined) {
         let Some(a) = s.accesses.get(i as usize) else { return };
+        if a.aim.is_some() {
+            return self.wrong("P4", format!("an index says where access {i} writes"));
+        }
         if a.outer.len() != n.outer.len() || a.serial.len() != s.serial.len() {
             return;
         }

@@ -67,15 +67,14 @@ fn lookups_read_views_at_every_dim() {
     }
 }
 
-/// Slices that are long are copied by a routine, and so are elements that no vector unit gathers; much arithmetic has lanes of 32 bits.
+/// What lies in many rows is copied by a routine, and so is what no vector unit gathers; much arithmetic has lanes of 32 bits.
 #[test]
-fn long_slices_and_much_work_stay_apart() {
+fn elements_of_many_rows_and_much_work_stay_apart() {
     let of = |shape: &[usize], f: fn(Tensor, Tensor) -> Tensor| {
         let g = make_fx(f, (f32s(shape), Tensor::from_array(places(30, 4)))).unwrap();
         check(&g, &args(&g, &places(30, 4))).unwrap();
         lower(&g).unwrap()
     };
-    assert_eq!(count(&of(&[5, 8], |x, i| x.index_select_along(0, &i) + 1.0)), [0, 1]);
     assert_eq!(count(&of(&[4, 5], |x, i| x.index_select_along(1, &i) + 1.0)), [0, 1]);
     assert_eq!(count(&of(&[5], |x, i| x.convert(DType::F16).index_select_along(0, &i) + 1.0)), [0, 1]);
     let program = of(&[5], |x, i| (x.index_select_along(0, &i).sin().exp().tanh().cos().log() * 2.0).sin());
@@ -83,6 +82,38 @@ fn long_slices_and_much_work_stay_apart() {
     // Rows of a sum have lanes of 32 bits, too.
     let program = of(&[5], |x, i| x.index_select_along(0, &i).view_to(&[3, 10].into()).sum_over(&[1]));
     assert_eq!((count(&program), program.steps.len()), ([1, 0], 2));
+}
+
+/// Slices are read in the nest that computes with them: their place moves with the row, also where rows are summed, along them or over them.
+#[test]
+fn slices_are_aimed_at() {
+    type Read = fn(Tensor, Tensor) -> Tensor;
+    let cases: [(&str, Read); 5] = [
+        ("alone", |x, i| x.index_select_along(0, &i) + 1.0),
+        ("in the middle", |x, i| x.view_to(&[2, 10, 12].into()).index_select_along(1, &i) * 2.0),
+        ("products", |x, i| (x.index_select_along(0, &i) * x.index_select_along(0, &(&i + 1))).sum_over(&[1])),
+        ("means", |x, i| x.index_select_along(0, &i).view_to(&[10, 3, 12].into()).sum_over(&[1]) * 0.25),
+        ("normed", |x, i| {
+            let y = x.index_select_along(0, &i);
+            let mean = y.sum_over(&[1]).view_to(&[30, 1].into()).expand_to(&[30, 12].into()) * 0.125;
+            y - mean
+        }),
+    ];
+    for (name, f) in cases {
+        let g = make_fx(f, (f32s(&[20, 12]), Tensor::from_array(places(30, 4)))).unwrap();
+        check(&g, &args(&g, &places(30, 4))).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let program = lower(&g).unwrap();
+        let stages = program.steps.iter().flat_map(|s| match s {
+            Step::Nest(n) => &n.stages[..],
+            Step::Routine(_) => &[],
+        });
+        let (mut aimed, mut gathered) = (0, 0);
+        for stage in stages {
+            aimed += stage.accesses.iter().filter(|a| a.aim.is_some() && a.lane == 1).count();
+            gathered += stage.looked_up().filter(|i| stage.accesses[*i].aim.is_none()).count();
+        }
+        assert!(aimed > 0 && gathered == 0 && count(&program)[1] == 0, "{name}:\n{program}");
+    }
 }
 
 /// An index that the dim does not have, and one of a dim without elements.

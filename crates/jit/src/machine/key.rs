@@ -2,6 +2,23 @@
 
 use crate::kernel::{Layout, StageKernel};
 use crate::lane::{Accumulator, Code};
+use crate::place::{Aimed, Place};
+
+/// What code depends on of an access.
+#[derive(PartialEq, Eq, Hash, Debug)]
+struct Access {
+    lane: i64,
+    serial: Vec<i64>,
+    streams: bool,
+    repeats: usize,
+    aim: Option<Aimed>,
+}
+
+impl Access {
+    fn new(a: &Place) -> Self {
+        Access { lane: a.lane, serial: a.serial.clone(), streams: a.streams, repeats: a.repeats, aim: a.aim }
+    }
+}
 
 /// What a function depends on.
 #[derive(PartialEq, Eq, Hash, Debug)]
@@ -11,8 +28,7 @@ pub struct Key {
     wide: bool,
     rows: usize,
     neutral: Vec<u64>,
-    /// Of each access the strides of lanes and serial loops, whether it streams, and how often it repeats an element.
-    strides: Vec<(i64, Vec<i64>, bool, usize)>,
+    accesses: Vec<Access>,
     serial: Vec<usize>,
     layout: [usize; 4],
     /// The words of each column accumulator, if they are in memory.
@@ -29,7 +45,7 @@ impl Key {
             wide: kernel.lane.wide,
             rows: kernel.lane.rows,
             neutral: kernel.lane.accumulators.iter().map(Accumulator::neutral).collect(),
-            strides: kernel.accesses.iter().map(|a| (a.lane, a.serial.clone(), a.streams, a.repeats)).collect(),
+            accesses: kernel.accesses.iter().map(Access::new).collect(),
             serial: kernel.serial.clone(),
             layout: [scalars, serial, pointers, partials],
             columns: kernel.columns_in_memory.then(|| kernel.column_words()),

@@ -200,9 +200,10 @@ impl Emit<'_> {
             // Wrapping: places between loops need not exist.
             let bytes = self.kernel.accesses[i].serial[d].wrapping_mul(steps);
             if bytes != 0 {
-                let at = self.b.use_var(self.pointers[i]);
+                let pointer = self.bases[i].unwrap_or(self.pointers[i]);
+                let at = self.b.use_var(pointer);
                 let next = self.b.ins().iadd_imm(at, bytes);
-                self.b.def_var(self.pointers[i], next);
+                self.b.def_var(pointer, next);
             }
         }
     }

@@ -5,6 +5,7 @@
 
 mod access;
 mod accumulate;
+mod aim;
 mod blocks;
 mod call;
 mod convert;

@@ -32,8 +32,10 @@ pub(super) struct Emit<'a> {
     pub(super) lanes: Value,
     /// The first lane of a block.
     pub(super) lane: Variable,
-    /// The pointer of each access.
+    /// The pointer of each access, at its index if it has one.
     pub(super) pointers: Vec<Variable>,
+    /// The place without the index of each access that changes it in serial loops.
+    pub(super) bases: Vec<Option<Variable>>,
     /// The index of each serial loop.
     pub(super) serial: Vec<Variable>,
     /// The copies of each accumulator.
@@ -63,6 +65,8 @@ pub(super) fn build(
     let walk = Blocks::of(kernel);
     let mut words = |n: usize| (0..n).map(|_| b.declare_var(types::I64)).collect::<Vec<_>>();
     let (pointers, serial, lane) = (words(kernel.accesses.len()), words(kernel.serial.len()), words(1)[0]);
+    let moves = |a: &crate::place::Place| a.aim.is_some_and(|aim| aim.moves);
+    let bases = kernel.accesses.iter().map(|a| moves(a).then(|| words(1)[0])).collect();
     let accumulators = kernel.lane.accumulators.iter().map(|a| {
         let ty = vector(Ty::of(a.dtype), kernel.lane.wide);
         (0..walk.copies).map(|_| b.declare_var(ty)).collect()
@@ -70,8 +74,22 @@ pub(super) fn build(
     let accumulators = accumulators.collect();
     let lanes = b.ins().load(types::I64, plain(), frame, 0);
     let (area, values) = (None, Vec::new());
-    let mut e =
-        Emit { b, kernel, target, calls, walk, frame, lanes, lane, pointers, serial, accumulators, area, values };
+    let mut e = Emit {
+        b,
+        kernel,
+        target,
+        calls,
+        walk,
+        frame,
+        lanes,
+        lane,
+        pointers,
+        bases,
+        serial,
+        accumulators,
+        area,
+        values,
+    };
     e.stage();
     e.b.ins().return_(&[]);
     e.b.finalize();
@@ -93,8 +111,9 @@ impl Emit<'_> {
     fn stage(&mut self) {
         for i in 0..self.pointers.len() {
             let at = self.word(self.kernel.layout.pointers + i);
-            self.b.def_var(self.pointers[i], at);
+            self.b.def_var(self.bases[i].unwrap_or(self.pointers[i]), at);
         }
+        self.aim(false);
         let (rows, all, copies) = (self.kernel.lane.rows, self.accumulators.len(), self.walk.copies);
         (0..rows).for_each(|k| self.neutral(k, copies));
         let points: usize = self.kernel.serial.iter().product();
@@ -107,6 +126,7 @@ impl Emit<'_> {
             });
             if points > 0 {
                 self.serial(0, &mut |e| {
+                    e.aim(true);
                     e.blocks(copies, &|e, lanes| {
                         e.load_columns(lanes);
                         e.code(body, lanes);
@@ -122,13 +142,19 @@ impl Emit<'_> {
             self.blocks(copies, &|e, lanes| {
                 (rows..all).for_each(|k| e.neutral(k, lanes.copies()));
                 if points > 0 {
-                    e.serial(0, &mut |e| e.code(body, lanes));
+                    e.serial(0, &mut |e| {
+                        e.aim(true);
+                        e.code(body, lanes);
+                    });
                 }
                 e.code(after, lanes);
             });
         } else {
             if points > 0 && !body.insts.is_empty() {
-                self.serial(0, &mut |e| e.blocks(copies, &|e, lanes| e.code(body, lanes)));
+                self.serial(0, &mut |e| {
+                    e.aim(true);
+                    e.blocks(copies, &|e, lanes| e.code(body, lanes));
+                });
             }
             if !after.insts.is_empty() {
                 self.blocks(1, &|e, lanes| e.code(after, lanes));

@@ -31,7 +31,7 @@ fn vectors_are_needed() {
 }
 
 fn access(b: u32, serial: &[i64], lane: i64) -> Access {
-    Access { memory: Memory::Buffer(BufferId(b)), offset: 0, outer: vec![], serial: serial.to_vec(), lane }
+    Access { memory: Memory::Buffer(BufferId(b)), offset: 0, outer: vec![], serial: serial.to_vec(), lane, aim: None }
 }
 
 fn program(buffers: &[(DType, usize)], results: usize, stages: Vec<Stage>, scalars: &[DType]) -> LoopProgram {

@@ -13,7 +13,7 @@ impl Emit<'_> {
         if a < 8 {
             return R8 + a as u8;
         }
-        let at = self.kernel.layout.pointers + a;
+        let at = self.kernel.home(a);
         self.asm().mov(RAX, Emit::word(at));
         RAX
     }
@@ -51,7 +51,7 @@ impl Emit<'_> {
             return self.asm().mov(RAX, Rm::Reg(base));
         }
         self.asm().imul(RAX, Rm::Reg(RDX), stride);
-        let base = if a < 8 { Rm::Reg(R8 + a as u8) } else { Emit::word(self.kernel.layout.pointers + a) };
+        let base = if a < 8 { Rm::Reg(R8 + a as u8) } else { Emit::word(self.kernel.home(a)) };
         self.asm().add(RAX, base);
     }
 

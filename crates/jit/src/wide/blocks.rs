@@ -165,7 +165,12 @@ impl Emit<'_> {
         for i in 0..self.kernel.accesses.len() {
             let bytes = self.kernel.accesses[i].serial[d] * steps;
             if bytes != 0 {
-                let at = if i < 8 { Rm::Reg(R8 + i as u8) } else { Emit::word(self.kernel.layout.pointers + i) };
+                let at = match self.kernel.accesses[i].aim {
+                    // Its place without the index.
+                    Some(aim) if aim.moves => Emit::word(self.kernel.layout.pointers + i),
+                    Some(_) | None if i < 8 => Rm::Reg(R8 + i as u8),
+                    Some(_) | None => Emit::word(self.kernel.home(i)),
+                };
                 self.asm().add_imm(at, bytes as i32);
             }
         }

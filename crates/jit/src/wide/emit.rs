@@ -7,10 +7,9 @@
 use super::Assembler;
 use super::alloc::{Alloc, Loc};
 use super::asm::gpr::{R8, RAX, RBP, RBX, RDI, RSI, RSP};
-use super::asm::{Asm, Cond, Label, Rm};
+use super::asm::{Asm, Label, Rm};
 use super::isa::Isa;
 use super::pressure::{self, Kept};
-use crate::frame::{HEADER, ROWS};
 use crate::kernel::StageKernel;
 use crate::lane::{Code, Op, Ty};
 use crate::machine::thunk;
@@ -33,9 +32,9 @@ pub(super) const SAVED_GPR: i32 = 392;
 pub(super) const SAVED_MASKS: i32 = 448;
 pub(super) const SAVED: i32 = 512;
 /// The frame of the first row that runs together with others, their number, and where their frames end.
-const HOME: i32 = SAVED + 32 * 64;
-const TOGETHER: i32 = HOME + 8;
-const END: i32 = TOGETHER + 8;
+pub(super) const HOME: i32 = SAVED + 32 * 64;
+pub(super) const TOGETHER: i32 = HOME + 8;
+pub(super) const END: i32 = TOGETHER + 8;
 pub(super) const SLOTS: i32 = HOME + 64;
 
 /// Which lanes a block has.
@@ -117,82 +116,8 @@ pub fn stage(out: &mut Assembler, kernel: &StageKernel, width: usize) -> usize {
     copies
 }
 
-/// Emits a function that runs all stages for as many rows as the frame says, one step of the innermost outer loop apart; the
-/// places of the stages.
-///
-/// `together` rows go through a stage before the next stage, each on a frame of its own; frames are `frame` words apart.
-pub fn rows(out: &mut Assembler, kernels: &[StageKernel], together: usize, frame: usize) -> Vec<usize> {
-    let frame_size = begin(&mut out.asm);
-    let top = out.asm.label();
-    let (home, count, behind) = (Rm::Mem(RSP, HOME), Rm::Mem(RSP, TOGETHER), Rm::Mem(RSP, END));
-    if together > 1 {
-        out.asm.mov_to(home, RDI, 8);
-    }
-    out.asm.bind(top);
-    if together > 1 {
-        let all = out.asm.label();
-        out.asm.mov(RAX, Emit::word(ROWS));
-        out.asm.cmp_imm(Rm::Reg(RAX), together as i32);
-        out.asm.jcc(Cond::BelowEqual, all);
-        out.asm.mov_imm(RAX, together as u64);
-        out.asm.bind(all);
-        out.asm.mov_to(count, RAX, 8);
-        out.asm.imul(RAX, Rm::Reg(RAX), 8 * frame as i32);
-        out.asm.add(RAX, Rm::Reg(RDI));
-        out.asm.mov_to(behind, RAX, 8);
-    }
-    let mut slots = 0;
-    let mut places = Vec::with_capacity(kernels.len());
-    for (k, kernel) in kernels.iter().enumerate() {
-        places.push(out.asm.code.len());
-        let width = out.width(kernel);
-        let mut e = emit(out, kernel, width, true);
-        let row = e.asm().label();
-        e.load_constants();
-        e.asm().align(16);
-        e.asm().bind(row);
-        e.asm().mov_imm(RSI, kernel.lanes as u64);
-        e.stage();
-        slots = slots.max(e.slots);
-        let slow = std::mem::take(&mut e.slow);
-        if !slow.is_empty() {
-            let next = e.asm().label();
-            e.asm().jmp(next);
-            slow.iter().for_each(|s| e.slow_call(s));
-            e.asm().bind(next);
-        }
-        for (i, a) in kernel.accesses.iter().enumerate() {
-            let step = a.step() * together as i64;
-            if step != 0 {
-                out.asm.add_imm(Emit::word(kernel.layout.pointers + i), step as i32);
-            }
-        }
-        // The last outer index stands before the row scalars.
-        if k + 1 == kernels.len() && kernel.layout.scalars > HEADER {
-            out.asm.add_imm(Emit::word(kernel.layout.scalars - 1), together as i32);
-        }
-        if together > 1 {
-            out.asm.add_imm(Rm::Reg(RDI), 8 * frame as i32);
-            out.asm.cmp(RDI, behind);
-            out.asm.jcc(Cond::Below, row);
-            out.asm.mov(RDI, home);
-        }
-    }
-    if together > 1 {
-        out.asm.mov(RAX, Emit::word(ROWS));
-        out.asm.sub(RAX, count);
-        out.asm.mov_to(Emit::word(ROWS), RAX, 8);
-    } else {
-        out.asm.add_imm(Emit::word(ROWS), -1);
-    }
-    out.asm.jcc(Cond::NotZero, top);
-    end(&mut out.asm, &kernels.iter().collect::<Vec<_>>());
-    set_frame_size(&mut out.asm, frame_size, slots);
-    places
-}
-
 /// Begins a function; where the size of its stack is to be written.
-fn begin(asm: &mut Asm) -> usize {
+pub(super) fn begin(asm: &mut Asm) -> usize {
     for r in CALLEE_SAVED {
         asm.push(r);
     }
@@ -203,7 +128,7 @@ fn begin(asm: &mut Asm) -> usize {
     frame_size
 }
 
-fn end(asm: &mut Asm, kernels: &[&StageKernel]) {
+pub(super) fn end(asm: &mut Asm, kernels: &[&StageKernel]) {
     if kernels.iter().any(|k| k.accesses.iter().any(|a| a.streams)) {
         // Streaming stores have no order with others: who hears that this is done sees them.
         asm.sfence();
@@ -216,12 +141,12 @@ fn end(asm: &mut Asm, kernels: &[&StageKernel]) {
     asm.ret();
 }
 
-fn set_frame_size(asm: &mut Asm, at: usize, slots: u32) {
+pub(super) fn set_frame_size(asm: &mut Asm, at: usize, slots: u32) {
     let bytes = SLOTS + asm.isa().bytes() as i32 * slots as i32;
     asm.code[at..at + 4].copy_from_slice(&(-bytes).to_le_bytes());
 }
 
-fn emit<'a>(out: &'a mut Assembler, kernel: &'a StageKernel, width: usize, whole: bool) -> Emit<'a> {
+pub(super) fn emit<'a>(out: &'a mut Assembler, kernel: &'a StageKernel, width: usize, whole: bool) -> Emit<'a> {
     let isa = out.asm.isa();
     let most = pressure::most_alive(&kernel.lane.body, isa);
     let mut copies = pressure::copies(kernel, isa, most);
@@ -303,12 +228,13 @@ impl Emit<'_> {
     }
 
     /// The serial loops and lanes of the stage, where constants are in their registers.
-    fn stage(&mut self) {
+    pub(super) fn stage(&mut self) {
         let pointers = self.kernel.accesses.len().min(8);
-        for i in 0..pointers {
+        for i in (0..pointers).filter(|i| self.kernel.accesses[*i].aim.is_none()) {
             let at = self.kernel.layout.pointers + i;
             self.asm().mov(R8 + i as u8, Emit::word(at));
         }
+        self.aim(false);
         self.load_scalars();
         for k in 0..self.kernel.lane.rows {
             for c in 0..self.copies {
@@ -330,7 +256,10 @@ impl Emit<'_> {
                 self.serial(0, together, &mut |e, rows| {
                     e.blocks(e.copies, &|e, lanes| {
                         e.columns(lanes, false);
-                        e.innermost(rows, &mut |e| e.code(&body, lanes));
+                        e.innermost(rows, &mut |e| {
+                            e.aim(true);
+                            e.code(&body, lanes);
+                        });
                         e.columns(lanes, true);
                     });
                 });
@@ -347,13 +276,19 @@ impl Emit<'_> {
                     }
                 }
                 if points > 0 {
-                    e.serial(0, 1, &mut |e, _| e.code(&body, lanes));
+                    e.serial(0, 1, &mut |e, _| {
+                        e.aim(true);
+                        e.code(&body, lanes);
+                    });
                 }
                 e.code(&after, lanes);
             });
         } else {
             if points > 0 && !body.insts.is_empty() {
-                self.serial(0, 1, &mut |e, _| e.blocks(e.copies, &|e, lanes| e.code(&body, lanes)));
+                self.serial(0, 1, &mut |e, _| {
+                    e.aim(true);
+                    e.blocks(e.copies, &|e, lanes| e.code(&body, lanes));
+                });
             }
             if !after.insts.is_empty() {
                 self.blocks(1, &|e, lanes| e.code(&after, lanes));

@@ -6,6 +6,7 @@
 
 mod access;
 mod accumulate;
+mod aim;
 mod alloc;
 mod asm;
 mod blocks;
@@ -19,6 +20,7 @@ mod mask;
 mod op;
 mod pressure;
 mod repeated;
+mod rows;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -57,8 +59,10 @@ type RowsKey = (Key, usize, Vec<i64>, Vec<Option<u32>>);
 fn key(kernel: &StageKernel) -> Option<Key> {
     let fits = |s: &i64| s.unsigned_abs() < 1 << 25;
     let serial: usize = kernel.serial.iter().product();
-    let small = |a: &crate::kernel::Place| {
+    let small = |a: &crate::place::Place| {
+        let reach = |aim: crate::place::Aimed| i32::try_from(aim.size).is_ok() && i32::try_from(aim.step).is_ok();
         fits(&a.lane)
+            && a.aim.is_none_or(reach)
             && a.serial.iter().zip(&kernel.serial).all(|(s, n)| i32::try_from(*s as i128 * *n as i128).is_ok())
     };
     if !kernel.accesses.iter().all(small) || i32::try_from(serial).is_err() {
@@ -118,7 +122,7 @@ impl Assembler {
     pub fn rows(&mut self, stages: &[StageKernel], together: usize, frame: usize) -> Option<RowsCode> {
         let finished = |a: &Accumulator| a.scalar.is_none() || folds(a);
         let part = |k: &StageKernel| -> Option<RowsKey> {
-            let steps: Vec<i64> = k.accesses.iter().map(crate::kernel::Place::step).collect();
+            let steps: Vec<i64> = k.accesses.iter().map(crate::place::Place::step).collect();
             let step = |s: &i64| i32::try_from(*s as i128 * together as i128).is_ok();
             let fits = i32::try_from(k.lanes).is_ok() && steps.iter().all(step);
             if !fits || !k.lane.accumulators.iter().all(finished) {
@@ -132,7 +136,7 @@ impl Assembler {
         }
         self.asm.align(32);
         let offset = self.asm.code.len();
-        let rows = RowsCode { offset, stages: emit::rows(self, stages, together, frame), entry: 0 };
+        let rows = RowsCode { offset, stages: rows::rows(self, stages, together, frame), entry: 0 };
         self.known_rows.insert(key, rows.clone());
         Some(rows)
     }

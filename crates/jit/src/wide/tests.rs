@@ -31,7 +31,7 @@ fn assembly(dtype: DType, lens: [usize; 2], outer: &[usize], lanes: usize, acces
 }
 
 fn access(b: u32, offset: i64, outer: &[i64], lane: i64) -> Access {
-    Access { memory: Memory::Buffer(BufferId(b)), offset, outer: outer.to_vec(), serial: vec![], lane }
+    Access { memory: Memory::Buffer(BufferId(b)), offset, outer: outer.to_vec(), serial: vec![], lane, aim: None }
 }
 
 /// The instructions of vectors in the order in which they stand, without addresses in the pool.

@@ -41,7 +41,14 @@ impl Pointwise {
 
 /// Buffer `b` from `offset` with these strides.
 pub fn access(b: u32, offset: i64, outer: &[i64], serial: &[i64], lane: i64) -> Access {
-    Access { memory: Memory::Buffer(BufferId(b)), offset, outer: outer.to_vec(), serial: serial.to_vec(), lane }
+    Access {
+        memory: Memory::Buffer(BufferId(b)),
+        offset,
+        outer: outer.to_vec(),
+        serial: serial.to_vec(),
+        lane,
+        aim: None,
+    }
 }
 
 pub fn stage(lanes: usize, accesses: Vec<Access>, ops: Vec<(BodyOp, DType)>) -> Stage {

@@ -45,6 +45,8 @@ pub(crate) struct Lookup {
     pub index: Expr,
     /// The value of the flow that it is an element of.
     pub of: Id,
+    /// Whether an index names many elements that lie side by side, along which lanes go best.
+    pub slices: bool,
 }
 
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! Which variables of a group are outer loops, serial loops and lanes.
 
-use super::group::{ExprOp, Group};
+use super::group::{Expr, ExprOp, Group};
 use crate::affine::Affine;
 
 /// Lanes are cut so that at least this many outer iterations can be shared by threads …
@@ -14,6 +14,16 @@ const MIN_COLUMNS: usize = 64;
 
 /// Reduced loops of fewer elements are short rows.
 const LONG_ROW: usize = 128;
+
+/// Rows of at most this many elements are crossed by lanes, if a transposed copy …
+const ACROSS: usize = 512;
+/// … of at most so many elements …
+const BLOCK: usize = 1 << 17;
+/// … serves so many rows.
+const MANY: usize = 32;
+
+/// What lanes along a slice that an index names count, where a read counts one: across slices they are read one by one.
+const SLICE: usize = 4;
 
 /// Lanes below this are worse than strided ones.
 const SHORT: usize = 8;
@@ -62,14 +72,67 @@ impl Loops {
     }
 }
 
+/// The loop along which lanes go across short rows: a row of each of them lies in memory, which a transposed copy serves for all rows of another loop. Sums of all
+/// pairs of rows are such: lanes along the rows would end each sum by adding up the lanes of a vector, which is as much as all before.
+fn across(g: &Group, levels: &[Level], affines: &[(&Affine, i128)], indices: &[&Affine]) -> Option<usize> {
+    let at_points = |a: &Affine| a.terms().any(|(v, _)| g.reduced[v]);
+    let is_simple = g.has_reduces()
+        && g.reduces.iter().all(|r| r.level == 0)
+        && g.stores.iter().all(|s| !at_points(&s.at))
+        && indices.is_empty();
+    let mut reduced = levels.iter().filter(|l| g.reduced[l.var]);
+    let (row, None) = (reduced.next()?, reduced.next()) else { return None };
+    if !is_simple || !(SHORT..=ACROSS).contains(&row.extent) {
+        return None;
+    }
+    (0..levels.len()).rev().find(|i| {
+        let lanes = &levels[*i];
+        let others = || levels.iter().enumerate().filter(|(j, l)| j != i && !g.reduced[l.var]).map(|(_, l)| l);
+        let most = row.extent * lanes.extent <= BLOCK;
+        let mut copies = 0;
+        let fits = affines.iter().all(|(a, _)| match lanes.stride(a).abs() {
+            0 | 1 => true,
+            _ => {
+                copies += 1;
+                row.stride(a) == 1 && others().any(|l| l.extent >= MANY && l.stride(a) == 0)
+            }
+        });
+        !g.reduced[lanes.var] && lanes.extent >= LONG && most && fits && copies == 1
+    })
+}
+
+/// For each expression whether it only says which slice is read.
+fn names_slices(g: &Group) -> Vec<bool> {
+    let mut names = vec![false; g.exprs.len()];
+    for e in &g.exprs {
+        if let ExprOp::Lookup(l) = &e.op {
+            names[l.index as usize] |= l.slices;
+        }
+    }
+    let mut used = |e: Expr| names[e as usize] = false;
+    g.stores.iter().map(|s| s.expr).chain(g.reduces.iter().map(|r| r.expr)).for_each(&mut used);
+    for e in &g.exprs {
+        match &e.op {
+            ExprOp::Point(_, args) => args.iter().for_each(|a| used(*a)),
+            ExprOp::Lookup(l) if !l.slices => used(l.index),
+            ExprOp::Lookup(_) | ExprOp::Load(..) | ExprOp::Const(_) | ExprOp::Index(_) | ExprOp::Reduced(_) => {}
+        }
+    }
+    names
+}
+
 /// Chooses the loops.
 pub(crate) fn arrange(g: &Group) -> Loops {
     let mut affines: Vec<(&Affine, usize)> = Vec::new();
     let mut indices: Vec<&Affine> = Vec::new();
-    for e in &g.exprs {
+    let names_slices = names_slices(g);
+    for (e, names_slices) in g.exprs.iter().zip(names_slices) {
         match &e.op {
+            // Read once for a slice.
+            ExprOp::Load(_, a) if names_slices => indices.push(a),
             ExprOp::Load(_, a) => affines.push((a, 1)),
             ExprOp::Index(a) => indices.push(a),
+            ExprOp::Lookup(l) if l.slices => affines.push((&l.at, SLICE)),
             ExprOp::Lookup(l) => indices.push(&l.at),
             ExprOp::Const(_) | ExprOp::Point(..) | ExprOp::Reduced(_) => {}
         }
@@ -113,7 +176,8 @@ pub(crate) fn arrange(g: &Group) -> Loops {
         along.sum::<i128>()
     };
     let long = |l: &Level| l.extent >= SHORT;
-    let best = (0..levels.len()).max_by_key(|i| (long(&levels[*i]), score(&levels[*i]), *i));
+    let best = across(g, &levels, &affines, &indices)
+        .or_else(|| (0..levels.len()).max_by_key(|i| (long(&levels[*i]), score(&levels[*i]), *i)));
     let mut loops = Loops::default();
     for (i, l) in levels.iter().enumerate() {
         if Some(i) == best {

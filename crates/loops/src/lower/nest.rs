@@ -11,8 +11,8 @@ use super::group::{self, Expr, ExprOp, Group, LOAD, LOOKUP, cost_of};
 use super::loops::{Level, Loops, arrange};
 use super::narrow::narrow;
 use crate::affine::Affine;
-use crate::ir::{Access, Body, BodyOp, BodyValue, BufferId, Lookup, Memory, Nest, Stage};
-use access::Accesses;
+use crate::ir::{Access, Aim, Body, BodyOp, BodyValue, BufferId, Lookup, Memory, Nest, Stage};
+use access::{Accesses, aims};
 
 /// An expression at least this dear is kept in a scratch row for later passes; cheaper ones are computed again.
 const KEEP: u32 = 10;
@@ -98,7 +98,7 @@ fn narrows(g: &Group, loops: &Loops, varies: &[bool]) -> bool {
     let works_wide = |i: usize| match &g.exprs[i].op {
         ExprOp::Point(_, args) => is_wide(i as Expr) || args.iter().any(|a| is_wide(*a)),
         ExprOp::Load(..) | ExprOp::Index(_) => varies[i] && is_wide(i as Expr),
-        ExprOp::Lookup(_) => true,
+        ExprOp::Lookup(l) => aims(g, loops, l).is_none(),
         ExprOp::Const(_) | ExprOp::Reduced(_) => false,
     };
     let (mut wide_rows, mut wide_lanes) = (false, false);
@@ -252,6 +252,9 @@ impl<'a> Builder<'a> {
             ExprOp::Index(at) => self.index(at, data.dtype, level, part),
             ExprOp::Lookup(_) if part == Part::Points && !varies => self.kept_row(e, level),
             ExprOp::Lookup(l) => {
+                if let Some(access) = self.aimed(l, level, part) {
+                    return self.load(level, part, access, data.dtype);
+                }
                 let (offset, index) = (self.index(&l.at, DType::I64, level, part), self.value(l.index, level, part));
                 let nothing = Affine::default();
                 let access = self.access(Memory::Buffer((self.buffer)(l.memory)), &nothing, part);
@@ -337,8 +340,11 @@ impl<'a> Builder<'a> {
                     // Columns: what is computed once for each of them follows the serial loops.
                     Some(stage) if loops.columns => {
                         let shift = stages[stage].accesses.len() as u32;
-                        let padded =
-                            pass.row_accesses.list.into_iter().map(|a| Access { serial: vec![0; serial_len], ..a });
+                        let padded = pass.row_accesses.list.into_iter().map(|a| Access {
+                            serial: vec![0; serial_len],
+                            aim: a.aim.map(|aim| Aim { index: aim.index + shift, ..aim }),
+                            ..a
+                        });
                         stages[stage].accesses.extend(padded);
                         let mut body = pass.rows.body;
                         for (op, _) in &mut body.ops {

@@ -131,6 +131,9 @@ fn access(a: &Access) -> String {
         let _ = write!(text, " + {} l", a.lane);
     }
     text.push(']');
+    if let Some(aim) = &a.aim {
+        let _ = write!(text, " through t{} a{}", aim.of, aim.index);
+    }
     text
 }
 

@@ -1,20 +1,60 @@
 //! Reads through an index.
 
-use cotangent_core::ir::Scalar;
+use cotangent_core::ir::{DType, Scalar};
 use cotangent_core::ops::Binary;
 
 use super::Verifier;
-use crate::ir::{Body, BodyOp, BodyValue, Loop, Memory, Nest, Stage};
+use crate::ir::{Aim, Body, BodyOp, BodyValue, Loop, Memory, Nest, Stage};
 
 impl Verifier<'_> {
+    /// How far an aimed access goes below its place and above it; `None` if it cannot be aimed so (P1).
+    pub(super) fn aim(&mut self, n: &Nest, s: &Stage, aim: &Aim) -> Option<(i128, i128)> {
+        let (Some(lookup), Some(index)) = (n.lookups.get(aim.of as usize), s.accesses.get(aim.index as usize)) else {
+            self.wrong("P1", format!("no lookup t{} or no access {}", aim.of, aim.index));
+            return None;
+        };
+        let Memory::Buffer(b) = index.memory else {
+            self.wrong("P1", format!("an index in scratch memory, at access {}", aim.index));
+            return None;
+        };
+        if index.aim.is_some() || index.lane != 0 {
+            self.wrong("P1", format!("the index at access {} is not the same in all lanes", aim.index));
+        }
+        if lookup.size == 0 {
+            self.wrong("P2", format!("lookup t{} has nothing to name", aim.of));
+        }
+        match self.program.buffers.get(b.0 as usize).map(|b| b.dtype) {
+            Some(DType::I64) => {}
+            Some(found) => self.wrong("P3", format!("an index that is {found}")),
+            None => {}
+        }
+        let across = i128::from(lookup.step) * (lookup.size as i128 - 1);
+        Some((across.min(0), across.max(0)))
+    }
+
+    /// That the index is there that moves access `i`, if one does: before the nest, and at the point.
+    pub(super) fn aimed(&mut self, s: &Stage, i: u32, after: bool, before: &[usize]) {
+        let Some(aim) = s.accesses.get(i as usize).and_then(|a| a.aim) else { return };
+        let Some(index) = s.accesses.get(aim.index as usize) else { return };
+        if after && index.serial.iter().any(|stride| *stride != 0) {
+            self.wrong("P1", format!("the index at access {} moves in loops that have ended", aim.index));
+        }
+        if let Memory::Buffer(b) = index.memory
+            && (b.0 as usize) < before.len()
+            && before[b.0 as usize] < self.program.buffers[b.0 as usize].len
+        {
+            self.read(b);
+        }
+    }
+
     /// Whether a lookup of this nest reads inside its memory for all indices of loops and of the dim (P2).
     pub(super) fn lookup(&mut self, n: &Nest, s: &Stage, body: &Body, [of, access]: [u32; 2], offset: BodyValue) {
         let Some(lookup) = n.lookups.get(of as usize) else {
             return self.wrong("P1", format!("no lookup t{of}"));
         };
         let Some(a) = s.accesses.get(access as usize) else { return };
-        if a.outer.iter().chain(&a.serial).chain([&a.lane]).any(|stride| *stride != 0) {
-            self.wrong("P2", format!("the access of lookup t{of} has strides"));
+        if a.aim.is_some() || a.outer.iter().chain(&a.serial).chain([&a.lane]).any(|stride| *stride != 0) {
+            self.wrong("P2", format!("the access of lookup t{of} moves"));
         }
         let len = match a.memory {
             Memory::Buffer(b) => self.program.buffers.get(b.0 as usize).map(|b| b.len),

@@ -5,7 +5,7 @@ use cotangent_core::ops::{Indexing, ViewForm};
 
 use super::{Flow, Id, Kind};
 
-/// Slices of at least so many elements are copied whole, by a routine.
+/// Slices of at least so many elements are read by vectors, with one index for all lanes, and shorter ones element by element.
 const LONG_SLICE: usize = 8;
 /// An index that names the same places in more rows than these is read once for all of them, by a routine.
 const MOST_ROWS: usize = 3;
@@ -26,8 +26,25 @@ impl Flow {
             Indexing::Vector => product(&x.sizes[dim + 1..]) < LONG_SLICE && product(&x.sizes[..dim]) <= MOST_ROWS,
             Indexing::Elementwise => !is_repeated,
         };
-        let is_read = has_vectors && is_short && places.dtype == DType::I64 && x.numel() > 0;
+        let is_read = has_vectors
+            && (is_short || self.has_long_slices(args[0], dim, index))
+            && places.dtype == DType::I64
+            && x.numel() > 0;
         is_read.then(|| self.push(Kind::Lookup(dim, index), args, y, Some(i)))
+    }
+
+    /// Whether an index along `dim` names many elements of `x` that lie side by side.
+    fn has_long_slices(&self, x: Id, dim: usize, index: Indexing) -> bool {
+        match index {
+            Indexing::Vector => self.values[x].sizes[dim + 1..].iter().product::<usize>() >= LONG_SLICE,
+            Indexing::Elementwise => false,
+        }
+    }
+
+    /// Whether `v`, a lookup, reads long slices.
+    pub fn is_of_slices(&self, v: Id) -> bool {
+        let Kind::Lookup(dim, index) = self.values[v].kind else { unreachable!("a lookup") };
+        self.has_long_slices(self.values[v].args[0], dim, index)
     }
 
     /// The dim that a lookup indexes, and its size.

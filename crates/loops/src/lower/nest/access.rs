@@ -3,9 +3,25 @@
 use cotangent_core::ir::DType;
 use rustc_hash::FxHashMap;
 
+use super::super::flow::Id;
+use super::super::group::{ExprOp, Group, Lookup as Read};
+use super::super::loops::Loops;
 use super::{Builder, Part};
 use crate::affine::Affine;
-use crate::ir::{Access, BodyOp, BodyValue, Lookup, Loop, Memory};
+use crate::ir::{Access, Aim, BodyOp, BodyValue, Lookup, Loop, Memory};
+
+/// Where in memory the index of `read` stands, if it is the same in all lanes: then it moves the whole access.
+pub(super) fn aims<'a>(g: &'a Group, loops: &Loops, read: &Read) -> Option<(Id, &'a Affine)> {
+    match &g.exprs[read.index as usize].op {
+        ExprOp::Load(v, at) if loops.lane.is_none_or(|l| l.stride(at) == 0) => Some((*v, at)),
+        ExprOp::Load(..)
+        | ExprOp::Const(_)
+        | ExprOp::Index(_)
+        | ExprOp::Point(..)
+        | ExprOp::Reduced(_)
+        | ExprOp::Lookup(_) => None,
+    }
+}
 
 /// The accesses of a stage, each once.
 #[derive(Default)]
@@ -33,7 +49,7 @@ impl Builder<'_> {
             Part::Points => self.loops.serial.iter().map(|l| l.stride(a)).collect(),
             Part::Rows => Vec::new(),
         };
-        Access { memory, offset: a.base, outer, serial, lane }
+        Access { memory, offset: a.base, outer, serial, lane, aim: None }
     }
 
     /// An access to scratch `s`, which has one element for each row (or column) or for each point.
@@ -48,7 +64,17 @@ impl Builder<'_> {
             }
         }
         let lane = i64::from(per_point || self.loops.columns);
-        Access { memory: Memory::Scratch(s), offset: 0, outer, serial, lane }
+        Access { memory: Memory::Scratch(s), offset: 0, outer, serial, lane, aim: None }
+    }
+
+    /// The access of a read through an index that is the same in all lanes; `None` if it is not.
+    pub(super) fn aimed(&mut self, read: &Read, level: usize, part: Part) -> Option<Access> {
+        let (v, at) = aims(self.g, self.loops, read)?;
+        let index = self.access(Memory::Buffer((self.buffer)(v)), at, part);
+        let index = self.access_id(level, part, index);
+        let access = self.access(Memory::Buffer((self.buffer)(read.memory)), &read.at, part);
+        let of = self.lookup_id((self.lookup)(read));
+        Some(Access { aim: Some(Aim { of, index }), ..access })
     }
 
     pub(super) fn lookup_id(&mut self, lookup: Lookup) -> u32 {

@@ -22,8 +22,9 @@ impl Schedule<'_> {
         index: IndexId,
         escapes: &mut Vec<Id>,
     ) -> Result<Expr, Stop> {
+        let slices = self.flow.is_of_slices(v);
         // Rows of a reduction are computed in as many lanes as there are.
-        if g.reduced.contains(&true) {
+        if g.reduced.contains(&true) && !slices {
             return Err(Stop::Cut(v));
         }
         let value = &self.flow.values[v];
@@ -44,8 +45,11 @@ impl Schedule<'_> {
         };
         let of_places = g.intern(of_places);
         let index = self.emit(g, places, of_places, escapes)?;
+        if slices && !matches!(g.exprs[index as usize].op, ExprOp::Load(..)) {
+            return Err(Stop::Cut(places));
+        }
         let step = map.coef(dim);
-        let lookup = Lookup { memory, at, step, index, of: v };
+        let lookup = Lookup { memory, at, step, index, of: v, slices };
         Ok(g.expr(ExprOp::Lookup(Box::new(lookup)), value.dtype))
     }
 
@@ -55,6 +59,7 @@ impl Schedule<'_> {
         let mut work = 0u32;
         for e in &g.exprs {
             match &e.op {
+                ExprOp::Lookup(l) if l.slices => {}
                 ExprOp::Lookup(l) => {
                     read = read.or(Some(l.of).filter(|v| *v != root));
                     reads += 1;

@@ -169,6 +169,10 @@ impl Schedule<'_> {
             }
             Kind::Lookup(..) => {
                 self.viewed(value.args[0]);
+                if flow.is_of_slices(v) {
+                    // One index for all lanes moves an access, and is in memory.
+                    self.viewed(value.args[1]);
+                }
                 self.join_regions(v, 1);
                 self.cost[v] = self.cost[value.args[1]].saturating_add(LOOKUP).min(1 << 20);
             }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Derivation, Loc, Shape};
 
-use crate::ir::{Access, Body, Buffer, Lookup, Loop, LoopProgram, Memory, Nest, Role, Stage, Step};
+use crate::ir::{Access, Aim, Body, Buffer, Lookup, Loop, LoopProgram, Memory, Nest, Role, Stage, Step};
 use crate::verify::{VerifyError, verify};
 use body::function_names;
 use tokens::{Parser, unquoted};
@@ -198,7 +198,8 @@ impl Parser<'_> {
             Memory::Buffer(self.buffer_id()?)
         };
         self.expect("[")?;
-        let mut a = Access { memory, offset: self.number()?, outer: vec![0; outer], serial: vec![0; serial], lane: 0 };
+        let offset = self.number()?;
+        let mut a = Access { memory, offset, outer: vec![0; outer], serial: vec![0; serial], lane: 0, aim: None };
         while self.take("+") {
             let stride = self.number()?;
             let slot = match self.loop_()? {
@@ -212,6 +213,9 @@ impl Parser<'_> {
             }
         }
         self.expect("]")?;
+        if self.take("through") {
+            a.aim = Some(Aim { of: self.numbered('t')?, index: self.numbered('a')? });
+        }
         Ok(a)
     }
 
