@@ -182,6 +182,27 @@ fn the_first_slice_that_is_not_there_is_named() {
     }
 }
 
+/// Sums over all pairs of rows, whose lanes go across the rows of one side: in parts, from copies that serve many rows of the other; also of several pairs of arrays.
+#[test]
+fn all_pairs_of_rows() {
+    let sizes =
+        [(1, 40, 64, 8), (1, 33, 100, 17), (1, 40, 300, 33), (1, 200, 130, 12), (3, 50, 70, 9), (2, 40, 65, 100)];
+    for (dtype, [batch, n, m, d]) in
+        [DType::F32, DType::F64].into_iter().flat_map(|t| sizes.map(|(b, n, m, d)| (t, [b, n, m, d])))
+    {
+        let graph = build("f", |t| {
+            let (x, y) = (t.param(&Aval::new(dtype, [batch, n, d])), t.param(&Aval::new(dtype, [batch, m, d])));
+            let all = &[batch, n, m, d].into();
+            let far =
+                x.view_to(&[batch, n, 1, d].into()).expand_to(all) - y.view_to(&[batch, 1, m, d].into()).expand_to(all);
+            Ok(vec![(&far * &far).sum_over(&[3]).sqrt(), far.abs().amax_over(&[3]) + 1])
+        });
+        let numbers = |n: usize| Array::from_f64_fn(&Aval::new(dtype, [batch, n, d]), |i| (i * 7 % 31) as f64 * 0.25);
+        check(&graph.expect("a graph"), &[numbers(n), numbers(m)])
+            .unwrap_or_else(|e| panic!("{batch} times {n} and {m} rows of {d} of {dtype}: {e}"));
+    }
+}
+
 /// Of several short rows that fail, the first one is named, also where machine code walks through them itself; divisions by zero as well.
 #[test]
 fn the_first_row_that_fails_is_named() {

@@ -5,13 +5,15 @@
 //! lanes stay in the first-level cache and have lines of their own. Measured on stores of `[1000, 5, 5]` with the batch in the lanes, on two threads:
 //! 24 µs instead of 105.
 
-use cotangent_loops::ir::{Access, BodyOp, Loop, Nest};
+use cotangent_loops::ir::{Access, BodyOp, Loop, Memory, Nest};
 
 use crate::kernel::StageKernel;
 use crate::place::Place;
 
 /// The bytes that a part touches, about: half of a first-level cache.
 const NEAR_BYTES: usize = 16 << 10;
+/// The bytes of copies that all rows of a part read: a first-level cache has room for little else.
+const COPY_BYTES: usize = 32 << 10;
 /// The lanes of a part are whole multiples of so many, whole vectors of any path.
 const MULTIPLE: usize = 64;
 /// The most lanes of a part.
@@ -25,12 +27,34 @@ const FEW: usize = 128;
 /// How the rows and lanes of a nest are cut.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Across {
-    /// The rows through which a part goes: those of the innermost outer loops, which lie between the lanes.
+    /// The rows through which a part goes: those of the innermost outer loops, which lie between the lanes, or so many that copies for them are repaid.
     pub rows: usize,
     /// The lanes of all stages.
     pub lanes: usize,
     /// The lanes of a part, but for the last.
     pub chunk: usize,
+}
+
+/// Pieces that threads share, whatever each of them copies first.
+const PIECES: usize = 4;
+
+impl Across {
+    /// Parts of `chunk` lanes with copies that serve many rows: at least `least`, which repay them, unless there were too few pieces.
+    pub fn serving(least: usize, rows: usize, lanes: usize, chunk: usize) -> Across {
+        let parts = lanes.div_ceil(chunk);
+        let most = (rows * parts / PIECES).clamp(1, rows.max(1));
+        Across { rows: least.clamp(1, most), lanes, chunk }
+    }
+}
+
+/// The lanes of which the copies of turned accesses, as stage, number and serial loop, stay in a first-level cache while they serve rows; `None` where a nest
+/// does more than one stage of points or columns.
+pub fn part(nest: &Nest, lying: &[(usize, usize, usize)], size: &dyn Fn(&Nest, &Memory) -> usize) -> Option<usize> {
+    let [stage] = &nest.stages[..] else { return None };
+    let is_plain = nest.scalars.is_empty() && nest.scratch.is_empty() && stage.lanes > MULTIPLE;
+    let bytes: usize = lying.iter().map(|(_, i, d)| stage.serial[*d] * size(nest, &stage.accesses[*i].memory)).sum();
+    let chunk = (COPY_BYTES / bytes.max(1)).clamp(MULTIPLE, MOST) / MULTIPLE * MULTIPLE;
+    is_plain.then_some(chunk.min(stage.lanes))
 }
 
 /// Makes the outer loops that lie between lanes the innermost ones, if parts of lanes may be better than rows: the stages have equally many lanes, of

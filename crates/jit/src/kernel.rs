@@ -222,6 +222,7 @@ pub fn prepare(
     let mut scratch_bytes = row_scratch * together;
     let in_memory: Vec<bool> =
         nest.stages.iter().zip(&expanded).map(|(s, e)| columns_in_memory(s, e, &|m| dtype(m).size_bytes())).collect();
+    let part = if stays && !in_memory.contains(&true) { crate::across::part(nest, &lying, &sizes) } else { None };
     let own = |((s, e), in_memory): ((&Stage, &Expanded), &bool)| {
         let columns = if *in_memory { (e.accumulators.len() - e.rows) * column_words(s.lanes, e) } else { 0 };
         PARTIAL_WORDS * e.rows + columns
@@ -266,7 +267,8 @@ pub fn prepare(
         }
         for (_, i, d) in lying.iter().filter(|t| t.0 == s) {
             let a = &mut accesses[*i];
-            let (size, pitch, extent) = (dtype(&a.memory).size_bytes(), pitch(&(s, *i)), stage.serial[*d]);
+            let (size, extent) = (dtype(&a.memory).size_bytes(), stage.serial[*d]);
+            let pitch = crate::turned::pitch(part.unwrap_or(stage.lanes) * size);
             a.turned = Some(Turned { at: scratch_bytes, pitch, stride: a.lane, size, serial: Some(extent) });
             (a.lane, a.serial[*d]) = (size as i64, pitch as i64);
             scratch_bytes += pitch * extent;
@@ -299,9 +301,13 @@ pub fn prepare(
     }
     let rows = nest.outer.iter().product();
     let cost: u64 = stages.iter().map(|s| s.cost).sum();
+    // Of parts of the lanes both are as much less.
     let copied: usize = lying.iter().map(|(s, _, d)| nest.stages[*s].lanes * nest.stages[*s].serial[*d]).sum();
-    let least = if stays { COPY_SHARE * copied / COPY_SPEED / (cost as usize).max(1) } else { 1 };
-    let across = crate::across::across(&nest.outer, between, &stages);
+    let least = if stays { COPY_SHARE * copied / COPY_SPEED / (cost as usize).max(1) } else { 1 }.max(1);
+    let across = match part {
+        Some(chunk) => Some(Across::serving(least, rows, nest.stages[0].lanes, chunk)),
+        None => crate::across::across(&nest.outer, between, &stages),
+    };
     let mut walk = None;
     if let Some(asm) = asm {
         let whole = across.is_none() && !crate::run::divides(rows, &stages);
@@ -324,7 +330,7 @@ pub fn prepare(
         frame: partials,
         words: partials * (together - 1) + words,
         block,
-        least: least.max(1),
+        least,
         copies,
         across,
         lookups: nest.lookups.clone(),

@@ -56,11 +56,11 @@ pub unsafe fn nest(kernel: &NestKernel, buffers: Buffers) -> Result<(), CallErro
     let total = total(kernel);
     if let Some(Across { rows: each, lanes, chunk }) = kernel.across {
         let parts = lanes.div_ceil(chunk);
-        threads::for_each(rows / each * parts, total, &|i| {
+        threads::for_each(rows.div_ceil(each) * parts, total, &|i| {
             let (row, from) = (i / parts * each, i % parts * chunk);
             let lanes = Lanes::Part(from..lanes.min(from + chunk));
             // SAFETY: the caller's; pieces have rows or lanes of their own.
-            unsafe { piece(kernel, buffers, row, row + each, lanes, &failure) }
+            unsafe { piece(kernel, buffers, row, rows.min(row + each), lanes, &failure) }
         });
     } else if divides(rows, &kernel.stages) {
         // SAFETY: the caller's.
@@ -140,6 +140,16 @@ enum Lanes {
     Part(Range<usize>),
 }
 
+impl Lanes {
+    /// Those of a stage.
+    fn of(&self, stage: &StageKernel) -> Range<usize> {
+        match self {
+            Lanes::All | Lanes::Divided => 0..stage.lanes,
+            Lanes::Part(part) => part.clone(),
+        }
+    }
+}
+
 /// Rows `from..to`.
 ///
 /// # Safety
@@ -176,12 +186,14 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, l
                     let outer: i64 = (0..dims).map(|d| a.outer[d] * frame.outer(d as u32) as i64).sum();
                     let mut at = base.wrapping_offset((a.offset + outer) as isize);
                     if let Lanes::Part(part) = &lanes {
-                        at = at.wrapping_offset(a.lane as isize * part.start as isize);
+                        // Where a turned operand lies, its lanes are apart.
+                        let lane = a.turned.map_or(a.lane, |t| t.stride);
+                        at = at.wrapping_offset(lane as isize * part.start as isize);
                     }
                     if let (Some(t), Some(memory), None) = (&a.turned, &scratch, straight) {
                         let to = memory.as_ptr().wrapping_add(t.at);
                         // SAFETY: the caller's; the block has its own scratch memory, with room for `kernel.block` rows.
-                        unsafe { turn(Vectors::narrow(), t, at, to, end - row, stage.lanes) };
+                        unsafe { turn(Vectors::narrow(), t, at, to, end - row, lanes.of(stage).len()) };
                         at = to;
                     }
                     frame.set_pointer(stage, i, at);
@@ -221,12 +233,9 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, l
                         if lanes == Lanes::Divided && is_divided(stage) {
                             chunks(stage, frame, failure);
                         } else {
-                            let (first, count) = match &lanes {
-                                Lanes::All | Lanes::Divided => (0, stage.lanes),
-                                Lanes::Part(part) => (part.start, part.len()),
-                            };
-                            frame.set(0, count as u64);
-                            frame.set(1, first as u64);
+                            let part = lanes.of(stage);
+                            frame.set(0, part.len() as u64);
+                            frame.set(1, part.start as u64);
                             run(stage, frame);
                             for (k, a) in stage.lane.accumulators.iter().take(stage.lane.rows).enumerate() {
                                 frame.set_scalar(stage, a.scalar.unwrap_or(0), partial(frame, k));
