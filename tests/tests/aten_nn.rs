@@ -60,6 +60,13 @@ fn a_negative_bound_of_bytes_wraps() {
 }
 
 #[test]
+fn hardswish_multiplies_infinities() {
+    let x = Tensor::from([f64::NEG_INFINITY, -4.0, -3.0, f64::INFINITY]);
+    let y: Vec<f64> = x.hardswish().to_vec().expect("values");
+    assert!(y[0].is_nan() && y[1..] == [0.0, 0.0, f64::INFINITY], "{y:?}");
+}
+
+#[test]
 fn normalizations() {
     check(
         "norm",

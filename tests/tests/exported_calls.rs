@@ -388,3 +388,11 @@ fn weights_of_classes_have_no_derivative() {
         assert_eq!(tangent.to_f64_vec(), [0.0], "{operator}");
     }
 }
+
+#[test]
+fn two_numbers_meet_as_tensors_of_rank_0() {
+    let float = |v: f64| json!({"as_float": v});
+    let args = [("self", float(-8.5)), ("other", float(-1.765625)), ("rounding_mode", json!({"as_string": "floor"}))];
+    let g = graph(&program(&[], &[node("aten.div.Tensor_mode", &args, "y")]).unwrap()).unwrap();
+    assert_eq!(values(&g, &[]), [4.0]);
+}

@@ -91,6 +91,22 @@ fn lookups_of_all_lengths() {
     }
 }
 
+/// The places to look at split a loop of the nest, after which the other dims stand elsewhere in what is read.
+#[test]
+fn an_index_that_splits_a_loop() {
+    for dtype in [DType::F32, DType::F64, DType::I64, DType::I32] {
+        let graph = build("f", |t| {
+            let x = t.param(&Aval::new(dtype, [2, 3, 6]));
+            let y = t.param(&Aval::new(DType::I64, [2, 2, 3]));
+            let places = y.permute_to(&[1, 0, 2]).view_to(&[2, 1, 6].into());
+            Ok(vec![x.gather_along(1, &places) * 2.0])
+        });
+        let places = Array::new([2, 2, 3], vec![2i64, 0, 1, 1, 2, 0, 0, 1, 2, 2, 2, 1]);
+        let x = Array::from_f64_fn(&Aval::new(dtype, [2, 3, 6]), |i| i as f64 * 0.5);
+        check(&graph.expect("a graph"), &[x, places]).unwrap_or_else(|e| panic!("{dtype}: {e}"));
+    }
+}
+
 /// The index, its dim and the size of that are in the error, whatever the path; the first of several is named.
 #[test]
 fn an_index_outside_is_named() {

@@ -13,27 +13,12 @@ const TABLE: &str = include_str!("../data/kinks.txt");
 const DIFFERENCES: &[(&str, &[&str])] = &[
     (
         "at the infinities a function has its limit, not the NaN of an algorithm that does not reach there",
-        &[
-            "i0(inf)",
-            "i0(-inf)",
-            "special_i1(inf)",
-            "special_i1(-inf)",
-            "special_modified_bessel_i0(inf)",
-            "special_modified_bessel_i0(-inf)",
-            "special_modified_bessel_i1(inf)",
-            "special_modified_bessel_i1(-inf)",
-            "special_log_ndtr(-inf)",
-            "special_zeta(inf, inf)",
-            "special_zeta(1.0, inf)",
-        ],
+        &["special_log_ndtr(-inf)"],
     ),
     (
         "odd functions keep the sign of zero",
         &["special_i1(-0.0)", "special_i1e(-0.0)", "special_modified_bessel_i1(-0.0)"],
     ),
-    ("a pole is infinite, not 6.6e32", &["digamma(-1.0)"]),
-    ("there is no limit through infinitely many poles", &["special_zeta(inf, -inf)", "special_zeta(1.0, -inf)"]),
-    ("NaN stays NaN", &["igamma(nan, 0.0)", "igammac(nan, 0.0)", "special_zeta(nan, 0.0)"]),
     (
         "PyTorch is accurate to 1e-9 or 1e-13 here; `special.rs` compares with exact values",
         &[

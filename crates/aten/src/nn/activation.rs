@@ -214,14 +214,15 @@ pub trait Activations: AsTensor {
         })
     }
 
-    /// `x` times [`hardsigmoid`](Activations::hardsigmoid); derivative 0 at -3, 1 at 3.
+    /// `x` times [`hardsigmoid`](Activations::hardsigmoid), NaN at -inf; derivative 0 at -3, 1 at 3.
     #[track_caller]
     fn hardswish(&self) -> Tensor {
         let value = |x: &Tensor| {
             let middle = x.lt(3.0);
             let inside = x.where_(&middle, x.zeros_like());
             let high = (&inside * ((&inside + 3.0) / 6.0)).where_(&middle, x);
-            x.zeros_like().where_(&x.le(-3.0), high)
+            // A product with zero, which is NaN at −∞.
+            (x.detach() * 0.0).where_(&x.le(-3.0), high)
         };
         sloped(at!("hardswish", 1), schema::HARDSWISH, &[], self.tensor(), value, |x| {
             let rising = (x / 3.0 + 0.5).where_(&x.lt(3.0), x.ones_like());

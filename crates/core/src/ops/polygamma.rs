@@ -33,9 +33,9 @@ impl Tensor {
 }
 
 impl Polygamma {
-    /// The function at `x`.
-    pub fn at(&self, x: f64) -> f64 {
-        special::polygamma(self.n, x)
+    /// The function at `x`, a number of `dtype`: halves are computed as `f32` is.
+    pub fn at(&self, x: f64, dtype: DType) -> f64 {
+        if self.n == 1 && dtype != DType::F64 { special::trigamma_of_single(x) } else { special::polygamma(self.n, x) }
     }
 }
 
@@ -71,7 +71,7 @@ impl Primitive for Polygamma {
 
     fn eval(&self, args: &[&Array]) -> Result<Vec<Array>, EvalError> {
         let x = args[0].to_f64_vec();
-        Ok(vec![Array::from_f64_fn(&args[0].aval(), |i| self.at(x[i]))])
+        Ok(vec![Array::from_f64_fn(&args[0].aval(), |i| self.at(x[i], args[0].dtype()))])
     }
 
     fn jvp(&self, x: &[Tensor], _: &[Tensor], x_dot: &[Tangent]) -> Vec<Tangent> {

@@ -154,7 +154,7 @@ impl Call<'_> {
                 Op::Argmax(a) => self.position(a.dim, true, vectors),
                 Op::Argmin(a) => self.position(a.dim, false, vectors),
                 Op::Polygamma(p) => dispatch!(x.dtype, T => {
-                    let each = |x: T| T::from_f64(p.at(x.to_f64()));
+                    let each = |v: T| T::from_f64(p.at(v.to_f64(), x.dtype));
                     map::map::<T>(x.shape.numel(), POLYGAMMA, self.input(0), self.output(0), each);
                 }),
                 Op::Sort(s) => dispatch!(x.dtype, T => {

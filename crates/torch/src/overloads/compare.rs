@@ -75,15 +75,7 @@ fn isclose(c: &Call) -> Answer {
 
 fn choice(c: &Call) -> Answer {
     let condition = c.tensor("condition")?.convert(DType::Bool);
-    let (x, y) = match (c.operand("self")?, c.operand("other")?) {
-        // Two numbers meet in the default dtype of the one of the higher category.
-        (Operand::Scalar(a), Operand::Scalar(b)) => {
-            let one = |s: cotangent_core::ir::Scalar| scalar_tensor(s, s.default_dtype());
-            (one(a), Operand::Tensor(one(b)))
-        }
-        (Operand::Tensor(x), y) => (x, y),
-        (Operand::Scalar(a), Operand::Tensor(y)) => (super::beside(a, &y), Operand::Tensor(y)),
-    };
+    let (x, y) = both(c, "self", "other")?;
     one(x.where_(&condition, y))
 }
 

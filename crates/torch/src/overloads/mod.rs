@@ -47,6 +47,7 @@ mod unary;
 mod view;
 mod window;
 
+use cotangent_aten::prelude::scalar_tensor;
 use cotangent_core::Tensor;
 use cotangent_core::ir::{Aval, DType, Scalar, Shape};
 use cotangent_core::ops::{Arange, Full};
@@ -181,12 +182,15 @@ fn strided(c: &Call, n: usize) -> Result<Tensor, TorchError> {
     Ok(at)
 }
 
-/// Two operands of which the first may be a number.
+/// Two operands of which either may be a number; two numbers are tensors of rank 0 in the dtypes that numbers have.
 fn both(c: &Call, first: &str, second: &str) -> Result<(Tensor, Operand), TorchError> {
     match (c.operand(first)?, c.operand(second)?) {
         (Operand::Tensor(x), y) => Ok((x, y)),
         (Operand::Scalar(s), Operand::Tensor(y)) => Ok((beside(s, &y), Operand::Tensor(y))),
-        (Operand::Scalar(_), Operand::Scalar(_)) => Err(c.wrong(second, "a tensor beside a number")),
+        (Operand::Scalar(s), Operand::Scalar(t)) => {
+            let one = |s: Scalar| scalar_tensor(s, s.default_dtype());
+            Ok((one(s), Operand::Tensor(one(t))))
+        }
     }
 }
 

@@ -29,8 +29,11 @@ pub(crate) fn i1e(x: f64) -> f64 {
     }
 }
 
-/// `y e^a` in two steps, because the product may exist where the power does not.
+/// `y e^a` in two steps, because the product may exist where the power does not. At infinity it is NaN, as PyTorch's quotient of the power by a root is.
 fn unscale(y: f64, a: f64) -> f64 {
+    if a == f64::INFINITY {
+        return f64::NAN;
+    }
     let half = (0.5 * a).exp();
     if half.is_infinite() { y.signum() * half } else { y * half * half }
 }

@@ -54,7 +54,7 @@ pub(crate) fn digamma(x: f64) -> f64 {
     x.ln() - 0.5 / x - square * polynomial(&DIGAMMA_TAIL, square) - shift
 }
 
-/// The derivative of order `n` of the digamma function; +inf or NaN at its poles.
+/// The derivative of order `n` of the digamma function; infinite at its poles, but for those of order 1 below zero.
 pub(crate) fn polygamma(n: i64, x: f64) -> f64 {
     if n == 0 {
         return digamma(x);
@@ -62,10 +62,24 @@ pub(crate) fn polygamma(n: i64, x: f64) -> f64 {
     if n == 1 && x > 0.0 {
         return trigamma_of_positive(x);
     }
+    if n == 1 && x < 0.0 && x == x.floor() {
+        return trigamma_at_pole(x, (PI * x).sin());
+    }
     let sign = if n % 2 == 0 { -1.0 } else { 1.0 };
     // n! is infinite from 171 on, where the order is beyond any use.
     let factorial: f64 = (2..=n.min(171)).map(|k| k as f64).product();
     sign * factorial * zeta(n as f64 + 1.0, x)
+}
+
+/// [`polygamma`] of order 1 where PyTorch computes in `f32`: other numbers at the poles.
+pub(crate) fn trigamma_of_single(x: f64) -> f64 {
+    let is_pole = x < 0.0 && x == x.floor();
+    if is_pole { trigamma_at_pole(x, f64::from(std::f32::consts::PI * x as f32).sin()) } else { polygamma(1, x) }
+}
+
+/// `ψ′` at a negative integer, where PyTorch reflects at `1 / 2` and divides by the sine of a rounded multiple of π, which is not zero; NaN at −∞.
+fn trigamma_at_pole(x: f64, sine: f64) -> f64 {
+    (PI / sine).powi(2) - trigamma_of_positive(1.0 - x)
 }
 
 /// `ψ′(x + 8)` by its asymptotic series, and eight steps of `ψ′(x) = ψ′(x + 1) + 1 / x²`.
@@ -87,16 +101,16 @@ fn trigamma_of_positive(x: f64) -> f64 {
     steps + (inverse + square * (0.5 + inverse * series))
 }
 
-/// Hurwitz's zeta function, the sum of `(q + k)^-x`: +inf at `x = 1`, NaN below; +inf at the poles `q = 0, -1, …`,
-/// and NaN at other negative `q` unless `x` is an integer.
+/// Hurwitz's zeta function, the sum of `(q + k)^-x`: +inf at `x = 1`, NaN below; +inf at the poles `q = 0, -1, …` (of which an infinite one is the last,
+/// whatever `x`), and NaN at other negative `q` unless `x` is an integer. PyTorch's series ends as NaN where `q` is infinite, or an infinite `x` leaves no term.
 pub(crate) fn zeta(x: f64, q: f64) -> f64 {
     if x == 1.0 {
         return f64::INFINITY;
     }
-    if x < 1.0 || x.is_nan() || q.is_nan() || q == f64::NEG_INFINITY {
+    if x < 1.0 {
         return f64::NAN;
     }
-    if q > 0.0 {
+    if q > 0.0 || q.is_nan() {
         return zeta_of_positive(x, q);
     }
     if q == q.floor() {
@@ -104,6 +118,10 @@ pub(crate) fn zeta(x: f64, q: f64) -> f64 {
     }
     if x != x.floor() {
         return f64::NAN;
+    }
+    if x == f64::INFINITY {
+        // One of the terms has a base between −1 and 1.
+        return f64::INFINITY;
     }
     // The terms below zero are, up to sign, the first ones of the series that starts at `1 - fraction`.
     let fraction = q - q.floor();
@@ -113,9 +131,6 @@ pub(crate) fn zeta(x: f64, q: f64) -> f64 {
 
 /// Some terms, then the Euler-Maclaurin formula.
 fn zeta_of_positive(x: f64, q: f64) -> f64 {
-    if q == f64::INFINITY {
-        return 0.0;
-    }
     let mut sum = q.powf(-x);
     let (mut a, mut term) = (q, sum);
     let mut terms = 0;

@@ -16,10 +16,10 @@ pub(crate) fn igammac(a: f64, x: f64) -> f64 {
     at_the_ends(a, x).unwrap_or_else(|| inside(a, x)).1
 }
 
-/// P and Q where one of the operands is zero, infinite, negative or NaN.
+/// P and Q where one of the operands is zero, infinite, negative or NaN; in PyTorch's order, so that a limit of one operand comes before a NaN of the other.
 fn at_the_ends(a: f64, x: f64) -> Option<(f64, f64)> {
     let undefined = Some((f64::NAN, f64::NAN));
-    if a.is_nan() || x.is_nan() || a < 0.0 || x < 0.0 {
+    if a < 0.0 || x < 0.0 {
         undefined
     } else if a == 0.0 {
         if x > 0.0 { Some((1.0, 0.0)) } else { undefined }
@@ -29,6 +29,8 @@ fn at_the_ends(a: f64, x: f64) -> Option<(f64, f64)> {
         if x.is_infinite() { undefined } else { Some((0.0, 1.0)) }
     } else if x.is_infinite() {
         Some((1.0, 0.0))
+    } else if a.is_nan() || x.is_nan() {
+        undefined
     } else {
         None
     }

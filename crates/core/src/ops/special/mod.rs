@@ -26,7 +26,7 @@ pub mod series {
 pub(crate) use airy::airy_ai;
 pub(crate) use bessel::{i0, i0e, i1, i1e, k0, k0e, k1, k1e, spherical_j0};
 pub(crate) use erf::{erfcx, erfinv, log_ndtr, ndtri};
-pub(crate) use gamma::{digamma, polygamma, zeta};
+pub(crate) use gamma::{digamma, polygamma, trigamma_of_single, zeta};
 pub(crate) use igamma::{igamma, igammac};
 pub(crate) use orthogonal::{
     HERMITE_LIMITS, chebyshev_t, chebyshev_u, chebyshev_v, chebyshev_w, hermite_h, hermite_he, laguerre_l, legendre_p,

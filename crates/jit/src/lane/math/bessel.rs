@@ -116,12 +116,18 @@ impl Builder {
         self.bessel_result(a, [near, far], scaled, single)
     }
 
-    /// `|x|` as `F64`, and whether `x` was an `F32`. From 720 on, what is not scaled is infinite.
+    /// `|x|` as `F64`, and whether `x` was an `F32`. From 720 on, what is not scaled is infinite, and at infinity NaN.
     fn bessel_operand(&mut self, x: V, scaled: bool) -> (V, bool) {
         let single = x.ty == Ty::F32;
         let wide = if single { self.conv(Conv::F32ToF64, x) } else { x };
         let (a, limit) = (self.fabs(wide), self.f(720.0, Ty::F64));
-        (if scaled { a } else { self.bin(Bin::Min, limit, a) }, single)
+        if scaled {
+            return (a, single);
+        }
+        // Zero, but NaN at infinity.
+        let zero = self.sub(a, a);
+        let limited = self.bin(Bin::Min, limit, a);
+        (self.add(limited, zero), single)
     }
 
     /// `a / 4 − 1`, `16 / a − 1` and `1 / √a`.

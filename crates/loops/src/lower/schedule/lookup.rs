@@ -33,23 +33,24 @@ impl Schedule<'_> {
         if self.stored[memory].is_none_or(|step| step >= g.step) {
             return Err(Stop::NotHere);
         }
-        let here = g.indices[index as usize].clone();
-        // The place of index 0: the dims of `x` are those of the result, but for the one that is indexed.
+        let of_places: Index = match form {
+            Indexing::Vector => [g.indices[index as usize][dim].clone()].into_iter().collect(),
+            Indexing::Elementwise => g.indices[index as usize].clone(),
+        };
+        let of_places = g.intern(of_places);
+        let place = self.emit(g, places, of_places, escapes)?;
+        if slices && !matches!(g.exprs[place as usize].op, ExprOp::Load(..)) {
+            return Err(Stop::Cut(places));
+        }
+        // The place of index 0: the dims of `x` are those of the result, but for the one that is indexed. Read only here, because the index may have
+        // split a loop.
+        let here = &g.indices[index as usize];
         let mut at = Affine::constant(map.base);
         for d in (0..here.len()).filter(|d| *d != dim) {
             at.add_scaled(&here[d], map.coef(d));
         }
-        let of_places: Index = match form {
-            Indexing::Vector => [here[dim].clone()].into_iter().collect(),
-            Indexing::Elementwise => here,
-        };
-        let of_places = g.intern(of_places);
-        let index = self.emit(g, places, of_places, escapes)?;
-        if slices && !matches!(g.exprs[index as usize].op, ExprOp::Load(..)) {
-            return Err(Stop::Cut(places));
-        }
         let step = map.coef(dim);
-        let lookup = Lookup { memory, at, step, index, of: v, slices };
+        let lookup = Lookup { memory, at, step, index: place, of: v, slices };
         Ok(g.expr(ExprOp::Lookup(Box::new(lookup)), value.dtype))
     }
 
