@@ -87,7 +87,9 @@ impl<'a> Plan<'a> {
         let is_near = padding.max(step.saturating_mul(positions)) <= FAR;
         // Lines fill half of the vectors.
         let is_full = 4 * len >= lanes;
-        let is_few = s.images < IMAGES && s.co < CHANNELS || s.images <= FEW && is_full;
+        // Images side by side with positions do not fill vectors, nor does one image.
+        let is_apart = s.images == 1 || (dilation == 1 && s.images <= FEW && 4 * s.images * positions <= 3 * lanes);
+        let is_few = s.images < IMAGES && s.co <= CHANNELS || is_apart && is_full;
         if vectors == Vectors::Portable || !is_one || !is_near || !is_few || kernel * s.ci * x_plane * plane == 0 {
             return None;
         }
