@@ -45,15 +45,18 @@ fn long_kernels() {
     }
 }
 
-/// Windows that have nothing in common, as patches of pictures.
+/// Windows that have nothing in common, as patches of pictures; with distances between positions and without borders, images are read where they lie.
 #[test]
 fn windows_that_do_not_meet() {
-    for (groups, images, ci, co) in [(1, 8, 3, 20), (2, 1, 5, 7)] {
+    for (groups, images, ci, co) in [(1, 8, 3, 20), (2, 1, 5, 7), (1, 3, 7, 64), (2, 2, 6, 33)] {
         for (x, k, padding, stride) in [
             (vec![32, 33], vec![8, 8], vec![0, 0], vec![8, 8]),
             (vec![20, 19], vec![3, 4], vec![1, 2], vec![5, 6]),
             (vec![50], vec![4], vec![0], vec![4]),
             (vec![4, 9, 10], vec![2, 3, 5], vec![0, 1, 0], vec![2, 3, 5]),
+            (vec![21, 19], vec![5, 4], vec![0, 0], vec![3, 2]),
+            (vec![21, 20], vec![5, 4], vec![2, 1], vec![2, 3]),
+            (vec![12, 15], vec![4, 5], vec![0, 0], vec![1, 1]),
         ] {
             let op = Convolution { stride, padding, groups, ..Convolution::plain(x.len()) };
             let xs = [images, groups * ci].into_iter().chain(x).collect();
@@ -133,21 +136,34 @@ fn exchanged(op: &Convolution, [x, w]: [&Aval; 2], positions: &[usize]) -> LoopP
 }
 
 /// Gradients of weights, whose operands and result have images and channels exchanged, at all positions and at some; also such as other forms
-/// compute, which have few images and channels or many positions.
+/// compute, which have few images and channels or many positions; of one group and of several, as depthwise layers have them.
 #[test]
 fn images_and_channels_exchanged() {
-    for (images, ci, co) in [(3, 2, 16), (35, 3, 7), (64, 1, 40), (1, 5, 1), (5, 2, 3), (2, 1, 3)] {
+    for (groups, images, ci, co) in [
+        (1, 3, 2, 16),
+        (1, 35, 3, 7),
+        (1, 64, 1, 40),
+        (1, 1, 5, 1),
+        (1, 5, 2, 3),
+        (1, 2, 1, 3),
+        (6, 1, 4, 1),
+        (3, 1, 2, 7),
+        (2, 9, 3, 5),
+        (4, 3, 40, 2),
+    ] {
         for (x, k, positions, padding, dilation) in [
             (vec![9, 10], vec![9, 10], vec![3, 3], vec![1, 1], vec![1, 1]),
             (vec![17, 16], vec![8, 7], vec![2, 3], vec![0, 1], vec![2, 2]),
             (vec![90], vec![70], vec![5], vec![3], vec![1]),
             (vec![8, 8], vec![3, 3], vec![4, 5], vec![0, 0], vec![1, 1]),
             (vec![5, 6, 7], vec![4, 5, 5], vec![2, 1, 2], vec![0, 1, 0], vec![1, 1, 1]),
+            (vec![6, 41], vec![6, 37], vec![1, 9], vec![0, 2], vec![1, 1]),
+            (vec![9, 66], vec![4, 33], vec![3, 4], vec![1, 2], vec![2, 2]),
         ] {
-            let op = Convolution { padding, dilation, ..Convolution::plain(x.len()) };
+            let op = Convolution { padding, dilation, groups, ..Convolution::plain(x.len()) };
             for dtype in [DType::F32, DType::F64] {
-                let x = Aval::new(dtype, [images, ci].into_iter().chain(x.clone()).collect::<Shape>());
-                let w = Aval::new(dtype, [co, ci].into_iter().chain(k.clone()).collect::<Shape>());
+                let x = Aval::new(dtype, [images, groups * ci].into_iter().chain(x.clone()).collect::<Shape>());
+                let w = Aval::new(dtype, [groups * co, ci].into_iter().chain(k.clone()).collect::<Shape>());
                 let p = exchanged(&op, [&x, &w], &positions);
                 assert_eq!(verify(&p), Ok(()));
                 check(&format!("{op:?} of {x} and {w}"), &p, &small(&[x, w]), 0.0);
@@ -188,10 +204,10 @@ fn borders_meet_no_number_that_is_not_finite() {
             check(&format!("{op:?} of {args:?}"), &routine(op.into(), &args), &with(&args), 0.0);
         }
     }
-    for (images, ci, co) in [(3, 2, 16), (35, 3, 7), (1, 5, 1)] {
+    for (groups, images, ci, co) in [(1, 3, 2, 16), (1, 35, 3, 7), (1, 1, 5, 1), (5, 1, 2, 1), (2, 6, 3, 4)] {
         for (x, k, positions, padding) in [(9, 9, [3, 3], 1), (17, 8, [4, 10], 2), (7, 7, [5, 5], 2)] {
-            let op = Convolution { padding: vec![padding; 2], ..Convolution::plain(2) };
-            let [x, w] = [[images, ci, x, x], [co, ci, k, k]].map(|s| Aval::new(DType::F32, s));
+            let op = Convolution { padding: vec![padding; 2], groups, ..Convolution::plain(2) };
+            let [x, w] = [[images, groups * ci, x, x], [groups * co, ci, k, k]].map(|s| Aval::new(DType::F32, s));
             let p = exchanged(&op, [&x, &w], &positions);
             check(&format!("{op:?} of {x} and {w}"), &p, &with(&[x, w]), 0.0);
         }

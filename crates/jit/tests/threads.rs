@@ -153,6 +153,7 @@ fn convolutions_do_not_depend_on_threads() {
         ([3, 11, 6, 5], [9, 11, 3, 3], 1, 0),
         ([3, 32, 16, 17], [40, 32, 3, 3], 1, 1),
         ([1, 30, 20, 20], [6, 30, 18, 18], 1, 1),
+        ([3, 3, 32, 32], [40, 3, 4, 4], 1, 0),
     ];
     for (x, w, groups, padding) in cases {
         let op = Convolution { padding: vec![padding; 2], groups, ..Convolution::plain(2) };

@@ -337,11 +337,16 @@ fn run_routine(r: &Routine, program: &LoopProgram, memory: &mut [Vec<Scalar>]) -
                 let dims = [1, 0].into_iter().chain(2..x.aval().shape.rank()).collect();
                 Permute { dims }.eval(&[x]).map(|mut all| all.remove(0))
             };
-            let operand = |(aval, i): (&Aval, usize)| {
-                let stored = aval.with_shape(exchanged(&aval.shape));
-                exchange(&Array::from_scalars(&stored, &memory[r.inputs[i].0 as usize]))
-            };
-            let mut result = op.eval(&[&operand((x, 0))?, &operand((w, 1))?])?.remove(0);
+            // Groups of the input stay in order, between what is exchanged.
+            let sizes = x.shape.sizes();
+            let (images, channels) = (sizes[0], sizes[1] / op.groups);
+            let stored = x.with_shape([&[channels, op.groups, images], &sizes[2..]].concat());
+            let stored = Array::from_scalars(&stored, &memory[r.inputs[0].0 as usize]);
+            let dims = [2, 1, 0].into_iter().chain(3..sizes.len() + 1).collect();
+            let input = Permute { dims }.eval(&[&stored])?.remove(0).reshaped(&x.shape);
+            let weights = w.with_shape(exchanged(&w.shape));
+            let weights = exchange(&Array::from_scalars(&weights, &memory[r.inputs[1].0 as usize]))?;
+            let mut result = op.eval(&[&input, &weights])?.remove(0);
             for dim in 2..y.shape.rank() {
                 let slice = Slice { dim, start: 0, end: y.shape[dim].get(), step: 1 };
                 result = slice.eval(&[&result])?.remove(0);

@@ -343,8 +343,8 @@ pub enum RoutineKind {
         /// The first of the dims, which is not the indexed one.
         first: usize,
     },
-    /// A convolution, not transposed and of one group, whose dense row-major operands and result have their first two dims exchanged, as gradients of weights have
-    /// them.
+    /// A convolution, not transposed, whose dense row-major operands and result have their first two dims exchanged, as gradients of weights have them: images and
+    /// channels. Channels of the input are those of a group: it is stored as `[channels, groups · images, …]`.
     Exchanged {
         /// The convolution.
         op: Convolution,

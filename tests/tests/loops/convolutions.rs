@@ -93,3 +93,26 @@ fn nobody_exchanges_images_and_channels() {
     }
     assert_eq!(computed(&of("bf16", "  return (%4)")), [[5, 6]]);
 }
+
+/// So do those of several groups, where what nobody reads is beyond a reshape if each has one channel.
+#[test]
+fn nobody_exchanges_images_and_channels_of_groups() {
+    let steps = |g: &Graph| lower(g).unwrap().steps.len();
+    let convolution =
+        "bias=none, stride=[1, 1], padding=[1, 1], dilation=[2, 2], transposed=false, output_padding=[0, 0]";
+    let depthwise = graph(&format!(
+        "graph \"weights\"(%0: f32[5,3,9,12], %1: f32[5,6,4,5]) {{\n  %2: f32[3,5,9,12] = permute(%0, dims=[1, 0, 2, 3])\n  \
+         %3: f32[1,15,9,12] = reshape(%2, shape=[1, 15, 9, 12])\n  %4: f32[6,5,4,5] = permute(%1, dims=[1, 0, 2, 3])\n  \
+         %5: f32[1,6,5,6] = convolution(%3, %4, {convolution}, groups=3)\n  %6: f32[6,1,5,6] = reshape(%5, shape=[6, 1, 5, 6])\n  \
+         %7: f32[6,1,3,6] = slice(%6, dim=2, start=0, end=3, step=1)\n  %8: f32[6,1,3,3] = slice(%7, dim=3, start=0, end=3, step=1)\n  \
+         return (%8)\n}}\n"
+    ));
+    assert_eq!((computed(&depthwise), steps(&depthwise)), (vec![vec![3, 3]], 1));
+    let grouped = graph(&format!(
+        "graph \"weights\"(%0: f32[5,6,9,12], %1: f32[5,4,4,5]) {{\n  %2: f32[5,2,3,9,12] = reshape(%0, shape=[5, 2, 3, 9, 12])\n  \
+         %3: f32[3,2,5,9,12] = permute(%2, dims=[2, 1, 0, 3, 4])\n  %4: f32[3,10,9,12] = reshape(%3, shape=[3, 10, 9, 12])\n  \
+         %5: f32[4,5,4,5] = permute(%1, dims=[1, 0, 2, 3])\n  %6: f32[3,4,5,6] = convolution(%4, %5, {convolution}, groups=2)\n  \
+         %7: f32[4,3,5,6] = permute(%6, dims=[1, 0, 2, 3])\n  return (%7)\n}}\n"
+    ));
+    assert_eq!((computed(&grouped), steps(&grouped)), (vec![vec![5, 6]], 1));
+}

@@ -7,7 +7,7 @@ use super::lanes::{Kernel, Lanes};
 #[cfg(target_arch = "x86_64")]
 use super::pack::{pack_columns, parts};
 #[cfg(target_arch = "x86_64")]
-use super::tile::{Places, tile};
+use super::tile::{Apart, Places, tile};
 #[cfg(target_arch = "x86_64")]
 use super::{Onto, Operand, Target, transpose};
 
@@ -40,6 +40,8 @@ pub struct Turned<'a, T> {
     pub panels: *const T,
     pub inner: usize,
     pub image: *const T,
+    /// How far positions of a line are apart there.
+    pub apart: usize,
     /// What lines meet.
     pub meets: &'a [Meets],
     pub lines: &'a [Line],
@@ -87,7 +89,7 @@ impl<L: Lanes> Kernel for Pack<L> {
 /// The CPU has the vectors; all elements of the lines and of the image that they meet exist, and nobody else uses the result's and the sums.
 #[cfg(target_arch = "x86_64")]
 pub unsafe fn turned<L: Lanes>(turned: &Turned<L::T>) {
-    let Turned { co, panels, inner, image, meets, lines, sums, to, plane, step } = *turned;
+    let Turned { co, panels, inner, image, apart, meets, lines, sums, to, plane, step } = *turned;
     let width = 2 * L::LANES;
     for first in (0..co).step_by(width) {
         let (count, panel) = (width.min(co - first), panels.wrapping_add(first * inner));
@@ -95,10 +97,18 @@ pub unsafe fn turned<L: Lanes>(turned: &Turned<L::T>) {
             let Meets { places, weights } = &meets[line.meets];
             let right = Places { at: panel, places: weights };
             for rows in parts(line.count, L::ROWS) {
-                let left = Places { at: image.wrapping_add(line.image + rows.start), places };
+                let left = Places { at: image.wrapping_add(line.image + rows.start * apart), places };
                 let target = Target { at: sums.wrapping_add(rows.start * width), row: width };
+                let mkn = [rows.len(), places.len(), count];
                 // SAFETY: the caller's.
-                unsafe { tile::<L, _, _>([rows.len(), places.len(), count], left, right, target, Onto::Nothing) };
+                unsafe {
+                    if apart == 1 {
+                        tile::<L, _, _>(mkn, left, right, target, Onto::Nothing);
+                    } else {
+                        let left = Apart { of: left, apart: apart as isize };
+                        tile::<L, _, _>(mkn, left, right, target, Onto::Nothing);
+                    }
+                }
             }
             let to = to.wrapping_add(first * plane + line.to);
             // SAFETY: the caller's; what is read was written above.

@@ -16,8 +16,6 @@ use crate::threads;
 
 /// The bytes that a gathered tile may have.
 const TILE_BYTES: usize = 384 << 10;
-/// The elements of a line that are worth a copy of their own.
-const LINE: usize = 4;
 /// Pieces from which threads have enough.
 const PIECES: usize = 4;
 /// As [`has_few_columns`]; and images that fill vectors.
@@ -68,11 +66,11 @@ pub unsafe fn run<T: Real>(
     w: *const T,
     y: *mut T,
 ) {
-    let s = Sizes::of(op, shapes);
+    let (op, s) = &Sizes::of(op, shapes).merged(op);
     // SAFETY: the caller's.
     unsafe {
-        compute(op, &s, vectors, x, w, y);
-        borders::without(op, &s, (Layout::dense(&s), borders::dense(op, &s)), [x, w], y);
+        compute(op, s, vectors, x, w, y);
+        borders::without(op, s, (Layout::dense(s), borders::dense(op, s)), [x, w], y);
     }
 }
 
@@ -97,20 +95,24 @@ pub unsafe fn compute<T: Real>(op: &Convolution, s: &Sizes, vectors: Vectors, x:
     // Groups that threads share, each with its own few images, as gradients for each example of a batch have them.
     let of_groups = few_positions && s.groups >= super::columns::MANY_GROUPS;
     // SAFETY: the caller's.
-    if !has_windows_apart(op, s)
-        && !has_few_columns(op, s)
-        && unsafe {
+    let is_done = unsafe {
+        if has_few_columns(op, s) {
+            false
+        } else if s.has_windows_apart(op) {
+            super::slide::run(op, s, vectors, x, w, y)
+        } else {
             super::spread::run(op, s, vectors, x, w, y)
-                || super::correlate::run(op, s, vectors, x, w, y)
+                || super::correlate::run(op, s, Layout::dense(s), vectors, x, w, y)
                 || (of_groups && super::columns::run(op, s, vectors, x, w, y))
-                || super::long::run(op, s, super::long::Layout::dense(s), vectors, x, w, y)
+                || super::long::run(op, s, Layout::dense(s), vectors, x, w, y)
                 || (few_positions && super::columns::run(op, s, vectors, x, w, y))
                 || super::planes::run(op, s, vectors, x, w, y)
                 || super::winograd::run(op, s, vectors, x, w, y)
                 || super::slide::run(op, s, vectors, x, w, y)
                 || super::columns::run(op, s, vectors, x, w, y)
         }
-    {
+    };
+    if is_done {
         return;
     }
     // SAFETY: the caller's.
@@ -126,7 +128,7 @@ pub unsafe fn compute<T: Real>(op: &Convolution, s: &Sizes, vectors: Vectors, x:
     let chunks = s.ci.div_ceil(channels);
     let splits = if rows == 0 { 1 } else { wanted.min(chunks) };
     // The longer of the innermost lines is what is copied: that of the result, or (in gradients of weights) that of the kernel.
-    let by_kernel = !op.transposed && s.k.last() > s.y.last() || has_windows_apart(op, s);
+    let by_kernel = !op.transposed && s.k.last() > s.y.last() || s.has_windows_apart(op);
     let cost = (columns * s.groups) as u64 * (rows * s.co) as u64 / 25;
     let pointers = Pointers(x, w, y);
     let of_tile = |tile: usize| (tile * width, columns.min((tile + 1) * width));
@@ -228,12 +230,6 @@ fn has_few_columns(op: &Convolution, s: &Sizes) -> bool {
     let kernel: usize = s.k.iter().product();
     let is_few = s.images * s.plane() <= FEW_COLUMNS && (s.images < IMAGES || kernel < s.plane());
     !op.transposed && s.groups == 1 && is_few && s.co * s.ci * kernel >= LARGE_WEIGHTS && s.co >= FEW_COLUMNS
-}
-
-/// Whether windows have nothing in common, and their lines are so long that copying them costs less than sorting an image by the residues of its positions.
-fn has_windows_apart(op: &Convolution, s: &Sizes) -> bool {
-    let Some((k, d)) = s.k.last().zip(s.k.len().checked_sub(1)) else { return false };
-    !op.transposed && op.dilation[d] == 1 && *k >= LINE && (0..=d).all(|d| op.stride[d] >= s.k[d])
 }
 
 /// Whether each element of the result is a product of one position's channels with weights, at the same position.

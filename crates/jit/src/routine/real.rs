@@ -112,7 +112,7 @@ macro_rules! real {
             }
             unsafe fn dots(vectors: Vectors, dots: correlate::Dots<Self>) {
                 // SAFETY: the caller's.
-                by_vectors!(vectors, $V256 $V512, L => unsafe { correlate::dots::<L>(&dots) }, else => {
+                by_vectors!(vectors, $V256 $V512, L => unsafe { correlate::dots::<$V256, L>(&dots) }, else => {
                     let _ = dots;
                     unreachable!("portable code gathers")
                 })

@@ -3,6 +3,9 @@
 use cotangent_core::ir::Shape;
 use cotangent_core::ops::Convolution;
 
+/// The elements of a line that are worth a copy of their own.
+const LINE: usize = 4;
+
 /// The sizes of a convolution; channels are those of one group.
 pub struct Sizes {
     pub images: usize,
@@ -27,6 +30,31 @@ impl Sizes {
             k,
             y,
         }
+    }
+
+    /// The same convolution with fewer dims: where a kernel covers all of a last dim, its lines and those of the input are one line with those of the dim before.
+    /// Gradients of the weights of 1 × 1 kernels are such.
+    pub fn merged(mut self, op: &Convolution) -> (Convolution, Self) {
+        let mut op = op.clone();
+        while let Some(d) = self.x.len().checked_sub(1).filter(|d| *d > 0) {
+            let (size, is_plain) = (self.x[d], op.padding[d] == 0 && op.dilation[d] == 1);
+            if op.transposed || !is_plain || size == 0 || self.k[d] != size || self.y[d] != 1 || op.dilation[d - 1] != 1
+            {
+                break;
+            }
+            for sizes in [&mut self.x, &mut self.k] {
+                sizes[d - 1] *= size;
+                sizes.truncate(d);
+            }
+            self.y.truncate(d);
+            // Of one position the stride is any number.
+            op.stride[d - 1] = op.stride[d - 1].saturating_mul(size);
+            op.padding[d - 1] = op.padding[d - 1].saturating_mul(size);
+            for of in [&mut op.stride, &mut op.padding, &mut op.dilation, &mut op.output_padding] {
+                of.truncate(d);
+            }
+        }
+        (op, self)
     }
 
     /// The input position on dim `d` that kernel element `k` meets at output position `a`.
@@ -55,6 +83,12 @@ impl Sizes {
     pub fn is_near(&self, mut sizes: impl Iterator<Item = usize>) -> bool {
         let most = 4 * (self.plane() + self.x_plane()) + 4096;
         sizes.try_fold(1usize, |n, size| n.checked_mul(size)).is_some_and(|n| n <= most)
+    }
+
+    /// Whether windows have nothing in common, and their lines are so long that copying them costs less than sorting an image by the residues of its positions.
+    pub fn has_windows_apart(&self, op: &Convolution) -> bool {
+        let Some((k, d)) = self.k.last().zip(self.k.len().checked_sub(1)) else { return false };
+        !op.transposed && op.dilation[d] == 1 && *k >= LINE && (0..=d).all(|d| op.stride[d] >= self.k[d])
     }
 
     /// The positions of the result.

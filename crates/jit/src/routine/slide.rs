@@ -6,6 +6,8 @@
 //!
 //! With a stride, the padded image is stored by residues of its positions: those that one kernel element meets have one residue and are
 //! neighbours. A transposed convolution is one for each residue of the result's positions, with the kernel elements that meet it.
+//!
+//! Where channels are lanes, each position is read alone, and may be anywhere: the image stays in order then, and where it lies if it has no borders.
 
 use std::ops::Range;
 
@@ -32,12 +34,22 @@ const PIECES: usize = 16;
 const POSITIONS: usize = 4;
 const DEEP: usize = 64;
 
+/// How an image is stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// By residues of positions, so that those that one kernel element meets are neighbours.
+    Residues,
+    /// As it lies, which [`Form::Channels`] may read.
+    Lying,
+}
+
 /// The positions `first + b · step`, `b < count`, of a dim of the result: for each kernel element that meets them its residue's number in the
-/// image and the index that it meets at `b = 0`.
+/// image and the index that it meets at `b = 0`; and how far neighbours are apart there.
 struct Along {
     first: usize,
     count: usize,
     meets: Vec<(usize, usize, usize)>,
+    apart: usize,
 }
 
 /// Lines of the result that lie near one another in the padded image.
@@ -61,8 +73,16 @@ struct Phase {
 }
 
 /// Dim `d` of the padded image, and the positions of the result along it.
-fn along(op: &Convolution, s: &Sizes, d: usize) -> (Dim, Vec<Along>) {
+fn along(op: &Convolution, s: &Sizes, order: Order, d: usize) -> (Dim, Vec<Along>) {
     let (stride, dilation, padding) = (op.stride[d], op.dilation[d], op.padding[d]);
+    if order == Order::Lying {
+        let meets = (0..s.k[d]).map(|k| (k, 0, k * dilation)).collect();
+        // Without borders the input itself is read.
+        let reach = (s.y[d] - 1) * stride + (s.k[d] - 1) * dilation + 1;
+        let size = if has_borders(op) { reach } else { s.x[d] };
+        let all = vec![Along { first: 0, count: s.y[d], meets, apart: stride }];
+        return (Dim { step: 1, residues: vec![0], front: padding, size }, all);
+    }
     if !op.transposed {
         let mut residues: Vec<usize> = (0..s.k[d]).map(|k| k * dilation % stride).collect();
         residues.sort_unstable();
@@ -70,7 +90,7 @@ fn along(op: &Convolution, s: &Sizes, d: usize) -> (Dim, Vec<Along>) {
         let number = |k: usize| residues.iter().position(|r| *r == k * dilation % stride).expect("listed above");
         let meets = (0..s.k[d]).map(|k| (k, number(k), k * dilation / stride)).collect();
         let size = s.y[d] + (s.k[d] - 1) * dilation / stride;
-        let all = vec![Along { first: 0, count: s.y[d], meets }];
+        let all = vec![Along { first: 0, count: s.y[d], meets, apart: 1 }];
         return (Dim { step: stride, residues, front: padding, size }, all);
     }
     // Position `b · stride + r` meets element `k` at `b + (r + padding - k · dilation) / stride`, if that divides.
@@ -84,7 +104,7 @@ fn along(op: &Convolution, s: &Sizes, d: usize) -> (Dim, Vec<Along>) {
         };
         let meets: Vec<_> = (0..s.k[d]).filter_map(at).collect();
         size = size.max(meets.iter().map(|m| m.2 + count).max().unwrap_or(0));
-        Along { first: r, count, meets }
+        Along { first: r, count, meets, apart: 1 }
     });
     let phases = phases.collect();
     (Dim { step: 1, residues: vec![0], front, size }, phases)
@@ -132,23 +152,24 @@ impl Phase {
         let last = dims.len() - 1;
         let line = along[last].count;
         // Joined where positions between lines cost less than the rest of each line's last vector.
-        let joined = is_dense(dims, along) && dims[last].size < line.next_multiple_of(VECTOR);
+        let apart = along[last].apart;
+        let joined = apart == 1 && is_dense(dims, along) && dims[last].size < line.next_multiple_of(VECTOR);
         let mut at = vec![0; last];
         let mut out: Vec<Lines> = Vec::new();
         for l in 0..along[..last].iter().map(|a| a.count).product() {
             coordinates(l, along[..last].iter().map(|a| a.count), &mut at);
-            let start: usize = at.iter().zip(strides).map(|(b, stride)| b * stride).sum();
+            let start: usize = at.iter().zip(along).zip(strides).map(|((b, a), stride)| b * a.apart * stride).sum();
             let row = (0..last).fold(0, |y, d| y * s.y[d] + along[d].first + at[d] * step[d]);
             let y = row * s.y[last] + along[last].first;
             for first in (0..line).step_by(SPAN) {
-                let (at, n) = (start + first, SPAN.min(line - first));
+                let (at, n) = (start + first * apart, SPAN.min(line - first));
                 let to = y + first * step[last];
                 match out.last_mut() {
                     Some(last) if joined && at + n - last.at <= SPAN => {
                         last.span = at + n - last.at;
                         last.parts.push((at - last.at, to, n));
                     }
-                    _ => out.push(Lines { at, span: n, parts: vec![(0, to, n)] }),
+                    _ => out.push(Lines { at, span: (n - 1) * apart + 1, parts: vec![(0, to, n)] }),
                 }
             }
         }
@@ -172,13 +193,17 @@ fn is_dense(dims: &[Dim], along: &[&Along]) -> bool {
     dims[last].size * 3 <= along[last].count * 4
 }
 
+fn has_borders(op: &Convolution) -> bool {
+    op.padding.iter().any(|p| *p > 0)
+}
+
 /// The padded image and the phases of the result, where a convolution can slide.
-fn phases(op: &Convolution, s: &Sizes) -> Option<(Vec<Dim>, Vec<Phase>)> {
+fn phases(op: &Convolution, s: &Sizes, order: Order) -> Option<(Vec<Dim>, Vec<Phase>)> {
     let rank = s.y.len();
     if rank == 0 || s.ci == 0 || s.k.contains(&0) || s.x.contains(&0) {
         return None;
     }
-    let (dims, all): (Vec<Dim>, Vec<Vec<Along>>) = (0..rank).map(|d| along(op, s, d)).unzip();
+    let (dims, all): (Vec<Dim>, Vec<Vec<Along>>) = (0..rank).map(|d| along(op, s, order, d)).unzip();
     if !s.is_near(dims.iter().map(|d| d.size.saturating_mul(d.residues.len()))) {
         return None;
     }
@@ -191,7 +216,7 @@ fn phases(op: &Convolution, s: &Sizes) -> Option<(Vec<Dim>, Vec<Phase>)> {
         })
         .collect();
     let worth = |along: &Vec<&Along>| is_dense(&dims, along) || along[rank - 1].count >= LONG;
-    if !choices.iter().all(worth) {
+    if order == Order::Residues && !choices.iter().all(worth) {
         return None;
     }
     let step: Vec<usize> = if op.transposed { op.stride.clone() } else { vec![1; rank] };
@@ -208,6 +233,28 @@ fn form(s: &Sizes, phases: &[Phase], lanes: usize) -> Form {
     let is_less = is_deep(DEEP) && channels < positions;
     let is_equal = is_deep(4 * DEEP) && channels == positions && s.y.len() > 1;
     if is_less || is_equal { Form::Channels } else { Form::Positions }
+}
+
+/// The padded image and the phases, in the form and order that are best.
+fn plan(op: &Convolution, s: &Sizes, lanes: usize) -> Option<(Form, Order, Vec<Dim>, Vec<Phase>)> {
+    let lying = || phases(op, s, Order::Lying).filter(|_| !op.transposed);
+    if s.has_windows_apart(op) {
+        // The other way is to gather windows. Here weights are packed, there what they meet is, twice.
+        let (dims, phases) = lying()?;
+        let [_, computed] = phases[0].computed(s.co, lanes);
+        let is_little = computed * 2 <= s.plane() * s.co * 3 && s.co <= 2 * s.images * s.plane();
+        return is_little.then_some((Form::Channels, Order::Lying, dims, phases));
+    }
+    let (dims, sorted) = phases(op, s, Order::Residues)?;
+    let form = form(s, &sorted, lanes);
+    // An image that is copied is read faster by residues.
+    if form == Form::Channels
+        && !has_borders(op)
+        && let Some((dims, phases)) = lying()
+    {
+        return Some((form, Order::Lying, dims, phases));
+    }
+    Some((form, Order::Residues, dims, sorted))
 }
 
 /// What lines meet, and which of it those of each row of the result do, along its first dim; of a result that is one line they meet everything.
@@ -244,15 +291,19 @@ pub unsafe fn run<T: Real>(op: &Convolution, s: &Sizes, vectors: Vectors, x: *co
     if vectors == Vectors::Portable {
         return false;
     }
-    let Some((dims, phases)) = phases(op, s) else { return false };
+    let Some((form, order, dims, phases)) = plan(op, s, T::lanes(vectors)) else { return false };
     let plane = strides(&dims).1 * dims.iter().map(|d| d.residues.len()).product::<usize>();
     let (x_plane, y_plane): (usize, usize) = (s.x.iter().product(), s.y.iter().product());
-    let form = form(s, &phases, T::lanes(vectors));
     // SAFETY: the caller's.
     let panels: Vec<Block> = phases.iter().map(|p| unsafe { panels(op, s, form, &p.elements, vectors, w) }).collect();
     let is_turned = form == Form::Channels;
     let meets: Vec<_> = phases.iter().map(|p| is_turned.then(|| meets(op, s, p, 2 * T::lanes(vectors)))).collect();
-    let step = if op.transposed { op.stride[dims.len() - 1] } else { 1 };
+    let [step, apart] = match (op.transposed, order) {
+        (true, _) => [op.stride[dims.len() - 1], 1],
+        (false, Order::Residues) => [1, 1],
+        (false, Order::Lying) => [1, op.stride[dims.len() - 1]],
+    };
+    let is_copied = order == Order::Residues || has_borders(op);
     let size = dims.last().map_or(1, |d| d.size);
     let images = s.images * s.groups;
     let most = phases.iter().map(|p| p.lines.len()).max().unwrap_or(1);
@@ -264,15 +315,15 @@ pub unsafe fn run<T: Real>(op: &Convolution, s: &Sizes, vectors: Vectors, x: *co
         let (image, part) = (piece / parts, piece % parts);
         let (x, _, y) = pointers.get();
         // The last vectors of the last line may reach beyond.
-        let image_elements = s.ci * plane + SLIDING_STEP;
+        let image_elements = if is_copied { s.ci * plane + SLIDING_STEP } else { 0 };
         let memory = Block::new((image_elements + form.channels(s.co) * SPAN) * size_of::<T>());
         let padded: *mut T = memory.as_ptr().cast();
         let sums = padded.wrapping_add(image_elements);
-        // SAFETY: image and group are inside the input.
-        unsafe {
+        let from = x.wrapping_add(image * s.ci * x_plane);
+        if is_copied {
             let lines = read(&phases, (part, parts), size);
-            let from = x.add(image * s.ci * x_plane);
-            Fill { s, dims: &dims, lines, from, to: padded, zero: T::ZERO }.run(vectors);
+            // SAFETY: image and group are inside the input.
+            unsafe { Fill { s, dims: &dims, lines, from, to: padded, zero: T::ZERO }.run(vectors) };
         }
         for ((phase, panels), meets) in phases.iter().zip(&panels).zip(&meets) {
             let rows = phase.places.len();
@@ -280,7 +331,8 @@ pub unsafe fn run<T: Real>(op: &Convolution, s: &Sizes, vectors: Vectors, x: *co
             let panels = panels.wrapping_add(image % s.groups * form.channels(s.co) * rows);
             let to = y.wrapping_add(image * s.co * y_plane);
             if let Some((meets, of_rows)) = &meets {
-                let (image, row) = (padded.cast_const(), y_plane / s.y[0]);
+                let image = if is_copied { padded.cast_const() } else { from };
+                let row = y_plane / s.y[0];
                 let line = |(image, to, count)| Line { image, to, count, meets: of_rows[to / row] };
                 let parts = phase.part(part, parts).iter();
                 let lines: Vec<_> = parts
@@ -288,7 +340,7 @@ pub unsafe fn run<T: Real>(op: &Convolution, s: &Sizes, vectors: Vectors, x: *co
                     .map(line)
                     .collect();
                 let (co, lines, inner) = (s.co, &lines[..], rows);
-                let turned = Turned { co, panels, inner, image, meets, lines, sums, to, plane: y_plane, step };
+                let turned = Turned { co, panels, inner, image, apart, meets, lines, sums, to, plane: y_plane, step };
                 // SAFETY: `group` has such panels; each row of the window ends inside the padded image; `sums` has two vectors for each of `SPAN`
                 // positions; lines of the result are this piece's.
                 unsafe { T::turned(vectors, turned) };

@@ -83,6 +83,25 @@ impl<T> Columns<T> for Places<'_, T> {
     }
 }
 
+/// Columns that begin at places, whose elements are evenly apart.
+#[derive(Clone, Copy)]
+pub struct Apart<'a, T> {
+    pub of: Places<'a, T>,
+    pub apart: isize,
+}
+
+impl<T: Copy> Columns<T> for Apart<'_, T> {
+    #[inline(always)]
+    fn apart(&self) -> isize {
+        self.apart
+    }
+    #[inline(always)]
+    unsafe fn column(&self, p: usize) -> *const T {
+        // SAFETY: the caller's.
+        unsafe { self.of.column(p) }
+    }
+}
+
 /// The most rows of a tile of four vectors. Fewer sums than these do not hide the latency of the multiplications.
 const FEW: usize = 2;
 

@@ -14,10 +14,11 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// That of dense operands and a dense result of one group that have images and channels exchanged.
+    /// That of dense operands and a dense result that have images and channels exchanged.
     pub fn exchanged(s: &Sizes) -> Self {
         let [x, k, y]: [usize; 3] = [&s.x, &s.k, &s.y].map(|sizes| sizes.iter().product());
-        Layout { x: [x, 0, s.images * x], w: [k, s.co * k], y: [y, s.images * y] }
+        let channels = s.groups * s.images;
+        Layout { x: [x, s.images * x, channels * x], w: [k, s.groups * s.co * k], y: [y, s.images * y] }
     }
 
     /// That of dense operands and a dense result.

@@ -1,7 +1,7 @@
 //! Convolutions of which nobody reads the last positions, as gradients of the weights of strided ones have: sums over an image that ends where
 //! the last position needs it, so that no other is computed.
 
-use cotangent_core::ir::{Aval, Graph, Scalar, Shape};
+use cotangent_core::ir::{Aval, Graph, Node, Scalar, Shape};
 use cotangent_core::ops::{Convolution, Op, Piecewise, Slice};
 use rustc_hash::FxHashMap;
 
@@ -39,8 +39,7 @@ pub(super) fn cropped(graph: &Graph) -> FxHashMap<usize, Crop> {
     let mut shapes: FxHashMap<usize, Shape> = FxHashMap::default();
     for (i, n) in graph.nodes().iter().enumerate() {
         let is_slice = matches!(n.op, Op::Slice(Slice { dim: 2.., start: 0, end: _, step: 1 }));
-        let is_permute = matches!(&n.op, Op::Permute(p) if p.dims.iter().enumerate().all(|(d, at)| d < 2 || *at == d));
-        if !is_slice && !is_permute {
+        if !is_slice && permutes(graph, n).is_none() {
             continue;
         }
         let Some((node, _)) = definitions[n.args[0].index()].filter(|_| uses[n.args[0].index()] == 1) else { continue };
@@ -68,8 +67,8 @@ pub(super) fn cropped(graph: &Graph) -> FxHashMap<usize, Crop> {
         let (Some(positions), n) = (shapes.get(&root), &graph.nodes()[i]) else { continue };
         found.insert(
             i,
-            if let Op::Permute(p) = &n.op {
-                Crop::Permute(p.dims.clone(), with_positions(&graph.aval(n.results[0]).shape, positions))
+            if let Some(dims) = permutes(graph, n) {
+                Crop::Permute(dims, with_positions(&graph.aval(n.results[0]).shape, positions))
             } else {
                 Crop::Slice
             },
@@ -77,6 +76,16 @@ pub(super) fn cropped(graph: &Graph) -> FxHashMap<usize, Crop> {
     }
     found.extend(shapes.into_iter().map(|(root, shape)| (root, Crop::Convolution(shape))));
     found
+}
+
+/// How a node permutes images and channels, if that is all it does: a reshape exchanges them if there is one of either.
+fn permutes(graph: &Graph, n: &Node) -> Option<Vec<usize>> {
+    if let Op::Permute(p) = &n.op {
+        return p.dims.iter().enumerate().all(|(d, at)| d < 2 || *at == d).then(|| p.dims.clone());
+    }
+    let [from, to] = [*n.args.first()?, n.results[0]].map(|v| &graph.aval(v).shape);
+    let is_one = matches!(n.op, Op::View(_)) && from.rank() >= 2 && (from[0] == 1 || from[1] == 1);
+    (is_one && *to == exchanged(from)).then(|| [1, 0].into_iter().chain(2..from.rank()).collect())
 }
 
 /// The borders of an image that has what positions of this shape meet, as [`Piecewise::Pad`] has them; `None` if they meet borders only.
@@ -108,14 +117,26 @@ impl Flow {
         y: &Aval,
         i: usize,
     ) -> Option<Id> {
-        let source = |x: Id| match &self.values[x].kind {
-            Kind::View(ViewForm::Permute(dims)) if is_exchange(dims) => Some(self.values[x].args[0]),
+        let permuted = |x: Id| match &self.values[x].kind {
+            Kind::View(ViewForm::Permute(dims)) => Some((&dims[..], self.values[x].args[0])),
             _ => None,
         };
-        let (sources, dtype) = ([source(args[0])?, source(args[1])?], wide(y.dtype));
-        if op.transposed || op.groups != 1 || args.len() > 2 {
+        let exchange = |x: Id| permuted(x).filter(|(dims, _)| is_exchange(dims)).map(|(_, from)| from);
+        // Of several groups images are exchanged with the channels that each group has, the groups between them stay in order.
+        let of_groups = |x: Id| {
+            let view = matches!(self.values[x].kind, Kind::View(ViewForm::Reshape)).then(|| self.values[x].args[0])?;
+            let ((dims, from), sizes, x) = (permuted(view)?, &self.values[view].sizes[..], avals[0].shape.sizes());
+            let (images, channels) = (x[0], x[1] / op.groups);
+            let [of_one, of_all] = [vec![op.groups, channels], vec![images, op.groups, channels]]
+                .map(|outer| sizes == [&outer[..], &x[2..]].concat());
+            let is_all = dims.starts_with(&[2, 1, 0]) && dims.iter().enumerate().skip(3).all(|(d, at)| d == *at);
+            (of_one && images == 1 && is_exchange(dims) || of_all && is_all).then_some(from)
+        };
+        if op.transposed || args.len() > 2 {
             return None;
         }
+        let input = if op.groups == 1 { exchange(args[0])? } else { of_groups(args[0])? };
+        let (sources, dtype) = ([input, exchange(args[1])?], wide(y.dtype));
         let sources = sources.map(|x| self.converted(x, dtype, i));
         let shape = if let Some(Crop::Convolution(shape)) = crop { shape } else { &y.shape };
         let args = Box::new([avals[0], avals[1]].map(|a| a.with_dtype(dtype)));
