@@ -13,7 +13,7 @@ use crate::place::Place;
 /// The bytes that a part touches, about: half of a first-level cache.
 const NEAR_BYTES: usize = 16 << 10;
 /// The bytes of copies that all rows of a part read: a first-level cache has room for little else.
-const COPY_BYTES: usize = 32 << 10;
+const COPY_BYTES: usize = 24 << 10;
 /// The lanes of a part are whole multiples of so many, whole vectors of any path.
 const MULTIPLE: usize = 64;
 /// The most lanes of a part.

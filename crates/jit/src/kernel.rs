@@ -99,10 +99,8 @@ const FAR: i64 = 1024;
 /// … are read whole, if all accumulators of a row take at most so many words.
 const COLUMN_WORDS: usize = 4096;
 
-/// What is copied for all rows of a piece takes at most this fraction of their time, …
-const COPY_SHARE: usize = 8;
-/// … at so many elements in a ns.
-const COPY_SPEED: usize = 2;
+/// What is copied for all rows of a piece takes at most this fraction of their time, at an element in a ns.
+const COPY_SHARE: usize = 16;
 
 /// The most rows that run together …
 const MOST_TOGETHER: usize = 8;
@@ -303,7 +301,7 @@ pub fn prepare(
     let cost: u64 = stages.iter().map(|s| s.cost).sum();
     // Of parts of the lanes both are as much less.
     let copied: usize = lying.iter().map(|(s, _, d)| nest.stages[*s].lanes * nest.stages[*s].serial[*d]).sum();
-    let least = if stays { COPY_SHARE * copied / COPY_SPEED / (cost as usize).max(1) } else { 1 }.max(1);
+    let least = if stays { COPY_SHARE * copied / (cost as usize).max(1) } else { 1 }.max(1);
     let across = match part {
         Some(chunk) => Some(Across::serving(least, rows, nest.stages[0].lanes, chunk)),
         None => crate::across::across(&nest.outer, between, &stages),

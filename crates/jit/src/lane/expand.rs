@@ -1,6 +1,6 @@
 //! From the bodies of a stage to lane code.
 //!
-//! `x·y + c` of `f32` or `f64` becomes one fused operation where the product has no other use: it rounds once instead of twice.
+//! `x·y + c` of `f32` or `f64` becomes one fused operation where the product has no other use, also where `c` is an accumulator: it rounds once instead of twice.
 
 use cotangent_core::ir::DType;
 use cotangent_core::ops::{Binary, Monoid};
@@ -106,11 +106,13 @@ fn code(body: &Body, places: &Places) -> Code {
             BodyOp::Store(i, x) => b.store(*i, v(x), (places.dtypes)(*i)),
             BodyOp::ReduceLanes(_, monoid, x) => {
                 row += 1;
-                b.reduce(row - 1, *monoid, *dtype, v(x))
+                let product = product(*x, *monoid, *dtype, body, &uses).map(|p| p.map(|x| v(&x)));
+                b.reduce(row - 1, *monoid, *dtype, v(x), product)
             }
             BodyOp::ReduceSerial(i, x) => {
                 let (monoid, dtype) = places.stage.columns[*i as usize];
-                b.reduce(places.rows as u32 + i, monoid, dtype, v(x))
+                let product = product(*x, monoid, dtype, body, &uses).map(|p| p.map(|x| v(&x)));
+                b.reduce(places.rows as u32 + i, monoid, dtype, v(x), product)
             }
         };
         values.push(value);
@@ -137,6 +139,13 @@ pub fn operands(op: &BodyOp, mut f: impl FnMut(BodyValue)) {
             f(*c);
         }
     }
+}
+
+/// The factors of a product of floats that is used only where it is added to an accumulator.
+fn product(x: BodyValue, monoid: Monoid, dtype: DType, body: &Body, uses: &[u32]) -> Option<[BodyValue; 2]> {
+    let (BodyOp::Binary(Binary::Mul, p, q), own) = body.ops[x.0 as usize] else { return None };
+    let is_float = own == dtype && matches!(dtype, DType::F32 | DType::F64);
+    (monoid == Monoid::Sum && is_float && uses[x.0 as usize] == 1).then_some([p, q])
 }
 
 /// The fused form of a sum whose one operand is a product used only here.
@@ -251,8 +260,13 @@ impl Builder {
         }
     }
 
-    fn reduce(&mut self, acc: u32, monoid: Monoid, dtype: DType, x: V) -> V {
+    /// A step of an accumulator by `x`, which may be a product of two that is not needed itself.
+    fn reduce(&mut self, acc: u32, monoid: Monoid, dtype: DType, x: V, product: Option<[V; 2]>) -> V {
         let old = self.push(Op::Acc(acc), x.ty);
+        if let Some([p, q]) = product {
+            let new = self.push(Op::Fused(Fused::Add, p, q, old), x.ty);
+            return self.push(Op::SetAcc(acc, new), new.ty);
+        }
         let new = match (x.ty, monoid) {
             (Ty::F32 | Ty::F64 | Ty::I32 | Ty::I64, Monoid::Sum) => self.add(old, x),
             (Ty::F32 | Ty::F64, Monoid::Prod) => self.mul(old, x),

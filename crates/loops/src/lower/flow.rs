@@ -30,6 +30,7 @@ use crate::affine::Affine;
 use crate::ir::RoutineKind;
 use chosen::{Chosen, chosen, live};
 use cropped::cropped;
+pub use lookup::LONG_SLICE;
 use places::{Read, read_places};
 pub(crate) use through::through;
 

@@ -45,8 +45,8 @@ pub(crate) struct Lookup {
     pub index: Expr,
     /// The value of the flow that it is an element of.
     pub of: Id,
-    /// Whether an index names many elements that lie side by side, along which lanes go best.
-    pub slices: bool,
+    /// How many elements lie side by side that one index names, along which lanes go best; 1 if loops move the index with each.
+    pub slice: usize,
 }
 
 #[derive(Clone, Debug)]

@@ -106,7 +106,7 @@ fn names_slices(g: &Group) -> Vec<bool> {
     let mut names = vec![false; g.exprs.len()];
     for e in &g.exprs {
         if let ExprOp::Lookup(l) = &e.op {
-            names[l.index as usize] |= l.slices;
+            names[l.index as usize] |= l.slice > 1;
         }
     }
     let mut used = |e: Expr| names[e as usize] = false;
@@ -114,7 +114,7 @@ fn names_slices(g: &Group) -> Vec<bool> {
     for e in &g.exprs {
         match &e.op {
             ExprOp::Point(_, args) => args.iter().for_each(|a| used(*a)),
-            ExprOp::Lookup(l) if !l.slices => used(l.index),
+            ExprOp::Lookup(l) if l.slice == 1 => used(l.index),
             ExprOp::Lookup(_) | ExprOp::Load(..) | ExprOp::Const(_) | ExprOp::Index(_) | ExprOp::Reduced(_) => {}
         }
     }
@@ -132,7 +132,7 @@ pub(crate) fn arrange(g: &Group) -> Loops {
             ExprOp::Load(_, a) if names_slices => indices.push(a),
             ExprOp::Load(_, a) => affines.push((a, 1)),
             ExprOp::Index(a) => indices.push(a),
-            ExprOp::Lookup(l) if l.slices => affines.push((&l.at, SLICE)),
+            ExprOp::Lookup(l) if l.slice > 1 => affines.push((&l.at, SLICE)),
             ExprOp::Lookup(l) => indices.push(&l.at),
             ExprOp::Const(_) | ExprOp::Point(..) | ExprOp::Reduced(_) => {}
         }
@@ -175,7 +175,9 @@ pub(crate) fn arrange(g: &Group) -> Loops {
         });
         along.sum::<i128>()
     };
-    let long = |l: &Level| l.extent >= SHORT;
+    let is_slice = |l: &Level, e: &ExprOp| matches!(e, ExprOp::Lookup(r) if r.slice > 1 && l.stride(&r.at) == 1);
+    let is_written = |l: &Level| g.stores.iter().all(|s| l.stride(&s.at) == 1);
+    let long = |l: &Level| l.extent >= SHORT || (is_written(l) && g.exprs.iter().any(|e| is_slice(l, &e.op)));
     let best = across(g, &levels, &affines, &indices)
         .or_else(|| (0..levels.len()).max_by_key(|i| (long(&levels[*i]), score(&levels[*i]), *i)));
     let mut loops = Loops::default();

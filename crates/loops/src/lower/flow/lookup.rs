@@ -6,7 +6,7 @@ use cotangent_core::ops::{Indexing, ViewForm};
 use super::{Flow, Id, Kind};
 
 /// Slices of at least so many elements are read by vectors, with one index for all lanes, and shorter ones element by element.
-const LONG_SLICE: usize = 8;
+pub const LONG_SLICE: usize = 8;
 /// An index that names the same places in more rows than these is read once for all of them, by a routine.
 const MOST_ROWS: usize = 3;
 

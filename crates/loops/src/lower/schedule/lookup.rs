@@ -4,12 +4,21 @@ use cotangent_core::ops::Indexing;
 
 use super::{Schedule, Stop};
 use crate::affine::{Affine, Index};
-use crate::lower::flow::{Id, Point};
+use crate::lower::flow::{Id, LONG_SLICE, Point};
 use crate::lower::group::{Expr, ExprOp, Group, IndexId, Lookup, cost_of};
 
 /// A nest of more work than this for each read through an index, on numbers of 32 bits, has no such read: places have 64 bits, and vectors then have half as
 /// many lanes.
 const MOST_WORK: u32 = 8;
+
+/// How many elements lie side by side at `at`, along loops of the nest.
+fn side_by_side(at: &Affine, g: &Group) -> usize {
+    let mut n = 1;
+    while let Some((v, _)) = at.terms().find(|(v, c)| *c == n as i64 && g.extents[*v] > 1) {
+        n *= g.extents[v];
+    }
+    n
+}
 
 impl Schedule<'_> {
     /// The element of `v`, a gather along `dim`, at `index`.
@@ -22,11 +31,6 @@ impl Schedule<'_> {
         index: IndexId,
         escapes: &mut Vec<Id>,
     ) -> Result<Expr, Stop> {
-        let slices = self.flow.is_of_slices(v);
-        // Rows of a reduction are computed in as many lanes as there are.
-        if g.reduced.contains(&true) && !slices {
-            return Err(Stop::Cut(v));
-        }
         let value = &self.flow.values[v];
         let (x, places) = (value.args[0], value.args[1]);
         let Some((memory, map)) = self.view_of_memory(x) else { return Err(Stop::Cut(x)) };
@@ -39,9 +43,6 @@ impl Schedule<'_> {
         };
         let of_places = g.intern(of_places);
         let place = self.emit(g, places, of_places, escapes)?;
-        if slices && !matches!(g.exprs[place as usize].op, ExprOp::Load(..)) {
-            return Err(Stop::Cut(places));
-        }
         // The place of index 0: the dims of `x` are those of the result, but for the one that is indexed. Read only here, because the index may have
         // split a loop.
         let here = &g.indices[index as usize];
@@ -49,8 +50,19 @@ impl Schedule<'_> {
         for d in (0..here.len()).filter(|d| *d != dim) {
             at.add_scaled(&here[d], map.coef(d));
         }
+        let slice = match form {
+            Indexing::Vector => side_by_side(&at, g),
+            Indexing::Elementwise => 1,
+        };
+        // Rows of a reduction are computed in as many lanes as there are.
+        if g.reduced.contains(&true) && slice < LONG_SLICE {
+            return Err(Stop::Cut(v));
+        }
+        if slice > 1 && !matches!(g.exprs[place as usize].op, ExprOp::Load(..)) {
+            return Err(Stop::Cut(places));
+        }
         let step = map.coef(dim);
-        let lookup = Lookup { memory, at, step, index: place, of: v, slices };
+        let lookup = Lookup { memory, at, step, index: place, of: v, slice };
         Ok(g.expr(ExprOp::Lookup(Box::new(lookup)), value.dtype))
     }
 
@@ -60,7 +72,7 @@ impl Schedule<'_> {
         let mut work = 0u32;
         for e in &g.exprs {
             match &e.op {
-                ExprOp::Lookup(l) if l.slices => {}
+                ExprOp::Lookup(l) if l.slice >= LONG_SLICE => {}
                 ExprOp::Lookup(l) => {
                     read = read.or(Some(l.of).filter(|v| *v != root));
                     reads += 1;
