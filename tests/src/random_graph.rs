@@ -99,7 +99,7 @@ fn step(rng: &mut Rng, config: Config, pool: &[Tensor], x: &Tensor) -> Result<Ve
     let one = |y: Tensor| Ok(vec![y]);
     let fits = |op: &Op, avals: &[&Aval]| op.checked_infer(avals).is_ok();
     let aval = x.aval();
-    match rng.below(10) {
+    match rng.below(11) {
         0 | 1 => {
             let op = Op::from(*rng.pick(Unary::ALL));
             // The sign of a NaN is nobody's promise.
@@ -141,12 +141,37 @@ fn step(rng: &mut Rng, config: Config, pool: &[Tensor], x: &Tensor) -> Result<Ve
             let op = Op::from(Sum::over(&dims, x.rank()));
             if dims.is_empty() || !fits(&op, &[&aval]) { Ok(Vec::new()) } else { Ok(emit_all(op, &[x])) }
         }
+        9 => {
+            let y = rng.pick(pool).clone();
+            one(lookup(rng, x, &y).unwrap_or_else(|| x.clone()))
+        }
         _ if config.depth > 0 && rng.below(2) == 0 => call(rng, config, pool),
         _ => {
             let mask = x.convert(DType::Bool);
             one(x.where_exact(&mask, &x.zeros_like()))
         }
     }
+}
+
+/// Elements or slices of `x` at places that some of `y`, or `x` itself, says; `None` where there are none to name.
+fn lookup(rng: &mut Rng, x: &Tensor, y: &Tensor) -> Option<Tensor> {
+    let shape = x.aval().shape.clone();
+    let sizes: Vec<usize> = shape.dims().iter().map(|d| d.get()).collect();
+    let dims: Vec<usize> = (0..sizes.len()).filter(|d| sizes[*d] > 0).collect();
+    if dims.is_empty() {
+        return None;
+    }
+    let dim = *rng.pick(&dims);
+    let (step, shift) = (1 + rng.below(2) as i64, rng.below(3) as i64);
+    let place = |y: &Tensor| {
+        let one = y.convert(DType::Bool).convert(DType::I64);
+        (&one * step + shift).remainder(&(one.zeros_like() + sizes[dim] as i64))
+    };
+    if rng.below(3) == 0 {
+        return Some(x.gather_along(dim, &place(x)));
+    }
+    let count = y.aval().shape.numel();
+    (count <= 30).then(|| x.index_select_along(dim, &place(&y.view_to(&Shape::from([count])))))
 }
 
 /// A call of a random function whose parameters some values of the pool fit.
