@@ -61,3 +61,14 @@ fn a_stencil_is_one_pass_backwards() {
     // What is added up is memory, and nothing else.
     assert!(lower(&g).unwrap().buffers.iter().filter(|b| b.role == Role::Temp).count() <= 1);
 }
+
+/// Zeros around what is summed are not written, nor read; other borders, and zeros along dims that stay, are there.
+#[test]
+fn sums_do_not_read_zeros_around() {
+    let sum = |pad: &'static [(i64, i64)], value: f64| move |x: Tensor| x.pad_dims(pad, value).sum_over(&[1]) * 2.0;
+    assert_eq!(temporaries(sum(&[(0, 0), (3, 20)], 0.0), &[30, 12]), 0);
+    assert_eq!(temporaries(sum(&[(0, 0), (0, 31)], 0.0), &[30, 1]), 0);
+    assert_eq!(temporaries(sum(&[(1, 0), (3, 20)], 0.0), &[30, 12]), 1);
+    assert_eq!(temporaries(sum(&[(0, 0), (3, 20)], 1.0), &[30, 12]), 1);
+    assert_eq!(temporaries(sum(&[(0, 0), (-3, 20)], 0.0), &[30, 12]), 0);
+}

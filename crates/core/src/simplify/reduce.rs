@@ -3,8 +3,8 @@
 use super::edit::{Editor, NodeId};
 use super::pattern::{aligned, groups};
 use super::{Apply, Class, Rule};
-use crate::ir::{Dim, Scalar, Shape, Value};
-use crate::ops::{Amax, Amin, Binary, Op, Pad, ScatterAdd, Unary};
+use crate::ir::{Dim, Shape, Value};
+use crate::ops::{Amax, Amin, Binary, Op, ScatterAdd, Unary};
 
 macro_rules! rule {
     ($f:ident, $name:literal, $class:ident, $law:literal) => {
@@ -25,7 +25,6 @@ pub(super) static RULES: &[Rule] = &[
     rule!(sum_view, "sum-view", Rounding, "sum(reshape(x)) -> sum(x)"),
     rule!(sum_permute, "sum-permute", Rounding, "sum(permute(x)) -> sum(x)"),
     rule!(sum_scatter, "sum-scatter", Rounding, "sum(scatter_add(0, index, x)) -> sum(x) over the indexed dim"),
-    rule!(sum_pad, "sum-pad", Rounding, "sum(pad(x)) with zeros over padded dims -> sum(x), padded along the others"),
     rule!(extreme_ones, "extreme-ones", Exact, "amax, amin over dims of size 1 -> reshape(x)"),
     rule!(extreme_expand, "extreme-expand", Exact, "amax, amin over the repetitions of expand(x) -> x"),
     rule!(extreme_extreme, "extreme-extreme", Exact, "amax(amax(x)) -> amax(x); amin(amin(x)) -> amin(x)"),
@@ -226,23 +225,6 @@ fn sum_scatter(e: &mut Editor, id: NodeId) -> Option<Value> {
         return None;
     }
     e.sum(source, &dims)
-}
-
-fn sum_pad(e: &mut Editor, id: NodeId) -> Option<Value> {
-    let (dims, y) = parts(e, id)?;
-    let (Op::Pad(pad), def) = e.def_op(y)? else { return None };
-    let (x, amounts, is_zero) = (e.arg(def, 0), pad.amounts(e.shape(y).rank()), pad.value.to_f64() == 0.0);
-    let adds = dims.iter().any(|d| amounts[*d] != (0, 0));
-    if !is_zero || !adds || amounts.iter().any(|(low, high)| *low < 0 || *high < 0) {
-        return None;
-    }
-    let kept: Vec<(i64, i64)> = (0..amounts.len()).filter(|d| !dims.contains(d)).map(|d| amounts[d]).collect();
-    let sum = e.sum(x, &dims)?;
-    if kept.iter().all(|a| *a == (0, 0)) {
-        return Some(sum);
-    }
-    let zero = Scalar::Int(0).cast(e.out(id).dtype);
-    e.emit(Pad::of_dims(&kept, zero), &[sum])
 }
 
 /// An op over dims.

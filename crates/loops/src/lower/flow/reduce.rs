@@ -23,6 +23,7 @@ const TALL: usize = 1024;
 impl Flow {
     /// A reduction: of halves in `f32`, of few elements written out, of very many into few in two steps.
     pub(super) fn reduce(&mut self, x: Id, dims: &[usize], monoid: Monoid, y: &Aval, i: usize) -> Id {
+        let x = if monoid == Monoid::Sum { self.without_padding(x, dims) } else { x };
         let sizes = self.values[x].sizes.clone();
         let kept: SmallVec<[usize; 4]> = (0..sizes.len()).filter(|d| !dims.contains(d)).map(|d| sizes[d]).collect();
         let n: usize = dims.iter().map(|d| sizes[*d]).product();
@@ -66,6 +67,19 @@ impl Flow {
             Some(_) | None => self.make(Kind::Reduce(dims.to_vec(), monoid), &[x], wide, &kept, i),
         };
         self.converted(r, y.dtype, i)
+    }
+
+    /// What a sum of `x` over `dims` adds up: `x`, or what stands in it between zeros, if these are along the dims only.
+    fn without_padding(&self, x: Id, dims: &[usize]) -> Id {
+        let Kind::Pieces(pieces) = &self.values[x].kind else { return x };
+        let is_zero = |v: &&Id| matches!(self.values[**v].kind, Kind::Fill(s) if s.to_f64() == 0.0);
+        let mut others = self.values[x].args.iter().filter(|v| !is_zero(v));
+        let (Some(inner), None) = (others.next(), others.next()) else { return x };
+        let (all, part) = (&self.values[x].sizes, &self.values[*inner].sizes);
+        let is_padded = all.len() == part.len()
+            && pieces.iter().all(|p| !p.over)
+            && (0..all.len()).all(|d| dims.contains(&d) || all[d] == part[d]);
+        if is_padded { *inner } else { x }
     }
 
     /// A reduction of which the last dim is kept and narrow: one for each of its elements, so that the lanes are others.
