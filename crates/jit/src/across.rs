@@ -36,7 +36,7 @@ pub struct Across {
 }
 
 /// Pieces that threads share, whatever each of them copies first.
-const PIECES: usize = 4;
+pub const PIECES: usize = 4;
 
 impl Across {
     /// Parts of `chunk` lanes with copies that serve many rows: at least `least`, which repay them, unless there were too few pieces.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use cotangent_core::error::EvalError;
 use cotangent_loops::ir::Memory;
 
-use crate::across::Across;
+use crate::across::{Across, PIECES};
 use crate::error::CallError;
 use crate::failure::{Failure, First};
 use crate::frame::{FAILURE, Frame, HEADER, ROWS, with_words};
@@ -21,8 +21,6 @@ use crate::turned::{Turned, turn};
 
 /// Fewer rows than this, and lanes are divided instead.
 const FEW_ROWS: usize = 8;
-/// Pieces that threads share, whatever each of them copies first.
-const MIN_PIECES: usize = 4;
 /// The estimated time of a chunk of lanes, in ns.
 const CHUNK: u64 = 15_000;
 /// Chunks of lanes are whole multiples of so many, but for the last.
@@ -69,7 +67,7 @@ pub unsafe fn nest(kernel: &NestKernel, buffers: Buffers) -> Result<(), CallErro
         let pieces = rows.min((total / CHUNK) as usize + 1).min(256);
         // Blocks are not cut, where there are some.
         let pieces = if kernel.block < rows { pieces.min(rows / kernel.block) } else { pieces };
-        let pieces = pieces.min((rows / kernel.least).max(MIN_PIECES));
+        let pieces = pieces.min((rows / kernel.least).max(PIECES));
         threads::for_each(pieces.min(rows), total, &|i| {
             let at = |i: usize| i * rows / pieces;
             // SAFETY: the caller's; pieces have rows of their own.

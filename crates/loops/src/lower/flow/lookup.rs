@@ -11,7 +11,7 @@ pub const LONG_SLICE: usize = 8;
 const MOST_ROWS: usize = 3;
 
 impl Flow {
-    /// A gather along `dim` as a read of nests: of single elements, or of short slices. `None` where a routine is better.
+    /// A gather along `dim` as a read of nests: of single elements, or of slices. `None` where a routine is better.
     pub(super) fn lookup(&mut self, dim: usize, index: Indexing, args: &[Id], y: &Aval, i: usize) -> Option<Id> {
         let (x, places) = (&self.values[args[0]], &self.values[args[1]]);
         let has_vectors = match x.dtype {
