@@ -304,7 +304,7 @@ impl Verifier<'_> {
     fn effects(&mut self, n: &Nest, s: &Stage, op: &BodyOp, after: bool, defined: &mut Defined, before: &[usize]) {
         match op {
             BodyOp::Load(i) | BodyOp::Lookup { access: i, .. } => {
-                self.aimed(s, *i, after, before);
+                self.aimed(s, *i, after, defined, before);
                 self.reads(s, *i, defined, before);
             }
             BodyOp::Store(i, _) => self.write(n, s, *i, after, defined),

@@ -106,12 +106,11 @@ fn code(body: &Body, places: &Places) -> Code {
             BodyOp::Store(i, x) => b.store(*i, v(x), (places.dtypes)(*i)),
             BodyOp::ReduceLanes(_, monoid, x) => {
                 row += 1;
-                let product = product(*x, *monoid, *dtype, body, &uses).map(|p| p.map(|x| v(&x)));
-                b.reduce(row - 1, *monoid, *dtype, v(x), product)
+                b.reduce(row - 1, *monoid, *dtype, v(x), product(*x, *dtype, body, &uses).map(|p| p.map(|x| v(&x))))
             }
             BodyOp::ReduceSerial(i, x) => {
                 let (monoid, dtype) = places.stage.columns[*i as usize];
-                let product = product(*x, monoid, dtype, body, &uses).map(|p| p.map(|x| v(&x)));
+                let product = product(*x, dtype, body, &uses).map(|p| p.map(|x| v(&x)));
                 b.reduce(places.rows as u32 + i, monoid, dtype, v(x), product)
             }
         };
@@ -141,11 +140,11 @@ pub fn operands(op: &BodyOp, mut f: impl FnMut(BodyValue)) {
     }
 }
 
-/// The factors of a product of floats that is used only where it is added to an accumulator.
-fn product(x: BodyValue, monoid: Monoid, dtype: DType, body: &Body, uses: &[u32]) -> Option<[BodyValue; 2]> {
+/// The factors of a product of this dtype, of `f32` or `f64`, that is used only once.
+fn product(x: BodyValue, dtype: DType, body: &Body, uses: &[u32]) -> Option<[BodyValue; 2]> {
     let (BodyOp::Binary(Binary::Mul, p, q), own) = body.ops[x.0 as usize] else { return None };
     let is_float = own == dtype && matches!(dtype, DType::F32 | DType::F64);
-    (monoid == Monoid::Sum && is_float && uses[x.0 as usize] == 1).then_some([p, q])
+    (is_float && uses[x.0 as usize] == 1).then_some([p, q])
 }
 
 /// The fused form of a sum whose one operand is a product used only here.
@@ -157,20 +156,14 @@ fn contraction(
     body: &Body,
     uses: &[u32],
 ) -> Option<(Fused, [BodyValue; 3])> {
-    if !matches!(dtype, DType::F32 | DType::F64) {
-        return None;
-    }
-    let product = |v: BodyValue| match body.ops[v.0 as usize].0 {
-        BodyOp::Binary(Binary::Mul, p, q) if uses[v.0 as usize] == 1 => Some((p, q)),
-        _ => None,
-    };
+    let product = |v: BodyValue| product(v, dtype, body, uses);
     match f {
         Binary::Add => product(x)
-            .map(|(p, q)| (Fused::Add, [p, q, y]))
-            .or_else(|| product(y).map(|(p, q)| (Fused::Add, [p, q, x]))),
+            .map(|[p, q]| (Fused::Add, [p, q, y]))
+            .or_else(|| product(y).map(|[p, q]| (Fused::Add, [p, q, x]))),
         Binary::Sub => product(x)
-            .map(|(p, q)| (Fused::Sub, [p, q, y]))
-            .or_else(|| product(y).map(|(p, q)| (Fused::NegAdd, [p, q, x]))),
+            .map(|[p, q]| (Fused::Sub, [p, q, y]))
+            .or_else(|| product(y).map(|[p, q]| (Fused::NegAdd, [p, q, x]))),
         _ => None,
     }
 }
@@ -263,7 +256,7 @@ impl Builder {
     /// A step of an accumulator by `x`, which may be a product of two that is not needed itself.
     fn reduce(&mut self, acc: u32, monoid: Monoid, dtype: DType, x: V, product: Option<[V; 2]>) -> V {
         let old = self.push(Op::Acc(acc), x.ty);
-        if let Some([p, q]) = product {
+        if let (Monoid::Sum, Some([p, q])) = (monoid, product) {
             let new = self.push(Op::Fused(Fused::Add, p, q, old), x.ty);
             return self.push(Op::SetAcc(acc, new), new.ty);
         }

@@ -79,7 +79,7 @@ impl<'a> Plan<'a> {
     /// The plan, where this form is worth it.
     fn new<T: Real>(op: &Convolution, s: &'a Sizes, layout: Layout, vectors: Vectors) -> Option<Self> {
         let last = s.k.len().checked_sub(1)?;
-        let line @ [len, x_line, positions] = [s.k[last], s.x[last], s.y[last]];
+        let line @ [len, _, positions] = [s.k[last], s.x[last], s.y[last]];
         let [kernel, x_plane, plane]: [usize; 3] = [&s.k, &s.x, &s.y].map(|sizes| sizes.iter().product());
         let (step, dilation, padding, lanes) =
             (op.stride[last], op.dilation[last], op.padding[last], T::lanes(vectors));
@@ -106,7 +106,6 @@ impl<'a> Plan<'a> {
             blocks.push(first..first + count);
             first += count;
         }
-        debug_assert!(x_line > 0);
         Some(Plan { s, layout, meets, blocks, line, lanes, is_narrow, padding, step, dilation })
     }
 

@@ -3,7 +3,7 @@
 use cotangent_core::ir::{DType, Scalar};
 use cotangent_core::ops::Binary;
 
-use super::Verifier;
+use super::{Defined, Verifier};
 use crate::ir::{Aim, Body, BodyOp, BodyValue, Loop, Memory, Nest, Stage};
 
 impl Verifier<'_> {
@@ -33,18 +33,13 @@ impl Verifier<'_> {
     }
 
     /// That the index is there that moves access `i`, if one does: before the nest, and at the point.
-    pub(super) fn aimed(&mut self, s: &Stage, i: u32, after: bool, before: &[usize]) {
+    pub(super) fn aimed(&mut self, s: &Stage, i: u32, after: bool, defined: &Defined, before: &[usize]) {
         let Some(aim) = s.accesses.get(i as usize).and_then(|a| a.aim) else { return };
         let Some(index) = s.accesses.get(aim.index as usize) else { return };
         if after && index.serial.iter().any(|stride| *stride != 0) {
             self.wrong("P1", format!("the index at access {} moves in loops that have ended", aim.index));
         }
-        if let Memory::Buffer(b) = index.memory
-            && (b.0 as usize) < before.len()
-            && before[b.0 as usize] < self.program.buffers[b.0 as usize].len
-        {
-            self.read(b);
-        }
+        self.reads(s, aim.index, defined, before);
     }
 
     /// Whether a lookup of this nest reads inside its memory for all indices of loops and of the dim (P2).
