@@ -47,14 +47,26 @@ impl Across {
     }
 }
 
-/// The lanes of which the copies of turned accesses, as stage, number and serial loop, stay in a first-level cache while they serve rows; `None` where a nest
-/// does more than one stage of points or columns.
-pub fn part(nest: &Nest, lying: &[(usize, usize, usize)], size: &dyn Fn(&Nest, &Memory) -> usize) -> Option<usize> {
-    let [stage] = &nest.stages[..] else { return None };
-    let is_plain = nest.scalars.is_empty() && nest.scratch.is_empty() && stage.lanes > MULTIPLE;
-    let bytes: usize = lying.iter().map(|(_, i, d)| stage.serial[*d] * size(nest, &stage.accesses[*i].memory)).sum();
+/// The lanes of which the copies of turned accesses, as stage, number and serial loop, stay in a first-level cache while they serve rows, if `stays`, or
+/// stages; `None` where a nest has no such copies, or does something else than points and columns, or where more than one stage would have to share rows.
+pub fn part(
+    nest: &Nest,
+    lying: &[(usize, usize, usize)],
+    stays: bool,
+    size: &dyn Fn(&Nest, &Memory) -> usize,
+) -> Option<usize> {
+    let lanes = nest.stages.first()?.lanes;
+    let is_plain = nest.scalars.is_empty() && nest.stages.iter().all(|s| s.lanes == lanes) && lanes > MULTIPLE;
+    if lying.is_empty() || !is_plain || (stays && (nest.stages.len() > 1 || !nest.scratch.is_empty())) {
+        return None;
+    }
+    let copied = |(s, i, d): &(usize, usize, usize)| {
+        let stage = &nest.stages[*s];
+        stage.serial[*d] * size(nest, &stage.accesses[*i].memory)
+    };
+    let bytes: usize = lying.iter().map(copied).fold(0, usize::saturating_add);
     let chunk = (COPY_BYTES / bytes.max(1)).clamp(MULTIPLE, MOST) / MULTIPLE * MULTIPLE;
-    is_plain.then_some(chunk.min(stage.lanes))
+    Some(chunk.min(lanes))
 }
 
 /// Makes the outer loops that lie between lanes the innermost ones, if parts of lanes may be better than rows: the stages have equally many lanes, of

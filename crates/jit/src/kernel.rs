@@ -1,7 +1,7 @@
 //! A loop nest ready to run: places in bytes, lane code, and how its work is divided.
 
 use cotangent_core::ir::Loc;
-use cotangent_loops::ir::{Lookup, LoopProgram, Memory, Nest, Stage};
+use cotangent_loops::ir::{Access, Lookup, LoopProgram, Memory, Nest, Stage};
 
 use crate::across::Across;
 use crate::error::JitError;
@@ -148,7 +148,7 @@ fn column_words(lanes: usize, lane: &Expanded) -> usize {
 /// with a stride of theirs, each step in another page, and reread what lies between.
 fn columns_in_memory(stage: &Stage, lane: &Expanded, size: &dyn Fn(&Memory) -> usize) -> bool {
     let words = (lane.accumulators.len() - lane.rows) * column_words(stage.lanes, lane);
-    let far = |a: &cotangent_loops::ir::Access| {
+    let far = |a: &Access| {
         a.lane == 1 && a.serial.last().is_some_and(|s| s.abs().saturating_mul(size(&a.memory) as i64) >= FAR)
     };
     (1..=COLUMN_WORDS).contains(&words) && stage.lanes as i64 * 4 >= FAR && stage.accesses.iter().any(far)
@@ -179,7 +179,7 @@ pub fn prepare(
         rows_inside(&mut nest);
         between = crate::across::between_innermost(&mut nest);
     }
-    let is_cut = !turned.is_empty() && crate::turned::cut_lanes(&mut nest, &sizes);
+    let is_cut = !turned.is_empty() && crate::turned::cut_lanes(&mut nest, &turned, &sizes);
     let nest = &nest;
     let pitch = |&(s, i): &(usize, usize)| {
         let stage = &nest.stages[s];
@@ -220,19 +220,21 @@ pub fn prepare(
     let mut scratch_bytes = row_scratch * together;
     let in_memory: Vec<bool> =
         nest.stages.iter().zip(&expanded).map(|(s, e)| columns_in_memory(s, e, &|m| dtype(m).size_bytes())).collect();
-    let part = if stays && !in_memory.contains(&true) { crate::across::part(nest, &lying, &sizes) } else { None };
+    let part = if in_memory.contains(&true) { None } else { crate::across::part(nest, &lying, stays, &sizes) };
     let own = |((s, e), in_memory): ((&Stage, &Expanded), &bool)| {
         let columns = if *in_memory { (e.accumulators.len() - e.rows) * column_words(s.lanes, e) } else { 0 };
         PARTIAL_WORDS * e.rows + columns
     };
     let words = partials + nest.stages.iter().zip(&expanded).zip(&in_memory).map(own).max().unwrap_or(0);
     let mut pointers = first_pointer;
+    // What is copied, in so many bytes, and where to.
+    let mut copies_made: Vec<(&Access, usize, usize)> = Vec::new();
     let mut stages = Vec::with_capacity(nest.stages.len());
     for (s, (stage, lane)) in nest.stages.iter().zip(expanded).enumerate() {
         let layout = Layout { scalars, serial, pointers, partials, words };
         pointers += pointers_of(stage);
         let mut homes = 0..;
-        let mut place = |a: &cotangent_loops::ir::Access| {
+        let mut place = |a: &Access| {
             let size = dtype(&a.memory).size_bytes() as i64;
             let bytes = |s: &[i64]| s.iter().map(|s| s * size).collect();
             Place {
@@ -255,21 +257,31 @@ pub fn prepare(
             }
         };
         let mut accesses: Vec<Place> = stage.accesses.iter().map(&mut place).collect();
+        let mut room = |i: usize, bytes: usize| {
+            let a = &stage.accesses[i];
+            if let Some((_, _, at)) = copies_made.iter().find(|(of, b, _)| *of == a && *b == bytes) {
+                return (*at, true);
+            }
+            let at = scratch_bytes;
+            copies_made.push((a, bytes, at));
+            scratch_bytes += bytes;
+            (at, false)
+        };
         for (_, i) in turned.iter().filter(|t| t.0 == s) {
+            let pitch = pitch(&(s, *i));
+            let (at, again) = room(*i, pitch * block);
             let a = &mut accesses[*i];
             let size = dtype(&a.memory).size_bytes();
-            let pitch = pitch(&(s, *i));
-            a.turned = Some(Turned { at: scratch_bytes, pitch, stride: a.lane, size, serial: None });
+            a.turned = Some(Turned { at, pitch, stride: a.lane, size, serial: None, again });
             a.lane = size as i64;
-            scratch_bytes += pitch * block;
         }
         for (_, i, d) in lying.iter().filter(|t| t.0 == s) {
-            let a = &mut accesses[*i];
-            let (size, extent) = (dtype(&a.memory).size_bytes(), stage.serial[*d]);
+            let (size, extent) = (dtype(&stage.accesses[*i].memory).size_bytes(), stage.serial[*d]);
             let pitch = crate::turned::pitch(part.unwrap_or(stage.lanes) * size);
-            a.turned = Some(Turned { at: scratch_bytes, pitch, stride: a.lane, size, serial: Some(extent) });
+            let (at, again) = room(*i, pitch * extent);
+            let a = &mut accesses[*i];
+            a.turned = Some(Turned { at, pitch, stride: a.lane, size, serial: Some(extent), again });
             (a.lane, a.serial[*d]) = (size as i64, pitch as i64);
-            scratch_bytes += pitch * extent;
         }
         let stores = crate::chain::stores(stage);
         for i in &stores {

@@ -190,8 +190,10 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, l
                     }
                     if let (Some(t), Some(memory), None) = (&a.turned, &scratch, straight) {
                         let to = memory.as_ptr().wrapping_add(t.at);
-                        // SAFETY: the caller's; the block has its own scratch memory, with room for `kernel.block` rows.
-                        unsafe { turn(Vectors::narrow(), t, at, to, end - row, lanes.of(stage).len()) };
+                        if !t.again {
+                            // SAFETY: the caller's; the block has its own scratch memory, with room for `kernel.block` rows.
+                            unsafe { turn(Vectors::narrow(), t, at, to, end - row, lanes.of(stage).len()) };
+                        }
                         at = to;
                     }
                     frame.set_pointer(stage, i, at);

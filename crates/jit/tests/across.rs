@@ -54,6 +54,46 @@ fn sums([batch, height, cols]: [usize; 3]) -> LoopProgram {
     Pointwise { inputs: vec![(d, batch * height * cols)], outputs: vec![(d, batch * cols)], nest }.program()
 }
 
+/// The sums of short rows that lie in memory, and of their squares less those sums, with the rows in the lanes: both stages read the same transposed copy.
+fn sums_of_rows([batch, rows, row]: [usize; 3]) -> LoopProgram {
+    let d = DType::F32;
+    let [b, r] = [batch, row].map(|n| n as i64);
+    let own =
+        |memory, lane, outer: i64| Access { memory, offset: 0, outer: vec![outer], serial: vec![], lane, aim: None };
+    let scratch = |serial: &[i64]| Access { serial: serial.to_vec(), ..own(Memory::Scratch(0), 1, 0) };
+    let lying = || access(0, 0, &[b * r], &[1], r);
+    let end = |to| Body { ops: vec![(BodyOp::Column(0), d), (BodyOp::Store(to, V(0)), d)] };
+    let column = |accesses, ops, after| Stage {
+        serial: vec![row],
+        lanes: batch,
+        columns: vec![(Monoid::Sum, d)],
+        accesses,
+        body: Body { ops },
+        after,
+    };
+    let sum =
+        column(vec![lying(), scratch(&[0])], vec![(BodyOp::Load(0), d), (BodyOp::ReduceSerial(0, V(0)), d)], end(1));
+    let squares = vec![
+        (BodyOp::Load(0), d),
+        (BodyOp::Load(1), d),
+        (BodyOp::Binary(Binary::Mul, V(0), V(0)), d),
+        (BodyOp::Binary(Binary::Sub, V(2), V(1)), d),
+        (BodyOp::ReduceSerial(0, V(3)), d),
+    ];
+    let squares = column(vec![lying(), scratch(&[0]), access(1, 0, &[b], &[0], 1)], squares, end(2));
+    let nest = Nest { scratch: vec![(d, batch)], ..nest(&[rows], &[], vec![sum, squares]) };
+    Pointwise { inputs: vec![(d, batch * rows * row)], outputs: vec![(d, batch * rows)], nest }.program()
+}
+
+#[test]
+fn short_rows_in_lanes() {
+    for sizes in [[4099, 1, 33], [200, 3, 8], [1000, 2, 20], [65, 7, 16], [64, 2, 9], [20_011, 1, 16]] {
+        // Sums of small whole numbers have no rounding.
+        let x = data(DType::I64, sizes.iter().product(), 5).cast(DType::F32);
+        check(&format!("{sizes:?}"), &sums_of_rows(sizes), &[x], 1e-6);
+    }
+}
+
 #[test]
 fn lanes_between_rows() {
     for sizes in [

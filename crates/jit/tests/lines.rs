@@ -82,6 +82,11 @@ fn places_of_extremes() {
             [1, 20, 1100],
             [9, 3, 40],
             [2, 3, 0],
+            // Several rows as one, in parts.
+            [1, 30_000, 3],
+            [1, 9001, 16],
+            [3, 1037, 100],
+            [2, 515, 2],
         ] {
             let x = aval(d, &shape);
             for op in [Op::Argmax(Argmax { dim: 1 }), Op::Argmin(Argmin { dim: 1 })] {

@@ -50,6 +50,24 @@ fn mean_and_variance_are_one_nest() {
     fused("mean_var_last", &g, 1, 0);
 }
 
+/// Lanes go across rows so short that their sums cost less beside one another, which only reads copies; halves have no such copies, and long rows no need.
+#[test]
+fn sums_of_short_rows_are_columns() {
+    let g = make_fx(|x: Tensor| (x.mean_dim(-1), x.var(-1, 0)), (f32s(&[4096, 20]),)).unwrap();
+    fused("mean_var_short", &g, 1, 0);
+    let sum = |dtype: DType, shape: &[usize]| {
+        let g = make_fx(
+            |x: Tensor| x.sum_over(&[1]),
+            (Tensor::from_array(Array::from_f64_fn(&Aval::new(dtype, shape), |i| i as f64)),),
+        )
+        .unwrap();
+        let text = lower(&g).unwrap().to_string();
+        text.contains("columns")
+    };
+    assert!(sum(DType::F32, &[4096, 16]) && sum(DType::F64, &[100, 32]));
+    assert!(!sum(DType::F32, &[4096, 33]) && !sum(DType::F32, &[63, 16]) && !sum(DType::BF16, &[4096, 16]));
+}
+
 #[test]
 fn sums_of_squares_are_split_for_threads() {
     let g = make_fx(|x: Tensor| x.square().sum_over(&[0]), (f32s(&[65536]),)).unwrap();

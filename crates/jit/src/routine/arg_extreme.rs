@@ -19,7 +19,7 @@ const GROUP: usize = 32;
 ///
 /// # Safety
 /// The CPU has the vectors; `x` has the elements of `axis`, whose `n` is not 0, and `y` and `values` have `outer · inner`.
-pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync>(
+pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync + Send>(
     axis: Axis,
     x: *const T,
     y: *mut i64,
@@ -34,6 +34,21 @@ pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync>(
         Some(values) => unsafe { std::slice::from_raw_parts_mut(values.get().add(at), count) },
         None => &mut [],
     };
+    if let Some(rows) = super::tall::joined(axis).filter(|_| inner != 1) {
+        let y = &y;
+        let store = |i: usize, value: T, at: i64| {
+            // SAFETY: each result is written once.
+            unsafe { *y.get().add(i) = at };
+            values(i, 1).iter_mut().for_each(|v| *v = value);
+        };
+        // SAFETY: the caller's.
+        return unsafe {
+            match largest {
+                true => super::tall::tall(axis, rows, &x, store, |a, b| a >= b, vectors),
+                false => super::tall::tall(axis, rows, &x, store, |a, b| a <= b, vectors),
+            }
+        };
+    }
     if inner != 1 {
         for_columns(outer, inner, axis.len() as u64 / 4, |o, columns| {
             // SAFETY: the caller's; each column belongs to one piece.
@@ -171,19 +186,19 @@ fn short_lines<T: Copy + PartialOrd>(n: usize, x: &[T], y: &mut [i64], better: i
 
 #[inline(always)]
 #[expect(clippy::eq_op, reason = "NaN is what does not equal itself, which vectors compare at once")]
-fn is_nan<T: PartialOrd>(x: T) -> bool {
+pub(super) fn is_nan<T: PartialOrd>(x: T) -> bool {
     x != x
 }
 
 /// Some columns of rows of `inner` elements.
-struct Rows<'a, T> {
-    x: &'a [T],
-    inner: usize,
-    columns: Range<usize>,
+pub(super) struct Rows<'a, T> {
+    pub(super) x: &'a [T],
+    pub(super) inner: usize,
+    pub(super) columns: Range<usize>,
 }
 
 /// Where the extremes of some columns stand, and the extremes, or nothing.
-type Found<'a, T> = (&'a mut [i64], &'a mut [T]);
+pub(super) type Found<'a, T> = (&'a mut [i64], &'a mut [T]);
 
 /// A search of [`Rows`].
 struct Firsts<'a, T, P, F> {
@@ -208,8 +223,12 @@ impl<T: Copy + PartialOrd> Rows<'_, T> {
     ///
     /// # Safety
     /// The CPU has the vectors.
-    unsafe fn firsts<P: Copy + TryFrom<usize>>(self, vectors: Vectors, y: Found<T>, keeps: impl Fn(T, T) -> bool)
-    where
+    pub(super) unsafe fn firsts<P: Copy + TryFrom<usize>>(
+        self,
+        vectors: Vectors,
+        y: Found<T>,
+        keeps: impl Fn(T, T) -> bool,
+    ) where
         i64: From<P>,
     {
         // SAFETY: the caller's.

@@ -7,6 +7,7 @@ use std::ops::Range;
 use cotangent_core::array::Element;
 use cotangent_core::ops::Extreme;
 
+use super::vectors::{Loops, Vectors, with};
 use crate::threads;
 
 /// Sizes around a dim.
@@ -80,12 +81,48 @@ pub(super) fn for_columns(outer: usize, inner: usize, cost: u64, f: impl Fn(usiz
     });
 }
 
+/// `n` rows of columns that are scanned side by side.
+struct Columns<'a, T, S, A, E> {
+    x: *const T,
+    y: *mut T,
+    n: usize,
+    /// From a row to the next.
+    inner: usize,
+    /// What is combined so far, for each column.
+    sums: Vec<S>,
+    add: &'a A,
+    end: &'a E,
+}
+
+impl<T: Copy, S: Copy, A: Fn(S, T) -> S, E: Fn(S) -> T> Loops for Columns<'_, T, S, A, E> {
+    /// # Safety
+    /// All rows of the columns exist, and those of `y` are nobody else's.
+    #[inline(always)]
+    unsafe fn run(mut self) {
+        for k in 0..self.n {
+            let (at, count) = (k * self.inner, self.sums.len());
+            // SAFETY: the caller's.
+            let (x, y) = unsafe {
+                (
+                    std::slice::from_raw_parts(self.x.add(at), count),
+                    std::slice::from_raw_parts_mut(self.y.add(at), count),
+                )
+            };
+            for ((sum, x), y) in self.sums.iter_mut().zip(x).zip(y) {
+                *sum = (self.add)(*sum, *x);
+                *y = (self.end)(*sum);
+            }
+        }
+    }
+}
+
 /// `y[o, k, i]` = the elements up to `k` combined, in a wider type.
 ///
 /// # Safety
-/// `x` and `y` have the elements of `axis`.
+/// The CPU has the vectors; `x` and `y` have the elements of `axis`.
 pub unsafe fn scan<T: Copy, S: Copy + Sync>(
     axis: Axis,
+    vectors: Vectors,
     x: *const T,
     y: *mut T,
     neutral: S,
@@ -104,20 +141,11 @@ pub unsafe fn scan<T: Copy, S: Copy + Sync>(
     }
     if inner >= COLUMNS {
         for_columns(outer, inner, cost, |o, columns| {
-            let mut sums = vec![neutral; columns.len()];
-            for k in 0..n {
-                let at = (o * n + k) * inner + columns.start;
-                // SAFETY: the caller's; each column belongs to one piece.
-                let (x, y) = unsafe {
-                    (
-                        std::slice::from_raw_parts(x.get().add(at).cast_const(), columns.len()),
-                        std::slice::from_raw_parts_mut(y.get().add(at), columns.len()),
-                    )
-                };
-                for ((sum, x), y) in sums.iter_mut().zip(x).zip(y) {
-                    *sum = add(*sum, *x);
-                    *y = end(*sum);
-                }
+            let (first, sums) = (o * n * inner + columns.start, vec![neutral; columns.len()]);
+            // SAFETY: the caller's; each column belongs to one piece.
+            unsafe {
+                let (x, y) = (x.get().add(first).cast_const(), y.get().add(first));
+                with(vectors, Columns { x, y, n, inner, sums, add: &add, end: &end });
             }
         });
         return;

@@ -78,6 +78,7 @@ mod spread;
 #[cfg(target_arch = "x86_64")]
 mod squares;
 mod statistic;
+mod tall;
 #[cfg(target_arch = "x86_64")]
 mod tile;
 mod transpose;

@@ -144,11 +144,11 @@ impl Call<'_> {
                     let axis = around(c.dim);
                     prefix::prefix_sums(axis.outer, axis.n, self.input(0), self.output(0));
                 }
-                Op::Cumsum(c) if x.dtype == DType::I64 => self.scan_integers(c.dim, 0, i64::wrapping_add),
-                Op::Cumprod(c) if x.dtype == DType::I64 => self.scan_integers(c.dim, 1, i64::wrapping_mul),
-                Op::Cumsum(c) => self.scan(c.dim, 0.0, |s, x| s + x),
-                Op::Cumprod(c) => self.scan(c.dim, 1.0, |s, x| s * x),
-                Op::Logcumsumexp(c) => self.scan(c.dim, f64::NEG_INFINITY, log_add_exp),
+                Op::Cumsum(c) if x.dtype == DType::I64 => self.scan_integers(c.dim, vectors, 0, i64::wrapping_add),
+                Op::Cumprod(c) if x.dtype == DType::I64 => self.scan_integers(c.dim, vectors, 1, i64::wrapping_mul),
+                Op::Cumsum(c) => self.scan(c.dim, vectors, 0.0, |s, x| s + x),
+                Op::Cumprod(c) => self.scan(c.dim, vectors, 1.0, |s, x| s * x),
+                Op::Logcumsumexp(c) => self.scan(c.dim, vectors, f64::NEG_INFINITY, log_add_exp),
                 Op::Cummax(c) => self.cumulative(c.dim, Extreme::Max),
                 Op::Cummin(c) => self.cumulative(c.dim, Extreme::Min),
                 Op::Argmax(a) => self.position(a.dim, true, vectors),
@@ -249,12 +249,23 @@ impl Call<'_> {
 
     /// # Safety
     /// As [`Call::kernel`].
-    unsafe fn scan(&self, dim: usize, neutral: f64, f: impl Fn(f64, f64) -> f64 + Sync) {
+    unsafe fn scan(&self, dim: usize, vectors: Vectors, neutral: f64, f: impl Fn(f64, f64) -> f64 + Sync) {
         let x = &self.args[0];
+        let axis = Axis::of(&x.shape, dim);
+        // SAFETY: the caller's.
+        unsafe {
+            if x.dtype == DType::F32 {
+                let (from, to) = (self.input(0), self.output(0));
+                return axis::scan(axis, vectors, from, to, neutral, |s, x: f32| f(s, f64::from(x)), |s| s as f32);
+            }
+            if x.dtype == DType::F64 {
+                return axis::scan(axis, vectors, self.input(0), self.output(0), neutral, f, |s| s);
+            }
+        }
         // SAFETY: the caller's.
         dispatch!(x.dtype, T => unsafe {
             let (from, to) = (self.input::<T>(0), self.output::<T>(0));
-            axis::scan(Axis::of(&x.shape, dim), from, to, neutral, |s, x| f(s, x.to_f64()), T::from_f64);
+            axis::scan(axis, vectors, from, to, neutral, |s, x| f(s, x.to_f64()), T::from_f64);
         });
     }
 
@@ -271,11 +282,11 @@ impl Call<'_> {
 
     /// # Safety
     /// As [`Call::kernel`], with elements of `i64`.
-    unsafe fn scan_integers(&self, dim: usize, neutral: i64, f: impl Fn(i64, i64) -> i64 + Sync) {
+    unsafe fn scan_integers(&self, dim: usize, vectors: Vectors, neutral: i64, f: impl Fn(i64, i64) -> i64 + Sync) {
         // SAFETY: the caller's.
         unsafe {
             let axis = Axis::of(&self.args[0].shape, dim);
-            axis::scan::<i64, i64>(axis, self.input(0), self.output(0), neutral, f, |s| s);
+            axis::scan::<i64, i64>(axis, vectors, self.input(0), self.output(0), neutral, f, |s| s);
         }
     }
 

@@ -5,7 +5,33 @@ use super::asm::{Cond, Masked, Rm};
 use super::emit::{BOUNCE, COUNT, Emit, Lanes, SCRATCH, SCRATCH2, TAIL};
 use super::isa::Isa;
 use super::op;
-use crate::lane::{Code, Mem, Ty, V};
+use crate::kernel::StageKernel;
+use crate::lane::{Code, Mem, Op, Ty, V};
+
+/// Whether this code asks for no mask where a masked vector has one lane.
+pub(super) fn goes_alone(kernel: &StageKernel, code: &Code) -> bool {
+    code.insts.iter().all(|inst| match inst.op {
+        Op::Store(a, mem, _) => matches!(mem, Mem::B32 | Mem::B64) && kernel.accesses[a as usize].repeats == 1,
+        Op::Load(_, mem) => matches!(mem, Mem::B32 | Mem::B64),
+        Op::Gather(..) | Op::SetAcc(..) | Op::Call(..) => false,
+        Op::Const(_)
+        | Op::Lane
+        | Op::Outer(_)
+        | Op::Serial(_)
+        | Op::Scalar(_)
+        | Op::Acc(_)
+        | Op::Bin(..)
+        | Op::Fused(..)
+        | Op::Cmp(..)
+        | Op::Select(..)
+        | Op::Sqrt(_)
+        | Op::Round(..)
+        | Op::Part(..)
+        | Op::Shift(..)
+        | Op::Conv(..)
+        | Op::Table(..) => true,
+    })
+}
 
 impl Emit<'_> {
     /// The register that holds the pointer of an access.
@@ -53,6 +79,15 @@ impl Emit<'_> {
         self.asm().imul(RAX, Rm::Reg(RDX), stride);
         let base = if a < 8 { Rm::Reg(R8 + a as u8) } else { Emit::word(self.kernel.home(a)) };
         self.asm().add(RAX, base);
+    }
+
+    /// Where the lane is that a masked vector has alone: the only one of a row, or the last one.
+    fn lane_alone(&mut self, a: usize, stride: i32) -> Rm {
+        if self.kernel.lanes == 1 {
+            return Rm::Mem(self.pointer(a), 0);
+        }
+        self.strided(a, stride);
+        Rm::Mem(RAX, 0)
     }
 
     /// The lanes that a block has for certain: all of a vector, or those of a known rest.
@@ -142,6 +177,10 @@ impl Emit<'_> {
             let at = Rm::Mem(self.pointer(a), 0);
             return self.load_one(mem, at, d, ty);
         }
+        if let (true, Some(1), Mem::B32 | Mem::B64) = (tail, self.rest, mem) {
+            let at = self.lane_alone(a, stride);
+            return self.asm().v(if wide { op::MOVQ } else { op::MOVD }, 0, d, 0, at);
+        }
         if self.isa == Isa::Avx512 && stride > 0 && stride as usize == size {
             let at = Rm::Index(self.pointer(a), RDX, size.trailing_zeros() as u8, first);
             let lanes = self.lanes_of_block();
@@ -152,7 +191,6 @@ impl Emit<'_> {
             if tail && size >= 4 {
                 // What is read into the low part of a register leaves zeros behind it, and needs no mask.
                 let whole = match self.rest.map(|n| n * size) {
-                    Some(4) => Some(op::MOVD),
                     Some(8) => Some(op::MOVQ),
                     Some(16) => Some(op::MOVUPS),
                     Some(_) | None => None,
@@ -244,7 +282,8 @@ impl Emit<'_> {
         let size = mem.size();
         match mem {
             Mem::B32 => return self.asm().v(op::BROADCAST32, l, d, 0, at),
-            Mem::B64 => return self.asm().v(op::BROADCAST64, l, d, 0, at),
+            // It has no form of 128 bits.
+            Mem::B64 => return self.asm().v(op::BROADCAST64, l.max(1), d, 0, at),
             Mem::U8 | Mem::U16 | Mem::F16 | Mem::Bool => self.asm().mov_from(RAX, at, size, false),
             Mem::I8 | Mem::I16 => self.asm().mov_from(RAX, at, size, true),
         }
@@ -283,10 +322,8 @@ impl Emit<'_> {
             return self.store_repeated(a, mem, c, r, v.ty);
         }
         if let (true, Some(1), Mem::B32 | Mem::B64) = (tail, self.rest, mem) {
-            // The only lane of a row, or the last one.
-            let what = if wide { op::MOVQ_TO } else { op::MOVD_TO };
-            self.strided(a, stride);
-            return self.asm().v(what, 0, r, 0, Rm::Mem(RAX, 0));
+            let at = self.lane_alone(a, stride);
+            return self.asm().v(if wide { op::MOVQ_TO } else { op::MOVD_TO }, 0, r, 0, at);
         }
         if self.isa == Isa::Avx512 {
             if dense {

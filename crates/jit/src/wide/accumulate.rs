@@ -35,6 +35,10 @@ impl Emit<'_> {
     pub(super) fn neutral(&mut self, k: usize, c: usize) {
         let a = self.kernel.lane.accumulators[k];
         let ty = Ty::of(a.dtype);
+        if let (Loc::Reg(r), 0) = (self.accumulators[k], a.neutral()) {
+            let (l, r) = (self.isa.full(), r - c as u8);
+            return self.asm().v(op::PXOR, l, r, r, Rm::Reg(r));
+        }
         let value = self.constant(a.neutral(), ty);
         match self.accumulators[k] {
             Loc::Reg(r) => self.copy(r - c as u8, value, ty),
@@ -117,13 +121,14 @@ impl Emit<'_> {
         }
     }
 
-    /// Leaves row reduction `k` in the first word of its partials (whose address is in `rax`), combined in a fixed tree of copies and lanes;
+    /// Leaves row reduction `k` in its row scalar or the first word of its partials, combined in a fixed tree of copies and lanes;
     /// or all of its vectors where a combination is no single instruction.
     pub(super) fn fold(&mut self, k: usize) {
         let a = self.kernel.lane.accumulators[k];
         let (l, bytes) = (self.isa.full(), self.isa.bytes());
         let to = |c: usize| Rm::Mem(RAX, (8 * PARTIAL_WORDS * k + bytes * c) as i32);
         if !crate::machine::folds(&a) {
+            self.asm().mov(RAX, Emit::word(4));
             for c in 0..self.copies {
                 let r = self.accumulator(k, c, SCRATCH);
                 self.asm().v(op::MOVUPS_TO, l, r, 0, to(c));
@@ -138,7 +143,6 @@ impl Emit<'_> {
             // A look for NaN at each step is most of what the extreme of a short row takes; there is hardly ever one.
             let (careful, join) = (self.asm().label(), self.asm().label());
             self.any_nan(&copies, ty);
-            self.asm().mov(RAX, Emit::word(4));
             self.asm().jcc(Cond::NotZero, careful);
             self.tree(&a, &copies, Self::extreme);
             self.asm().jmp(join);
@@ -148,8 +152,13 @@ impl Emit<'_> {
         } else {
             self.tree(&a, &copies, Self::combine);
         }
-        let scalar = a.scalar.filter(|_| self.whole);
-        let to = scalar.map_or(to(0), |i| Emit::word(self.kernel.layout.scalars + i as usize));
+        let to = match a.scalar.filter(|_| self.whole) {
+            Some(i) => Emit::word(self.kernel.layout.scalars + i as usize),
+            None => {
+                self.asm().mov(RAX, Emit::word(4));
+                to(0)
+            }
+        };
         self.asm().v(op::MOVQ_TO, 0, r, 0, to);
     }
 

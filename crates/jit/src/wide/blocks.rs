@@ -1,5 +1,6 @@
 //! Loops: serial ones, and those that walk lanes.
 
+use super::access::goes_alone;
 use super::asm::gpr::{R8, RAX, RCX, RDX, RSI, RSP};
 use super::asm::{Cond, Rm};
 use super::emit::{COUNT, Emit, LONG, Lanes, MASK32, MASK64, SCRATCH, TAIL};
@@ -111,10 +112,13 @@ impl Emit<'_> {
         if rest == 0 {
             return;
         }
-        self.asm().store_imm(Rm::Mem(RSP, COUNT), rest as i32);
-        if self.isa == Isa::Avx512 {
-            self.asm().mov_imm(RCX, (1 << rest) - 1);
-            self.asm().scalar(op::KMOV_GPR, 0, TAIL, 0, Rm::Reg(RCX));
+        let lane = &self.kernel.lane;
+        if rest > 1 || !goes_alone(self.kernel, &lane.body) || !goes_alone(self.kernel, &lane.after) {
+            self.asm().store_imm(Rm::Mem(RSP, COUNT), rest as i32);
+            if self.isa == Isa::Avx512 {
+                self.asm().mov_imm(RCX, (1 << rest) - 1);
+                self.asm().scalar(op::KMOV_GPR, 0, TAIL, 0, Rm::Reg(RCX));
+            }
         }
         self.rest = Some(rest);
         block(self, Lanes::Tail);

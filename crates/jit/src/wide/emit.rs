@@ -5,8 +5,10 @@
 //! AVX-512 `k0` for constant masks, `k1` for the lanes of a masked vector, the others for masks.
 
 use super::Assembler;
+use super::access::goes_alone;
+use super::aim::Outside;
 use super::alloc::{Alloc, Loc};
-use super::asm::gpr::{R8, RAX, RBP, RBX, RDI, RSI, RSP};
+use super::asm::gpr::{R8, RBP, RBX, RDI, RSI, RSP};
 use super::asm::{Asm, Label, Rm};
 use super::isa::Isa;
 use super::pressure::{self, Kept};
@@ -81,6 +83,7 @@ pub(super) struct Emit<'a> {
     pub(super) accumulators: Vec<Loc>,
     pub(super) slots: u32,
     pub(super) slow: Vec<Slow>,
+    pub(super) outside: Vec<Outside>,
     pub(super) tail_masks: u32,
     pub(super) lanes: Lanes,
     pub(super) alloc: Alloc,
@@ -91,6 +94,8 @@ pub(super) struct Emit<'a> {
     pub(super) whole: bool,
     /// The lanes of the masked vector, where they are known.
     pub(super) rest: Option<usize>,
+    /// Whether the only lane is computed in 128 bits: a division of 512 takes three times as long.
+    pub(super) short: bool,
     /// The registers of constants and row scalars.
     pub(super) kept: Kept,
 }
@@ -109,9 +114,10 @@ pub fn stage(out: &mut Assembler, kernel: &StageKernel, width: usize) -> usize {
     e.load_constants();
     e.stage();
     let (copies, slots) = (e.copies, e.slots);
-    let slow = std::mem::take(&mut e.slow);
+    let (slow, outside) = (std::mem::take(&mut e.slow), std::mem::take(&mut e.outside));
     end(e.asm(), &[kernel]);
     slow.iter().for_each(|s| e.slow_call(s));
+    outside.iter().for_each(|o| o.emit(e.asm()));
     set_frame_size(&mut out.asm, frame_size, slots);
     copies
 }
@@ -177,6 +183,7 @@ pub(super) fn emit<'a>(out: &'a mut Assembler, kernel: &'a StageKernel, width: u
         accumulators,
         slots: if in_registers { 0 } else { count as u32 },
         slow: Vec::new(),
+        outside: Vec::new(),
         tail_masks,
         lanes: Lanes::Full(1),
         alloc: Alloc::new(Vec::new(), 0, 0, 0),
@@ -184,8 +191,20 @@ pub(super) fn emit<'a>(out: &'a mut Assembler, kernel: &'a StageKernel, width: u
         shared: None,
         whole,
         rest: None,
+        short: whole && isa == Isa::Avx512 && kernel.lanes == 1 && is_short(kernel),
         kept: pressure::choose(kernel, blocks, spare),
     }
+}
+
+/// Whether the code of a stage of one lane has a form in 128 bits: no tables, and lanes of one width.
+fn is_short(kernel: &StageKernel) -> bool {
+    let lane = &kernel.lane;
+    let insts = || lane.body.insts.iter().chain(&lane.after.insts);
+    let is_plain = |code: &Code| goes_alone(kernel, code);
+    is_plain(&lane.body)
+        && is_plain(&lane.after)
+        && !insts().any(|i| matches!(i.op, Op::Table(..) | Op::Conv(..)))
+        && (!lane.wide || insts().all(|i| i.ty.is_wide() || i.ty == Ty::Mask))
 }
 
 /// How many rows go to column accumulators in memory while these are in registers: they are read and written once for all. A body that asks for the
@@ -218,6 +237,9 @@ impl Emit<'_> {
 
     /// The length of values of `ty` in instructions: beside 64-bit lanes, those of 32 bits fill half of a register.
     pub(super) fn l(&self, ty: Ty) -> u8 {
+        if self.short {
+            return 0;
+        }
         let half = self.kernel.lane.wide && !self.lanes_are_wide(ty);
         self.isa.full() - u8::from(half)
     }
@@ -293,9 +315,6 @@ impl Emit<'_> {
             if !after.insts.is_empty() {
                 self.blocks(1, &|e, lanes| e.code(&after, lanes));
             }
-        }
-        if self.kernel.lane.rows > 0 {
-            self.asm().mov(RAX, Emit::word(4));
         }
         for k in 0..self.kernel.lane.rows {
             self.fold(k);

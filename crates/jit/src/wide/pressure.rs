@@ -142,8 +142,11 @@ impl Emit<'_> {
 
     /// `d` = an element of memory in all lanes.
     pub(super) fn spread(&mut self, d: u8, at: Rm, ty: Ty) {
-        let l = self.l(ty);
-        let spread = if self.lanes_are_wide(ty) { super::op::BROADCAST64 } else { super::op::BROADCAST32 };
+        // That of 64 bits has no form of 128.
+        let (l, spread) = match self.lanes_are_wide(ty) {
+            true => (self.l(ty).max(1), super::op::BROADCAST64),
+            false => (self.l(ty), super::op::BROADCAST32),
+        };
         self.asm().v(spread, l, d, 0, at);
     }
 }

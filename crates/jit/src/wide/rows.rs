@@ -31,7 +31,7 @@ pub fn rows(out: &mut Assembler, kernels: &[StageKernel], together: usize, frame
         out.asm.add(RAX, Rm::Reg(RDI));
         out.asm.mov_to(behind, RAX, 8);
     }
-    let mut slots = 0;
+    let (mut slots, mut outside) = (0, Vec::new());
     let mut places = Vec::with_capacity(kernels.len());
     for (k, kernel) in kernels.iter().enumerate() {
         places.push(out.asm.code.len());
@@ -43,6 +43,7 @@ pub fn rows(out: &mut Assembler, kernels: &[StageKernel], together: usize, frame
         e.asm().bind(row);
         e.asm().mov_imm(RSI, kernel.lanes as u64);
         e.stage();
+        outside.append(&mut e.outside);
         slots = slots.max(e.slots);
         let slow = std::mem::take(&mut e.slow);
         if !slow.is_empty() {
@@ -77,6 +78,7 @@ pub fn rows(out: &mut Assembler, kernels: &[StageKernel], together: usize, frame
     }
     out.asm.jcc(Cond::NotZero, top);
     end(&mut out.asm, &kernels.iter().collect::<Vec<_>>());
+    outside.iter().for_each(|o| o.emit(&mut out.asm));
     set_frame_size(&mut out.asm, frame_size, slots);
     places
 }

@@ -22,6 +22,9 @@ const BLOCK: usize = 1 << 17;
 /// … serves so many rows.
 const MANY: usize = 32;
 
+/// Rows of at most this many elements are crossed by lanes wherever nothing but their sums is wanted: a copy costs less than to end them.
+const SHORT_SUM: usize = 32;
+
 /// What lanes along a slice that an index names count, where a read counts one: across slices they are read one by one.
 const SLICE: usize = 4;
 
@@ -99,6 +102,29 @@ fn across(g: &Group, levels: &[Level], affines: &[(&Affine, i128)], indices: &[&
         });
         !g.reduced[lanes.var] && lanes.extent >= LONG && most && fits && copies == 1
     })
+}
+
+/// The loop along which lanes go across rows so short that it takes longer to add up the lanes of a vector than to copy them transposed: rows that lie in memory,
+/// one after the other, of which only what is reduced is written.
+fn across_short(g: &Group, levels: &[Level]) -> Option<usize> {
+    let mut reduced = levels.iter().filter(|l| g.reduced[l.var]);
+    let (row, None) = (reduced.next()?, reduced.next()) else { return None };
+    if !(SHORT..=SHORT_SUM).contains(&row.extent) {
+        return None;
+    }
+    let fits = |lanes: &Level| {
+        let mut copies = false;
+        let exprs = g.exprs.iter().all(|e| match &e.op {
+            ExprOp::Load(_, a) if lanes.stride(a).abs() > 1 => {
+                copies = true;
+                row.stride(a) == 1 && lanes.stride(a) == row.extent as i64 && matches!(e.dtype.size_bytes(), 4 | 8)
+            }
+            ExprOp::Load(..) | ExprOp::Const(_) | ExprOp::Point(..) | ExprOp::Reduced(_) => true,
+            ExprOp::Index(_) | ExprOp::Lookup(_) => false,
+        });
+        exprs && copies && g.stores.iter().all(|s| lanes.stride(&s.at) == 1 && row.stride(&s.at) == 0)
+    };
+    (0..levels.len()).rev().find(|i| !g.reduced[levels[*i].var] && levels[*i].extent >= LONG && fits(&levels[*i]))
 }
 
 /// For each expression whether it only says which slice is read.
@@ -179,6 +205,7 @@ pub(crate) fn arrange(g: &Group) -> Loops {
     let is_written = |l: &Level| g.stores.iter().all(|s| l.stride(&s.at) == 1);
     let long = |l: &Level| l.extent >= SHORT || (is_written(l) && g.exprs.iter().any(|e| is_slice(l, &e.op)));
     let best = across(g, &levels, &affines, &indices)
+        .or_else(|| across_short(g, &levels))
         .or_else(|| (0..levels.len()).max_by_key(|i| (long(&levels[*i]), score(&levels[*i]), *i)));
     let mut loops = Loops::default();
     for (i, l) in levels.iter().enumerate() {
