@@ -208,8 +208,9 @@ fn values_without_vectors() {
         check(&format!("singular values of {x}"), &values_of(singular.clone(), x), &[matrices(x, 3.0)], 1e-6);
     });
     // Ranks below the size, and values far from one another.
-    for (what, rank, ratio) in [("rank 3", 3, 1.0), ("rank 8", 8, 1e-4), ("small ones", 12, 0.1)] {
-        let x = aval(DType::F32, &[1, 12, 20]);
+    let kinds = [("rank 3", 3, 1.0), ("rank 8", 8, 1e-4), ("small ones", 12, 0.1)];
+    for (d, (what, rank, ratio)) in [DType::F32, DType::F64].into_iter().flat_map(|d| kinds.map(|kind| (d, kind))) {
+        let x = aval(d, &[1, 12, 20]);
         let of = |i: usize| {
             let (row, col) = (i / 20, i % 20);
             (0..rank).map(|k| noise(row + 50 * k) * noise(col + 70 * k) * f64::powi(ratio, k as i32)).sum::<f64>()
@@ -238,6 +239,28 @@ fn values_without_vectors() {
     let expected = interpret(&p, &args).unwrap_err().to_string();
     let call = compile_with(&p, CompileOptions::default()).unwrap().call(&[&args[0].to_le_bytes()]);
     assert!(call.unwrap_err().to_string().contains(&expected), "{expected}");
+}
+
+/// By reflections: as exact as the reference's, whatever steps and groups are left over.
+#[test]
+fn singular_values_of_wide_floats() {
+    let singular = Spectral::Svd(Svd { full_matrices: false });
+    for [m, n] in [[1, 1], [2, 2], [1, 9], [9, 1], [5, 3], [8, 8], [16, 17], [33, 64], [64, 64], [131, 70]] {
+        for size in [1.0, 1e-30, 1e30, 1e-200] {
+            let x = aval(DType::F64, &[2, m, n]);
+            let a = Array::from_f64_fn(&x, |i| noise(i) * size);
+            let p = values_of(singular.clone(), &x);
+            let expected = interpret(&p, std::slice::from_ref(&a)).unwrap()[0].to_f64_vec();
+            for path in paths() {
+                let found = run(&p, std::slice::from_ref(&a), path)[0].to_f64_vec();
+                for (found, expected) in found.chunks(m.min(n)).zip(expected.chunks(m.min(n))) {
+                    let near = |(x, y): (&f64, &f64)| (x - y).abs() <= 16.0 * f64::EPSILON * expected[0];
+                    let all = found.iter().zip(expected).all(near);
+                    assert!(all, "{m} by {n}, {size:e} on {path:?}: {found:?}, {expected:?}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

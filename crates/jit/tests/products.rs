@@ -212,6 +212,21 @@ fn large_ones() {
     }
 }
 
+/// Parts of a long inner dim, which no size divides, have results of their own: of whole pieces and vectors, and of rests.
+#[test]
+fn long_inner_dims() {
+    let of = |t: usize, r: usize, c: usize| if t == 0 { rows(r, c) } else { transposed(r, c) };
+    for d in [DType::F32, DType::F64, DType::I32, DType::I64, DType::BF16] {
+        for [m, k, n] in [[1, 9001, 2], [2, 2051, 5], [5, 2055, 7], [70, 2103, 31]] {
+            for (left, right) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                let p = product(d, 1, [m, k, n], of(left, m, k), of(right, k, n));
+                let p = if d == DType::BF16 { wider(p) } else { p };
+                check(&format!("{d} {m} {k} {n} {left}{right}"), &p, &args(&p), 0.0);
+            }
+        }
+    }
+}
+
 #[test]
 fn batches() {
     for d in [DType::F32, DType::F64, DType::I64, DType::I32, DType::U8, DType::F16, DType::BF16] {
@@ -267,13 +282,14 @@ fn the_number_of_threads_changes_no_bit() {
     // The panels of a transposed right operand are shared, and those of 2100 inner elements are made in two rounds.
     let large = product(DType::F32, 1, [192, 2100, 510], rows(192, 2100), transposed(2100, 510));
     let long = product(DType::F32, 1, [64, 4096, 64], transposed(64, 4096), rows(4096, 64));
+    let longer = product(DType::F32, 1, [33, 9001, 130], rows(33, 9001), transposed(9001, 130));
     // Two threads share the panels of many rows' right operand, one has fewer blocks.
     let high = product(DType::F32, 1, [1030, 300, 530], rows(1030, 300), rows(300, 530));
     let two = product(DType::F32, 2, [200, 700, 300], rows(200, 700), transposed(700, 300));
     let vector = product(DType::F32, 1, [1, 1000, 2100], rows(1, 1000), rows(1000, 2100));
     let lines = product(DType::F32, 300, [20, 70, 1], rows(20, 70), rows(70, 1));
     let halves = wider(product(DType::BF16, 1, [200, 700, 300], rows(200, 700), rows(700, 300)));
-    for p in [two, few_rows, large, long, high, vector, lines, halves] {
+    for p in [two, few_rows, large, long, longer, high, vector, lines, halves] {
         let of = |(i, b): (usize, &BufferId)| {
             let b = &p.buffers[b.0 as usize];
             let aval = Aval::new(b.dtype, [b.len]);

@@ -22,6 +22,8 @@ use crate::threads;
 const SMALL: u16 = (127 - 50) << 7;
 /// Lines that a thread takes at once.
 const LINES: usize = 16;
+/// Elements that a thread takes at once where all lie in one line.
+const FLAT: usize = 1 << 13;
 
 impl Product {
     /// The products of elements of `bf16`, into `f32`.
@@ -113,8 +115,22 @@ impl Side {
     /// # Safety
     /// The CPU has the vectors; the elements exist.
     unsafe fn has_small(&self, vectors: Vectors) -> bool {
-        let ([count, n], [_, step]) = self.lines();
+        let ([count, n], [apart, step]) = self.lines();
         let (lines, found) = (self.batch * count, AtomicBool::new(false));
+        let follow = |apart: isize, count: usize, len: usize| count == 1 || apart == len as isize;
+        if step == 1 && follow(apart, count, n) && follow(self.matrix.batch as isize, self.batch, count * n) {
+            // One line: many short ones would cost as much to begin as to look at.
+            threads::for_each((lines * n).div_ceil(FLAT), (lines * n / 32) as u64, &|piece| {
+                let (at, n, mut least) =
+                    (self.at.wrapping_add(piece * FLAT), FLAT.min(lines * n - piece * FLAT), u16::MAX);
+                // SAFETY: the caller's.
+                unsafe { with(vectors, Least { at, n, step, least: &mut least }) };
+                if least < SMALL - 1 {
+                    found.store(true, Ordering::Relaxed);
+                }
+            });
+            return found.load(Ordering::Relaxed);
+        }
         threads::for_each(lines.div_ceil(LINES), (lines * n / 32) as u64, &|piece| {
             for i in piece * LINES..lines.min((piece + 1) * LINES) {
                 let mut least = u16::MAX;

@@ -6,7 +6,9 @@ use cotangent_core::array::{Element, dispatch};
 use cotangent_core::ir::DType;
 use cotangent_loops::ir::{Matrix, RoutineKind};
 
-use super::{FAR_ROWS, Onto, Operand, PanelSizes, Products, Ring, Target, Vectors, WIDTH_BYTES, by_lines, product};
+use super::{
+    FAR_ROWS, Onto, Operand, PanelSizes, Products, Ring, Target, Vectors, WIDTH_BYTES, by_lines, deep, product,
+};
 use crate::threads;
 
 /// Multiplications up to which a product may be too small for tiles.
@@ -17,8 +19,6 @@ const CUT: usize = 64 * 64 * 64;
 const LARGE: usize = 512 * 512 * 512;
 /// Products that threads share one by one if they have few rows.
 const FEW: usize = 8;
-/// Rows of a block that use a panel of the right operand often enough.
-const HIGH: usize = 128;
 
 /// A batch of products.
 #[derive(Clone, Debug)]
@@ -245,13 +245,10 @@ impl Product {
         }
         let (rows, cols) = self.blocks::<T>(vectors);
         let blocks = rows * cols;
-        // Blocks that pack nothing may be halved, so that no thread waits long for the last one: while they use each panel often.
-        let is_high = self.m / rows >= 2 * HIGH;
-        let pieces = if is_high { 2 * blocks } else { blocks };
         let shared = |b| {
             let (operands, to) = ([self.lhs(p, b), self.rhs(p, b)], self.target(p, b));
             // SAFETY: the caller's.
-            unsafe { T::shared(vectors, [self.m, self.k, self.n], operands, to, pieces, cost / self.batch as u64) }
+            unsafe { T::shared(vectors, [self.m, self.k, self.n], operands, to, cost / self.batch as u64) }
         };
         let few = |b| {
             let (operands, to) = ([self.lhs(p, b), self.rhs(p, b)], self.target(p, b));
@@ -261,9 +258,16 @@ impl Product {
         if (1..=FEW).contains(&self.batch) && (0..self.batch).all(few) {
             return;
         }
+        if self.batch == 1 {
+            let (operands, to, mkn) = ([self.lhs(p, 0), self.rhs(p, 0)], self.target(p, 0), [self.m, self.k, self.n]);
+            // SAFETY: the caller's.
+            if unsafe { deep::product::<T>(vectors, mkn, operands, to, cost) } {
+                return;
+            }
+        }
         // One does it if all do. Small panels cost too little for a second round of threads, and so do those of rows as they lie, unless many
         // blocks would pack them again.
-        let repays = rows > 1 && work >= LARGE && (self.rhs.col != 1 || (rows >= 4 && is_high));
+        let repays = rows > 1 && work >= LARGE;
         if repays && (0..self.batch).all(shared) {
             return;
         }

@@ -31,6 +31,7 @@ mod combined;
 mod convolution;
 mod copied;
 mod correlate;
+mod deep;
 mod digits;
 mod element;
 mod exchanged;

@@ -7,6 +7,8 @@ use super::lanes::Lanes;
 
 /// Squares whose columns make a cache line.
 const LINE_SQUARES: usize = 2;
+/// Elements that are read of a row before those of other rows.
+const LINE: usize = 16;
 
 /// `0..n` in the fewest nearly equal parts of at most `most`.
 pub fn parts(n: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
@@ -106,9 +108,13 @@ pub unsafe fn pack_rows<L: Lanes>(m: usize, k: usize, a: Operand<L::T>, to: *mut
         // SAFETY: `to` has room for all panels; what is read is inside `a`.
         unsafe {
             if a.col == 1 && count >= 4 && k >= 4 {
-                for p in squares(k) {
+                // Of a few rows a cache line before those of the next ones, which may be in the same set of the cache.
+                for line in (0..k).step_by(LINE) {
                     for i in squares(count) {
-                        L::transpose_4(from.from(i, p).at, a.row, to.add(p * count + i), count);
+                        for p in (line..k.min(line + LINE)).step_by(4) {
+                            let p = p.min(k - 4);
+                            L::transpose_4(from.from(i, p).at, a.row, to.add(p * count + i), count);
+                        }
                     }
                 }
                 continue;

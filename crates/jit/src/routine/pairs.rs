@@ -8,7 +8,7 @@ use super::added::mixed_512;
 use super::lanes::{Kernel, Lanes, lanes, transpose_4_narrow, transpose_8};
 use super::squares::{edge_16, transpose_16};
 use super::{Onto, Operand, PanelSizes, Products, Ring, Target, Vectors, by_lines};
-use super::{panel, shared, skinny, small};
+use super::{deep, panel, shared, skinny, small};
 
 /// Two neighbours; as an element of a result, a sum of `f32`. It begins where a `bf16` may.
 #[derive(Clone, Copy, Default)]
@@ -69,16 +69,13 @@ impl Ring for Pair {
         // SAFETY: the caller's.
         unsafe { small::products::<Pairs>(products) }
     }
-    unsafe fn shared(
-        _: Vectors,
-        mkn: [usize; 3],
-        operands: [Operand<Self>; 2],
-        c: Target<Self>,
-        blocks: usize,
-        cost: u64,
-    ) -> bool {
+    unsafe fn shared(_: Vectors, mkn: [usize; 3], operands: [Operand<Self>; 2], c: Target<Self>, cost: u64) -> bool {
         // SAFETY: the caller's.
-        unsafe { shared::product::<Pairs>(mkn, operands, c, blocks, cost) }
+        unsafe { shared::product::<Pairs>(mkn, operands, c, cost) }
+    }
+    unsafe fn add(_: Vectors, n: usize, to: *mut Self, from: *const Self) {
+        // SAFETY: the caller's.
+        unsafe { deep::add::<Pairs>(n, to, from) }
     }
     fn panels(_: Vectors, mkn: [usize; 3], operands: [Operand<Self>; 2]) -> Option<PanelSizes> {
         shared::sizes::<Pairs>(mkn, operands)

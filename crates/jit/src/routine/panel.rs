@@ -182,10 +182,10 @@ pub unsafe fn by_panels<L: Lanes>(m: usize, left: Rest<L::T>, b: Right<L::T>, c:
         let mut j = 0;
         while j < b.columns {
             let (count, panel) = if j < b.whole {
-                (width.min(b.whole - j), Even { at: b.direct.from(0, j).at, row: b.direct.row })
+                (width.min(b.whole - j), Even::apart(b.direct.from(0, j).at, b.direct.row))
             } else {
                 let at = b.packed.wrapping_add((j - b.whole) * depth);
-                (width.min(b.columns - j), Even { at, row: width as isize })
+                (width.min(b.columns - j), Even::panel(at, width as isize))
             };
             for rows in parts(is.len(), L::ROWS) {
                 let height = rows.len();

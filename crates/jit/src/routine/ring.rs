@@ -1,10 +1,12 @@
 //! The numbers of matrix products.
 
+use std::ops::Add;
+
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{F32x8, F32x16, F64x4, F64x8, I32x8, I32x16, I64x4, I64x8};
 use super::{Onto, Operand, PanelSizes, Products, Target, Vectors, by_lines};
 #[cfg(target_arch = "x86_64")]
-use super::{panel, shared, skinny, small};
+use super::{deep, panel, shared, skinny, small};
 
 /// The numbers of matrix products. Integers have kernels for vectors only.
 pub trait Ring: Copy + Send + Sync + 'static {
@@ -44,8 +46,8 @@ pub trait Ring: Copy + Send + Sync + 'static {
     /// # Safety
     /// As [`product`], for all of them.
     unsafe fn small(vectors: Vectors, products: Products<Self>) -> bool;
-    /// `c = a · b` in about as many `blocks` that share the panels of `b`, on several threads, an estimated `cost` in ns; `false`, and nothing
-    /// done, if `b` needs no panels.
+    /// `c = a · b` in blocks that share the panels of `b`, on several threads, an estimated `cost` in ns; `false`, and nothing done, if `b` needs
+    /// no panels.
     ///
     /// # Safety
     /// As [`product`].
@@ -54,9 +56,13 @@ pub trait Ring: Copy + Send + Sync + 'static {
         mkn: [usize; 3],
         operands: [Operand<Self>; 2],
         c: Target<Self>,
-        blocks: usize,
         cost: u64,
     ) -> bool;
+    /// `to += from` for `n` elements.
+    ///
+    /// # Safety
+    /// The CPU has the vectors; the elements exist, and nobody else uses those of `to`.
+    unsafe fn add(vectors: Vectors, n: usize, to: *mut Self, from: *const Self);
     /// The panels of the right operand that blocks of `m` rows can share; `None` if they need none.
     fn panels(vectors: Vectors, mkn: [usize; 3], operands: [Operand<Self>; 2]) -> Option<PanelSizes>;
     /// Packs one of the pieces of `b`, which has `k` rows and `n` columns.
@@ -78,7 +84,7 @@ pub trait Ring: Copy + Send + Sync + 'static {
 }
 
 macro_rules! ring {
-    ($($T:ty: $zero:literal $one:literal $slowness:literal $V256:ident $V512:ident),*) => { $(
+    ($($T:ty: $zero:literal $one:literal $add:path, $slowness:literal $V256:ident $V512:ident),*) => { $(
         impl Ring for $T {
             const SLOWNESS: usize = $slowness;
             const ZERO: Self = $zero;
@@ -130,13 +136,21 @@ macro_rules! ring {
                 mkn: [usize; 3],
                 operands: [Operand<Self>; 2],
                 c: Target<Self>,
-                blocks: usize,
                 cost: u64,
             ) -> bool {
                 // SAFETY: the caller's.
-                by_vectors!(vectors, $V256 $V512, L => unsafe { shared::product::<L>(mkn, operands, c, blocks, cost) }, else => {
-                    let _ = (mkn, operands, c, blocks, cost);
+                by_vectors!(vectors, $V256 $V512, L => unsafe { shared::product::<L>(mkn, operands, c, cost) }, else => {
+                    let _ = (mkn, operands, c, cost);
                     false
+                })
+            }
+            unsafe fn add(vectors: Vectors, n: usize, to: *mut Self, from: *const Self) {
+                // SAFETY: the caller's.
+                by_vectors!(vectors, $V256 $V512, L => unsafe { deep::add::<L>(n, to, from) }, else => {
+                    for i in 0..n {
+                        // SAFETY: the caller's.
+                        unsafe { *to.add(i) = $add(*to.add(i), *from.add(i)) };
+                    }
                 })
             }
             fn panels(vectors: Vectors, mkn: [usize; 3], operands: [Operand<Self>; 2]) -> Option<PanelSizes> {
@@ -170,4 +184,9 @@ macro_rules! ring {
         }
     )* };
 }
-ring!(f32: 0.0 1.0 1 F32x8 F32x16, f64: 0.0 1.0 1 F64x4 F64x8, i32: 0 1 2 I32x8 I32x16, i64: 0 1 4 I64x4 I64x8);
+ring!(
+    f32: 0.0 1.0 Add::add, 1 F32x8 F32x16,
+    f64: 0.0 1.0 Add::add, 1 F64x4 F64x8,
+    i32: 0 1 i32::wrapping_add, 2 I32x8 I32x16,
+    i64: 0 1 i64::wrapping_add, 4 I64x4 I64x8
+);

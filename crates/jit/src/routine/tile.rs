@@ -1,5 +1,6 @@
 //! Register tiles: a few rows of a product, one or two vectors wide (up to four where there is hardly a row), summed in registers over the whole inner dim.
 
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use std::marker::PhantomData;
 
 use super::lanes::{Kernel, Lanes};
@@ -12,6 +13,10 @@ pub trait Rows<T>: Copy {
     /// # Safety
     /// There is a row `p`.
     unsafe fn row(&self, p: usize) -> *const T;
+    /// What is asked for at row `p`, if there is something: memory of a row further on, which need not be one.
+    fn ahead(&self, _p: usize) -> Option<*const T> {
+        None
+    }
 }
 
 /// The columns of a left operand, whose elements are evenly apart.
@@ -39,14 +44,32 @@ impl<T: Copy> Columns<T> for Operand<T> {
 /// Rows that are evenly apart.
 #[derive(Clone, Copy)]
 pub struct Even<T> {
-    pub at: *const T,
-    pub row: isize,
+    at: *const T,
+    row: isize,
+    /// How far what is asked for is: a few rows in a panel; nothing where each row is in a page of its own, of which the next ones are dear to find.
+    ahead: isize,
+}
+
+impl<T> Even<T> {
+    /// Rows as a matrix has them.
+    pub fn apart(at: *const T, row: isize) -> Self {
+        Even { at, row, ahead: 0 }
+    }
+
+    /// Those of a panel, one behind the other.
+    pub fn panel(at: *const T, row: isize) -> Self {
+        Even { at, row, ahead: AHEAD * row }
+    }
 }
 
 impl<T: Copy> Rows<T> for Even<T> {
     #[inline(always)]
     unsafe fn row(&self, p: usize) -> *const T {
         self.at.wrapping_offset(p as isize * self.row)
+    }
+    #[inline(always)]
+    fn ahead(&self, p: usize) -> Option<*const T> {
+        Some(self.at.wrapping_offset(p as isize * self.row + self.ahead))
     }
 }
 
@@ -101,6 +124,17 @@ impl<T: Copy> Columns<T> for Apart<'_, T> {
         unsafe { self.of.column(p) }
     }
 }
+
+/// Inner elements from which the lines of the result are asked for before the sums, so that they are near when these are written. Measured with
+/// 1056³ of `f32`, one thread: 99 to 106 GFLOP/s. Narrow results stay near by themselves.
+const LONG: usize = 32;
+/// Bytes of a row of the result from which it is asked for.
+const WIDE: usize = 1024;
+
+/// Rows of a panel from one that is multiplied to the one that is asked for, and the rows of a tile from which there is time for that. Measured with 64³
+/// of `f32`: 107 to 112 GFLOP/s, and more where the panel comes from far.
+const AHEAD: isize = 8;
+const HIGH: usize = 8;
 
 /// The most rows of a tile of four vectors. Fewer sums than these do not hide the latency of the multiplications.
 const FEW: usize = 2;
@@ -160,10 +194,22 @@ impl<L: Lanes, A: Columns<L::T>, B: Rows<L::T>, const M: usize, const N: usize> 
         let Tile { k, a, b, c, n, onto, lanes: _ } = self;
         // SAFETY: the caller's.
         unsafe {
+            if k >= LONG && c.row * size_of::<L::T>() >= WIDE {
+                for i in 0..M {
+                    for j in 0..N {
+                        _mm_prefetch::<_MM_HINT_T0>(c.from(i, j * L::LANES).at.cast_const().cast());
+                    }
+                }
+            }
             let mut sums = [[L::zero(); N]; M];
             for p in 0..k {
                 let x = a.column(p);
                 let y = b.row(p);
+                if let (true, Some(next)) = (M >= HIGH, b.ahead(p)) {
+                    for j in 0..N {
+                        _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(j * L::LANES).cast());
+                    }
+                }
                 let ys: [L; N] = std::array::from_fn(|j| L::load(y.wrapping_add(j * L::LANES)));
                 for (i, sums) in sums.iter_mut().enumerate() {
                     let s = L::splat(x.wrapping_offset(i as isize * a.apart()));

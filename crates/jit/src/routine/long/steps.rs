@@ -65,7 +65,7 @@ pub unsafe fn long<L: Lanes>(all: &Sums<L::T>, chunks: &[Chunk]) {
                     }
                 }
                 Form::Channels => {
-                    let right = Even { at: kernels, row: step as isize };
+                    let right = Even::panel(kernels, step as isize);
                     for rows in parts(len, L::ROWS) {
                         let left = Places { at: from.wrapping_add(rows.start), places };
                         let target = Target { at: to.wrapping_add((sums + rows.start) * step), row: step };

@@ -4,6 +4,7 @@
 //! reflections turn into the matrix's. Vectors of eigenvalues close to one another would not be orthogonal: such matrices are left to the
 //! reference, as are those of unusual sizes.
 
+mod bidiagonal;
 mod columns;
 mod eigen;
 mod eigenvectors;

@@ -1,10 +1,12 @@
-//! Singular values and vectors: roots of the eigenvalues of `Aᵀ · A`, or of `A · Aᵀ` if that is smaller, and its vectors.
+//! Singular values and vectors: roots of the eigenvalues of `Aᵀ · A`, or of `A · Aᵀ` if that is smaller, and its vectors; values of `f64` alone by reflections
+//! from both sides.
 
 use std::marker::PhantomData;
 
 use cotangent_core::array::Element;
 use cotangent_core::ir::DType;
 
+use super::bidiagonal;
 use super::columns::Columns;
 use super::reflections::turn;
 use super::tridiagonal::Tridiagonal;
@@ -35,15 +37,41 @@ impl<T: Element> Singular<T> {
     /// The CPU has the vectors; the operands and results have the batch's elements, and nobody else uses those of the results.
     pub(in crate::routine::linalg) unsafe fn run(&self, vectors: Vectors) -> Vec<usize> {
         // Squares have the digits of `f32` twice, and those of `f64` once.
-        if T::DTYPE == DType::F64 {
+        let by_reflections = T::DTYPE == DType::F64;
+        if by_reflections && self.vectors.is_some() {
             return (0..self.a.count).collect();
         }
         let (most, k) = (self.a.rows.max(self.a.cols) as u64, self.a.rows.min(self.a.cols) as u64);
         let cost = 500 + 30 * k + 9 * k * k + k * k * (k + 2 * most) / if self.vectors.is_some() { 8 } else { 24 };
         each(self.a.count, cost, |i| {
             // SAFETY: the caller's.
-            unsafe { by_vectors!(vectors, F64x4 F64x8, V => self.matrix::<V>(i, vectors), else => false) }
+            unsafe {
+                by_vectors!(vectors, F64x4 F64x8, V => {
+                    if by_reflections { self.values_alone::<V>(i, vectors) } else { self.matrix::<V>(i, vectors) }
+                }, else => false)
+            }
         })
+    }
+
+    /// The values of matrix `i`, by reflections.
+    ///
+    /// # Safety
+    /// As [`Singular::run`].
+    unsafe fn values_alone<V: Lane>(&self, i: usize, vectors: Vectors) -> bool {
+        let (m, n) = (self.a.rows, self.a.cols);
+        let (size, k) = ([m.max(n), m.min(n)], m.min(n));
+        if k == 0 {
+            return true;
+        }
+        let room = bidiagonal::room(size);
+        // SAFETY: the caller's; the memory is ours, and has the rows and columns.
+        unsafe {
+            self.a.outside(i, vectors).load(room.target(), m < n);
+            let Some(found) = bidiagonal::singular_values::<V>(room.target(), size) else { return false };
+            let to = std::slice::from_raw_parts_mut(self.values.get().add(i * k), k);
+            to.iter_mut().zip(found).for_each(|(to, x)| *to = T::from_f64(x));
+        }
+        true
     }
 
     /// Matrix `i` alone.

@@ -14,7 +14,7 @@ use crate::routine::lanes::Kernel;
 /// Rows that are read together.
 const ROWS: usize = 4;
 /// Largest absolute values of matrices whose squares are far from the ends of the range.
-const USUAL: Range<f64> = 1e-100..1e100;
+pub const USUAL: Range<f64> = 1e-100..1e100;
 
 /// A tridiagonal matrix of elements of at most 1, and the reflections that made a matrix of it.
 pub struct Tridiagonal {
