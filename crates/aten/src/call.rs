@@ -2,7 +2,9 @@
 
 use cotangent_core::Tensor;
 use cotangent_core::ir::{Attr, DType, Scalar};
-use cotangent_core::tensor::{composite, composite_by_result, composite_one};
+use cotangent_core::tensor::{
+    Backward, composite, composite_by_result, composite_linear, composite_one, composite_with_backward,
+};
 
 /// A number or truth value.
 pub(crate) fn num(x: impl Into<Scalar>) -> Attr {
@@ -89,6 +91,34 @@ pub(crate) fn by_result<const N: usize>(
 pub(crate) fn linear(schema: &str, params: &[(&str, Attr)], x: &Tensor, body: impl Fn(&Tensor) -> Tensor) -> Tensor {
     let [y] = by_result(schema, params, &[x], |a| [body(&a[0])], |_, _, x_dot| vec![body(&x_dot[0])]);
     y
+}
+
+/// As [`linear`] with PyTorch's operator for the transpose.
+#[track_caller]
+pub(crate) fn linear_with_backward(
+    schema: &str,
+    params: &[(&str, Attr)],
+    x: &Tensor,
+    body: impl FnOnce(&Tensor) -> Tensor,
+    backward: Backward,
+) -> Tensor {
+    if x.error().is_some() { x.clone() } else { composite_linear(schema, params, x, body, backward) }
+}
+
+/// The first result of a function of floats, with PyTorch's operator for the cotangents of all operands; see
+/// [`composite_with_backward`].
+#[track_caller]
+pub(crate) fn with_backward(
+    schema: &str,
+    params: &[(&str, Attr)],
+    args: &[&Tensor],
+    body: impl FnOnce(&[Tensor]) -> Vec<Tensor>,
+    backward: Backward,
+) -> Tensor {
+    match args.iter().find(|a| a.error().is_some()) {
+        Some(poison) => (*poison).clone(),
+        None => composite_with_backward(schema, params, args, body, backward).swap_remove(0),
+    }
 }
 
 /// A composite with operands that may be absent, by name; the body sees them in the same places.

@@ -101,8 +101,14 @@ pub(crate) const GRID_SAMPLER_2D: &str = "aten::grid_sampler_2d(Tensor input, Te
 pub(crate) const GRID_SAMPLER_3D: &str = "aten::grid_sampler_3d(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor";
 pub(crate) const AFFINE_GRID_GENERATOR: &str =
     "aten::affine_grid_generator(Tensor theta, SymInt[] size, bool align_corners) -> Tensor";
+pub(crate) const GRID_SAMPLER_2D_BACKWARD: &str = "aten::grid_sampler_2d_backward(Tensor grad_output, Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners, bool[2] output_mask) -> (Tensor, Tensor)";
+pub(crate) const GRID_SAMPLER_3D_BACKWARD: &str = "aten::grid_sampler_3d_backward(Tensor grad_output, Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners, bool[2] output_mask) -> (Tensor, Tensor)";
+pub(crate) const AFFINE_GRID_GENERATOR_BACKWARD: &str =
+    "aten::affine_grid_generator_backward(Tensor grad, SymInt[] size, bool align_corners) -> Tensor";
 pub(crate) const EMBEDDING: &str = "aten::embedding(Tensor weight, Tensor indices, SymInt padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) -> Tensor";
 pub(crate) const SCALED_DOT_PRODUCT_ATTENTION: &str = "aten::scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0., bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor";
+pub(crate) const _SCALED_DOT_PRODUCT_FLASH_ATTENTION_FOR_CPU: &str = "aten::_scaled_dot_product_flash_attention_for_cpu(Tensor query, Tensor key, Tensor value, float dropout_p=0., bool is_causal=False, *, Tensor? attn_mask=None, float? scale=None) -> (Tensor output, Tensor logsumexp)";
+pub(crate) const _SCALED_DOT_PRODUCT_FLASH_ATTENTION_FOR_CPU_BACKWARD: &str = "aten::_scaled_dot_product_flash_attention_for_cpu_backward(Tensor grad_out, Tensor query, Tensor key, Tensor value, Tensor out, Tensor logsumexp, float dropout_p, bool is_causal, *, Tensor? attn_mask=None, float? scale=None) -> (Tensor grad_query, Tensor grad_key, Tensor grad_value)";
 pub(crate) const MV: &str = "aten::mv(Tensor self, Tensor vec) -> Tensor";
 pub(crate) const DOT: &str = "aten::dot(Tensor self, Tensor tensor) -> Tensor";
 pub(crate) const ADDMM: &str =

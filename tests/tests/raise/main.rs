@@ -3,6 +3,7 @@
 //! One file for each file of rules, but for the smallest.
 
 mod activation;
+mod backward;
 mod cross;
 mod fused;
 mod gate;

@@ -47,6 +47,25 @@ fn derivatives_of_normalizations_are_one_operator() {
     }
 }
 
+/// Also where it is added to another cotangent, as of layers beside which their operand goes on.
+#[test]
+fn derivatives_beside_a_residual_are_one_operator_too() {
+    let f = build("f", |t| {
+        let x = t.param(&Aval::new(DType::F64, [3, 4]));
+        let [w, b] = std::array::from_fn(|_| t.param(&Aval::new(DType::F64, [4])));
+        Ok(vec![(&x + x.layer_norm([4], &w, &b, 1e-5).tanh()).ok()?])
+    });
+    let g = simplify(&vjp(&f.unwrap(), &[0, 1, 2]).unwrap());
+    let raised = g.raised();
+    let found = targets(&raised);
+    assert!(found.contains(&"native_layer_norm_backward.default".to_owned()), "{}", raised.code());
+    assert!(!found.iter().any(|t| t.starts_with("sum") || t.starts_with("mean")), "{}", raised.code());
+    let args = random_args(1, &g);
+    let values = |g: &Graph| eval(g, &args).unwrap().iter().flat_map(|a| a.to_f64_vec()).collect::<Vec<f64>>();
+    let pairs = values(&g).into_iter().zip(values(&raised));
+    assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() <= 1e-12 * (1.0 + b.abs())), "{}", raised.code());
+}
+
 /// Also where a batch has looked inside of the normalisation.
 #[test]
 fn derivatives_of_batches_are_one_operator_too() {

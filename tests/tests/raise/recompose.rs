@@ -73,3 +73,45 @@ fn decompositions_are_recomposed() {
         }
     }
 }
+
+/// Attention as exporters have it: over heads that are one dim with the batch, by the root of the scale.
+fn attention(q: &Tensor, k: &Tensor, v: &Tensor, diagonal: i64, by: [f64; 2]) -> Tensor {
+    let joined = |x: &Tensor, last: [usize; 2]| x.view_to(&[4, last[0], last[1]].into());
+    let scores = joined(&(q * by[0]), [3, 4]).bmm(&joined(&(k.permute_to(&[0, 1, 3, 2]) * by[1]), [4, 3]));
+    let places = q.arange_like(3.into(), DType::I64);
+    let column = places.view_to(&[1, 3].into()).expand_to(&[3, 3].into());
+    let row = places.view_to(&[3, 1].into()).expand_to(&[3, 3].into());
+    let all = q.full_of(&Aval::new(DType::Bool, [3, 3]), true);
+    let allowed = (column - row).le(diagonal).logical_and(&all);
+    let number = |x: f64| q.full_of(&Aval::new(DType::F64, ()), x).expand_to(&[3, 3].into());
+    let mask = number(0.0).where_(&allowed, number(f64::NEG_INFINITY)).expand_to(&[2, 2, 3, 3].into());
+    let weights = (scores.view_to(&[2, 2, 3, 3].into()) + mask).softmax_or_zero(-1);
+    joined(&weights, [3, 3]).bmm(&joined(v, [3, 4])).view_to(&[2, 2, 3, 4].into())
+}
+
+/// A mask below the diagonal is a flag; another one an operand; of unequal factors no product is scaled as attention is.
+#[test]
+fn attention_is_recomposed() {
+    let half = 0.5f64.sqrt();
+    let table: [(i64, [f64; 2], Option<&str>); 4] = [
+        (0, [half, half], Some("(x_1, y_1, z_1, None, 0.0, True)")),
+        (0, [0.5, 0.5], Some("(x_1, y_1, z_1, None, 0.0, True, scale = 0.25)")),
+        (1, [half, half], Some("(x_1, y_1, z_1, where)")),
+        (0, [0.5, 0.7], None),
+    ];
+    for (diagonal, by, expected) in table {
+        let aval = Aval::new(DType::F64, [2, 2, 3, 4]);
+        let g = build("f", |t| {
+            let [q, k, v] = std::array::from_fn(|_| t.param(&aval));
+            Ok(vec![attention(&q, &k, &v, diagonal, by).ok()?])
+        });
+        let g = g.unwrap();
+        let whole = recompose(&g);
+        let code = whole.code();
+        let called = code.lines().find_map(|l| l.split("scaled_dot_product_attention.default").nth(1));
+        let called = called.map(|l| l.split(';').next().unwrap_or_default());
+        assert_eq!(called, expected, "{code}");
+        let args = random_args(1, &g);
+        assert!(same_bits(&eval(&g, &args).unwrap(), &eval(&whole, &args).unwrap()), "{code}");
+    }
+}

@@ -1,12 +1,13 @@
 //! Attention.
 
 use cotangent_core::Tensor;
-use cotangent_core::ir::DType;
+use cotangent_core::ir::{Attr, Aval, DType};
 
 use crate::arg::{AsTensor, at, attempt, bad_operand, bad_pair, float, live};
-use crate::call::{num, opt, optional};
+use crate::call::{num, opt, optional, with_backward};
 use crate::matmul::Products;
 use crate::nn::softmax::Softmaxes;
+use crate::reduce::Reductions;
 use crate::schema;
 use crate::shape::Shapes;
 
@@ -19,6 +20,36 @@ pub struct Attention<'a> {
     pub is_causal: bool,
     /// What scores are multiplied by; `1 / √d` by default.
     pub scale: Option<f64>,
+}
+
+/// The scores, of which a causal attention sees those at and below the diagonal.
+fn visible(scores: Tensor, is_causal: bool) -> Tensor {
+    if !is_causal {
+        return scores;
+    }
+    let all = scores.full_of(&Aval::new(DType::Bool, [scores.size(-2), scores.size(-1)]), true);
+    scores.where_(&all.lower(0), f64::NEG_INFINITY)
+}
+
+/// Whether PyTorch has one operator for an attention without mask, and one for its derivative.
+fn fits_flash(q: &Tensor, k: &Tensor, v: &Tensor) -> bool {
+    let sizes = [q, k, v].map(|x| x.shape().sizes());
+    sizes.iter().all(|s| s.len() == 4 && s[..2] == sizes[0][..2] && s[3] == sizes[0][3] && !s.contains(&0))
+        && matches!(q.dtype(), DType::F32 | DType::F64)
+}
+
+/// Attention over `[n, h, …]`, whose derivative PyTorch takes from the result and from the logarithms of the sums of weights.
+fn flash(q: &Tensor, k: &Tensor, v: &Tensor, is_causal: bool, scale: Option<f64>) -> Tensor {
+    let factor = scale.unwrap_or(1.0 / (q.size(-1) as f64).sqrt());
+    let params =
+        [("dropout_p", num(0.0)), ("is_causal", num(is_causal)), ("attn_mask", Attr::None), ("scale", opt(scale))];
+    let body = |a: &[Tensor]| {
+        let scores = visible((&a[0] * factor).matmul(&a[1].mT()), is_causal);
+        let y = scores.softmax_or_zero(-1).matmul(&a[2]);
+        vec![y, scores.logsumexp(-1).detach()]
+    };
+    let backward = (schema::_SCALED_DOT_PRODUCT_FLASH_ATTENTION_FOR_CPU_BACKWARD, &params[..]);
+    with_backward(schema::_SCALED_DOT_PRODUCT_FLASH_ATTENTION_FOR_CPU, &params, &[q, k, v], body, backward)
 }
 
 /// The parameters of an attention of several heads.
@@ -81,15 +112,14 @@ pub trait Attentions: AsTensor {
         let args = [("query", Some(q)), ("key", Some(k)), ("value", Some(v)), ("attn_mask", attn_mask)];
         let [y] = optional(schema::SCALED_DOT_PRODUCT_ATTENTION, &params, args, |[q, k, v, m]| {
             let (q, k, v) = (q.expect("always there"), k.expect("always there"), v.expect("always there"));
+            if m.is_none() && fits_flash(q, k, v) {
+                return [flash(q, k, v, is_causal, scale)];
+            }
             let scores = (q * factor).matmul(&k.mT());
             let scores = match m {
                 Some(m) if m.dtype() == DType::Bool => scores.where_(m, f64::NEG_INFINITY),
                 Some(m) => scores + m,
-                None if is_causal => {
-                    let all = q.full_of(&cotangent_core::ir::Aval::new(DType::Bool, [q.size(-2), k.size(-2)]), true);
-                    scores.where_(&all.lower(0), f64::NEG_INFINITY)
-                }
-                None => scores,
+                None => visible(scores, is_causal),
             };
             [scores.softmax_or_zero(-1).matmul(v)]
         });

@@ -2,10 +2,10 @@
 
 use cotangent_core::Tensor;
 use cotangent_core::array::Array;
-use cotangent_core::ir::{Aval, DType, Shape};
+use cotangent_core::ir::{Attr, Aval, DType, Shape};
 
 use crate::arg::{AsTensor, at, attempt, bad_operand, bad_pair, float, live, widen};
-use crate::call::{ints, num, one};
+use crate::call::{ints, linear_with_backward, num, with_backward};
 use crate::schema;
 
 /// What stands outside of an image on which a grid is sampled.
@@ -79,9 +79,12 @@ pub trait GridSampling: AsTensor {
             ),
             ("align_corners", num(corners == GridCorners::Centres)),
         ];
-        one(schema, &params, &[x, grid], |a| {
-            sampled(&widen(&a[0]), &widen(&a[1]), n, mode, outside, corners).convert(a[0].dtype())
-        })
+        let body =
+            |a: &[Tensor]| vec![sampled(&widen(&a[0]), &widen(&a[1]), n, mode, outside, corners).convert(a[0].dtype())];
+        let back = if n == 2 { schema::GRID_SAMPLER_2D_BACKWARD } else { schema::GRID_SAMPLER_3D_BACKWARD };
+        let mut of_backward = params.to_vec();
+        of_backward.push(("output_mask", Attr::List(vec![num(true), num(true)])));
+        with_backward(schema, &params, &[x, grid], body, (back, &of_backward))
     }
 }
 
@@ -109,7 +112,8 @@ pub fn affine_grid(theta: &Tensor, size: &[usize], corners: GridCorners) -> Tens
     }
     let aligned = corners == GridCorners::Centres;
     let params = [("size", ints(size)), ("align_corners", num(aligned))];
-    one(schema::AFFINE_GRID_GENERATOR, &params, &[theta], |a| {
+    let back = (schema::AFFINE_GRID_GENERATOR_BACKWARD, &params[..]);
+    let body = |theta: &Tensor| {
         let spatial = &size[2..];
         let total: usize = spatial.iter().product();
         let coordinate = |i: usize, l: usize| match (aligned, l) {
@@ -127,11 +131,12 @@ pub fn affine_grid(theta: &Tensor, size: &[usize], corners: GridCorners) -> Tens
             let stride: usize = spatial[d + 1..].iter().product();
             coordinate(place / stride % spatial[d], spatial[d])
         };
-        let base = Tensor::from_array(Array::from_f64_fn(&Aval::new(a[0].dtype(), [total, n + 1]), element));
+        let base = Tensor::from_array(Array::from_f64_fn(&Aval::new(theta.dtype(), [total, n + 1]), element));
         let batch = base.expand_to(&[size[0], total, n + 1].into());
         let shape: Shape = std::iter::once(size[0]).chain(spatial.iter().copied()).chain([n]).collect();
-        batch.bmm(&a[0].permute_to(&[0, 2, 1])).view_to(&shape)
-    })
+        batch.bmm(&theta.permute_to(&[0, 2, 1])).view_to(&shape)
+    };
+    linear_with_backward(schema::AFFINE_GRID_GENERATOR, &params, theta, body, back)
 }
 
 #[track_caller]

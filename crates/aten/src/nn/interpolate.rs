@@ -7,7 +7,7 @@ use cotangent_core::ir::{Aval, DType, Dim, Shape};
 use super::adaptive::AdaptivePooling;
 use super::bytes;
 use crate::arg::{AsTensor, at, attempt, bad, bad_operand, float, widen};
-use crate::call::{ints, num, one, opt};
+use crate::call::{ints, linear_with_backward, num, opt};
 use crate::schema;
 
 /// The sizes of an interpolation's result.
@@ -158,18 +158,28 @@ pub trait Resampling: AsTensor {
         params.extend(names.iter().zip(&scales).map(|(name, s)| (*name, opt(*s))));
         let taps: Vec<Taps> = (0..n).map(|i| taps(mode, input[i], out[i], scales[i])).collect();
         let times = taps.iter().zip(&input).map(|(t, l)| t.repeats(*l)).collect::<Option<Vec<usize>>>();
-        one(name, &params, &[x], |a| match &times {
-            Some(times) => repeated(&a[0], times),
-            None if a[0].dtype() == DType::U8 => bytes::interpolated(&a[0], &taps),
+        let body = |x: &Tensor| match &times {
+            Some(times) => repeated(x, times),
+            None if x.dtype() == DType::U8 => bytes::interpolated(x, &taps),
             None => {
-                let y = taps.iter().enumerate().fold(widen(&a[0]), |y, (i, t)| resampled(&y, i + 2, t));
-                y.convert(a[0].dtype())
+                let y = taps.iter().enumerate().fold(widen(x), |y, (i, t)| resampled(&y, i + 2, t));
+                y.convert(x.dtype())
             }
-        })
+        };
+        let mut of_backward = params.clone();
+        of_backward.insert(1, ("input_size", ints(&x.shape().sizes())));
+        linear_with_backward(name, &params, x, body, (&backward(name, n), &of_backward))
     }
 }
 
 impl Resampling for Tensor {}
+
+/// The schema of the transpose of an `upsample` of `n` spatial dims, which takes the sizes of the images as well.
+fn backward(schema: &str, n: usize) -> String {
+    let (head, tail) = schema.split_once("(Tensor self, ").expect("a schema of this module");
+    let tail = tail.replacen(" output_size", &format!(" output_size, SymInt[{}] input_size", n + 2), 1);
+    format!("{head}_backward(Tensor grad_output, {tail}")
+}
 
 /// For each output place along one dim: input places and their weights.
 pub(super) struct Taps {

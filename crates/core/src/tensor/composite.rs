@@ -7,7 +7,11 @@ use super::trace::{Level, Trace, at_site, build, in_rule, is_in_rule};
 use super::{Tensor, emit_all};
 use crate::error::Error;
 use crate::ir::{Attr, Aval, Graph};
-use crate::ops::{Call, Rule};
+use crate::ops::{Call, Cotangent, LinArg, Rule, Tangent};
+use crate::transform::grad::vjp;
+use crate::transform::jvp::push_forward;
+use crate::transform::replay::replay;
+use crate::transform::transpose::transpose_body;
 
 /// Applies the composite with PyTorch's `schema` to the tensors `args`.
 ///
@@ -72,6 +76,99 @@ pub fn composite_by_result(
         })?;
         Ok(Rule::ByResult(Arc::new(graph)))
     })
+}
+
+/// An operator of PyTorch's that pulls cotangents back: its schema, and values of the schema's arguments that are no operands.
+pub type Backward<'a> = (&'a str, &'a [(&'a str, Attr)]);
+
+/// As [`composite_one`] for a function that is linear in its one operand: its derivative along a tangent is itself, and
+/// `backward(y_bar)` is named as its transpose.
+#[track_caller]
+pub fn composite_linear(
+    schema: &str,
+    params: &[(&str, Attr)],
+    x: &Tensor,
+    body: impl FnOnce(&Tensor) -> Tensor,
+    backward: Backward,
+) -> Tensor {
+    let rule = |body: &Graph| {
+        let ([x], [y]) = (&body.param_avals()[..], &body.result_avals()[..]) else { return Ok(Rule::Inline) };
+        if !x.dtype.is_float() || !y.dtype.is_float() {
+            return Ok(Rule::Inline);
+        }
+        // The transpose of the transpose is the function again, from there on known by its body.
+        let forward = build("forward", |t| {
+            let x = t.param(x);
+            let y = recorded(schema, params, &[&x], |a| replay(body, a), |_| Ok(Rule::Inline));
+            y.into_iter().map(Tensor::ok).collect()
+        })?;
+        let transpose = build("transpose", |t| {
+            let y_bar = t.param(y);
+            let pulled = |y_bar: &[Tensor]| {
+                let bars = [Cotangent::Is(y_bar[0].clone())];
+                let x_bar = transpose_body(body, &bars, &[LinArg::Linear(x.clone())]).swap_remove(0);
+                vec![match x_bar {
+                    Cotangent::Is(x_bar) => x_bar,
+                    Cotangent::Zero => Tensor::zeros_of(x, y_bar.first()),
+                }]
+            };
+            let again = |_: &Graph| Ok(Rule::Linear { transpose: Arc::new(forward), residuals: 0 });
+            recorded(backward.0, backward.1, &[&y_bar], pulled, again).into_iter().map(Tensor::ok).collect()
+        })?;
+        Ok(Rule::Linear { transpose: Arc::new(transpose), residuals: 0 })
+    };
+    recorded(schema, params, &[x], |a| vec![body(&a[0])], rule).swap_remove(0)
+}
+
+/// As [`composite`] for a function of floats to one result, with `backward` named as what gives the cotangents of all its operands.
+///
+/// Further results are what `backward` wants to know beside them, and are constants to derivatives: it takes `(y_bar, x…)`, and
+/// then all results if there are several. Tangents, and derivatives of `backward`, are those of the bodies.
+#[track_caller]
+pub fn composite_with_backward(
+    schema: &str,
+    params: &[(&str, Attr)],
+    args: &[&Tensor],
+    body: impl FnOnce(&[Tensor]) -> Vec<Tensor>,
+    backward: Backward,
+) -> Vec<Tensor> {
+    let rule = |body: &Graph| {
+        let (x, y) = (body.param_avals(), body.result_avals());
+        if x.len() != args.len() {
+            return Ok(Rule::Inline);
+        }
+        let given = |t: &Arc<Trace>, avals: &[Aval]| avals.iter().map(|a| t.param(a)).collect::<Vec<Tensor>>();
+        let all = |x: Vec<Tensor>| x.into_iter().map(Tensor::ok).collect();
+        let forward = build("forward", |t| Ok(vec![replay(body, &given(t, &x)).swap_remove(0)]))?;
+        let pullback = vjp(&forward, &(0..x.len()).collect::<Vec<_>>())?;
+        let saved = if y.len() > 1 { y.as_slice() } else { &[] };
+        let residuals = x.len() + saved.len();
+        let transpose = build("transpose", |t| {
+            let (residuals, y_bar) = (given(t, &[&x, saved].concat()), given(t, &y));
+            let operands: Vec<&Tensor> = y_bar[..1].iter().chain(&residuals).collect();
+            let pulled = |a: &[Tensor]| {
+                let args: Vec<Tensor> = a[1..=x.len()].iter().chain(&a[..1]).cloned().collect();
+                replay(&pullback, &args).split_off(1)
+            };
+            all(recorded(backward.0, backward.1, &operands, pulled, |_| Ok(Rule::Inline)))
+        })?;
+        let tangent = build("tangent", |t| {
+            let (x_given, y_given, x_dot) = (given(t, &x), given(t, &y), given(t, &x));
+            let saved = y_given[..saved.len()].iter();
+            let operands: Vec<&Tensor> = x_given.iter().chain(saved).chain(&x_dot).collect();
+            let pushed = |a: &[Tensor]| {
+                let x_dot: Vec<Tangent> = a[residuals..].iter().cloned().map(Tangent::Is).collect();
+                let (value, y_dot) = push_forward(&forward, &a[..x.len()], &x_dot);
+                let constant = y_given[1..].iter().map(|y| Tensor::zeros_of(&y.aval(), Some(&a[0])));
+                std::iter::once(y_dot[0].or_zeros(&value[0])).chain(constant).collect()
+            };
+            let itself = |_: &Graph| Ok(Rule::Linear { transpose: Arc::new(transpose), residuals });
+            let name = Call::named(schema).function().replace('.', "_");
+            all(recorded(&format!("cotangent::{name}_tangent(...)"), &[], &operands, pushed, itself))
+        })?;
+        Ok(Rule::ByResult(Arc::new(tangent)))
+    };
+    recorded(schema, params, args, body, rule)
 }
 
 /// The map `body(residuals, x)`, which is linear in `x`, with `transpose(residuals, y_bar)` for its transpose.

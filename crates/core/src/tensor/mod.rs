@@ -18,7 +18,10 @@ pub mod trace;
 mod value;
 
 pub use arith::{broadcast_shapes, float_of};
-pub use composite::{composite, composite_by_result, composite_one, linear_with_transpose};
+pub use composite::{
+    Backward, composite, composite_by_result, composite_linear, composite_one, composite_with_backward,
+    linear_with_transpose,
+};
 pub use operand::{IntoOperand, Operand, result_type};
 pub use prim::Dims;
 

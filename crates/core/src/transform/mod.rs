@@ -7,6 +7,7 @@
 mod added;
 pub mod decompose;
 pub mod eval;
+mod examples;
 pub mod grad;
 pub mod inline;
 pub mod jacobian;

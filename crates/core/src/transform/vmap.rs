@@ -3,6 +3,7 @@
 //! Inside, the batch dim is always 0; where it stands in arguments and results is met at the border. A node without
 //! a mapped operand is left as it is.
 
+use super::examples;
 use super::replay::Env;
 use crate::error::{Error, TransformError, VmapError};
 use crate::ir::{Attr, Aval, Derivation, Dim, Graph, Scalar};
@@ -20,6 +21,10 @@ pub fn push_batched(graph: &Graph, args: &[Batched], size: Dim) -> Vec<Batched> 
             let args: Vec<&Tensor> = args.iter().map(|a| &a.x).collect();
             let results = at(loc.clone(), || emit_all(n.op.clone(), &args));
             results.into_iter().map(|x| Batched { x, mapped: false }).collect()
+        } else if let Op::Call(call) = &n.op
+            && let Some(whole) = examples::of_more(call, size)
+        {
+            derived(loc, Derivation::Vmap, || examples::over(whole, &args, size))
         } else if let Op::Call(call) = &n.op
             && call.is_transparent()
         {

@@ -3,16 +3,45 @@
 use super::super::Class;
 use super::super::edit::{Editor, NodeId};
 use super::elementwise::slim;
-use super::{Found, Raising, number};
+use super::{Found, Raising, number, sizes};
 use crate::ir::{Scalar, Value};
-use crate::ops::Binary;
+use crate::ops::{Binary, Op};
 
 pub(super) static RULES: &[Raising] = &[
+    Raising { class: Class::Rounding, find: biased },
     Raising { class: Class::Rounding, find: lerp },
     Raising { class: Class::Rounding, find: product },
     Raising { class: Class::Rounding, find: scaled },
     Raising { class: Class::Rounding, find: cube },
 ];
+
+/// A convolution and a number for each of its channels.
+fn biased(e: &Editor, id: NodeId) -> Option<Found> {
+    let (a, b) = e.as_binary(e.results(id)[0], Binary::Add)?;
+    let found = |y: Value, bias: Value| {
+        let (Op::Convolution(op), at) = e.def_op(y).filter(|_| e.count(y) == 1)? else { return None };
+        let column = e.as_expand(bias)?;
+        let (all, own) = (e.shape(y).sizes(), e.shape(column).sizes());
+        // The dims of the column are the last ones of all.
+        let of_channels =
+            own.iter().rev().zip(all.iter().enumerate().rev()).all(|(n, (d, l))| *n == if d == 1 { *l } else { 1 });
+        let bias = e.as_view(column).filter(|b| of_channels && e.shape(*b).sizes().as_slice() == [all[1]])?;
+        let params = [
+            ("stride", sizes(&op.stride)),
+            ("padding", sizes(&op.padding)),
+            ("dilation", sizes(&op.dilation)),
+            ("transposed", number(op.transposed)),
+            ("output_padding", sizes(&op.output_padding)),
+            ("groups", number(op.groups as i64)),
+        ];
+        Found::new(
+            "aten::convolution(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool transposed, SymInt[] output_padding, SymInt groups) -> Tensor",
+            params,
+            [e.arg(at, 0), e.arg(at, 1), bias],
+        )
+    };
+    found(a, b).or_else(|| found(b, a))
+}
 
 /// The operands of a sum or difference, of which the second is a [`plain`] product.
 fn last_product(e: &Editor, id: NodeId) -> Option<(Binary, Value, Value)> {

@@ -14,6 +14,7 @@
 //!   more than [`MAX_BODY`].
 
 mod activation;
+mod attention;
 mod cross;
 mod elementwise;
 mod fused;
@@ -148,8 +149,8 @@ static DECOMPOSED: [&[Raising]; 5] =
 
 /// The graph with PyTorch's compound operators as calls; rules up to `class` apply.
 ///
-/// Values are those of `graph` to the last bit wherever this project computes them, but for signs of zeros, and within `class`
-/// where PyTorch runs the printed code.
+/// Values are those of `graph` to the last bit wherever this project computes them, but for signs of zeros and for what the derivative
+/// of a normalisation is added to, and within `class` where PyTorch runs the printed code.
 pub fn raise(graph: &Graph, class: Class) -> Graph {
     let inlined = match shown(graph) {
         // What a call kept apart meets what stands around it.
@@ -165,6 +166,7 @@ pub fn raise(graph: &Graph, class: Class) -> Graph {
             e = editor(&graph);
         }
     }
+    norm_backward::gather(&mut e);
     // Before the differences and squares that they are made of.
     e = raise_by(e, class, &[cross::RULES, norm::STATISTICS]);
     e = raise_by(e, class, &LARGE);
@@ -178,7 +180,9 @@ pub fn raise(graph: &Graph, class: Class) -> Graph {
 ///
 /// Values are those of `graph` to the last bit.
 pub fn recompose(graph: &Graph) -> Graph {
-    raise_by(editor(graph), Class::Rounding, &DECOMPOSED).finish(graph)
+    let e = raise_by(editor(graph), Class::Rounding, &DECOMPOSED);
+    // Of what was found.
+    raise_by(e, Class::Rounding, &[attention::RULES]).finish(graph)
 }
 
 fn editor(graph: &Graph) -> Editor {

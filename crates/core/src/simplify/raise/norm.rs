@@ -54,7 +54,7 @@ fn softmax(e: &Editor, id: NodeId) -> Option<Found> {
 }
 
 /// The operand of a call of `function`.
-fn called<'e>(e: &'e Editor, v: Value, function: &str) -> Option<(&'e Call, Value)> {
+pub(super) fn called<'e>(e: &'e Editor, v: Value, function: &str) -> Option<(&'e Call, Value)> {
     match e.def_op(v)? {
         (Op::Call(call), at) if call.function() == function => Some((call, e.arg(at, 0))),
         _ => None,

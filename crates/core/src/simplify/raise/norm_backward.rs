@@ -74,6 +74,42 @@ fn called(e: &Editor, at: NodeId) -> Option<Normalization<'_>> {
     Some(Normalization { call, x: e.arg(at, 0), weight, bias, mean: *mean, rstd: *rstd })
 }
 
+/// Where the derivative of a normalisation is added to another cotangent term by term, adds it as a whole: `c + h - mean(h) - …` as
+/// `c + (h - mean(h) - …)`. So is `x + f(norm(x))`.
+pub(super) fn gather(e: &mut Editor) {
+    for id in 0..e.num_nodes() {
+        if !e.is_alive(id) || e.results(id).len() != 1 {
+            continue;
+        }
+        let Some([c, h, mean, last]) = added(e, id) else { continue };
+        e.begin(id);
+        let whole = e
+            .binary(Binary::Add, h, mean)
+            .and_then(|sum| e.binary(Binary::Add, sum, last))
+            .and_then(|whole| e.binary(Binary::Add, c, whole));
+        match whole {
+            Some(v) => {
+                e.commit(v, 0);
+            }
+            None => e.rollback(),
+        }
+    }
+}
+
+/// The terms of `((c + h) - mean(h)) - mean(h * y) * y`, in which nothing else takes the sums.
+fn added(e: &Editor, id: NodeId) -> Option<[Value; 4]> {
+    both(e, e.results(id)[0], Binary::Add).filter(|(p, _)| e.count(*p) == 1).find_map(|(p, last)| {
+        both(e, last, Binary::Mul).find_map(|(along, y)| {
+            let (dims, product) = mean(e, along)?;
+            let (opposite, _) = both(e, product, Binary::Mul).find(|(_, z)| *z == y)?;
+            let h = e.as_unary(opposite, Unary::Neg)?;
+            let (sum, m) = both(e, p, Binary::Add).find(|(_, m)| mean(e, *m) == Some((dims.clone(), opposite)))?;
+            let (_, c) = both(e, sum, Binary::Add).find(|(a, _)| *a == h && e.count(sum) == 1)?;
+            Some([c, h, m, last])
+        })
+    })
+}
+
 fn find(e: &Editor, id: NodeId) -> Option<Found> {
     let v = e.results(id)[0];
     let (dims, h, y, negated) = both(e, v, Binary::Add).find_map(|(p, q)| {

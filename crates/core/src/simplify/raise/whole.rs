@@ -203,17 +203,24 @@ fn triangle(e: &Editor, id: NodeId) -> Option<Found> {
     let shape = e.shape(x).sizes();
     let lead = shape.len().checked_sub(2).filter(|_| e.is_full(zero, 0.0))?;
     let matrix = [shape[lead], shape[lead + 1]];
-    let (a, b, schema) = match (e.as_binary(p, Binary::Le), e.as_binary(p, Binary::Ge)) {
-        (Some((a, b)), _) => (a, b, "aten::tril(Tensor self, int diagonal=0) -> Tensor"),
-        (None, Some((a, b))) => (a, b, "aten::triu(Tensor self, int diagonal=0) -> Tensor"),
-        (None, None) => return None,
+    let (below, above) =
+        ("aten::tril(Tensor self, int diagonal=0) -> Tensor", "aten::triu(Tensor self, int diagonal=0) -> Tensor");
+    let (diagonal, schema) = match (beside_diagonal(e, p, Binary::Le), beside_diagonal(e, p, Binary::Ge)) {
+        (Some(d), _) => (d, below),
+        (None, d) => (d?, above),
     };
+    (e.shape(p).sizes().as_slice() == matrix).then(|| Found::new(schema, [("diagonal", number(diagonal))], [x]))?
+}
+
+/// The diagonal at and below which (`<=`), or at and above which (`>=`), a matrix of truth values is true.
+pub(super) fn beside_diagonal(e: &Editor, p: Value, side: Binary) -> Option<i64> {
+    let (a, b) = e.as_binary(p, side)?;
+    let &[rows, columns] = e.shape(p).sizes().as_slice() else { return None };
     let (column, row, d) = match (e.as_binary(a, Binary::Sub), e.as_full(b)) {
         (Some((column, row)), Some(d)) => (column, row, d.to_f64() as i64),
         (Some(_) | None, _) => (a, b, 0),
     };
-    let diagonal = d + counted(e, row, 0, matrix)? - counted(e, column, 1, matrix)?;
-    (e.shape(p).sizes().as_slice() == matrix).then(|| Found::new(schema, [("diagonal", number(diagonal))], [x]))?
+    Some(d + counted(e, row, 0, [rows, columns])? - counted(e, column, 1, [rows, columns])?)
 }
 
 /// `n` if `v` is, at each place of a matrix of this shape, the row (0) or column (1) plus `n`.
