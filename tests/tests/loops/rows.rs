@@ -1,6 +1,8 @@
 //! Functions of whole rows share a nest.
 
 use cotangent::prelude::*;
+use cotangent_core::array::Array;
+use cotangent_core::ir::Aval;
 use cotangent_loops::ir::Step;
 use cotangent_loops::lower;
 
