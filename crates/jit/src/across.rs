@@ -5,7 +5,7 @@
 //! lanes stay in the first-level cache and have lines of their own. Measured on stores of `[1000, 5, 5]` with the batch in the lanes, on two threads:
 //! 24 µs instead of 105.
 
-use cotangent_loops::ir::{Access, BodyOp, Loop, Memory, Nest};
+use cotangent_loops::ir::{Access, BodyOp, Loop, Memory, Nest, Stage};
 
 use crate::kernel::StageKernel;
 use crate::place::Place;
@@ -17,7 +17,7 @@ const COPY_BYTES: usize = 24 << 10;
 /// The lanes of a part are whole multiples of so many, whole vectors of any path.
 const MULTIPLE: usize = 64;
 /// The most lanes of a part.
-const MOST: usize = 1024;
+pub const MOST: usize = 1024;
 /// A cache line.
 const LINE: usize = 64;
 
@@ -56,8 +56,7 @@ pub fn part(
     size: &dyn Fn(&Nest, &Memory) -> usize,
 ) -> Option<usize> {
     let lanes = nest.stages.first()?.lanes;
-    let is_plain = nest.scalars.is_empty() && nest.stages.iter().all(|s| s.lanes == lanes) && lanes > MULTIPLE;
-    if lying.is_empty() || !is_plain || (stays && (nest.stages.len() > 1 || !nest.scratch.is_empty())) {
+    if lying.is_empty() || !has_parts(nest) || (stays && !is_single(nest)) {
         return None;
     }
     let copied = |(s, i, d): &(usize, usize, usize)| {
@@ -67,6 +66,23 @@ pub fn part(
     let bytes: usize = lying.iter().map(copied).fold(0, usize::saturating_add);
     let chunk = (COPY_BYTES / bytes.max(1)).clamp(MULTIPLE, MOST) / MULTIPLE * MULTIPLE;
     Some(chunk.min(lanes))
+}
+
+/// Whether a nest has no more than one stage, which shares nothing with others.
+fn is_single(nest: &Nest) -> bool {
+    nest.stages.len() == 1 && nest.scratch.is_empty()
+}
+
+/// Whether parts of the lanes can go through all stages.
+fn has_parts(nest: &Nest) -> bool {
+    let lanes = nest.stages.first().map_or(0, |s| s.lanes);
+    nest.scalars.is_empty() && nest.stages.iter().all(|s| s.lanes == lanes) && lanes > MULTIPLE
+}
+
+/// The most lanes of a copy of an access that lies along a serial loop: those of a part, where [`part`] will find some.
+pub fn most_copied(nest: &Nest, stage: &Stage, a: &Access) -> usize {
+    let moves = || nest.outer.iter().zip(&a.outer).all(|(n, stride)| *n == 1 || *stride != 0);
+    if has_parts(nest) && (is_single(nest) || moves()) { stage.lanes.min(MOST) } else { stage.lanes }
 }
 
 /// Makes the outer loops that lie between lanes the innermost ones, if parts of lanes may be better than rows: the stages have equally many lanes, of

@@ -218,9 +218,12 @@ pub fn prepare(
     let fails = nest.stages.iter().zip(&expanded).any(|(s, e)| fallible(s, e).is_some());
     let mut together = if walks && !fails { together(nest, &|m| dtype(m).size_bytes()) } else { 1 };
     let mut scratch_bytes = row_scratch * together;
-    let in_memory: Vec<bool> =
-        nest.stages.iter().zip(&expanded).map(|(s, e)| columns_in_memory(s, e, &|m| dtype(m).size_bytes())).collect();
-    let part = if in_memory.contains(&true) { None } else { crate::across::part(nest, &lying, stays, &sizes) };
+    let part = crate::across::part(nest, &lying, stays, &sizes);
+    // Copies of all lanes may have no room, and those that serve no other rows are for parts of the lanes anyway.
+    let in_parts = part.is_some() && (!stays || nest.stages[0].lanes > crate::across::MOST);
+    let in_memory = |(s, e)| !in_parts && columns_in_memory(s, e, &|m| dtype(m).size_bytes());
+    let in_memory: Vec<bool> = nest.stages.iter().zip(&expanded).map(in_memory).collect();
+    let part = part.filter(|_| !in_memory.contains(&true));
     let own = |((s, e), in_memory): ((&Stage, &Expanded), &bool)| {
         let columns = if *in_memory { (e.accumulators.len() - e.rows) * column_words(s.lanes, e) } else { 0 };
         PARTIAL_WORDS * e.rows + columns

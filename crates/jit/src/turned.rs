@@ -74,7 +74,8 @@ pub fn along_serial(nest: &Nest, stage: usize, i: usize, size: usize) -> Option<
     let d = a.serial.iter().position(|stride| *stride == 1)?;
     let others = a.serial.iter().enumerate().all(|(e, stride)| e == d || *stride == 0);
     let bytes = s.serial[d].checked_mul(size)?;
-    (others && s.serial[d] >= FEW && is_strided(nest, s, a, [s.lanes, bytes])).then_some(d)
+    let lanes = crate::across::most_copied(nest, s, a);
+    (others && s.serial[d] >= FEW && is_strided(nest, s, a, [lanes, bytes])).then_some(d)
 }
 
 /// Whether the lanes of an access that nobody writes lie apart, and a block of so many lanes and bytes for each has room.
