@@ -4,7 +4,8 @@
 
 use std::ops::Range;
 
-use cotangent_core::array::Element;
+use cotangent_core::array::{Element, dispatch};
+use cotangent_core::ir::DType;
 use cotangent_core::ops::Extreme;
 
 use super::vectors::{Loops, Vectors, with};
@@ -183,6 +184,35 @@ pub unsafe fn scan<T: Copy, S: Copy + Sync>(
             }
         }
     });
+}
+
+/// As [`scan`] in `f64`, from elements of `dtype` at `x` to those at `y`.
+///
+/// # Safety
+/// As there.
+pub unsafe fn scan_of(
+    dtype: DType,
+    axis: Axis,
+    vectors: Vectors,
+    x: *const u8,
+    y: *mut u8,
+    neutral: f64,
+    f: impl Fn(f64, f64) -> f64 + Sync,
+) {
+    let from_f32 = |s, x: f32| f(s, f64::from(x));
+    // SAFETY: the caller's.
+    unsafe {
+        if dtype == DType::F32 {
+            return scan(axis, vectors, x.cast(), y.cast(), neutral, from_f32, |s| s as f32);
+        }
+        if dtype == DType::F64 {
+            return scan(axis, vectors, x.cast(), y.cast(), neutral, f, |s| s);
+        }
+        dispatch!(dtype, T => {
+            let (x, y) = (x.cast::<T>(), y.cast());
+            scan(axis, vectors, x, y, neutral, |s, x| f(s, x.to_f64()), T::from_f64);
+        });
+    }
 }
 
 /// `values[o, k, i]` = the extreme of the elements up to `k`, the latest of equal ones, and `positions` where it stands.

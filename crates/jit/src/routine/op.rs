@@ -251,22 +251,8 @@ impl Call<'_> {
     /// As [`Call::kernel`].
     unsafe fn scan(&self, dim: usize, vectors: Vectors, neutral: f64, f: impl Fn(f64, f64) -> f64 + Sync) {
         let x = &self.args[0];
-        let axis = Axis::of(&x.shape, dim);
         // SAFETY: the caller's.
-        unsafe {
-            if x.dtype == DType::F32 {
-                let (from, to) = (self.input(0), self.output(0));
-                return axis::scan(axis, vectors, from, to, neutral, |s, x: f32| f(s, f64::from(x)), |s| s as f32);
-            }
-            if x.dtype == DType::F64 {
-                return axis::scan(axis, vectors, self.input(0), self.output(0), neutral, f, |s| s);
-            }
-        }
-        // SAFETY: the caller's.
-        dispatch!(x.dtype, T => unsafe {
-            let (from, to) = (self.input::<T>(0), self.output::<T>(0));
-            axis::scan(axis, vectors, from, to, neutral, |s, x| f(s, x.to_f64()), T::from_f64);
-        });
+        unsafe { axis::scan_of(x.dtype, Axis::of(&x.shape, dim), vectors, self.input(0), self.output(0), neutral, f) };
     }
 
     /// # Safety
@@ -285,8 +271,15 @@ impl Call<'_> {
     unsafe fn scan_integers(&self, dim: usize, vectors: Vectors, neutral: i64, f: impl Fn(i64, i64) -> i64 + Sync) {
         // SAFETY: the caller's.
         unsafe {
-            let axis = Axis::of(&self.args[0].shape, dim);
-            axis::scan::<i64, i64>(axis, vectors, self.input(0), self.output(0), neutral, f, |s| s);
+            axis::scan(
+                Axis::of(&self.args[0].shape, dim),
+                vectors,
+                self.input(0),
+                self.output::<i64>(0),
+                neutral,
+                f,
+                |s| s,
+            );
         }
     }
 

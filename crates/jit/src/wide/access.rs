@@ -5,33 +5,7 @@ use super::asm::{Cond, Masked, Rm};
 use super::emit::{BOUNCE, COUNT, Emit, Lanes, SCRATCH, SCRATCH2, TAIL};
 use super::isa::Isa;
 use super::op;
-use crate::kernel::StageKernel;
-use crate::lane::{Code, Mem, Op, Ty, V};
-
-/// Whether this code asks for no mask where a masked vector has one lane.
-pub(super) fn goes_alone(kernel: &StageKernel, code: &Code) -> bool {
-    code.insts.iter().all(|inst| match inst.op {
-        Op::Store(a, mem, _) => matches!(mem, Mem::B32 | Mem::B64) && kernel.accesses[a as usize].repeats == 1,
-        Op::Load(_, mem) => matches!(mem, Mem::B32 | Mem::B64),
-        Op::Gather(..) | Op::SetAcc(..) | Op::Call(..) => false,
-        Op::Const(_)
-        | Op::Lane
-        | Op::Outer(_)
-        | Op::Serial(_)
-        | Op::Scalar(_)
-        | Op::Acc(_)
-        | Op::Bin(..)
-        | Op::Fused(..)
-        | Op::Cmp(..)
-        | Op::Select(..)
-        | Op::Sqrt(_)
-        | Op::Round(..)
-        | Op::Part(..)
-        | Op::Shift(..)
-        | Op::Conv(..)
-        | Op::Table(..) => true,
-    })
-}
+use crate::lane::{Code, Mem, Ty, V};
 
 impl Emit<'_> {
     /// The register that holds the pointer of an access.
@@ -79,15 +53,6 @@ impl Emit<'_> {
         self.asm().imul(RAX, Rm::Reg(RDX), stride);
         let base = if a < 8 { Rm::Reg(R8 + a as u8) } else { Emit::word(self.kernel.home(a)) };
         self.asm().add(RAX, base);
-    }
-
-    /// Where the lane is that a masked vector has alone: the only one of a row, or the last one.
-    fn lane_alone(&mut self, a: usize, stride: i32) -> Rm {
-        if self.kernel.lanes == 1 {
-            return Rm::Mem(self.pointer(a), 0);
-        }
-        self.strided(a, stride);
-        Rm::Mem(RAX, 0)
     }
 
     /// The lanes that a block has for certain: all of a vector, or those of a known rest.

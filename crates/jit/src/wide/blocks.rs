@@ -1,6 +1,6 @@
 //! Loops: serial ones, and those that walk lanes.
 
-use super::access::goes_alone;
+use super::alone::goes_alone;
 use super::asm::gpr::{R8, RAX, RCX, RDX, RSI, RSP};
 use super::asm::{Cond, Rm};
 use super::emit::{COUNT, Emit, LONG, Lanes, MASK32, MASK64, SCRATCH, TAIL};

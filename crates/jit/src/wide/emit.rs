@@ -5,9 +5,9 @@
 //! AVX-512 `k0` for constant masks, `k1` for the lanes of a masked vector, the others for masks.
 
 use super::Assembler;
-use super::access::goes_alone;
 use super::aim::Outside;
 use super::alloc::{Alloc, Loc};
+use super::alone::is_short;
 use super::asm::gpr::{R8, RBP, RBX, RDI, RSI, RSP};
 use super::asm::{Asm, Label, Rm};
 use super::isa::Isa;
@@ -194,17 +194,6 @@ pub(super) fn emit<'a>(out: &'a mut Assembler, kernel: &'a StageKernel, width: u
         short: whole && isa == Isa::Avx512 && kernel.lanes == 1 && is_short(kernel),
         kept: pressure::choose(kernel, blocks, spare),
     }
-}
-
-/// Whether the code of a stage of one lane has a form in 128 bits: no tables, and lanes of one width.
-fn is_short(kernel: &StageKernel) -> bool {
-    let lane = &kernel.lane;
-    let insts = || lane.body.insts.iter().chain(&lane.after.insts);
-    let is_plain = |code: &Code| goes_alone(kernel, code);
-    is_plain(&lane.body)
-        && is_plain(&lane.after)
-        && !insts().any(|i| matches!(i.op, Op::Table(..) | Op::Conv(..)))
-        && (!lane.wide || insts().all(|i| i.ty.is_wide() || i.ty == Ty::Mask))
 }
 
 /// How many rows go to column accumulators in memory while these are in registers: they are read and written once for all. A body that asks for the

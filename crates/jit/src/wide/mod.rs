@@ -8,6 +8,7 @@ mod access;
 mod accumulate;
 mod aim;
 mod alloc;
+mod alone;
 mod asm;
 mod blocks;
 mod call;
