@@ -82,6 +82,7 @@ fn places_of_extremes() {
             [1, 20, 1100],
             [9, 3, 40],
             [2, 3, 0],
+            [2, 2000, 0],
             // Several rows as one, in parts.
             [1, 30_000, 3],
             [1, 9001, 16],

@@ -217,7 +217,7 @@ fn large_ones() {
 fn long_inner_dims() {
     let of = |t: usize, r: usize, c: usize| if t == 0 { rows(r, c) } else { transposed(r, c) };
     for d in [DType::F32, DType::F64, DType::I32, DType::I64, DType::BF16] {
-        for [m, k, n] in [[1, 9001, 2], [2, 2051, 5], [5, 2055, 7], [70, 2103, 31]] {
+        for [m, k, n] in [[0, 9001, 2], [2, 9001, 0], [1, 9001, 2], [2, 2051, 5], [5, 2055, 7], [70, 2103, 31]] {
             for (left, right) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
                 let p = product(d, 1, [m, k, n], of(left, m, k), of(right, k, n));
                 let p = if d == DType::BF16 { wider(p) } else { p };

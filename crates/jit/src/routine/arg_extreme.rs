@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::axis::{Axis, Shared, for_columns};
+use super::tall;
 use super::vectors::{Loops, Vectors, with};
 use crate::threads;
 
@@ -34,7 +35,7 @@ pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync + Send>(
         Some(values) => unsafe { std::slice::from_raw_parts_mut(values.get().add(at), count) },
         None => &mut [],
     };
-    if let Some(rows) = super::tall::joined(axis).filter(|_| inner != 1) {
+    if let Some(rows) = tall::joined(axis) {
         let y = &y;
         let store = |i: usize, value: T, at: i64| {
             // SAFETY: each result is written once.
@@ -44,8 +45,8 @@ pub unsafe fn arg_extreme<T: Copy + PartialOrd + Sync + Send>(
         // SAFETY: the caller's.
         return unsafe {
             match largest {
-                true => super::tall::tall(axis, rows, &x, store, |a, b| a >= b, vectors),
-                false => super::tall::tall(axis, rows, &x, store, |a, b| a <= b, vectors),
+                true => tall::tall(axis, rows, &x, store, |a, b| a >= b, vectors),
+                false => tall::tall(axis, rows, &x, store, |a, b| a <= b, vectors),
             }
         };
     }
@@ -186,8 +187,14 @@ fn short_lines<T: Copy + PartialOrd>(n: usize, x: &[T], y: &mut [i64], better: i
 
 #[inline(always)]
 #[expect(clippy::eq_op, reason = "NaN is what does not equal itself, which vectors compare at once")]
-pub(super) fn is_nan<T: PartialOrd>(x: T) -> bool {
+fn is_nan<T: PartialOrd>(x: T) -> bool {
     x != x
+}
+
+/// Whether `x` takes the place of `best`, which `keeps` others out. A NaN keeps nothing out, and none is better than another.
+#[inline(always)]
+pub(super) fn is_better<T: Copy + PartialOrd>(x: T, best: T, keeps: &impl Fn(T, T) -> bool) -> bool {
+    !keeps(best, x) & !is_nan(best)
 }
 
 /// Some columns of rows of `inner` elements.
@@ -241,8 +248,7 @@ impl<T: Copy + PartialOrd> Rows<'_, T> {
         i64: From<P>,
     {
         let place = |k: usize| P::try_from(k).unwrap_or_else(|_| unreachable!("it holds the number of rows"));
-        // A NaN keeps nothing out, and none is better than another.
-        let is_better = |x: T, best: T| !keeps(best, x) & !is_nan(best);
+        let is_better = |x: T, best: T| is_better(x, best, &keeps);
         let Rows { x, inner, columns } = self;
         let n = x.len() / inner;
         let mut near = columns.start;

@@ -3,9 +3,9 @@
 //! Several rows lie in memory as one row of as many more columns: then vectors have enough to do, and what they found is compared at the end. Parts of the
 //! rows go to several threads. Places are compared where elements are equal, so that it does not matter how rows were cut.
 
-use std::sync::Mutex;
+use std::sync::OnceLock;
 
-use super::arg_extreme::{Rows, is_nan};
+use super::arg_extreme::{Rows, is_better};
 use super::axis::{Axis, Shared};
 use super::vectors::Vectors;
 use crate::threads;
@@ -19,10 +19,10 @@ const FEWEST: usize = 4;
 /// The elements of a part.
 const PART: usize = 1 << 16;
 
-/// The rows that are searched as one, where that is better.
+/// The rows that are searched as one, where that is better: of some columns, but few.
 pub(super) fn joined(axis: Axis) -> Option<usize> {
-    let rows = SIDE_BY_SIDE / axis.inner.max(1);
-    (axis.inner < FEW && axis.n >= FEWEST * rows).then_some(rows)
+    let rows = SIDE_BY_SIDE.checked_div(axis.inner)?;
+    ((2..FEW).contains(&axis.inner) && axis.n >= FEWEST * rows).then_some(rows)
 }
 
 /// The extremes and first places of some columns.
@@ -44,17 +44,16 @@ pub(super) unsafe fn tall<T: Copy + PartialOrd + Sync + Send>(
     // Whole rows of joined ones, but for the last part.
     let each = (PART / (rows * inner)).max(1) * rows;
     let parts = n.div_ceil(each);
-    let all: Vec<Mutex<Option<Found<T>>>> = (0..outer * parts).map(|_| Mutex::new(None)).collect();
+    let all: Vec<OnceLock<Found<T>>> = (0..outer * parts).map(|_| OnceLock::new()).collect();
     threads::for_each(all.len(), axis.len() as u64 / 8, &|i| {
         let (o, first) = (i / parts, i % parts * each);
         let count = each.min(n - first);
         // SAFETY: the caller's.
         let x = unsafe { std::slice::from_raw_parts(x.get().add((o * n + first) * inner).cast_const(), count * inner) };
         // SAFETY: the caller's.
-        let found = unsafe { part(x, inner, rows, first as i64, keeps, vectors) };
-        *all[i].lock().unwrap_or_else(|e| e.into_inner()) = Some(found);
+        all[i].get_or_init(|| unsafe { part(x, inner, rows, first as i64, keeps, vectors) });
     });
-    let mut parts_of_all = all.into_iter().filter_map(|found| found.into_inner().unwrap_or_else(|e| e.into_inner()));
+    let mut parts_of_all = all.into_iter().filter_map(OnceLock::into_inner);
     for o in 0..outer {
         let mut best = parts_of_all.next().unwrap_or_default();
         for found in parts_of_all.by_ref().take(parts - 1) {
@@ -66,8 +65,7 @@ pub(super) unsafe fn tall<T: Copy + PartialOrd + Sync + Send>(
 
 /// The better of two, the first of equals.
 fn better<T: Copy + PartialOrd>(a: (T, i64), b: (T, i64), keeps: impl Fn(T, T) -> bool) -> (T, i64) {
-    let beats = |x: T, y: T| !keeps(y, x) & !is_nan(y);
-    let b_wins = beats(b.0, a.0) || (!beats(a.0, b.0) && b.1 < a.1);
+    let b_wins = is_better(b.0, a.0, &keeps) || (!is_better(a.0, b.0, &keeps) && b.1 < a.1);
     if b_wins { b } else { a }
 }
 

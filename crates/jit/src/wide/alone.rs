@@ -4,11 +4,16 @@ use super::asm::Rm;
 use super::asm::gpr::RAX;
 use super::emit::Emit;
 use crate::kernel::StageKernel;
-use crate::lane::{Code, Mem, Op, Ty};
+use crate::lane::{Inst, Mem, Op, Ty};
 
-/// Whether this code asks for no mask where a masked vector has one lane.
-pub(super) fn goes_alone(kernel: &StageKernel, code: &Code) -> bool {
-    code.insts.iter().all(|inst| match inst.op {
+/// The instructions of a stage.
+fn insts(kernel: &StageKernel) -> impl Iterator<Item = &Inst> {
+    kernel.lane.body.insts.iter().chain(&kernel.lane.after.insts)
+}
+
+/// Whether the code of a stage asks for no mask where a masked vector has one lane.
+pub(super) fn goes_alone(kernel: &StageKernel) -> bool {
+    insts(kernel).all(|inst| match inst.op {
         Op::Store(a, mem, _) => matches!(mem, Mem::B32 | Mem::B64) && kernel.accesses[a as usize].repeats == 1,
         Op::Load(_, mem) => matches!(mem, Mem::B32 | Mem::B64),
         Op::Gather(..) | Op::SetAcc(..) | Op::Call(..) => false,
@@ -33,13 +38,9 @@ pub(super) fn goes_alone(kernel: &StageKernel, code: &Code) -> bool {
 
 /// Whether the code of a stage of one lane has a form in 128 bits: no tables, and lanes of one width.
 pub(super) fn is_short(kernel: &StageKernel) -> bool {
-    let lane = &kernel.lane;
-    let insts = || lane.body.insts.iter().chain(&lane.after.insts);
-    let is_plain = |code: &Code| goes_alone(kernel, code);
-    is_plain(&lane.body)
-        && is_plain(&lane.after)
-        && !insts().any(|i| matches!(i.op, Op::Table(..) | Op::Conv(..)))
-        && (!lane.wide || insts().all(|i| i.ty.is_wide() || i.ty == Ty::Mask))
+    goes_alone(kernel)
+        && !insts(kernel).any(|i| matches!(i.op, Op::Table(..) | Op::Conv(..)))
+        && (!kernel.lane.wide || insts(kernel).all(|i| i.ty.is_wide() || i.ty == Ty::Mask))
 }
 
 impl Emit<'_> {

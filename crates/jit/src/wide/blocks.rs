@@ -112,8 +112,7 @@ impl Emit<'_> {
         if rest == 0 {
             return;
         }
-        let lane = &self.kernel.lane;
-        if rest > 1 || !goes_alone(self.kernel, &lane.body) || !goes_alone(self.kernel, &lane.after) {
+        if rest > 1 || !goes_alone(self.kernel) {
             self.asm().store_imm(Rm::Mem(RSP, COUNT), rest as i32);
             if self.isa == Isa::Avx512 {
                 self.asm().mov_imm(RCX, (1 << rest) - 1);
