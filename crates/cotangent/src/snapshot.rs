@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn files_beside_a_test_are_read_without_their_header() {
-        let read = |name| recorded(env!("CARGO_MANIFEST_DIR"), "tests/tests/make_fx.rs", name);
+        let read = |name| recorded(env!("CARGO_MANIFEST_DIR"), "tests/tests/all/make_fx.rs", name);
         let graph = read("gradient_of_sine").unwrap();
         assert!(graph.trim_start().starts_with("def forward(self, x_1):"), "{graph}");
         assert_eq!(read("a name without a file"), None);

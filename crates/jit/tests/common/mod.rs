@@ -2,12 +2,22 @@
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+use std::sync::{Mutex, PoisonError};
+
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Loc, Scalar};
 use cotangent_core::ops::Op;
 use cotangent_jit::{Block, CompileOptions, Path, compile_with};
 use cotangent_loops::interp::interpret;
 use cotangent_loops::ir::*;
+
+/// What `f` gives on so many threads. The number belongs to the process, of which other tests run beside this one.
+pub fn on_threads<T>(n: usize, f: impl FnOnce() -> T) -> T {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    cotangent_jit::threads::set_num_threads(n);
+    f()
+}
 
 pub fn paths() -> Vec<Path> {
     Path::ALL

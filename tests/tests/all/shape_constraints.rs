@@ -8,12 +8,12 @@ use cotangent_core::ops::{
 };
 
 const SPEC: [&str; 6] = [
-    include_str!("../../ir-spec/ops/view.md"),
-    include_str!("../../ir-spec/ops/piece.md"),
-    include_str!("../../ir-spec/ops/window.md"),
-    include_str!("../../ir-spec/ops/conv.md"),
-    include_str!("../../ir-spec/ops/select.md"),
-    include_str!("../../ir-spec/ops/convert.md"),
+    include_str!("../../../ir-spec/ops/view.md"),
+    include_str!("../../../ir-spec/ops/piece.md"),
+    include_str!("../../../ir-spec/ops/window.md"),
+    include_str!("../../../ir-spec/ops/conv.md"),
+    include_str!("../../../ir-spec/ops/select.md"),
+    include_str!("../../../ir-spec/ops/convert.md"),
 ];
 
 fn f64s(shape: &[usize]) -> Aval {

@@ -1,8 +1,6 @@
 //! Matrix products of every shape, layout and dtype against the interpreter.
 
-mod common;
-
-use common::{check, paths, run};
+use crate::common::{check, on_threads, paths, run};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Loc};
 use cotangent_jit::Path;
@@ -299,8 +297,7 @@ fn the_number_of_threads_changes_no_bit() {
         for path in paths() {
             let mut seen = Vec::new();
             for threads in [1, 2, 5] {
-                cotangent_jit::threads::set_num_threads(threads);
-                seen.push(run(&p, &args, path)[0].to_le_bytes());
+                seen.push(on_threads(threads, || run(&p, &args, path))[0].to_le_bytes());
             }
             assert!(seen.windows(2).all(|w| w[0] == w[1]), "results differ between numbers of threads on {path:?}");
         }

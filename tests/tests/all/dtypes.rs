@@ -40,7 +40,7 @@ fn check(line: &str) -> Result<(), String> {
 
 #[test]
 fn every_dtype_computes_as_pytorch() {
-    let lines = include_str!("../data/dtypes.txt").lines().filter(|l| !l.starts_with('#'));
+    let lines = include_str!("../../data/dtypes.txt").lines().filter(|l| !l.starts_with('#'));
     let failures: Vec<String> = lines.filter_map(|l| check(l).err().map(|e| format!("{l}: {e}"))).collect();
     assert!(failures.is_empty(), "{} differences: {failures:#?}", failures.len());
 }

@@ -3,21 +3,21 @@
 // The examples are programs: what their `main` functions use is not all used here, and each brings its data with it.
 #![allow(dead_code, clippy::duplicate_mod)]
 
-#[path = "../../examples/digits.rs"]
+#[path = "../../../examples/digits.rs"]
 mod digits;
-#[path = "../../examples/ensemble.rs"]
+#[path = "../../../examples/ensemble.rs"]
 mod ensemble;
-#[path = "../../examples/lennard_jones.rs"]
+#[path = "../../../examples/lennard_jones.rs"]
 mod lennard_jones;
-#[path = "../../examples/make_functional.rs"]
+#[path = "../../../examples/make_functional.rs"]
 mod make_functional;
-#[path = "../../examples/maml.rs"]
+#[path = "../../../examples/maml.rs"]
 mod maml;
-#[path = "../../examples/network_derivatives.rs"]
+#[path = "../../../examples/network_derivatives.rs"]
 mod network_derivatives;
-#[path = "../../examples/neural_tangent_kernel.rs"]
+#[path = "../../../examples/neural_tangent_kernel.rs"]
 mod neural_tangent_kernel;
-#[path = "../../examples/private_training.rs"]
+#[path = "../../../examples/private_training.rs"]
 mod private_training;
 
 use cotangent::nn::{Forward, Module};

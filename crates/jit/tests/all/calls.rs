@@ -1,8 +1,6 @@
 //! Calls with a place for each result, donated arguments, and the C function.
 
-mod common;
-
-use common::{Pointwise, access, data, nest, stage};
+use crate::common::{Pointwise, access, data, nest, stage};
 use cotangent_core::ir::DType;
 use cotangent_core::ops::Binary;
 use cotangent_jit::{Block, CallError, CompileOptions, Compiled, Input, Output, RawStatus, compile, compile_with};
@@ -94,7 +92,7 @@ fn large_results_stand_in_memory_of_any_alignment() {
             let mut points = rows.flat_map(|(i, (x, y))| x.iter().zip(y).take(lanes as usize).map(move |p| (i, p)));
             points.all(|(i, (x, y))| *y == x - i as f32)
         };
-        for path in common::paths() {
+        for path in crate::common::paths() {
             let program = compile_with(&program, CompileOptions { path }).expect("compiles").donating(|_, _| true);
             let input = || Input::Shared(bytemuck::cast_slice(&x));
             let mut made = [Output::Made(None)];

@@ -1,8 +1,6 @@
 //! Convolutions that gather lines of kernels, against the interpreter.
 
-mod common;
-
-use common::{check, routine};
+use crate::common::{check, routine};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Loc, Shape};
 use cotangent_core::ops::{Convolution, Op, Primitive};

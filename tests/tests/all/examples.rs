@@ -3,21 +3,21 @@
 // The examples are programs; what their `main` functions use is not all used here.
 #![allow(dead_code)]
 
-#[path = "../../examples/hessians.rs"]
+#[path = "../../../examples/hessians.rs"]
 mod hessians;
-#[path = "../../examples/jacobians.rs"]
+#[path = "../../../examples/jacobians.rs"]
 mod jacobians;
-#[path = "../../examples/jvp.rs"]
+#[path = "../../../examples/jvp.rs"]
 mod jvp;
-#[path = "../../examples/make_fx.rs"]
+#[path = "../../../examples/make_fx.rs"]
 mod make_fx;
-#[path = "../../examples/per_sample_gradients.rs"]
+#[path = "../../../examples/per_sample_gradients.rs"]
 mod per_sample_gradients;
-#[path = "../../examples/sin_gradient.rs"]
+#[path = "../../../examples/sin_gradient.rs"]
 mod sin_gradient;
-#[path = "../../examples/vjp.rs"]
+#[path = "../../../examples/vjp.rs"]
 mod vjp;
-#[path = "../../examples/vmap_linear_model.rs"]
+#[path = "../../../examples/vmap_linear_model.rs"]
 mod vmap_linear_model;
 
 use cotangent::prelude::*;

@@ -12,7 +12,7 @@ use cotangent_core::transform::vmap::vmap;
 use cotangent_tests::oracle::traced;
 
 /// `name n kinds k hash`, as `fixtures/make_ties_fixture.py` says.
-const RECORDED: &str = include_str!("../fixtures/ties.txt");
+const RECORDED: &str = include_str!("../../fixtures/ties.txt");
 
 fn hashed(places: &[i64]) -> i64 {
     places.iter().fold(7, |h, place| (h * 31 + place + 1) % 1_000_000_007)

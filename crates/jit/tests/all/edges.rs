@@ -1,8 +1,6 @@
 //! Edges of the paths: tails, spills, mixed widths, masks, and what disassembles.
 
-mod common;
-
-use common::{Pointwise, access, check, data, nest, paths, run, stage};
+use crate::common::{Pointwise, access, check, data, nest, paths, run, stage};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Scalar};
 use cotangent_core::ops::{Binary, Monoid, Unary};

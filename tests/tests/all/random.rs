@@ -88,7 +88,7 @@ fn randomness_error() {
     assert_eq!(
         e,
         format!(
-            "vmap: called random operation while in randomness error mode (`rand` at tests/tests/random.rs:{line}). Please use the `same` or `different` randomness flags on vmap, or give each example a key of its own"
+            "vmap: called random operation while in randomness error mode (`rand` at tests/tests/all/random.rs:{line}). Please use the `same` or `different` randomness flags on vmap, or give each example a key of its own"
         )
     );
     // Also where the draw never meets the result.

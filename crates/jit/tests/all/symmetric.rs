@@ -1,12 +1,9 @@
 //! Decompositions of symmetric matrices, and of those whose squares are, by what they are.
 
-mod common;
-
-use common::{check, paths, routine, run};
+use crate::common::{check, on_threads, paths, routine, run};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Shape};
 use cotangent_core::ops::{Eigh, Svd, Triangle};
-use cotangent_jit::threads;
 use cotangent_loops::interp::interpret;
 
 /// Odd sizes, whole steps and vectors, and more than a block of anything.
@@ -211,10 +208,7 @@ fn bits_do_not_depend_on_threads() {
         let (p, args) =
             (routine(Eigh { UPLO: Triangle::Lower }.into(), std::slice::from_ref(&x)), [Array::from_f64_fn(&x, noise)]);
         for path in paths() {
-            let of = |n| {
-                threads::set_num_threads(n);
-                run(&p, &args, path).iter().map(Array::to_le_bytes).collect::<Vec<_>>()
-            };
+            let of = |n| on_threads(n, || run(&p, &args, path)).iter().map(Array::to_le_bytes).collect::<Vec<_>>();
             let one = of(1);
             assert!([2, 4].into_iter().all(|n| of(n) == one), "{shape:?} on {path:?}");
         }

@@ -121,7 +121,7 @@ fn a_tensor_that_left_its_trace_cannot_be_used() {
     assert_eq!(
         e,
         format!(
-            "`sin` at tests/tests/debugging.rs:{line}: a tensor traced inside `grad` was used after that trace ended; return it from the function (as an auxiliary output) instead of storing it"
+            "`sin` at tests/tests/all/debugging.rs:{line}: a tensor traced inside `grad` was used after that trace ended; return it from the function (as an auxiliary output) instead of storing it"
         )
     );
     // Inside another trace, too, even if nothing uses what it gives.
@@ -151,14 +151,14 @@ fn a_panic_that_follows_from_a_mistake_is_the_mistake() {
         y.sum()
     };
     let e = grad(f).call((x(&[2]),)).unwrap_err().to_string();
-    assert!(e.contains("`add` at tests/tests/debugging.rs"), "{e}");
+    assert!(e.contains("`add` at tests/tests/all/debugging.rs"), "{e}");
 }
 
 #[test]
 fn values_of_traced_tensors() {
     let e = vmap(|x: Tensor| x.item::<f32>().map(Tensor::from)).call((x(&[2]),)).unwrap_err();
     let text = e.to_string();
-    assert!(text.starts_with("at tests/tests/debugging.rs:") && text.contains("(in `vmap(closure)`)"), "{text}");
+    assert!(text.starts_with("at tests/tests/all/debugging.rs:") && text.contains("(in `vmap(closure)`)"), "{text}");
     // Even if the function carries on without it.
     let f = |x: Tensor| {
         let _ = x.is_true();

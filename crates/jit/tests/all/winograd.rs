@@ -1,8 +1,6 @@
 //! Convolutions by squares of 2 by 2, against the interpreter.
 
-mod common;
-
-use common::{check, paths, routine, run};
+use crate::common::{check, paths, routine, run};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Shape};
 use cotangent_core::ops::Convolution;

@@ -1,12 +1,9 @@
 //! Stores of one element several times side by side, as where elements are repeated: one loop of a nest does no more than that.
 
-mod common;
-
-use common::{Pointwise, access, check, data, nest, paths, run, stage};
+use crate::common::{Pointwise, access, check, data, nest, on_threads, paths, run, stage};
 use cotangent_core::array::Array;
 use cotangent_core::ir::DType;
 use cotangent_core::ops::Binary;
-use cotangent_jit::threads;
 use cotangent_loops::ir::*;
 
 const V: fn(u32) -> BodyValue = BodyValue;
@@ -60,8 +57,7 @@ fn threads_do_not_change_what_is_repeated() {
     check("many lanes", &p, std::slice::from_ref(&x), 0.0);
     for path in paths() {
         let of = |n| {
-            threads::set_num_threads(n);
-            run(&p, std::slice::from_ref(&x), path).iter().map(Array::to_le_bytes).collect::<Vec<_>>()
+            on_threads(n, || run(&p, std::slice::from_ref(&x), path)).iter().map(Array::to_le_bytes).collect::<Vec<_>>()
         };
         let one = of(1);
         assert!([2, 4].into_iter().all(|n| of(n) == one), "{path:?}");

@@ -1,11 +1,8 @@
 //! Nests whose lanes lie apart with rows between them: a part of the lanes goes through all rows at a time.
 
-mod common;
-
-use common::{Pointwise, access, check, data, nest, paths, run, stage};
+use crate::common::{Pointwise, access, check, data, nest, on_threads, paths, run, stage};
 use cotangent_core::ir::DType;
 use cotangent_core::ops::{Binary, Monoid};
-use cotangent_jit::threads;
 use cotangent_loops::ir::*;
 
 const V: fn(u32) -> BodyValue = BodyValue;
@@ -128,11 +125,12 @@ fn bits_do_not_depend_on_threads() {
     let program = products(DType::F32, [20_011, 5, 5]);
     let args = [data(DType::F32, 20_011 * 5, 3), data(DType::F32, 5 * 20_011, 4)];
     for path in paths() {
-        threads::set_num_threads(1);
-        let one = run(&program, &args, path);
+        let one = on_threads(1, || run(&program, &args, path));
         for t in [2, 4] {
-            threads::set_num_threads(t);
-            let same = run(&program, &args, path).iter().zip(&one).all(|(a, b)| a.to_le_bytes() == b.to_le_bytes());
+            let same = on_threads(t, || run(&program, &args, path))
+                .iter()
+                .zip(&one)
+                .all(|(a, b)| a.to_le_bytes() == b.to_le_bytes());
             assert!(same, "{path:?}, {t} threads");
         }
     }

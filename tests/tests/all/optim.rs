@@ -21,7 +21,7 @@ fn loss(p: Params) -> Tensor {
 
 /// What PyTorch recorded: after each step the learning rate that it used, and the parameters.
 fn recorded(name: &str) -> Vec<(f64, [Vec<f64>; 2])> {
-    let text = include_str!("../fixtures/optim.json");
+    let text = include_str!("../../fixtures/optim.json");
     let all: Value = serde_json::from_str(text).expect("well-formed");
     let numbers = |v: &Value| v.as_array().expect("numbers").iter().map(|x| x.as_f64().expect("a number")).collect();
     let steps = all[name].as_array().expect("a recorded path");

@@ -5,7 +5,7 @@ use cotangent::function::{Arguments, Function};
 use cotangent::ir::Signature;
 use cotangent::prelude::*;
 
-#[path = "../../benches/src/steps.rs"]
+#[path = "../../../benches/src/steps.rs"]
 mod steps;
 
 /// Compares the graphs of a pair.

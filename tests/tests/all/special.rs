@@ -27,7 +27,7 @@ const BOUNDS: &[(&str, f64)] =
 #[test]
 fn special_functions_are_accurate() {
     let mut worst: BTreeMap<&str, (f64, &str)> = BTreeMap::new();
-    for p in points(include_str!("../data/special.txt")) {
+    for p in points(include_str!("../../data/special.txt")) {
         let error = (p.value() - p.y).abs() / (scale(&p) * f64::EPSILON);
         let entry = worst.entry(p.call.split('(').next().unwrap_or_default()).or_insert((0.0, p.call));
         if error.is_nan() || error > entry.0 {

@@ -1,8 +1,6 @@
 //! Operands that lie across the rows of a nest: copied by blocks, or straight to their places.
 
-mod common;
-
-use common::{Pointwise, access, check, data, nest, stage};
+use crate::common::{Pointwise, access, check, data, nest, stage};
 use cotangent_core::ir::DType;
 use cotangent_core::ops::Binary;
 use cotangent_loops::ir::*;

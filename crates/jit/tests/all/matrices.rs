@@ -1,14 +1,12 @@
 //! Factorizations and triangular systems, of many small matrices and of large ones, against the evaluator.
 
-mod common;
-
-use common::{check, paths, routine, run};
+use crate::common::{check, on_threads, paths, routine, run};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Shape};
 use cotangent_core::ops::{
     Cholesky, Eigh, LuFactor, LuUnpack, Op, Qr, QrMode, SolveTriangular, Spectral, Svd, Triangle,
 };
-use cotangent_jit::{CompileOptions, compile_with, threads};
+use cotangent_jit::{CompileOptions, compile_with};
 use cotangent_loops::interp::interpret;
 use cotangent_loops::ir::{Buffer, BufferId, LoopProgram, Role, RoutineKind, Step};
 use cotangent_loops::verify::verify;
@@ -278,10 +276,7 @@ fn threads_do_not_change_bits() {
     let all = factors.into_iter().flatten().chain(values).chain(reflections);
     for (p, args) in all.chain([(systems, vec![positive(&large), matrices(&large, 0.0)])]) {
         for path in paths() {
-            let of = |n| {
-                threads::set_num_threads(n);
-                run(&p, &args, path).iter().map(Array::to_le_bytes).collect::<Vec<_>>()
-            };
+            let of = |n| on_threads(n, || run(&p, &args, path)).iter().map(Array::to_le_bytes).collect::<Vec<_>>();
             let one = of(1);
             assert!([2, 4].into_iter().all(|n| of(n) == one), "{path:?}");
         }

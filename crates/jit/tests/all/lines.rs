@@ -1,17 +1,15 @@
 //! Sorts, searches, scans, and writes through an index, of every dtype, against the evaluator.
 
-mod common;
-
 use std::ops::Range;
 
-use common::{blocks, check, data, paths, routine, run};
+use crate::common::{blocks, check, data, on_threads, paths, routine, run};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Shape};
 use cotangent_core::ops::{
     Argmax, Argmin, Cummax, Cummin, Cumprod, Cumsum, Extreme, Gather, IndexAdd, Logcumsumexp, Op, Scatter, ScatterAdd,
     ScatterReduce, ScatterReduction, Searchsorted, Sort,
 };
-use cotangent_jit::{Block, CallError, CompileOptions, compile_with, threads};
+use cotangent_jit::{Block, CallError, CompileOptions, compile_with};
 use cotangent_loops::interp::interpret;
 use cotangent_loops::ir::{Buffer, BufferId, LoopProgram, Role, RoutineKind, Step};
 use cotangent_loops::verify::verify;
@@ -61,8 +59,8 @@ fn sorts_of_long_lines() {
         for descending in [false, true] {
             let p = routine(Sort { stable: true, dim: 0, descending }.into(), std::slice::from_ref(&x));
             for count in [1, 2, 5] {
-                threads::set_num_threads(count);
-                check(&format!("sort {which} of {x} by {count} threads, descending: {descending}"), &p, &args, 0.0);
+                let what = format!("sort {which} of {x} by {count} threads, descending: {descending}");
+                on_threads(count, || check(&what, &p, &args, 0.0));
             }
         }
     }
@@ -409,13 +407,8 @@ fn many_sources_of_few_places() {
         let source = Array::from_f64_fn(&aval(DType::F64, &[70_000 * inner]), |i| 1.0 / (i % 1013 + 1) as f64);
         let p = routine(IndexAdd { dim: 0 }.into(), &avals);
         for n in [1, 2, 4] {
-            threads::set_num_threads(n);
-            check(
-                &format!("{places} places of {inner} on {n} threads"),
-                &p,
-                &[x.clone(), index.clone(), source.clone()],
-                0.0,
-            );
+            let what = format!("{places} places of {inner} on {n} threads");
+            on_threads(n, || check(&what, &p, &[x.clone(), index.clone(), source.clone()], 0.0));
         }
     }
 }
@@ -483,9 +476,8 @@ fn the_number_of_threads_changes_no_bit() {
     for (p, args) in &programs {
         let mut seen = Vec::new();
         for n in [1, 2, 5] {
-            threads::set_num_threads(n);
             for path in paths() {
-                seen.push(run(p, args, path).iter().map(Array::to_le_bytes).collect::<Vec<_>>());
+                seen.push(on_threads(n, || run(p, args, path)).iter().map(Array::to_le_bytes).collect::<Vec<_>>());
             }
         }
         assert!(seen.windows(2).all(|w| w[0] == w[1]), "results differ between numbers of threads");

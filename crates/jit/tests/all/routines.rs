@@ -1,8 +1,6 @@
 //! Convolutions and indexed reads and additions, and steps that run as one chain, against the interpreter.
 
-mod common;
-
-use common::{check, paths, routine, run};
+use crate::common::{check, paths, routine, run};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType, Graph, Shape};
 use cotangent_core::ops::{Convolution, Gather, IndexSelect, Op};

@@ -1,8 +1,6 @@
 //! Every op on every dtype and path against the interpreter.
 
-mod common;
-
-use common::{Pointwise, access, check, data, nest, stage};
+use crate::common::{Pointwise, access, check, data, nest, stage};
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType};
 use cotangent_core::ops::{Binary, Monoid, Unary};

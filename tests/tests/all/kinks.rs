@@ -7,7 +7,7 @@ use cotangent_core::ir::DType;
 use cotangent_core::ops::{Binary, Op, Primitive as _, Unary};
 use cotangent_tests::points::{Point, points};
 
-const TABLE: &str = include_str!("../data/kinks.txt");
+const TABLE: &str = include_str!("../../data/kinks.txt");
 
 /// Where cotangent differs: the reason and the points, as the table writes them; `op(*` means all points of an op.
 const DIFFERENCES: &[(&str, &[&str])] = &[
