@@ -142,7 +142,7 @@ impl Call<'_> {
                 }, else => return None),
                 Op::Cumsum(c) if x.dtype == DType::F32 && around(c.dim).inner == 1 => {
                     let axis = around(c.dim);
-                    prefix::prefix_sums(axis.outer, axis.n, self.input(0), self.output(0));
+                    prefix::prefix_sums(vectors, axis.outer, axis.n, self.input(0), self.output(0));
                 }
                 Op::Cumsum(c) if x.dtype == DType::I64 => self.scan_integers(c.dim, vectors, 0, i64::wrapping_add),
                 Op::Cumprod(c) if x.dtype == DType::I64 => self.scan_integers(c.dim, vectors, 1, i64::wrapping_mul),
