@@ -190,9 +190,9 @@ pub fn prepare(
         _ => None,
     };
     let block = if let Some(copied) = copies {
-        copied.rows(nest.outer.iter().product())
+        crate::turned::balanced(copied.rows(nest.outer.iter().product()), &nest.outer)
     } else if !turned.is_empty() {
-        crate::turned::rows(turned.iter().map(pitch).sum(), is_cut)
+        crate::turned::balanced(crate::turned::rows(turned.iter().map(pitch).sum(), is_cut), &nest.outer)
     } else if !lying.is_empty() && !stays {
         1
     } else {

@@ -64,17 +64,42 @@ pub unsafe fn nest(kernel: &NestKernel, buffers: Buffers) -> Result<(), CallErro
         // SAFETY: the caller's.
         unsafe { piece(kernel, buffers, 0, rows, Lanes::Divided, &failure) };
     } else {
-        let pieces = rows.min((total / CHUNK) as usize + 1).min(256);
-        // Blocks are not cut, where there are some.
-        let pieces = if kernel.block < rows { pieces.min(rows / kernel.block) } else { pieces };
+        let blocks = Blocks::of(kernel);
+        let pieces = blocks.count.min((total / CHUNK) as usize + 1).min(256);
         let pieces = pieces.min((rows / kernel.least).max(PIECES));
-        threads::for_each(pieces.min(rows), total, &|i| {
-            let at = |i: usize| i * rows / pieces;
+        threads::for_each(pieces, total, &|i| {
+            let at = |i: usize| blocks.row(i * blocks.count / pieces);
             // SAFETY: the caller's; pieces have rows of their own.
             unsafe { piece(kernel, buffers, at(i), at(i + 1), Lanes::All, &failure) }
         });
     }
     outcome(kernel, &failure)
+}
+
+/// The blocks of the rows of a nest, which pieces do not cut: a few rows read as many cache lines for their copies as a block does. Without copies a block is
+/// a row.
+#[derive(Clone, Copy)]
+struct Blocks {
+    count: usize,
+    /// Rows of a run along the innermost outer loop, and its blocks.
+    run: usize,
+    each: usize,
+    /// Rows of a block, but for the last of a run.
+    block: usize,
+}
+
+impl Blocks {
+    fn of(kernel: &NestKernel) -> Self {
+        let run = kernel.outer.last().map_or(1, |n| (*n).max(1));
+        let block = if kernel.block == usize::MAX { 1 } else { kernel.block.min(run) };
+        let each = run.div_ceil(block);
+        Blocks { count: kernel.rows / run * each, run, each, block }
+    }
+
+    /// Where a block begins; that of `count` is the end.
+    fn row(self, block: usize) -> usize {
+        block / self.each * self.run + block % self.each * self.block
+    }
 }
 
 /// The estimated time of a nest, in ns.

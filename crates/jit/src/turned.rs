@@ -30,6 +30,8 @@ const CUT_BYTES: usize = 16 << 20;
 const CUT_COLLIDING: usize = 32 << 20;
 /// … and the most lanes of a part. Measured on `a + bᵀ` of 1024²: 168 µs in parts of 256 lanes and 128 rows, 346 in whole rows.
 const PART: usize = 256;
+/// Blocks that threads share.
+const PIECES: usize = 8;
 /// The bytes of a block that are read again from the first-level cache.
 const NEAR_BYTES: usize = 24 << 10;
 /// The most bytes of a block.
@@ -106,7 +108,9 @@ fn part(nest: &Nest) -> Option<usize> {
     if lanes < 2 * PART || !nest.scalars.is_empty() || !nest.scratch.is_empty() || !nest.stages.iter().all(is_plain) {
         return None;
     }
-    (PART / 2..=PART).filter(|n| lanes.is_multiple_of(*n)).max_by_key(|n| (n.is_multiple_of(ROWS), *n))
+    // Whole squares of a transposition cost less than what is left of them.
+    let whole = |n: usize| [ROWS, ROWS / 2].map(|side| n.is_multiple_of(side));
+    (PART / 2..=PART).filter(|n| lanes.is_multiple_of(*n)).max_by_key(|n| (whole(*n), *n))
 }
 
 /// Cuts the lanes of a nest with these turned accesses where a block of all of them has no room, or would leave the nearest caches before it is read, at
@@ -146,6 +150,13 @@ pub fn rows(bytes: usize, is_cut: bool) -> usize {
         return CUT_ROWS;
     }
     (NEAR_BYTES / bytes.max(1) / ROWS * ROWS).clamp(ROWS, MOST_ROWS)
+}
+
+/// At most so many rows, in whole cache lines, of which each run along the innermost outer loop of a nest has blocks of about one size, and threads enough.
+pub fn balanced(rows: usize, outer: &[usize]) -> usize {
+    let run = outer.last().map_or(1, |n| (*n).max(1));
+    let most = rows.min(outer.iter().product::<usize>() / PIECES).max(ROWS);
+    run.div_ceil(run.div_ceil(most)).next_multiple_of(ROWS)
 }
 
 /// What a nest does that only copies what is turned: it needs no block, and is transposed straight to its place.
