@@ -44,3 +44,11 @@ fn whole_lines_of_large_arrays() {
     checks(DType::F32, [2, 530, 1024], false);
     checks(DType::F64, [1, 523, 1030], false);
 }
+
+/// Runs of rows that blocks do not divide, shared by threads; also where lanes are cut.
+#[test]
+fn pieces_of_whole_blocks() {
+    checks(DType::F32, [1, 500, 500], true);
+    checks(DType::F32, [3, 130, 1024], true);
+    checks(DType::F64, [2, 257, 600], true);
+}
