@@ -90,10 +90,12 @@ pub trait Element:
     /// As a scalar attribute; exact.
     fn to_scalar(self) -> Scalar;
     /// From `f64`, by the rules of [`super::Array::cast`].
+    #[inline]
     fn from_f64(x: f64) -> Self {
         Self::from_scalar(Scalar::Float(x))
     }
     /// As `f64`; integers beyond 2^53 round.
+    #[inline]
     fn to_f64(self) -> f64 {
         self.to_scalar().to_f64()
     }
@@ -119,9 +121,11 @@ macro_rules! element {
             fn slice(data: &Data) -> Option<&[Self]> {
                 if let Data::$D(v) = data { Some(v) } else { None }
             }
+            #[inline]
             fn from_scalar($x: Scalar) -> Self {
                 $from
             }
+            #[inline]
             fn to_scalar(self) -> Scalar {
                 let $y = self;
                 $to
@@ -161,9 +165,11 @@ impl Element for bool {
     fn slice(data: &Data) -> Option<&[Self]> {
         if let Data::Bool(v) = data { Some(v) } else { None }
     }
+    #[inline]
     fn from_scalar(x: Scalar) -> Self {
         x.to_bool()
     }
+    #[inline]
     fn to_scalar(self) -> Scalar {
         Scalar::Bool(self)
     }
@@ -177,6 +183,7 @@ impl Element for bool {
 
 /// A float as `i64`: towards zero; NaN, infinities and overflow give `i64::MIN`, as x86's `cvttsd2si`
 /// and therefore PyTorch on that machine (Rust's `as` saturates instead).
+#[inline]
 pub fn f64_to_i64(x: f64) -> i64 {
     let limit = 9_223_372_036_854_775_808.0;
     if x >= -limit && x < limit { x as i64 } else { i64::MIN }

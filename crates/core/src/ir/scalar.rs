@@ -42,6 +42,7 @@ impl Scalar {
     }
 
     /// The value as `f64`; integers beyond 2^53 round.
+    #[inline]
     pub fn to_f64(self) -> f64 {
         match self {
             Scalar::Bool(b) => f64::from(u8::from(b)),
@@ -51,6 +52,7 @@ impl Scalar {
     }
 
     /// The value as `i64`; floats go towards zero as [`crate::array::f64_to_i64`] does.
+    #[inline]
     pub fn to_i64(self) -> i64 {
         match self {
             Scalar::Bool(b) => i64::from(b),
@@ -61,6 +63,7 @@ impl Scalar {
 
     /// The value as `i32`, from which narrower integers are wrapped; floats go towards zero, and what does not fit 32
     /// bits (NaN too) gives `i32::MIN`, as x86's `cvttsd2si`; integers wrap.
+    #[inline]
     pub fn to_i32(self) -> i32 {
         match self {
             Scalar::Bool(b) => i32::from(b),
@@ -70,6 +73,7 @@ impl Scalar {
     }
 
     /// The value as `f32`, from which halves are rounded once more, as in PyTorch; integers round once.
+    #[inline]
     pub fn to_f32(self) -> f32 {
         match self {
             Scalar::Bool(b) => f32::from(u8::from(b)),
@@ -79,6 +83,7 @@ impl Scalar {
     }
 
     /// Whether the value is not zero (NaN is not zero).
+    #[inline]
     pub fn to_bool(self) -> bool {
         match self {
             Scalar::Bool(b) => b,

@@ -199,15 +199,8 @@ pub unsafe fn scan_of(
     neutral: f64,
     f: impl Fn(f64, f64) -> f64 + Sync,
 ) {
-    let from_f32 = |s, x: f32| f(s, f64::from(x));
     // SAFETY: the caller's.
     unsafe {
-        if dtype == DType::F32 {
-            return scan(axis, vectors, x.cast(), y.cast(), neutral, from_f32, |s| s as f32);
-        }
-        if dtype == DType::F64 {
-            return scan(axis, vectors, x.cast(), y.cast(), neutral, f, |s| s);
-        }
         dispatch!(dtype, T => {
             let (x, y) = (x.cast::<T>(), y.cast());
             scan(axis, vectors, x, y, neutral, |s, x| f(s, x.to_f64()), T::from_f64);
