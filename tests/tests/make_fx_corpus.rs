@@ -110,16 +110,18 @@ fn aval(json: &Value) -> Aval {
         // The exported programs compute in f64.
         "f32" | "f64" => DType::F64,
         "i64" => DType::I64,
+        "b8" => DType::Bool,
         other => panic!("dtype {other}"),
     };
     let sizes: Vec<usize> = json[1].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect();
     Aval::new(dtype, sizes)
 }
 
-/// The graph that `make_fx` captures: as the corpus' case has it, but gradients alone.
+/// The graph that `make_fx` captures: as the corpus' case has it, but gradients and cotangents alone.
 fn captured(program: &Program, case: &Case, avals: &[Aval]) -> Graph {
     let graph = case_graph(program, case, avals).unwrap_or_else(|e| panic!("{}: {e}", case.name));
-    if !case.transform.ends_with("grad") || case.transform == "jvp_grad" {
+    let beside_results = matches!(case.transform.as_str(), "grad" | "vmap_grad" | "vjp");
+    if !beside_results {
         return graph;
     }
     let built = build("captured", |t| {

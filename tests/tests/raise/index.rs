@@ -4,6 +4,7 @@ use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
 use cotangent_core::array::Array;
 use cotangent_core::ir::{Aval, DType};
+use cotangent_core::simplify::simplify;
 use cotangent_core::transform::build;
 use cotangent_core::transform::eval::eval;
 use cotangent_tests::random_graph::random_args;
@@ -23,9 +24,16 @@ fn place(x: &Tensor, y: &Tensor) -> Tensor {
     x.sum_over(&[0]) * y.sum_over(&[1])
 }
 
+/// Pieces of `y` at places of two dims.
+fn pieces(x: &Tensor, y: &Tensor, dim: usize) -> Tensor {
+    let products = x.view_to(&[2, 2, 1].into()) * y;
+    y.index_select_along(dim, &products.argmax(2).view_to(&[4].into())).view_to(&[2, 2, 2].into())
+}
+
 #[test]
 fn indices_and_their_neighbours() {
     neighbours(&[
+        ("embedding", |x, y| pieces(x, y, 0), |x, y| pieces(x, y, 1)),
         ("roll", |x, _| x.roll(&[1], &[1]), |x, _| x.flip_dims(&[1])),
         (
             "roll",
@@ -121,4 +129,18 @@ fn a_place_of_a_larger_tensor_is_stacked() {
     assert_eq!(targets(&raised), ["select.int", "select.int", "lerp.Scalar", "stack.default"], "{}", raised.code());
     let args = random_args(1, &g);
     assert!(same_bits(&eval(&g, &args).unwrap(), &eval(&raised, &args).unwrap()), "{g}");
+}
+
+/// Rotations of several dims are one operator, if nothing stands between them.
+#[test]
+fn rotations_of_dims_are_one() {
+    let of = |f: fn(&Tensor) -> Tensor| {
+        let g = build("f", |t| Ok(vec![f(&t.param(&Aval::new(DType::F64, [2, 3]))).ok()?])).unwrap();
+        let (g, raised) = (simplify(&g), simplify(&g).raised());
+        let args = random_args(1, &g);
+        assert!(same_bits(&eval(&g, &args).unwrap(), &eval(&raised, &args).unwrap()), "{g}");
+        targets(&raised)
+    };
+    assert_eq!(of(|x| x.roll(&[1, 2], &[0, 1])), ["roll.default"]);
+    assert_eq!(of(|x| x.roll(&[1], &[0]).sin().roll(&[2], &[1])), ["roll.default", "sin.default", "roll.default"]);
 }

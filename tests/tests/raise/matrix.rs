@@ -19,6 +19,7 @@ fn products_and_their_neighbours() {
         ("matmul", |x, y| y.sum_over(&[0]).view_to(&[1, 2].into()).mm(x).view_to(&[2].into()), |x, y| y.mm(x)),
         ("addmm", |x, y| x.mm(y) + x, |x, y| x.mm(y) * x),
         ("addmm", |x, y| x.sum_over(&[0]) + x.mm(y), |x, y| x - x.mm(y)),
+        ("addmm", |x, y| x * 0.5 + x.mm(y) * 2.0, |x, y| x * 0.5 - x.mm(y) * 2.0),
         (
             "baddbmm",
             |x, y| x.view_to(&[1, 2, 2].into()).bmm(&y.view_to(&[1, 2, 2].into())) + x,

@@ -169,7 +169,7 @@ const PATTERNS: &[(&str, &str, &[&str])] = &[
         "%0: f64[1,2,2,3]",
         "%1: f64[1,2,1,2,1,3] = reshape(%0, shape=[1, 2, 1, 2, 1, 3]) %2: f64[1,2,2,2,3,3] = expand(%1, size=[1, 2, 2, 2, 3, 3]) \
          %3: f64[1,2,4,9] = reshape(%2, shape=[1, 2, 4, 9])",
-        &["reshape.default", "expand.default", "reshape.default"],
+        &["repeat.default"],
     ),
     (
         "%0: f64[1,1,2,1]",

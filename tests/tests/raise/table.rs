@@ -2,8 +2,15 @@
 
 use cotangent_aten::prelude::*;
 
+use cotangent_core::Tensor;
+
 use crate::neighbours;
 use crate::whole::log_sigmoid;
+
+/// From `x` to `y` by a weight for each row, and from the nearer of both.
+fn by_rows(x: &Tensor, y: &Tensor, w: &Tensor, whole: f64) -> Tensor {
+    (x + (y - x) * w).where_(&w.abs().lt(0.5), y - (y - x) * (whole - w))
+}
 
 #[test]
 fn terms_and_their_neighbours() {
@@ -57,6 +64,12 @@ fn terms_and_their_neighbours() {
                 let (w, far) = (x.sigmoid(), x.sigmoid().abs().ge(0.5));
                 y.where_(&far, x) + (&w - 1.0).where_(&far, &w) * (x - y)
             },
+        ),
+        // A weight for each row, and no weight.
+        (
+            "lerp",
+            |x, y| by_rows(x, y, &x.sum_over(&[1]).sigmoid().view_to(&[2, 1].into()), 1.0),
+            |x, y| by_rows(x, y, &x.sum_over(&[1]).sigmoid().view_to(&[2, 1].into()), 2.0),
         ),
         (
             "logit",

@@ -10,6 +10,7 @@ use crate::ops::{Binary, Op};
 pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: biased },
     Raising { class: Class::Rounding, find: lerp },
+    Raising { class: Class::Rounding, find: quotient },
     Raising { class: Class::Rounding, find: product },
     Raising { class: Class::Rounding, find: scaled },
     Raising { class: Class::Rounding, find: cube },
@@ -121,6 +122,36 @@ fn product(e: &Editor, id: NodeId) -> Option<Found> {
     let value = if op == Binary::Add { scale * c } else { -scale * c };
     let schema = "aten::addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor";
     Found::new(schema, [("value", number(value))], slim(e, e.shape(p), &[x, y, z]))
+}
+
+/// `x + y / z` and `x - y / z`, perhaps by a number.
+fn quotient(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let divided = |q: Value| {
+        let (q, outer) = single(e, q);
+        let (y, z) = e.as_binary(q, Binary::Div).filter(|_| e.count(q) == 1)?;
+        let (y, inner) = single(e, y);
+        (e.as_full(y).is_none() && e.as_full(z).is_none()).then_some((y, z, outer * inner))
+    };
+    let (x, q, sign) = match (e.as_binary(v, Binary::Add), e.as_binary(v, Binary::Sub)) {
+        (Some((a, b)), _) => divided(b).map(|q| (a, q, 1.0)).or_else(|| divided(a).map(|q| (b, q, 1.0)))?,
+        (None, Some((a, b))) => (a, divided(b)?, -1.0),
+        (None, None) => return None,
+    };
+    let ((y, z, c), float) = (q, e.dtype(v).is_float());
+    if !float || !c.is_finite() || e.as_full(x).is_some() {
+        return None;
+    }
+    let schema = "aten::addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor";
+    Found::new(schema, [("value", number(sign * c))], slim(e, e.shape(v), &[x, y, z]))
+}
+
+/// `v` without a number that it is multiplied by, if nothing else needs it.
+fn single(e: &Editor, v: Value) -> (Value, f64) {
+    match e.as_scaled(v).filter(|_| e.count(v) == 1) {
+        Some((x, c)) => (x, c.to_f64()),
+        None => (v, 1.0),
+    }
 }
 
 /// `x * x * x`.

@@ -19,9 +19,11 @@ pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Exact, find: extreme },
     Raising { class: Class::Exact, find: stack },
     Raising { class: Class::Exact, find: stack_in_place },
+    Raising { class: Class::Exact, find: rows },
     Raising { class: Class::Exact, find: index },
     Raising { class: Class::Rounding, find: index_put },
     Raising { class: Class::Rounding, find: elements },
+    Raising { class: Class::Exact, find: put_number },
     Raising { class: Class::Finite, find: selected_back },
     Raising { class: Class::Exact, find: top },
     Raising { class: Class::Exact, find: range },
@@ -52,6 +54,24 @@ fn index(e: &Editor, id: NodeId) -> Option<Found> {
     let x = e.arg(id, 0);
     let i = unwrapped(e, e.arg(id, 1), e.shape(x)[*dim].get())?;
     Found::new(INDEX, [("indices", at(*dim))], [x, i])
+}
+
+/// The rows of a matrix at places in any shape.
+fn rows(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let (Op::IndexSelect(IndexSelect { dim: 0 }), at) = e.def_op(e.as_view(v)?)? else { return None };
+    let (x, i) = (e.arg(at, 0), e.as_view(e.arg(at, 1))?);
+    let of_rows = e.shape(x).rank() == 2 && *e.shape(v) == e.shape(i).concat(&e.shape(x).slice(1, 2));
+    let schema = "aten::embedding(Tensor weight, Tensor indices, SymInt padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) -> Tensor";
+    if of_rows { Found::new(schema, [], [x, i]) } else { None }
+}
+
+/// One number put at all places.
+fn put_number(e: &Editor, id: NodeId) -> Option<Found> {
+    let Op::Scatter(Scatter { dim }) = e.op(id) else { return None };
+    let c = e.as_full(e.arg(id, 2)).filter(|c| !c.to_f64().is_nan())?;
+    let schema = "aten::scatter.value(Tensor self, int dim, Tensor index, Scalar value) -> Tensor";
+    Found::new(schema, [("dim", number(*dim as i64)), ("value", number(c))], [e.arg(id, 0), e.arg(id, 1)])
 }
 
 fn index_put(e: &Editor, id: NodeId) -> Option<Found> {
@@ -221,18 +241,33 @@ pub(super) fn turned_back(e: &Editor, v: Value) -> Option<(Value, usize, usize)>
     e.is_zero(e.arg(at, 0)).then(|| (e.arg(at, 2), *dim, (n - first) % n))
 }
 
-fn rolled(e: &Editor, (x, dim, first): (Value, usize, usize)) -> Option<Found> {
-    let n = e.shape(x)[dim].get();
-    let params = [("shifts", sizes(&[(n - first) % n])), ("dims", sizes(&[dim]))];
+/// A way to find what a value is turned from: that, the dim, and the place that comes first.
+type Turned = fn(&Editor, Value) -> Option<(Value, usize, usize)>;
+
+/// A rotation along each of several dims, one inside the other.
+fn rolled(e: &Editor, id: NodeId, turned: Turned) -> Option<Found> {
+    let (mut x, dim, first) = turned(e, e.results(id)[0])?;
+    let (mut dims, mut firsts) = (vec![dim], vec![first]);
+    // PyTorch turns dims one after the other, so each counts once.
+    while let Some((inner, dim, first)) = turned(e, x).filter(|(_, dim, _)| !dims.contains(dim)) {
+        x = inner;
+        dims.push(dim);
+        firsts.push(first);
+    }
+    let shifts = dims.iter().zip(&firsts).map(|(dim, first)| {
+        let n = e.shape(x)[*dim].get();
+        (n - first) % n
+    });
+    let params = [("shifts", sizes(&shifts.collect::<Vec<_>>())), ("dims", sizes(&dims))];
     Found::new("aten::roll(Tensor self, SymInt[1] shifts, int[1] dims=[]) -> Tensor", params, [x])
 }
 
 fn roll(e: &Editor, id: NodeId) -> Option<Found> {
-    rolled(e, turned(e, e.results(id)[0])?)
+    rolled(e, id, turned)
 }
 
 fn roll_back(e: &Editor, id: NodeId) -> Option<Found> {
-    rolled(e, turned_back(e, e.results(id)[0])?)
+    rolled(e, id, turned_back)
 }
 
 /// The element at the place of the largest or smallest one of its row.

@@ -78,22 +78,32 @@ fn outer(e: &Editor, id: NodeId) -> Option<Found> {
     Found::new(OUTER, [], [vector(e, a)?, vector(e, b)?])
 }
 
-/// A product of matrices added to something, of which nothing else is needed.
+/// A product of matrices added to something, of which nothing else is needed; either perhaps by a number.
 fn added(e: &Editor, id: NodeId) -> Option<Found> {
     let v = e.results(id)[0];
     let (a, b) = e.as_binary(v, Binary::Add).filter(|_| e.dtype(v).is_float())?;
-    let product = |p: Value| match e.def_op(p).filter(|_| e.count(p) == 1)? {
-        (Op::Mm(_), at) => {
-            Some(("aten::addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", at))
-        }
-        (Op::Bmm(_), at) => Some((
-            "aten::baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
-            at,
-        )),
-        _ => None,
+    let scaled = |v: Value| match e.as_scaled(v).filter(|(_, c)| e.count(v) == 1 && c.to_f64().is_finite()) {
+        Some((x, c)) => (x, c.to_f64()),
+        None => (v, 1.0),
     };
-    let (x, (schema, at)) = product(b).map(|p| (a, p)).or_else(|| product(a).map(|p| (b, p)))?;
-    Found::new(schema, [], [smaller(e, x), e.arg(at, 0), e.arg(at, 1)])
+    let product = |v: Value| {
+        let (p, alpha) = scaled(v);
+        let (schema, at) = match e.def_op(p).filter(|_| e.count(p) == 1)? {
+            (Op::Mm(_), at) => {
+                ("aten::addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", at)
+            }
+            (Op::Bmm(_), at) => (
+                "aten::baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
+                at,
+            ),
+            _ => return None,
+        };
+        Some((schema, at, alpha))
+    };
+    let (x, (schema, at, alpha)) = product(b).map(|p| (a, p)).or_else(|| product(a).map(|p| (b, p)))?;
+    let (x, beta) = scaled(x);
+    let numbers = [("beta", beta), ("alpha", alpha)].into_iter().filter(|(_, c)| *c != 1.0);
+    Found::new(schema, numbers.map(|(name, c)| (name, number(c))), [smaller(e, x), e.arg(at, 0), e.arg(at, 1)])
 }
 
 /// The size of the range `0, 1, …` that `v` repeats along its other dim, and along which dim it counts.

@@ -23,10 +23,12 @@ mod index;
 mod known;
 mod lift;
 mod matrix;
+mod nll;
 mod norm;
 mod norm_backward;
 mod pooled;
 mod pullback;
+mod rearrange;
 mod reduce;
 mod settle;
 mod slope;
@@ -86,6 +88,8 @@ enum Given {
     Opposite(usize),
     /// The sums of that at a place over a dim, repeated along it.
     Total(usize, usize),
+    /// The opposite of these.
+    OppositeTotal(usize, usize),
     /// That at a place in another shape.
     Seen(usize),
 }
@@ -124,10 +128,11 @@ impl Found {
 }
 
 /// The rules of operators that stand for many nodes, larger patterns first.
-static LARGE: [&[Raising]; 9] = [
+static LARGE: [&[Raising]; 10] = [
     solve::RULES,
     whole::RULES,
     table::RULES,
+    nll::RULES,
     norm_backward::RULES,
     norm::RULES,
     slope::RULES,
@@ -137,8 +142,15 @@ static LARGE: [&[Raising]; 9] = [
 ];
 
 /// The rules of operators that stand for a few nodes.
-static MIDDLE: [&[Raising]; 6] =
-    [index::RULES, window::RULES, reduce::RULES, reduce::POWER_NORMS, matrix::RULES, activation::CHOICES];
+static MIDDLE: [&[Raising]; 7] = [
+    index::RULES,
+    window::RULES,
+    rearrange::RULES,
+    reduce::RULES,
+    reduce::POWER_NORMS,
+    matrix::RULES,
+    activation::CHOICES,
+];
 
 /// The rules that take what is left.
 static SMALL: [&[Raising]; 2] = [fused::RULES, elementwise::RULES];
@@ -274,11 +286,17 @@ fn body(e: &Editor, root: NodeId, args: &[Value], given: Option<&(Value, Given)>
         let own = match how {
             Given::Opposite(place) => node(Unary::Neg.into(), params[*place], aval.clone()),
             Given::Seen(place) => node(View { shape: aval.shape.clone() }.into(), params[*place], aval.clone()),
-            Given::Total(place, dim) => {
+            Given::Total(place, dim) | Given::OppositeTotal(place, dim) => {
                 let short = aval.with_shape(aval.shape.removed(*dim));
                 let kept = aval.with_shape(aval.shape.with(*dim, 1));
                 let sum = node(Sum::over(&[*dim], aval.rank()).into(), params[*place], short);
                 let column = node(View { shape: kept.shape.clone() }.into(), sum, kept);
+                let column = match how {
+                    Given::OppositeTotal(..) => {
+                        node(Unary::Neg.into(), column, aval.with_shape(aval.shape.with(*dim, 1)))
+                    }
+                    Given::Total(..) | Given::Opposite(_) | Given::Seen(_) => column,
+                };
                 node(Expand { size: aval.shape.clone() }.into(), column, aval.clone())
             }
         };

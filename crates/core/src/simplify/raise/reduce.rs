@@ -153,16 +153,42 @@ fn norm_of(e: &Editor, v: Value, (dims, x): (Vec<usize>, Value), order: f64) -> 
     )
 }
 
-/// The dims, the operand and the order of `sum(abs(x) ** p) ** (1 / p)`.
+/// `where(s == 0, 0, f(where(s == 0, 1, s)))`, a function that is flat at 0: what `f` gives, of what, and `s`.
+fn flat(e: &Editor, v: Value) -> Option<(Value, Value, Value)> {
+    let (p, zero, result) = e.as_where(v)?;
+    let (s, at) = e.as_binary(p, Binary::Eq)?;
+    let of = match e.def_op(result)? {
+        (Op::Binary(Binary::Pow | Binary::Mul), id) => {
+            [e.arg(id, 0), e.arg(id, 1)].into_iter().find(|x| e.as_where(*x).is_some())?
+        }
+        _ => return None,
+    };
+    let (q, one, x) = e.as_where(of)?;
+    let safe = (q, x) == (p, s) && e.is_full(one, 1.0);
+    (safe && e.is_zero(zero) && e.is_zero(at)).then_some((result, of, s))
+}
+
+/// What `x` is outside of 0, where it stands for another value.
+fn above_zero(x: Value, safe: Option<(Value, Value)>) -> Option<Value> {
+    match safe {
+        Some((safe, s)) => (x == safe).then_some(s),
+        None => Some(x),
+    }
+}
+
+/// The dims, the operand and the order of `sum(abs(x) ** p) ** (1 / p)`, whose powers may be flat at 0.
 fn as_power_norm(e: &Editor, v: Value) -> Option<(Vec<usize>, Value, f64)> {
-    let (sum, order) = match e.as_binary(v, Binary::Pow) {
-        Some((s, root)) => (s, e.as_full(root)?.to_f64().recip()),
-        None => (v, 1.0),
+    let (root, s) = flat(e, v).map_or((v, None), |(root, safe, s)| (root, Some((safe, s))));
+    let (sum, order) = match (e.as_binary(root, Binary::Pow), s) {
+        (Some((x, root)), _) => (above_zero(x, s)?, e.as_full(root)?.to_f64().recip()),
+        (None, Some(_)) => return None,
+        (None, None) => (v, 1.0),
     };
     let (dims, power) = e.as_sum(unkept(e, sum))?;
+    let (power, s) = flat(e, power).map_or((power, None), |(power, safe, s)| (power, Some((safe, s))));
     let (base, exponent) = match (e.as_binary(power, Binary::Pow), e.as_binary(power, Binary::Mul)) {
-        (Some((x, p)), _) => (x, e.as_full(p)?.to_f64()),
-        (None, Some((square, x))) if e.as_binary(square, Binary::Mul) == Some((x, x)) => (x, 3.0),
+        (Some((x, p)), _) => (above_zero(x, s)?, e.as_full(p)?.to_f64()),
+        (None, Some((square, x))) if e.as_binary(square, Binary::Mul) == Some((x, x)) => (above_zero(x, s)?, 3.0),
         (None, Some(_)) => return None,
         (None, None) => (power, 1.0),
     };

@@ -5,8 +5,11 @@ use std::sync::LazyLock;
 
 use super::super::Class;
 use super::super::edit::{Editor, NodeId};
+use super::elementwise::slim;
 use super::term::{Bindings, Term, said};
 use super::{Found, Raising};
+use crate::ir::Shape;
+use crate::tensor::broadcast_shapes;
 
 pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Exact, find: |e, id| find(e, id, Class::Exact) },
@@ -27,8 +30,15 @@ fn find(e: &Editor, id: NodeId, class: Class) -> Option<Found> {
         return None;
     }
     TABLE.iter().filter(|r| r.class == class).find_map(|r| {
-        let mut found = Bindings::default();
-        if r.term.matches(e, v, &mut found) { said(r.schema, r.said, &found) } else { None }
+        let mut found = Bindings::broadcasting();
+        if !r.term.matches(e, v, &mut found) {
+            return None;
+        }
+        let op = said(r.schema, r.said, &found)?;
+        let args = slim(e, e.shape(v), &op.args);
+        // Operands that were found before a broadcast must make up the whole again.
+        let whole = args.iter().try_fold(Shape::scalar(), |s, v| broadcast_shapes(&s, e.shape(*v)))?;
+        (whole == *e.shape(v)).then_some(Found { args, ..op })
     })
 }
 
@@ -53,7 +63,7 @@ const ENTR: &str = "aten::special_entr(Tensor self) -> Tensor";
 const XLOGY: &str = "aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor";
 
 static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
-    let rows: [(Class, &'static str, &'static str, &'static str); 26] = [
+    let rows: [(Class, &'static str, &'static str, &'static str); 27] = [
         (Class::Exact, "where(gt(x, ?t), x, log1p(exp(x)))", SOFTPLUS, "x, beta=1, threshold=?t"),
         (Class::Exact, "where(gt(x, ?t), x, log1p(exp(where(gt(x, ?t), 0, x))))", SOFTPLUS, "x, beta=1, threshold=?t"),
         (
@@ -102,6 +112,13 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
         (
             Class::Rounding,
             "add(where(ge(abs(w), 0.5), y, x), mul(where(ge(abs(w), 0.5), sub(w, 1), w), sub(y, x)))",
+            LERP,
+            "x, y, w",
+        ),
+        // As this project computes it.
+        (
+            Class::Rounding,
+            "where(lt(abs(w), 0.5), add(x, mul(sub(y, x), w)), sub(y, mul(sub(y, x), sub(1, w))))",
             LERP,
             "x, y, w",
         ),

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::super::edit::Editor;
 use super::Found;
+use super::elementwise::smaller;
 use crate::ir::{Attr, Scalar, Value};
 use crate::ops::{Binary, Op, Unary};
 
@@ -28,9 +29,21 @@ pub(super) enum Term {
 pub(super) struct Bindings {
     operands: SmallVec<[(&'static str, Value); 4]>,
     numbers: SmallVec<[(&'static str, f64); 4]>,
+    /// Whether the operator broadcasts its operands, so that what is computed before a broadcast counts too.
+    broadcasts: bool,
 }
 
 impl Bindings {
+    /// Nothing found yet, for an operator that broadcasts its operands.
+    pub fn broadcasting() -> Self {
+        Self { broadcasts: true, ..Self::default() }
+    }
+
+    /// What `v` is a broadcast of, if the operator broadcasts.
+    fn before(&self, e: &Editor, v: Value) -> Value {
+        if self.broadcasts { smaller(e, v) } else { v }
+    }
+
     /// The value of an operand.
     pub fn operand(&self, name: &str) -> Option<Value> {
         self.operands.iter().find(|(n, _)| *n == name).map(|(_, v)| *v)
@@ -73,13 +86,23 @@ impl Term {
     pub fn matches(&self, e: &Editor, v: Value, found: &mut Bindings) -> bool {
         match self {
             Term::Operand(name) => match found.operand(name) {
-                Some(known) => known == v,
+                Some(known) => found.before(e, known) == found.before(e, v),
                 None => {
                     found.operands.push((name, v));
                     true
                 }
             },
             Term::Hole(_) | Term::Number(_) => uniform(e, v).is_some_and(|c| self.is_number(c, found)),
+            Term::Unary(..) | Term::Binary(..) | Term::Where(_) | Term::Call(..) => {
+                self.is_made(e, found.before(e, v), found)
+            }
+        }
+    }
+
+    /// Whether `v` is the result of this function of these operands.
+    fn is_made(&self, e: &Editor, v: Value, found: &mut Bindings) -> bool {
+        match self {
+            Term::Operand(_) | Term::Hole(_) | Term::Number(_) => false,
             Term::Unary(op, x) => e.as_unary(v, *op).is_some_and(|a| x.matches(e, a, found)),
             Term::Binary(op, args) => e.as_binary(v, *op).is_some_and(|(a, b)| {
                 let commutes = matches!(
