@@ -11,27 +11,22 @@ use memmap2::MmapMut;
 
 use super::{Element, Elements, Memory};
 
-/// The size of a huge page of most systems.
-const HUGE_PAGE: usize = 2 << 20;
-/// From this number of bytes on a copy is worth it: a huge page and most of another.
-const LARGE: usize = 7 << 19;
-/// The last huge page is a whole one where this part of the bytes, or less, is added for it.
-const SLACK: usize = 8;
+/// From this number of bytes on a copy is worth it: two huge pages.
+const LARGE: usize = 4 << 20;
 
-/// Elements in memory of the system's, of which the first bytes are used.
+/// Elements in memory of the system's, zero or more whole pages.
 struct Pages<T> {
     memory: MmapMut,
-    bytes: usize,
     elements: PhantomData<T>,
 }
 
 impl<T: Element + Pod + std::panic::UnwindSafe + std::panic::RefUnwindSafe> Memory<T> for Pages<T> {
     fn elements(&self) -> &[T] {
-        bytemuck::cast_slice(&self.memory[..self.bytes])
+        bytemuck::cast_slice(&self.memory)
     }
 
     fn elements_mut(&mut self) -> &mut [T] {
-        bytemuck::cast_slice_mut(&mut self.memory[..self.bytes])
+        bytemuck::cast_slice_mut(&mut self.memory)
     }
 }
 
@@ -42,8 +37,8 @@ where
 {
     let bytes: &[u8] = bytemuck::cast_slice(&elements);
     let Some(mut memory) = pages(bytes.len()) else { return elements.into() };
-    memory[..bytes.len()].copy_from_slice(bytes);
-    Elements::Lent(Box::new(Pages { memory, bytes: bytes.len(), elements: PhantomData }))
+    memory.copy_from_slice(bytes);
+    Elements::Lent(Box::new(Pages { memory, elements: PhantomData }))
 }
 
 /// `n` zeros, in huge pages if they are many.
@@ -51,20 +46,18 @@ pub fn zeros<T>(n: usize) -> Elements<T>
 where
     T: Element + Pod + std::panic::UnwindSafe + std::panic::RefUnwindSafe,
 {
-    let bytes = n.saturating_mul(size_of::<T>());
-    match pages(bytes) {
-        Some(memory) => Elements::Lent(Box::new(Pages { memory, bytes, elements: PhantomData })),
+    match pages(n.saturating_mul(size_of::<T>())) {
+        Some(memory) => Elements::Lent(Box::new(Pages { memory, elements: PhantomData })),
         None => vec![T::zeroed(); n].into(),
     }
 }
 
-/// At least so many zero bytes in huge pages; none if they are few, or where the system has no such memory.
+/// So many zero bytes in huge pages; none if they are few, or where the system has no such memory.
 fn pages(bytes: usize) -> Option<MmapMut> {
     if bytes < LARGE {
         return None;
     }
-    let whole = bytes.checked_next_multiple_of(HUGE_PAGE).filter(|whole| whole - bytes <= bytes / SLACK);
-    let memory = MmapMut::map_anon(whole.unwrap_or(bytes)).ok()?;
+    let memory = MmapMut::map_anon(bytes).ok()?;
     // A system that does not give them gives small pages.
     #[cfg(target_os = "linux")]
     let _ = memory.advise(memmap2::Advice::HugePage);
