@@ -118,7 +118,7 @@ impl Block {
         }
         let recycled = FREE[class].lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop();
         let Some(Free(ptr, mut reused)) = recycled else {
-            return Block { ptr: obtain(capacity), len, class, reused: 0 };
+            return Block { ptr: obtain(capacity, len), len, class, reused: 0 };
         };
         KEPT.fetch_sub(capacity, Ordering::Relaxed);
         if reused < SETTLES {
