@@ -86,8 +86,8 @@ pub fn most_copied(nest: &Nest, stage: &Stage, a: &Access) -> usize {
 }
 
 /// Makes the outer loops that lie between lanes the innermost ones, if parts of lanes may be better than rows: the stages have equally many lanes, of
-/// which they reduce none. How many loops these are. Outer loops run in any order (P4).
-pub fn between_innermost(nest: &mut Nest) -> usize {
+/// which they reduce none. How many loops these are. Outer loops run in any order (P4), but if they have to `stay`.
+pub fn between_innermost(nest: &mut Nest, stay: bool) -> usize {
     let lanes = nest.stages.first().map_or(0, |s| s.lanes);
     if lanes < FEW || !nest.scalars.is_empty() || nest.stages.iter().any(|s| s.lanes != lanes) {
         return 0;
@@ -98,6 +98,9 @@ pub fn between_innermost(nest: &mut Nest) -> usize {
     };
     let (inner, mut order): (Vec<usize>, Vec<usize>) = (0..nest.outer.len()).partition(is_between);
     order.extend(&inner);
+    if stay && !order.is_sorted() {
+        return 0;
+    }
     reorder(nest, &order);
     inner.len()
 }

@@ -2,6 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use cotangent_core::ir::DType;
+use cotangent_loops::ir::{BodyOp, Nest, Stage};
+
+use crate::lane::ScalarCall;
+
 /// What a scalar function refuses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Failure {
@@ -14,6 +19,22 @@ pub enum Failure {
         /// The index.
         index: i64,
     },
+}
+
+/// Whether a nest divides integers, of which one may be zero.
+pub fn may_divide_by_zero(nest: &Nest) -> bool {
+    has(nest, &|(op, dtype)| matches!(op, BodyOp::Binary(op, ..) if ScalarCall::Binary(*op, *dtype).can_fail()))
+}
+
+/// Whether a point of a nest may fail because of the data.
+pub fn may_fail(nest: &Nest) -> bool {
+    let is_aimed = |s: &Stage| s.accesses.iter().any(|a| a.aim.is_some());
+    let looks_up = has(nest, &|(op, _)| matches!(op, BodyOp::Lookup { .. }));
+    looks_up || nest.stages.iter().any(is_aimed) || may_divide_by_zero(nest)
+}
+
+fn has(nest: &Nest, is: &dyn Fn(&(BodyOp, DType)) -> bool) -> bool {
+    nest.stages.iter().any(|s| s.body.ops.iter().chain(&s.after.ops).any(is))
 }
 
 /// The first failure of a nest, by its point, whichever thread finds it.

@@ -26,7 +26,7 @@ struct Touch {
 /// The rows into which an action can be divided; 0 for one that cannot.
 fn rows(action: &Action) -> usize {
     match action {
-        Action::Nest(nest) if nest.block == usize::MAX && nest.stages.iter().all(|s| s.lanes > 0) => nest.rows,
+        Action::Nest(nest) if nest.blocks.is_none() && nest.stages.iter().all(|s| s.lanes > 0) => nest.rows,
         Action::Routine(r) => match &r.kind {
             RoutineKind::MatMul { batch, m, k, n, .. } if *k > 0 && *n > 0 => batch * m,
             RoutineKind::MatMul { .. }

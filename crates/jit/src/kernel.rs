@@ -3,7 +3,10 @@
 use cotangent_core::ir::Loc;
 use cotangent_loops::ir::{Access, Lookup, LoopProgram, Memory, Nest, Stage};
 
+use std::ops::Range;
+
 use crate::across::Across;
+use crate::blocks::{Blocks, Runs};
 use crate::error::JitError;
 use crate::frame::{HEADER, PARTIAL_WORDS};
 use crate::lane::{Bin, Expanded, Op, OpSet, ScalarCall, expand};
@@ -11,7 +14,8 @@ use crate::loops::{merged, rows_inside, side_by_side, turn, turn_serial};
 use crate::machine::{Assembler, RowsCode, StageCode};
 use crate::place::{Aimed, Place};
 use crate::tile::Slots;
-use crate::turned::{Copied, Turned};
+use crate::turned::{Copied, Rows, Turned};
+use crate::turning::Turning;
 
 /// Where the words of a frame are; header first, see [`crate::frame`].
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -78,8 +82,8 @@ pub struct NestKernel {
     pub frame: usize,
     /// The words of all frames and of the partial reductions behind them.
     pub words: usize,
-    /// The rows of a block, where accesses are turned.
-    pub block: usize,
+    /// The blocks of the rows, where accesses are turned.
+    pub blocks: Option<Blocks>,
     /// The fewest rows of a piece, which repay the copies that it makes.
     pub least: usize,
     /// How a nest copies that does nothing else.
@@ -118,6 +122,21 @@ fn together(nest: &Nest, size: &dyn Fn(&Memory) -> usize) -> usize {
     // Frames are made for each run along the innermost outer loop, which has to be long enough for that.
     let long = nest.outer.last().map_or(1, |n| n / 4);
     if nest.stages.len() < 2 { 1 } else { (TOGETHER_BYTES / most.max(1)).min(long).clamp(1, MOST_TOGETHER) }
+}
+
+impl NestKernel {
+    /// Its blocks, or rows.
+    pub fn count(&self) -> usize {
+        self.blocks.map_or(self.rows, Blocks::count)
+    }
+
+    /// These of them.
+    pub fn runs(&self, these: Range<usize>) -> Runs {
+        match self.blocks {
+            Some(blocks) => Runs::Blocks(these, blocks),
+            None => Runs::Rows(these, self.outer.last().map_or(1, |n| (*n).max(1))),
+        }
+    }
 }
 
 impl StageKernel {
@@ -167,37 +186,26 @@ pub fn prepare(
         Memory::Scratch(s) => nest.scratch[*s as usize].0,
     };
     let sizes = |nest: &Nest, m: &Memory| dtypes(m, nest).size_bytes();
-    let turned = turn(&mut nest, &sizes);
+    // The first point that fails is looked for in the order of rows.
+    let fails = crate::failure::may_fail(&nest);
+    let turned = turn(&mut nest, fails, &sizes);
     let lying = if turned.is_empty() { turn_serial(&nest, &sizes) } else { Vec::new() };
     // Copies serve all rows along a loop that does not move them.
-    let stays = crate::loops::still_innermost(&mut nest, &lying);
+    let stays = crate::loops::still_innermost(&mut nest, fails, &lying);
     let (mut between, mut repeats) = (0, 1);
     if turned.is_empty() && lying.is_empty() && asm.as_ref().is_some_and(|asm| asm.repeats()) {
         repeats = side_by_side(&mut nest, &sizes);
     }
     if turned.is_empty() && lying.is_empty() {
-        rows_inside(&mut nest);
-        between = crate::across::between_innermost(&mut nest);
+        // Serial loops are no part of a failed point.
+        if !crate::failure::may_divide_by_zero(&nest) {
+            rows_inside(&mut nest);
+        }
+        between = crate::across::between_innermost(&mut nest, fails);
     }
-    let is_cut = !turned.is_empty() && crate::turned::cut_lanes(&mut nest, &turned, &sizes);
+    let turning = Turning::of(&mut nest, turned, fails, &sizes);
+    let blocks = turning.blocks.or((!lying.is_empty() && !stays).then(|| Blocks::new(&nest.outer, 1, false)));
     let nest = &nest;
-    let pitch = |&(s, i): &(usize, usize)| {
-        let stage = &nest.stages[s];
-        crate::turned::pitch(stage.lanes * dtypes(&stage.accesses[i].memory, nest).size_bytes())
-    };
-    let copies = match turned[..] {
-        [(0, load)] => crate::turned::copied(nest, load, &sizes),
-        _ => None,
-    };
-    let block = if let Some(copied) = copies {
-        crate::turned::balanced(copied.rows(nest.outer.iter().product()), &nest.outer)
-    } else if !turned.is_empty() {
-        crate::turned::balanced(crate::turned::rows(turned.iter().map(pitch).sum(), is_cut), &nest.outer)
-    } else if !lying.is_empty() && !stays {
-        1
-    } else {
-        usize::MAX
-    };
     let dtype = |m: &Memory| dtypes(m, nest);
     let mut scratch = Vec::with_capacity(nest.scratch.len());
     let mut row_scratch = 0;
@@ -215,7 +223,6 @@ pub fn prepare(
     let ops = asm.as_ref().map_or(OpSet::Common, |asm| asm.op_set());
     let expanded: Vec<Expanded> =
         nest.stages.iter().map(|s| expand(nest, s, &|a| dtype(&s.accesses[a as usize].memory), ops)).collect();
-    let fails = nest.stages.iter().zip(&expanded).any(|(s, e)| fallible(s, e).is_some());
     let mut together = if walks && !fails { together(nest, &|m| dtype(m).size_bytes()) } else { 1 };
     let mut scratch_bytes = row_scratch * together;
     let part = crate::across::part(nest, &lying, stays, &sizes);
@@ -270,12 +277,12 @@ pub fn prepare(
             scratch_bytes += bytes;
             (at, false)
         };
-        for (_, i) in turned.iter().filter(|t| t.0 == s) {
-            let pitch = pitch(&(s, *i));
-            let (at, again) = room(*i, pitch * block);
+        for (_, i) in turning.accesses.iter().filter(|t| t.0 == s) {
             let a = &mut accesses[*i];
             let size = dtype(&a.memory).size_bytes();
-            a.turned = Some(Turned { at, pitch, stride: a.lane, size, serial: None, again });
+            let copy = turning.copy(stage.lanes, size, a.outer.last().copied().unwrap_or(0));
+            let (at, again) = room(*i, copy.bytes);
+            a.turned = Some(Turned { at, pitch: copy.pitch, stride: a.lane, size, rows: copy.rows, again });
             a.lane = size as i64;
         }
         for (_, i, d) in lying.iter().filter(|t| t.0 == s) {
@@ -283,7 +290,7 @@ pub fn prepare(
             let pitch = crate::turned::pitch(part.unwrap_or(stage.lanes) * size);
             let (at, again) = room(*i, pitch * extent);
             let a = &mut accesses[*i];
-            a.turned = Some(Turned { at, pitch, stride: a.lane, size, serial: Some(extent), again });
+            a.turned = Some(Turned { at, pitch, stride: a.lane, size, rows: Rows::Serial(extent), again });
             (a.lane, a.serial[*d]) = (size as i64, pitch as i64);
         }
         let stores = crate::chain::stores(stage);
@@ -342,9 +349,9 @@ pub fn prepare(
         together,
         frame: partials,
         words: partials * (together - 1) + words,
-        block,
+        blocks,
         least,
-        copies,
+        copies: turning.straight,
         across,
         lookups: nest.lookups.clone(),
         loc: nest.locs.first().cloned().unwrap_or_default(),

@@ -9,6 +9,7 @@
 mod across;
 mod arithmetic;
 mod array;
+mod blocks;
 mod chain;
 mod compile;
 mod disassembly;
@@ -20,6 +21,7 @@ mod kernel;
 mod lane;
 mod loops;
 mod machine;
+mod matrices;
 mod memory;
 mod narrow;
 mod operand;
@@ -35,6 +37,7 @@ mod stream;
 pub mod threads;
 mod tile;
 mod turned;
+mod turning;
 mod wide;
 
 pub use array::array;

@@ -64,18 +64,21 @@ pub fn turn_serial(nest: &Nest, size: &dyn Fn(&Nest, &Memory) -> usize) -> Vec<(
 }
 
 /// Makes a loop that moves none of these accesses, which are turned along serial loops, the innermost outer one; whether there is one. Outer loops run in any
-/// order (P4).
-pub fn still_innermost(nest: &mut Nest, lying: &[(usize, usize, usize)]) -> bool {
+/// order (P4), but if they have to stay as they are.
+pub fn still_innermost(nest: &mut Nest, stay: bool, lying: &[(usize, usize, usize)]) -> bool {
     let moves = |d: usize| lying.iter().any(|(s, i, _)| nest.stages[*s].accesses[*i].outer[d] != 0);
     let still = (0..nest.outer.len()).rev().find(|d| nest.outer[*d] > 1 && !moves(*d));
     let Some(still) = still.filter(|_| !lying.is_empty()) else { return false };
     let order: Vec<usize> = (0..nest.outer.len()).filter(|d| *d != still).chain([still]).collect();
+    if stay && !order.is_sorted() {
+        return false;
+    }
     crate::across::reorder(nest, &order);
     true
 }
 
-/// The accesses that are turned, as stage and number. The loop along which they are contiguous becomes the innermost outer one.
-pub fn turn(nest: &mut Nest, size: &dyn Fn(&Nest, &Memory) -> usize) -> Vec<(usize, usize)> {
+/// The accesses that are turned, as stage and number. The loop along which they are contiguous becomes the innermost outer one; it has to be if loops `stay`.
+pub fn turn(nest: &mut Nest, stay: bool, size: &dyn Fn(&Nest, &Memory) -> usize) -> Vec<(usize, usize)> {
     let all: Vec<(usize, usize, usize)> = (0..nest.stages.len())
         .flat_map(|s| (0..nest.stages[s].accesses.len()).map(move |i| (s, i)))
         .filter_map(|(s, i)| {
@@ -84,7 +87,8 @@ pub fn turn(nest: &mut Nest, size: &dyn Fn(&Nest, &Memory) -> usize) -> Vec<(usi
         })
         .collect();
     let last = nest.outer.len().wrapping_sub(1);
-    let Some(d) = all.iter().map(|t| t.2).find(|d| *d == last).or_else(|| all.first().map(|t| t.2)) else {
+    let other = all.first().map(|t| t.2).filter(|_| !stay);
+    let Some(d) = all.iter().map(|t| t.2).find(|d| *d == last).or(other) else {
         return Vec::new();
     };
     // Outer loops run in any order (P4).

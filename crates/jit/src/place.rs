@@ -2,7 +2,7 @@
 
 use cotangent_loops::ir::Memory;
 
-use crate::turned::Turned;
+use crate::turned::{Rows, Turned};
 
 /// A place in memory, in bytes.
 #[derive(Clone, PartialEq, Debug)]
@@ -48,9 +48,10 @@ impl Place {
     /// How far it moves from a row to the next.
     pub fn step(&self) -> i64 {
         match self.turned {
-            Some(Turned { serial: None, pitch, .. }) => pitch as i64,
+            Some(Turned { rows: Rows::Block, pitch, .. }) => pitch as i64,
+            Some(Turned { rows: Rows::Matrices(matrix, _), size, .. }) => matrix.bytes(size) as i64,
             // A block that is what one row reads; one that serves several rows stays.
-            Some(Turned { serial: Some(_), .. }) => 0,
+            Some(Turned { rows: Rows::Serial(_), .. }) => 0,
             None => self.outer.last().copied().unwrap_or(0),
         }
     }

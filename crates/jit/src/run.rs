@@ -8,6 +8,7 @@ use cotangent_core::error::EvalError;
 use cotangent_loops::ir::Memory;
 
 use crate::across::{Across, PIECES};
+use crate::blocks::Runs;
 use crate::error::CallError;
 use crate::failure::{Failure, First};
 use crate::frame::{FAILURE, Frame, HEADER, ROWS, with_words};
@@ -47,7 +48,7 @@ impl Buffers<'_> {
 pub unsafe fn nest(kernel: &NestKernel, buffers: Buffers) -> Result<(), CallError> {
     if is_short(kernel) {
         // SAFETY: the caller's.
-        return unsafe { part(kernel, buffers, 0..kernel.rows) };
+        return unsafe { part(kernel, buffers, 0..kernel.count()) };
     }
     let failure = First::default();
     let rows = kernel.rows;
@@ -58,48 +59,22 @@ pub unsafe fn nest(kernel: &NestKernel, buffers: Buffers) -> Result<(), CallErro
             let (row, from) = (i / parts * each, i % parts * chunk);
             let lanes = Lanes::Part(from..lanes.min(from + chunk));
             // SAFETY: the caller's; pieces have rows or lanes of their own.
-            unsafe { piece(kernel, buffers, row, rows.min(row + each), lanes, &failure) }
+            unsafe { piece(kernel, buffers, kernel.runs(row..rows.min(row + each)), lanes, &failure) }
         });
     } else if divides(rows, &kernel.stages) {
         // SAFETY: the caller's.
-        unsafe { piece(kernel, buffers, 0, rows, Lanes::Divided, &failure) };
+        unsafe { piece(kernel, buffers, kernel.runs(0..kernel.count()), Lanes::Divided, &failure) };
     } else {
-        let blocks = Blocks::of(kernel);
-        let pieces = blocks.count.min((total / CHUNK) as usize + 1).min(256);
+        let count = kernel.count();
+        let pieces = count.min((total / CHUNK) as usize + 1).min(256);
         let pieces = pieces.min((rows / kernel.least).max(PIECES));
         threads::for_each(pieces, total, &|i| {
-            let at = |i: usize| blocks.row(i * blocks.count / pieces);
+            let runs = kernel.runs(i * count / pieces..(i + 1) * count / pieces);
             // SAFETY: the caller's; pieces have rows of their own.
-            unsafe { piece(kernel, buffers, at(i), at(i + 1), Lanes::All, &failure) }
+            unsafe { piece(kernel, buffers, runs, Lanes::All, &failure) }
         });
     }
     outcome(kernel, &failure)
-}
-
-/// The blocks of the rows of a nest, which pieces do not cut: a few rows read as many cache lines for their copies as a block does. Without copies a block is
-/// a row.
-#[derive(Clone, Copy)]
-struct Blocks {
-    count: usize,
-    /// Rows of a run along the innermost outer loop, and its blocks.
-    run: usize,
-    each: usize,
-    /// Rows of a block, but for the last of a run.
-    block: usize,
-}
-
-impl Blocks {
-    fn of(kernel: &NestKernel) -> Self {
-        let run = kernel.outer.last().map_or(1, |n| (*n).max(1));
-        let block = if kernel.block == usize::MAX { 1 } else { kernel.block.min(run) };
-        let each = run.div_ceil(block);
-        Blocks { count: kernel.rows / run * each, run, each, block }
-    }
-
-    /// Where a block begins; that of `count` is the end.
-    fn row(self, block: usize) -> usize {
-        block / self.each * self.run + block % self.each * self.block
-    }
 }
 
 /// The estimated time of a nest, in ns.
@@ -122,14 +97,14 @@ fn is_divided(stage: &StageKernel) -> bool {
     stage.cost > 2 * CHUNK && stage.lanes >= 2 * CHUNK_LANES
 }
 
-/// Runs rows `rows` of a nest on this thread.
+/// Runs rows `rows` of a nest on this thread, or those blocks of rows.
 ///
 /// # Safety
 /// As [`nest`], for the rows.
 pub unsafe fn part(kernel: &NestKernel, buffers: Buffers, rows: Range<usize>) -> Result<(), CallError> {
     let failure = First::default();
     // SAFETY: the caller's.
-    unsafe { piece(kernel, buffers, rows.start, rows.end, Lanes::All, &failure) };
+    unsafe { piece(kernel, buffers, kernel.runs(rows), Lanes::All, &failure) };
     outcome(kernel, &failure)
 }
 
@@ -173,11 +148,11 @@ impl Lanes {
     }
 }
 
-/// Rows `from..to`.
+/// Runs of rows.
 ///
 /// # Safety
 /// As [`nest`]; the rows, or these lanes of them, are no other piece's.
-unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, lanes: Lanes, failure: &First) {
+unsafe fn piece(kernel: &NestKernel, buffers: Buffers, runs: Runs, lanes: Lanes, failure: &First) {
     let straight = kernel.copies.filter(|_| lanes == Lanes::All);
     let scratch = (kernel.scratch_bytes > 0 && straight.is_none()).then(|| Block::new(kernel.scratch_bytes));
     let dims = kernel.outer.len();
@@ -188,16 +163,13 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, l
         frame.set(ROWS, 0);
         let partials = words[kernel.frame * kernel.together..].as_mut_ptr();
         frame.set(4, partials as u64);
-        let mut row = from;
-        while row < to {
+        for Range { start: mut row, end } in runs {
             // A run along the innermost outer loop: full addresses once, then a step for each row.
-            let inner = kernel.outer.last().copied().unwrap_or(1);
             let mut rest = row;
             for d in (0..dims).rev() {
                 frame.set(HEADER + d, (rest % kernel.outer[d]) as u64);
                 rest /= kernel.outer[d];
             }
-            let end = to.min(row - row % inner + inner).min(row.saturating_add(kernel.block));
             for stage in &kernel.stages {
                 for (i, a) in stage.accesses.iter().enumerate() {
                     let base = match a.memory {
@@ -233,7 +205,6 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, l
                     // SAFETY: the caller's; rows of the result are `step` bytes apart, and no other piece's.
                     unsafe { turn(copied.vectors(), &t, from, to, end - row, first.lanes) };
                 }
-                row = end;
                 continue;
             }
             if let Some(walk) = &kernel.walk {
@@ -248,7 +219,6 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, from: usize, to: usize, l
                     failure.note((end - left) * first.lanes + lane, what);
                     return;
                 }
-                row = end;
                 continue;
             }
             loop {

@@ -12,14 +12,15 @@ use std::collections::HashSet;
 use cotangent_core::ir::DType;
 use cotangent_loops::ir::{Access, BodyOp, Loop, Memory, Nest, Stage};
 
+use crate::matrices::Matrix;
 use crate::routine::{Real, Vectors};
 
 /// The fewest rows of a block: together they use whole cache lines of most dtypes.
 const ROWS: usize = 16;
 /// The most …
 const MOST_ROWS: usize = 64;
-/// … and those of cut lanes: each visit of a page, which costs a translation of its address, serves that many.
-const CUT_ROWS: usize = 128;
+/// … and those of cut lanes that throw each other out: each visit of a line of theirs serves that many.
+const COLLIDING_ROWS: usize = 128;
 /// The most rows of a block that is only copied, in whole cache lines.
 const MOST_COPIED: usize = 256;
 /// What a nest that only copies touches at most to be near.
@@ -28,12 +29,15 @@ const SMALL_BYTES: usize = 8 << 20;
 const CUT_BYTES: usize = 16 << 20;
 /// … or where lanes throw each other out: `a − aᵀ` of 2048² takes 1.0 ms then and 1.8 in whole rows, but `a + bᵀ`, which no cache holds, 1.6 and 1.4;
 const CUT_COLLIDING: usize = 32 << 20;
-/// … and the most lanes of a part. Measured on `a + bᵀ` of 1024²: 168 µs in parts of 256 lanes and 128 rows, 346 in whole rows.
+/// … and the most lanes of a part. Measured on `a + bᵀ` of 1024²: 168 µs in parts of 256 lanes and 128 rows, 346 in whole rows; of 1000²: 150 in parts of 200
+/// lanes and 32 rows.
 const PART: usize = 256;
 /// Blocks that threads share.
 const PIECES: usize = 8;
-/// The bytes of a block that are read again from the first-level cache.
+/// The bytes of a block that are read again from the first-level cache, …
 const NEAR_BYTES: usize = 24 << 10;
+/// … of cut lanes about all of it: little else stays there between two parts.
+const BAND_BYTES: usize = 36 << 10;
 /// The most bytes of a block.
 const MAX_BYTES: usize = 1 << 20;
 /// Places so far apart, or a multiple of it, are in one set of a first-level cache.
@@ -56,10 +60,21 @@ pub struct Turned {
     pub stride: i64,
     /// The bytes of an element.
     pub size: usize,
-    /// The extent of the serial loop along which the operand lies; `None` for the innermost outer loop.
-    pub serial: Option<usize>,
+    /// What it copies at once.
+    pub rows: Rows,
     /// Whether an access before it has made the same copy.
     pub again: bool,
+}
+
+/// The rows of copies.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Rows {
+    /// Those of a block along the innermost outer loop.
+    Block,
+    /// Those of a serial loop of this extent.
+    Serial(usize),
+    /// Those of a matrix for each row of a block; in the operand the next one is so many bytes away.
+    Matrices(Matrix, i64),
 }
 
 /// Whether access `i` of a stage is worth turning, and the outer loop along which it is contiguous.
@@ -113,23 +128,35 @@ fn part(nest: &Nest) -> Option<usize> {
     (PART / 2..=PART).filter(|n| lanes.is_multiple_of(*n)).max_by_key(|n| (whole(*n), *n))
 }
 
+/// How the lanes of a nest are cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cut {
+    /// Not at all.
+    Whole,
+    /// Into parts.
+    Parts,
+    /// Into parts of lanes that throw each other out.
+    Colliding,
+}
+
 /// Cuts the lanes of a nest with these turned accesses where a block of all of them has no room, or would leave the nearest caches before it is read, at
-/// once where lanes throw each other out. Other arrays that are in no cache are better read in long runs. Whether it did.
-pub fn cut_lanes(nest: &mut Nest, turned: &[(usize, usize)], size: &dyn Fn(&Nest, &Memory) -> usize) -> bool {
-    let Some(each) = part(nest) else { return false };
+/// once where lanes throw each other out. Other arrays that are in no cache are better read in long runs.
+pub fn cut_lanes(nest: &mut Nest, turned: &[(usize, usize)], size: &dyn Fn(&Nest, &Memory) -> usize) -> Cut {
+    let Some(each) = part(nest).filter(|_| !turned.is_empty()) else { return Cut::Whole };
     let (lanes, rows) = (nest.stages[0].lanes, nest.outer.iter().product::<usize>());
     let accesses = || nest.stages.iter().flat_map(|s| &s.accesses);
     let bytes: usize = accesses().map(|a| size(nest, &a.memory)).sum();
     let memories: HashSet<Memory> = accesses().map(|a| a.memory).collect();
     let touched = rows.saturating_mul(lanes).saturating_mul(memories.iter().map(|m| size(nest, m)).sum());
     let is_small = rows.saturating_mul(lanes).saturating_mul(bytes) <= CUT_BYTES;
-    let collide = touched <= CUT_COLLIDING
-        && turned.iter().any(|(s, i)| {
-            let a = &nest.stages[*s].accesses[*i];
-            (a.lane.unsigned_abs() as usize).saturating_mul(size(nest, &a.memory)).is_multiple_of(COLLIDING)
-        });
-    if !is_small && !collide && lanes.saturating_mul(ROWS * bytes) <= MAX_BYTES {
-        return false;
+    let collides = |(s, i): &(usize, usize)| {
+        let a = &nest.stages[*s].accesses[*i];
+        (a.lane.unsigned_abs() as usize).saturating_mul(size(nest, &a.memory)).is_multiple_of(COLLIDING)
+    };
+    let collide = turned.iter().any(collides);
+    let is_near = is_small || (collide && touched <= CUT_COLLIDING);
+    if !is_near && lanes.saturating_mul(ROWS * bytes) <= MAX_BYTES {
+        return Cut::Whole;
     }
     let last = nest.outer.len();
     nest.outer.push(lanes / each);
@@ -140,16 +167,17 @@ pub fn cut_lanes(nest: &mut Nest, turned: &[(usize, usize)], size: &dyn Fn(&Nest
     // The rows of a block stay innermost.
     let order: Vec<usize> = (0..last - 1).chain([last, last - 1]).collect();
     crate::across::reorder(nest, &order);
-    true
+    if collide { Cut::Colliding } else { Cut::Parts }
 }
 
-/// The rows of a block, of which each takes `bytes`: as many as stay in the first-level cache, but no fewer than fill cache lines; of cut lanes as many as use
-/// a page well.
-pub fn rows(bytes: usize, is_cut: bool) -> usize {
-    if is_cut {
-        return CUT_ROWS;
+/// The rows of a block, of which each takes `bytes`: as many as stay in the first-level cache, but no fewer than fill cache lines.
+pub fn rows(bytes: usize, cut: Cut) -> usize {
+    let within = |room: usize| (room / bytes.max(1) / ROWS * ROWS).clamp(ROWS, MOST_ROWS);
+    match cut {
+        Cut::Whole => within(NEAR_BYTES),
+        Cut::Parts => within(BAND_BYTES),
+        Cut::Colliding => COLLIDING_ROWS,
     }
-    (NEAR_BYTES / bytes.max(1) / ROWS * ROWS).clamp(ROWS, MOST_ROWS)
 }
 
 /// At most so many rows, in whole cache lines, of which each run along the innermost outer loop of a nest has blocks of about one size, and threads enough.
@@ -208,12 +236,29 @@ impl Copied {
     }
 }
 
-/// Copies `lanes` elements of `rows` rows, or of the serial loop, from `from`, where these are neighbours and lanes `stride` bytes apart.
+/// Copies `lanes` elements of `rows` rows, or what else an access copies at once, from `from`, where rows are neighbours and lanes `stride` bytes apart.
 ///
 /// # Safety
-/// The CPU has the vectors; all elements exist and are aligned, `to` has room for so many rows of `pitch` bytes, and nobody else uses it.
+/// The CPU has the vectors; all elements exist and are aligned, `to` has room for so many rows of `pitch` bytes, or matrices, and nobody else uses it.
 pub unsafe fn turn(vectors: Vectors, t: &Turned, from: *const u8, to: *mut u8, rows: usize, lanes: usize) {
-    let rows = t.serial.unwrap_or(rows);
+    // SAFETY: the caller's.
+    unsafe {
+        match t.rows {
+            Rows::Block => squares(vectors, t, from, to, [rows, lanes]),
+            Rows::Serial(rows) => squares(vectors, t, from, to, [rows, lanes]),
+            Rows::Matrices(matrix, apart) => {
+                for i in 0..rows {
+                    let (from, to) =
+                        (from.wrapping_offset(apart as isize * i as isize), to.add(matrix.bytes(t.size) * i));
+                    squares(vectors, t, from, to, [matrix.rows, matrix.lanes]);
+                }
+            }
+        }
+    }
+}
+
+/// As [`turn`], one matrix.
+unsafe fn squares(vectors: Vectors, t: &Turned, from: *const u8, to: *mut u8, [rows, lanes]: [usize; 2]) {
     let (stride, pitch) = (t.stride as isize / t.size as isize, t.pitch / t.size);
     // SAFETY: the caller's; floats are copied as they are.
     unsafe {
