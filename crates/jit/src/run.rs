@@ -18,7 +18,7 @@ use crate::lane::scalar::combine;
 use crate::memory::Block;
 use crate::routine::Vectors;
 use crate::threads;
-use crate::turned::{Turned, turn};
+use crate::turned::{Rows, Turned, turn};
 
 /// Fewer rows than this, and lanes are divided instead.
 const FEW_ROWS: usize = 8;
@@ -201,8 +201,9 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, runs: Runs, lanes: Lanes,
                 let step = to.outer.last().map_or(0, |step| *step as usize);
                 if let Some(t) = &a.turned {
                     let (from, to) = (frame.pointer(first, copied.load), frame.pointer(first, copied.store));
-                    let t = Turned { pitch: step, ..*t };
-                    // SAFETY: the caller's; rows of the result are `step` bytes apart, and no other piece's.
+                    let pitch = if t.rows == Rows::Block { step } else { t.pitch };
+                    let t = Turned { pitch, ..*t };
+                    // SAFETY: the caller's; rows of the result are `step` bytes apart, or matrices side by side, and no other piece's.
                     unsafe { turn(copied.vectors(), &t, from, to, end - row, first.lanes) };
                 }
                 continue;

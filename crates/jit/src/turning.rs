@@ -42,16 +42,18 @@ impl Turning {
             return Turning { accesses, blocks: None, straight: None, matrix: None };
         }
         let bytes_of = |nest: &Nest, (s, i): (usize, usize)| size(nest, &nest.stages[s].accesses[i].memory);
-        if let Some(matrix) = whole(nest, &accesses, size) {
-            let bytes = accesses.iter().map(|at| matrix.bytes(bytes_of(nest, *at))).sum();
-            let blocks = Blocks::new(&nest.outer, Matrix::of_block(bytes), false);
-            return Turning { accesses, blocks: Some(blocks), straight: None, matrix: Some(matrix) };
-        }
-        let cut = if may_fail { Cut::Whole } else { cut_lanes(nest, &accesses, size) };
-        let straight = match accesses[..] {
+        let straight = |nest: &Nest| match accesses[..] {
             [(0, load)] => copied(nest, load, size),
             _ => None,
         };
+        let copied = straight(nest);
+        if let Some(matrix) = whole(nest, &accesses) {
+            let bytes = accesses.iter().map(|at| matrix.bytes(bytes_of(nest, *at))).sum();
+            let blocks = Blocks::new(&nest.outer, Matrix::of_block(bytes), false);
+            return Turning { accesses, blocks: Some(blocks), straight: copied, matrix: Some(matrix) };
+        }
+        let cut = if may_fail { Cut::Whole } else { cut_lanes(nest, &accesses, size) };
+        let straight = straight(nest);
         let each = match straight {
             Some(copied) => copied.rows(nest.outer.iter().product()),
             None => rows(accesses.iter().map(|at| pitch(nest.stages[at.0].lanes * bytes_of(nest, *at))).sum(), cut),
