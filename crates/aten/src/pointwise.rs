@@ -97,6 +97,7 @@ pub trait Pointwise: AsTensor {
 
     /// The point between `x` and `end` at `weight`: exact at 0 and 1.
     ///
+    /// *Derivative*: of `(1 - weight) x + weight end`, on both sides of the weight at which the formula changes.
     /// *Errors*: `lerp_c1` shapes that do not broadcast.
     #[track_caller]
     fn lerp(&self, end: &Tensor, weight: impl IntoOperand) -> Tensor {
@@ -109,11 +110,15 @@ pub trait Pointwise: AsTensor {
             }),
             Operand::Tensor(w) => {
                 attempt!(pair(at!("lerp", 1), &w, &(x + end)));
-                one(schema::LERP_TENSOR, &[], &[x, end, &w], |a| {
+                let value = |a: &[Tensor]| {
                     let (way, w) = (&a[1] - &a[0], &a[2]);
                     let near = &a[0] + &way * w;
-                    near.where_(&w.abs().lt(0.5), &a[1] - &way * (1.0 - w))
-                })
+                    [near.where_(&w.abs().lt(0.5), &a[1] - &way * (1.0 - w))]
+                };
+                let [y] = by_result(schema::LERP_TENSOR, &[], &[x, end, &w], value, |a, _, a_dot| {
+                    vec![&a_dot[0] * (1.0 - &a[2]) + &a_dot[1] * &a[2] + &a_dot[2] * (&a[1] - &a[0])]
+                });
+                y
             }
         }
     }
@@ -218,7 +223,13 @@ pub trait Pointwise: AsTensor {
     #[track_caller]
     fn logaddexp2(&self, other: impl IntoOperand) -> Tensor {
         let (x, y) = attempt!(pair(at!("logaddexp2", 1), self.tensor(), other));
-        one(schema::LOGADDEXP2, &[], &[&x, &y], |a| log_of_sum(&(&a[0] * LN_2), &(&a[1] * LN_2)) / LN_2)
+        let value = |a: &[Tensor]| [log_of_sum(&(&a[0] * LN_2), &(&a[1] * LN_2)) / LN_2];
+        let [z] = by_result(schema::LOGADDEXP2, &[], &[&x, &y], value, |a, z, t| {
+            let (x, y) = floats(&a[0], &a[1]);
+            let [x_dot, y_dot] = [&t[0], &t[1]].map(|t| t.convert(z[0].dtype()));
+            vec![x_dot * ((&x - &y) * LN_2).sigmoid() + y_dot * ((&y - &x) * LN_2).sigmoid()]
+        });
+        z
     }
 
     /// `x log y`, and 0 where `x` is 0 and `y` is no NaN.

@@ -112,15 +112,13 @@ pub trait Statistics: AsTensor {
             let wide = widen(&a[0]);
             [axes.finish(x, &norm_over(&wide, ord, &axes).convert(x.dtype()))]
         };
-        if ord != 2.0 {
+        if ord.abs() == f64::INFINITY || ord == 1.0 || ord == 0.0 {
             let [y] = many(schema::LINALG_VECTOR_NORM, &params, &[x], value);
             return y;
         }
         let [y] = by_result(schema::LINALG_VECTOR_NORM, &params, &[x], value, |x, y, x_dot| {
-            let (x, norm) = (widen(&x[0]), axes.keep_all(&x[0], &widen(&y[0])));
-            let direction = &x / &norm;
-            let direction = direction.zeros_like().where_(&norm.eq(0.0), &direction);
-            let dot = (direction * widen(&x_dot[0])).sum_over(&axes.dims);
+            let (x, norm) = (widen(&x[0]), widen(&y[0]));
+            let dot = (norm_slope(&x, &norm, ord, &axes) * widen(&x_dot[0])).sum_over(&axes.dims);
             vec![axes.finish(&x, &dot).convert(y[0].dtype())]
         });
         y
@@ -214,6 +212,24 @@ fn mean_tangent(axes: &Axes, x_dot: &Tensor) -> Tensor {
 fn root_tangent(y: &Tensor, t: &Tensor) -> Tensor {
     let slope = (y * 2.0).reciprocal();
     t * slope.zeros_like().where_(&y.eq(0.0), &slope)
+}
+
+/// The derivative of a norm in each element, 0 where the norm is 0.
+#[track_caller]
+fn norm_slope(x: &Tensor, norm: &Tensor, ord: f64, axes: &Axes) -> Tensor {
+    let masked = |zero: &Tensor, v: Tensor| v.zeros_like().where_(&zero.eq(0.0), v);
+    let spread = |norm: &Tensor| axes.keep_all(x, norm);
+    if ord == 2.0 {
+        let norm = spread(norm);
+        return masked(&norm, x / &norm);
+    }
+    let power = |exponent: f64| x.abs().pow(exponent);
+    if ord < 1.0 {
+        // Of an order below 1 the slope at 0 is infinite, but for the elements that are 0.
+        return x.sign() * masked(x, power(ord - 1.0)) * spread(&norm.pow(1.0 - ord));
+    }
+    let scaled = if ord < 2.0 { x.sign() * power(ord - 1.0) } else { x * power(ord - 2.0) };
+    scaled * spread(&masked(norm, norm.pow(ord - 1.0).reciprocal()))
 }
 
 /// The norm over dims, which disappear.

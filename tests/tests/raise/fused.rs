@@ -22,6 +22,11 @@ fn fused_sums_and_their_neighbours() {
         ("pow", |x, _| x * x * x, |x, y| x * x * y),
         ("lerp", |x, y| x + (y - x) * 0.3, |x, y| y + (y - x) * 0.3),
         ("addcmul", |x, y| x + x * y * 0.5, |x, y| x + x / y),
+        (
+            "addcmul",
+            |x, y| x.sin() + x.sum_over(&[0]) * y.sum_over(&[0]),
+            |x, y| x.sin() + x.sum_over(&[0]) / y.sum_over(&[0]),
+        ),
         ("addcdiv", |x, y| x.sin() + y / x * 0.5, |x, y| x.sin() + y * x * 0.5),
         ("addcdiv", |x, y| x.sin() - (y * 2.0) / x, |x, _| x.sin() - 2.0 / x),
     ]);

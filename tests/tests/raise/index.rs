@@ -70,6 +70,18 @@ fn indices_and_their_neighbours() {
             },
             |x, _| Tensor::cat_dim(&[row(x.sum_over(&[0])), x.ones_like().slice_dim(0, 0, 1, 1)], 0),
         ),
+        // One of them twice.
+        (
+            "stack",
+            |x, y| {
+                let first = row(x.sum_over(&[0]));
+                Tensor::cat_dim(&[first.clone(), row(y.sum_over(&[1])), first], 0)
+            },
+            |x, y| {
+                let first = x.slice_dim(0, 0, 1, 1);
+                Tensor::cat_dim(&[first.clone(), row(y.sum_over(&[1])), first], 0)
+            },
+        ),
         // Elements that are sorted anyway.
         (
             "topk",

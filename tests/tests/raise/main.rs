@@ -13,11 +13,13 @@ mod nll;
 mod norm;
 mod norm_backward;
 mod patterns;
+mod positions;
 mod pullback;
 mod rearrange;
 mod recompose;
 mod reduce;
 mod settle;
+mod single;
 mod slope;
 mod solve;
 mod table;
@@ -99,6 +101,14 @@ fn batches_of_composites_are_what_they_say() {
     };
     assert_eq!(batch(&[2], |x| x.softplus(1.0, 20.0)), ["softplus.default"]);
     assert_eq!(batch(&[], |x| x.softplus(1.0, 20.0)), ["softplus.default"]);
+    // What examples share is broadcast by the operator.
+    let pair = Aval::new(DType::F64, [2]);
+    let g = build("f", |t| Ok(vec![t.param(&pair).lerp(&t.param(&pair), t.param(&pair).fmin(t.param(&pair))).ok()?]));
+    let shared = simplify(&vmap(&g.unwrap(), &[Some(0), None, None, Some(0)], &[0], 3.into()).unwrap());
+    assert_eq!(targets(&shared), ["fmin.default", "lerp.Tensor"]);
+    let args = random_args(1, &shared);
+    let spelt = inline_composites(&shared).unwrap();
+    assert!(same_bits(&eval(&shared, &args).unwrap(), &eval(&spelt, &args).unwrap()));
     let reductions: [(&str, F); 4] = [
         ("any", |x| x.any(0)),
         ("mean", |x| x.mean()),

@@ -23,6 +23,21 @@ fn decompositions_are_recomposed() {
         let (largest, least) = (x.where_(&above, &y), y.where_(&above, x));
         x.where_(&same, &largest + (least - &largest).exp().log1p())
     }
+    /// The step from 0 to `one`, with another number at 0.
+    fn step(x: &Tensor, one: f64) -> Tensor {
+        let steps = x.zeros_like().where_(&x.lt(0.0).logical_or(&x.isnan()), x.full_like(one));
+        (x * 2.0).where_(&x.eq(0.0), steps)
+    }
+    fn log2_of_sum(x: &Tensor, scale: f64) -> Tensor {
+        let y = x * 2.0;
+        let above = x.ge(&y);
+        let (largest, least) = (x.where_(&above, &y), y.where_(&above, x));
+        x.where_(&x.isinf().logical_and(&x.eq(&y)), &largest + (least - &largest).exp2().log1p() * scale)
+    }
+    fn times_log1p(x: &Tensor, at_nan: f64) -> Tensor {
+        let y = x * 2.0;
+        x.full_like(at_nan).where_(&y.isnan(), x.zeros_like().where_(&x.eq(0.0), x * y.log1p()))
+    }
     /// The softmax of rows, or 0 where all are `forbidden`.
     fn safe_softmax(x: &Tensor, forbidden: f64) -> Tensor {
         let all = x.eq(forbidden).logical_not().any(keepdim(1)).logical_not();
@@ -59,6 +74,9 @@ fn decompositions_are_recomposed() {
             |x| (x - x.flip_dims(&[0])).abs().pow(3.0).sum_over(&[0, 1]).pow(1.0 / 3.0),
             |x| (x - x.flip_dims(&[0])).abs().pow(3.0).sum_over(&[1]).pow(1.0 / 3.0),
         ),
+        ("heaviside", |x| step(x, 1.0), |x| step(x, 2.0)),
+        ("logaddexp2", |x| log2_of_sum(x, 2f64.ln().recip()), |x| log2_of_sum(x, 1.5)),
+        ("special_xlog1py", |x| times_log1p(x, f64::NAN), |x| times_log1p(x, 1.0)),
         ("_safe_softmax", |x| safe_softmax(x, f64::NEG_INFINITY), |x| safe_softmax(x, 0.0)),
     ];
     let aval = Aval::new(DType::F64, [2, 3]);

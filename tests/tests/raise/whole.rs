@@ -48,6 +48,11 @@ fn losses_and_triangles_and_their_neighbours() {
             |x, t| (1.0 - t) * x - log_sigmoid(x, x),
             |x, t| (2.0 - t) * x - log_sigmoid(x, x),
         ),
+        (
+            "binary_cross_entropy_with_logits",
+            |x, t| (1.0 - t) * x - ((t.sum_over(&[0]) - 1.0) * t + 1.0) * log_sigmoid(x, x),
+            |x, t| (1.0 - t) * x - ((t.sum_over(&[0]) - 2.0) * t + 1.0) * log_sigmoid(x, x),
+        ),
         ("huber_loss", |x, y| huber(x, y, 0.5), |x, y| huber(x, y, 0.75)),
         ("smooth_l1_loss", |x, y| smooth(x, y, 0.5), |x, y| smooth(x, y, 0.25)),
         // Operands are broadcast by the loss itself.

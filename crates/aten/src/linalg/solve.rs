@@ -5,7 +5,7 @@ use cotangent_core::ops::SolveTriangular;
 use cotangent_core::tensor::linear_with_transpose;
 
 use super::factor::attempt_all;
-use super::{checked, eye_like, matrices, square, under_one_batch};
+use super::{checked, matrices, square, under_one_batch};
 use crate::arg::{AsTensor, At, at, attempt, bad_pair, live};
 use crate::call::{by_result, many, num, one};
 use crate::schema;
@@ -112,7 +112,7 @@ pub trait Systems: AsTensor {
     /// the older form of [`Systems::solve_triangular`], of which the matrix stands left.
     ///
     /// *Derivative*: PyTorch's, whose modes disagree: the tangent of the matrix counts whole, and is not transposed with it;
-    /// the cotangent lies in the triangle that is read. Second derivatives are those of these.
+    /// the cotangent lies in the triangle that is read. Cotangents are solutions of the same kind, so second derivatives differ too.
     /// *Errors*: as [`Systems::solve_triangular`].
     #[track_caller]
     fn triangular_solve(&self, a: &Tensor, op: SolveTriangular, adjoint: Adjoint) -> [Tensor; 2] {
@@ -129,7 +129,17 @@ pub trait Systems: AsTensor {
         };
         by_result(schema::TRIANGULAR_SOLVE, &params, &[&b, &a], value, |t, y, t_dot| {
             let moved = &t_dot[0] - of.tangent(&t_dot[1]).matmul_exact(&y[0]);
-            let [x_dot, ..] = of.matrix(&t[1]).solve_exact(true, &moved);
+            let solution = |b: &Tensor, a: &Tensor, adjoint: Adjoint| {
+                let [x, _] = b.triangular_solve(a, op.clone(), adjoint);
+                x
+            };
+            let x_dot = linear_with_transpose(
+                "triangular_solution",
+                &[&t[1]],
+                &moved,
+                |a, b| solution(b, &a[0], adjoint),
+                |a, y_bar| solution(y_bar, &a[0], adjoint.other()),
+            );
             vec![x_dot, t_dot[1].clone()]
         })
     }
@@ -178,18 +188,7 @@ impl OldTriangular {
         if self.upper { a.upper(off) } else { a.lower(-off) }
     }
 
-    /// The matrix of the system, with the tangent that PyTorch takes.
-    ///
-    /// That has more elements than the triangle, so that the derivatives are solutions of general systems.
-    fn matrix(self, a: &Tensor) -> Tensor {
-        let value = |t: &[Tensor]| {
-            let part = self.part(&t[0]);
-            [self.turned(&if self.unitriangular { &part + eye_like(&part) } else { part })]
-        };
-        let [m] = by_result("cotangent::triangle(...)", &[], &[a], value, |_, _, t_dot| vec![self.tangent(&t_dot[0])]);
-        m
-    }
-
+    /// The tangent of the matrix, which counts whole and as it stands; the cotangent lies in the triangle.
     fn tangent(self, a_dot: &Tensor) -> Tensor {
         let back = |y_bar: &Tensor| self.part(&self.turned(y_bar));
         linear_with_transpose("triangular_tangent", &[], a_dot, |_, t| t.clone(), |_, y_bar| back(y_bar))
@@ -203,6 +202,15 @@ pub enum Adjoint {
     No,
     /// The transposed matrix.
     Yes,
+}
+
+impl Adjoint {
+    const fn other(self) -> Self {
+        match self {
+            Adjoint::No => Adjoint::Yes,
+            Adjoint::Yes => Adjoint::No,
+        }
+    }
 }
 
 /// Matrix and right-hand side under one batch, if their sizes and dtypes fit.

@@ -38,7 +38,12 @@ pub(super) static RULES: &[Rule] = &[
     rule!(expand_view, "expand-view", Exact, "expand(reshape(x)) -> expand(x), if the reshape only adds leading dims"),
     rule!(expand_ones, "expand-ones", Exact, "expand(x) -> reshape(x), if it only adds dims of size 1"),
     rule!(sink_expand, "sink-expand", Exact, "f(expand(x), expand(y)) -> expand(f(x, y)) for elementwise f"),
-    rule!(sink_view, "sink-view", Exact, "f(reshape(x), reshape(y)) -> reshape(f(x, y)) for elementwise f"),
+    rule!(
+        sink_view,
+        "sink-view",
+        Exact,
+        "f(reshape(x), reshape(y)) -> reshape(f(x, y)) for elementwise f, and so with operands that are broadcast along the dims that change"
+    ),
     rule!(sink_permute, "sink-permute", Exact, "f(permute(x), permute(y)) -> permute(f(x, y)) for elementwise f"),
     rule!(lift_permute, "lift-permute", Exact, "permute(f(permute(x), y)) -> f(x, permute(y)) for elementwise f"),
 ];
@@ -215,18 +220,33 @@ fn sink_view(e: &mut Editor, id: NodeId) -> Option<Value> {
     }
     let mut source: Option<Shape> = None;
     for v in e.args(id) {
-        if e.as_full(*v).is_none() {
-            let shape = e.shape(e.as_view(*v)?);
-            source.get_or_insert_with(|| shape.clone());
+        if e.as_full(*v).is_some() {
+            continue;
+        }
+        match (e.as_view(*v), e.as_expand(*v)) {
+            (Some(x), _) => {
+                source.get_or_insert_with(|| e.shape(x).clone());
+            }
+            (None, x) => {
+                x?;
+            }
         }
     }
     let source = source?;
     let out = e.out(id).shape;
+    // The last dims, which the reshape leaves as they are.
+    let kept = source.dims().iter().rev().zip(out.dims().iter().rev()).take_while(|(a, b)| a == b).count();
     let mut args = Vec::with_capacity(3);
     for v in e.args(id).to_vec() {
-        args.push(match e.as_full(v) {
-            Some(_) => e.expand(v, &source)?,
-            None => e.view(v, &source)?,
+        args.push(match (e.as_full(v), e.as_view(v)) {
+            (Some(_), _) => e.expand(v, &source)?,
+            (None, Some(_)) => e.view(v, &source)?,
+            (None, None) => {
+                let x = e.as_expand(v)?;
+                let rank = e.shape(x).rank();
+                (rank <= kept && rank < source.rank()).then_some(())?;
+                e.expand(x, &source)?
+            }
         });
     }
     let op = e.op(id).clone();

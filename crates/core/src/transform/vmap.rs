@@ -3,6 +3,8 @@
 //! Inside, the batch dim is always 0; where it stands in arguments and results is met at the border. A node without
 //! a mapped operand is left as it is.
 
+use std::sync::Arc;
+
 use super::examples;
 use super::replay::Env;
 use crate::error::{Error, TransformError, VmapError};
@@ -28,10 +30,18 @@ pub fn push_batched(graph: &Graph, args: &[Batched], size: Dim) -> Vec<Batched> 
         } else if let Op::Call(call) = &n.op
             && call.is_transparent()
         {
-            let as_it_is = elementwise(call, &args) || of_matrices(call, &args);
+            let pointwise = elementwise(call);
+            let as_it_is = args.iter().all(|a| a.mapped) && (pointwise || of_matrices(call));
             let whole = if as_it_is { Some(call.clone()) } else { along_dim(call, &args) };
             match whole {
                 Some(call) => derived(loc, Derivation::Vmap, || call.over_batch(&args, size)),
+                None if pointwise && broadcasts(call) => {
+                    derived(loc, Derivation::Vmap, || over_shared(call, &args, size))
+                }
+                // Its body may have another derivative.
+                None if pointwise && matches!(call.rule, Rule::ByResult(_)) => {
+                    derived(loc, Derivation::Vmap, || call.over_batch(&args, size))
+                }
                 None => push_batched(&call.body, &args, size),
             }
         } else {
@@ -50,9 +60,8 @@ pub fn push_batched(graph: &Graph, args: &[Batched], size: Dim) -> Vec<Batched> 
     env.read(graph.results())
 }
 
-/// Whether a call is elementwise in operands of one shape that are all mapped: of a batch it is the same operator. One with a rule of its own
-/// is so too where some operand is shared by the examples: its body may have another derivative.
-fn elementwise(call: &Call, args: &[Batched]) -> bool {
+/// Whether a call is elementwise in operands of one shape: of a batch it is the same operator, which broadcasts what examples share.
+fn elementwise(call: &Call) -> bool {
     let body = &call.body;
     let [y] = body.results() else { return false };
     let shape = &body.aval(*y).shape;
@@ -60,7 +69,6 @@ fn elementwise(call: &Call, args: &[Batched]) -> bool {
         matches!(op, Op::Unary(_) | Op::Binary(_) | Op::Where(_) | Op::Convert(_) | Op::Full(_) | Op::Expand(_))
     };
     (shape.rank() > 0 || !reduces(call))
-        && (matches!(call.rule, Rule::ByResult(_)) || args.iter().all(|a| a.mapped))
         && body.params().iter().all(|p| body.aval(*p).shape == *shape)
         && body.nodes().iter().all(|n| {
             pointwise(&n.op) && (matches!(n.op, Op::Full(_)) || n.results.iter().all(|v| body.aval(*v).shape == *shape))
@@ -89,9 +97,39 @@ const OF_MATRICES: [&str; 9] = [
     "logdet",
 ];
 
-/// Whether a call is of matrices that are all mapped: of a batch it is the same operator.
-fn of_matrices(call: &Call, args: &[Batched]) -> bool {
-    call.target.starts_with("aten::") && OF_MATRICES.contains(&call.function()) && args.iter().all(|a| a.mapped)
+/// The results over a batch for an elementwise operator, some of whose operands are shared by the examples: it broadcasts these.
+fn over_shared(call: &Call, args: &[Batched], size: Dim) -> Vec<Batched> {
+    let dims: Vec<Option<usize>> = args.iter().map(|a| a.mapped.then_some(0)).collect();
+    let whole = |g: &Graph, dims: &[Option<usize>]| {
+        let mapped = vmap(g, dims, &vec![0; g.results().len()], size);
+        Arc::new(mapped.expect("I3: rules keep a verified graph's avals").with_name(g.name()))
+    };
+    let rule = match &call.rule {
+        Rule::ByResult(g) => {
+            let results = call.body.results().iter().map(|_| Some(0));
+            let dims: Vec<Option<usize>> = dims.iter().copied().chain(results).chain(dims.iter().copied()).collect();
+            Rule::ByResult(whole(g, &dims))
+        }
+        rule @ (Rule::Inline
+        | Rule::Checkpoint
+        | Rule::Jvp(_)
+        | Rule::Linear { .. }
+        | Rule::Vjp { .. }
+        | Rule::VjpTangent { .. }) => rule.clone(),
+    };
+    let call = Call { body: whole(&call.body, &dims), rule, ..call.clone() };
+    let refs: Vec<&Tensor> = args.iter().map(|a| &a.x).collect();
+    emit_all(call.into(), &refs).into_iter().map(Batched::mapped).collect()
+}
+
+/// Whether an elementwise operator takes operands of several shapes: PyTorch's losses want one.
+fn broadcasts(call: &Call) -> bool {
+    call.target.starts_with("aten::") && !call.target.contains(" reduction")
+}
+
+/// Whether a call is of matrices: of a batch that all operands have it is the same operator.
+fn of_matrices(call: &Call) -> bool {
+    call.target.starts_with("aten::") && OF_MATRICES.contains(&call.function())
 }
 
 /// The call that does the same along its dim for a batch whose dim stands in front.

@@ -2,7 +2,7 @@
 
 use super::super::Class;
 use super::super::edit::{Editor, NodeId};
-use super::elementwise::slim;
+use super::elementwise::{slim, smaller};
 use super::{Found, Raising, number, sizes};
 use crate::ir::{Scalar, Value};
 use crate::ops::{Binary, Op};
@@ -50,7 +50,10 @@ fn last_product(e: &Editor, id: NodeId) -> Option<(Binary, Value, Value)> {
     if !e.dtype(v).is_float() {
         return None;
     }
-    let usable = |p: Value| plain(e, p).then_some(p);
+    let usable = |p: Value| {
+        let p = alone(e, p);
+        plain(e, p).then_some(p)
+    };
     match (e.as_binary(v, Binary::Add), e.as_binary(v, Binary::Sub)) {
         (Some((a, b)), _) => match (usable(b), usable(a)) {
             (Some(p), _) => Some((Binary::Add, a, p)),
@@ -60,6 +63,11 @@ fn last_product(e: &Editor, id: NodeId) -> Option<(Binary, Value, Value)> {
         (None, Some((a, b))) => usable(b).map(|p| (Binary::Sub, a, p)),
         (None, None) => None,
     }
+}
+
+/// What `v` is a broadcast of, if nothing else needs that.
+fn alone(e: &Editor, v: Value) -> Value {
+    if e.count(v) == 1 { smaller(e, v) } else { v }
 }
 
 /// Whether `v` is a product that nothing else needs, and that is no operator of its own.
@@ -99,7 +107,7 @@ fn scaled(e: &Editor, id: NodeId) -> Option<Found> {
         Binary::Add => "aten::add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor",
         _ => "aten::sub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor",
     };
-    Found::new(schema, [("alpha", number(beside(c)?))], slim(e, e.shape(p), &[x, y]))
+    Found::new(schema, [("alpha", number(beside(c)?))], slim(e, &e.out(id).shape, &[x, y]))
 }
 
 /// `x + y * z` and `x - y * z`, perhaps by a number.
@@ -121,14 +129,14 @@ fn product(e: &Editor, id: NodeId) -> Option<Found> {
     };
     let value = if op == Binary::Add { scale * c } else { -scale * c };
     let schema = "aten::addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor";
-    Found::new(schema, [("value", number(value))], slim(e, e.shape(p), &[x, y, z]))
+    Found::new(schema, [("value", number(value))], slim(e, &e.out(id).shape, &[x, y, z]))
 }
 
 /// `x + y / z` and `x - y / z`, perhaps by a number.
 fn quotient(e: &Editor, id: NodeId) -> Option<Found> {
     let v = e.results(id)[0];
     let divided = |q: Value| {
-        let (q, outer) = single(e, q);
+        let (q, outer) = single(e, alone(e, q));
         let (y, z) = e.as_binary(q, Binary::Div).filter(|_| e.count(q) == 1)?;
         let (y, inner) = single(e, y);
         (e.as_full(y).is_none() && e.as_full(z).is_none()).then_some((y, z, outer * inner))

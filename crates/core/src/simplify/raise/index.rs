@@ -32,12 +32,12 @@ pub(super) static RULES: &[Raising] = &[
 ];
 
 const STACK: &str = "aten::stack(Tensor[] tensors, int dim=0) -> Tensor";
-const INDEX: &str = "aten::index.Tensor(Tensor self, Tensor?[] indices) -> Tensor";
-const INDEX_PUT: &str =
+pub(super) const INDEX: &str = "aten::index.Tensor(Tensor self, Tensor?[] indices) -> Tensor";
+pub(super) const INDEX_PUT: &str =
     "aten::index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor";
 
 /// `where(i < 0, i + n, i)`: the index `i`, which PyTorch wraps itself.
-fn unwrapped(e: &Editor, v: Value, n: usize) -> Option<Value> {
+pub(super) fn unwrapped(e: &Editor, v: Value, n: usize) -> Option<Value> {
     let (p, moved, i) = e.as_where(v)?;
     let (j, zero) = e.as_binary(p, Binary::Lt)?;
     let (k, size) = e.as_binary(moved, Binary::Add)?;
@@ -121,7 +121,7 @@ fn elements(e: &Editor, id: NodeId) -> Option<Found> {
     };
     let found =
         Found::new(schema, [("indices", indices)].into_iter().chain(accumulate), [x, i].into_iter().chain(source))?;
-    let made = (!alone).then(|| (1, Made::Rows(whole[0].get())));
+    let made = (!alone).then(|| (1, Made::Rows(whole[0].get()))).into_iter().collect();
     Some(Found { made, ..found })
 }
 
@@ -309,20 +309,22 @@ fn stack_in_place(e: &Editor, id: NodeId) -> Option<Found> {
     let Op::Cat(Cat { dim }) = e.op(id) else { return None };
     let short = e.out(id).shape.removed(*dim);
     let one = short.inserted(*dim, Dim::new(1));
-    let (mut args, mut made, mut given, mut fewer) = (Values::new(), None, None, false);
+    let (mut args, mut made, mut given, mut fewer) = (Values::new(), Vec::new(), None, false);
     for (i, v) in e.args(id).iter().enumerate() {
+        // Nothing else needs it, but perhaps another place of the same.
+        let alone = e.count(*v) as usize == e.args(id).iter().filter(|a| *a == v).count();
         let without = || {
             let view = e.equal_node(&View { shape: short.clone() }.into(), &[*v]).filter(|view| *view < id)?;
             Some(e.results(view)[0])
         };
         match (e.as_view(*v), e.as_full(*v), without()) {
             _ if *e.shape(*v) != one => return None,
-            (Some(x), ..) if *e.shape(x) == short && e.count(*v) == 1 => {
+            (Some(x), ..) if *e.shape(x) == short && alone => {
                 args.push(x);
                 fewer = true;
             }
-            (None, Some(c), _) if made.is_none() && e.count(*v) == 1 => {
-                made = Some((i, Made::Uniform(e.aval(*v).with_shape(&short), c.to_f64())));
+            (None, Some(c), _) if made.is_empty() && e.count(*v) == 1 => {
+                made.push((i, Made::Uniform(e.aval(*v).with_shape(&short), c.to_f64())));
             }
             (None, None, Some(x)) if given.is_none() => {
                 args.push(x);

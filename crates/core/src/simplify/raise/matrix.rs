@@ -18,6 +18,7 @@ pub(super) static RULES: &[Raising] = &[
 const MV: &str = "aten::mv(Tensor self, Tensor vec) -> Tensor";
 const DOT: &str = "aten::dot(Tensor self, Tensor tensor) -> Tensor";
 const MATMUL: &str = "aten::matmul(Tensor self, Tensor other) -> Tensor";
+const LINEAR: &str = "aten::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor";
 const OUTER: &str = "aten::outer(Tensor self, Tensor vec2) -> Tensor";
 
 /// The vector that the matrix `v` of one row or column is.
@@ -63,6 +64,16 @@ fn reduced_product(e: &Editor, id: NodeId) -> Option<Found> {
                 e.as_expand(m).is_none().then_some([vector(e, column)?, m])
             };
             Found::new(MATMUL, [], of(a, b).or_else(|| of(b, a))?)
+        }
+        // The rows of a batch by one matrix.
+        (3, [2]) => {
+            let of = |m: Value, x: Value| {
+                let (m, x) = (e.as_expand(m)?, e.as_view(e.as_expand(x)?)?);
+                let (whole, own) = (e.shape(p), e.shape(x));
+                let fits = e.shape(m).dims() == &whole.dims()[1..] && own.dims() == [whole[0], whole[2]];
+                fits.then_some([x, m])
+            };
+            Found::new(LINEAR, [("bias", Attr::None)], of(a, b).or_else(|| of(b, a))?)
         }
         _ => None,
     }

@@ -27,10 +27,12 @@ mod nll;
 mod norm;
 mod norm_backward;
 mod pooled;
+mod positions;
 mod pullback;
 mod rearrange;
 mod reduce;
 mod settle;
+mod single;
 mod slope;
 mod solve;
 mod table;
@@ -64,8 +66,8 @@ struct Found {
     schema: &'static str,
     params: Vec<(&'static str, Attr)>,
     args: Values,
-    /// The operand that is nowhere in the graph, and its place among `args`.
-    made: Option<(usize, Made)>,
+    /// The operands that are nowhere in the graph, and their places among `args`, the first ones first.
+    made: Vec<(usize, Made)>,
     /// A value that the body has from an operand, not from where the graph has it; signs of zeros may differ.
     given: Option<(Value, Given)>,
     /// What its results are.
@@ -111,7 +113,7 @@ impl Found {
         args: impl IntoIterator<Item = Value>,
     ) -> Option<Self> {
         let (params, args) = (params.into_iter().collect(), args.into_iter().collect());
-        Some(Found { schema, params, args, made: None, given: None, results: vec![Slot::Root] })
+        Some(Found { schema, params, args, made: Vec::new(), given: None, results: vec![Slot::Root] })
     }
 
     /// A backward operator on the cotangent `g`, or on ones of `aval`.
@@ -122,7 +124,7 @@ impl Found {
         aval: &Aval,
         x: Value,
     ) -> Option<Self> {
-        let made = g.is_none().then(|| (0, Made::Uniform(aval.clone(), 1.0)));
+        let made = g.is_none().then(|| (0, Made::Uniform(aval.clone(), 1.0))).into_iter().collect();
         Some(Found { made, ..Found::new(schema, params, g.into_iter().chain([x]))? })
     }
 }
@@ -142,7 +144,8 @@ static LARGE: [&[Raising]; 10] = [
 ];
 
 /// The rules of operators that stand for a few nodes.
-static MIDDLE: [&[Raising]; 7] = [
+static MIDDLE: [&[Raising]; 8] = [
+    positions::RULES,
     index::RULES,
     window::RULES,
     rearrange::RULES,
@@ -183,6 +186,7 @@ pub fn raise(graph: &Graph, class: Class) -> Graph {
     e = raise_by(e, class, &[cross::RULES, norm::STATISTICS]);
     e = raise_by(e, class, &LARGE);
     lift::lift(&mut e);
+    single::select(&mut e);
     e = raise_by(e, class, &[MIDDLE.as_slice(), SMALL.as_slice()].concat());
     settle::settle(&mut e);
     e.finish(graph)
@@ -213,7 +217,7 @@ fn raise_by(mut e: Editor, class: Class, rules: &[&'static [Raising]]) -> Editor
         let Some(found) = found else { continue };
         e.begin(id);
         let mut args = found.args;
-        if let Some((place, made)) = &found.made {
+        for (place, made) in &found.made {
             args.insert(*place, make(&mut e, made));
         }
         let Some(body) = body(&e, id, &args, found.given.as_ref(), &found.results) else {

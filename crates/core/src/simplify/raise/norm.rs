@@ -159,8 +159,8 @@ fn scattered_total(e: &Editor, s: Value, x: Value) -> Option<Total> {
 fn backward(schema: &'static str, e: &Editor, along: LessTotal, y: Value) -> Option<Found> {
     let LessTotal { dim, g, given } = along;
     let made = match (g, &given) {
-        (None, Some((x, Given::Opposite(_)))) => Some((0, Made::Opposite(*x))),
-        (None | Some(_), _) => None,
+        (None, Some((x, Given::Opposite(_)))) => vec![(0, Made::Opposite(*x))],
+        (None | Some(_), _) => Vec::new(),
     };
     let params = [("dim", number(dim as i64)), ("input_dtype", Attr::DType(e.dtype(y)))];
     Some(Found { made, given, ..Found::new(schema, params, g.into_iter().chain([y]))? })

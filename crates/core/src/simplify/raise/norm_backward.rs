@@ -154,7 +154,7 @@ fn find(e: &Editor, id: NodeId) -> Option<Found> {
     let mut found = operator(&n, g, Attr::List(mask))?;
     if negated {
         found.args.remove(0);
-        found.made = Some((0, Made::Opposite(g)));
+        found.made = vec![(0, Made::Opposite(g))];
         found.given = Some((g, Given::Opposite(0)));
     }
     Some(Found { results: vec![Slot::Root, slot(weight), slot(bias)], ..found })

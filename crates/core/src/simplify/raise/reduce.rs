@@ -231,15 +231,24 @@ fn distances(e: &Editor, id: NodeId) -> Option<Found> {
     if rank < 3 || dims != [rank - 1] || e.shape(v).rank() + 1 != rank {
         return None;
     }
-    // The rows, with a size 1 in place of the other's.
+    // The rows, with a size 1 in place of the other's; of batches some may be shared.
+    let whole = e.shape(d);
     let rows = |v: Value, one: usize| {
         let seen = e.as_expand(v).unwrap_or(v);
-        let shape = aligned(e.shape(seen), e.shape(d));
-        let whole = shape[one] == 1 && shape.removed(one) == e.shape(d).removed(one);
+        let shape = aligned(e.shape(seen), whole);
+        let own = shape.removed(one);
+        let fits =
+            |i: usize| if i == one { shape[i] == 1 } else { shape[i] == whole[i] || (i + 3 < rank && shape[i] == 1) };
         let operand = [Some(seen), e.as_view(seen)].into_iter().flatten();
-        operand.into_iter().find(|x| whole && *e.shape(*x) == shape.removed(one))
+        let spread = |x: &Value| e.shape(*x).rank() <= own.rank() && aligned(e.shape(*x), &own) == own;
+        let all = (0..rank).all(fits);
+        operand.into_iter().find(|x| all && spread(x))
     };
     let (x, y) = (rows(a, rank - 2)?, rows(b, rank - 3)?);
+    let batch = |v: Value| e.shape(v).rank() == rank - 1 && (0..rank - 3).all(|i| e.shape(v)[i] == whole[i]);
+    if !batch(x) && !batch(y) {
+        return None;
+    }
     // Not by products of matrices, which lose the distances of near rows.
     Found::new(
         "aten::cdist(Tensor x1, Tensor x2, float p=2, int? compute_mode=None) -> Tensor",

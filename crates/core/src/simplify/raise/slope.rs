@@ -63,8 +63,8 @@ fn find(e: &Editor, id: NodeId) -> Option<Found> {
         }
         match along {
             Along::Value(g) => op.args.insert(0, g),
-            Along::Uniform(x) if reduction == 0 => op.made = Some((0, Made::Uniform(e.aval(v).clone(), x))),
-            Along::Uniform(x) => op.made = Some((0, Made::Uniform(e.aval(v).with_shape(()), x))),
+            Along::Uniform(x) if reduction == 0 => op.made = vec![(0, Made::Uniform(e.aval(v).clone(), x))],
+            Along::Uniform(x) => op.made = vec![(0, Made::Uniform(e.aval(v).with_shape(()), x))],
             Along::Unknown => return None,
         }
         Some(op)

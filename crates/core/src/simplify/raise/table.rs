@@ -53,17 +53,20 @@ const HARDSHRINK: &str = "aten::hardshrink(Tensor self, Scalar lambd=0.5) -> Ten
 const SOFTSHRINK: &str = "aten::softshrink(Tensor self, Scalar lambd=0.5) -> Tensor";
 const SINC: &str = "aten::sinc(Tensor self) -> Tensor";
 const LOGADDEXP: &str = "aten::logaddexp(Tensor self, Tensor other) -> Tensor";
+const LOGADDEXP2: &str = "aten::logaddexp2(Tensor self, Tensor other) -> Tensor";
+const XLOG1PY: &str = "aten::special_xlog1py(Tensor self, Tensor other) -> Tensor";
 const LERP_SCALAR: &str = "aten::lerp.Scalar(Tensor self, Tensor end, Scalar weight) -> Tensor";
 const LERP: &str = "aten::lerp.Tensor(Tensor self, Tensor end, Tensor weight) -> Tensor";
 const LOGIT: &str = "aten::logit(Tensor self, float? eps=None) -> Tensor";
 const LOG_NDTR: &str = "aten::special_log_ndtr(Tensor self) -> Tensor";
 const NAN_TO_NUM: &str =
     "aten::nan_to_num(Tensor self, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor";
+const HEAVISIDE: &str = "aten::heaviside(Tensor self, Tensor values) -> Tensor";
 const ENTR: &str = "aten::special_entr(Tensor self) -> Tensor";
 const XLOGY: &str = "aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor";
 
 static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
-    let rows: [(Class, &'static str, &'static str, &'static str); 27] = [
+    let rows: [(Class, &'static str, &'static str, &'static str); 30] = [
         (Class::Exact, "where(gt(x, ?t), x, log1p(exp(x)))", SOFTPLUS, "x, beta=1, threshold=?t"),
         (Class::Exact, "where(gt(x, ?t), x, log1p(exp(where(gt(x, ?t), 0, x))))", SOFTPLUS, "x, beta=1, threshold=?t"),
         (
@@ -146,6 +149,14 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
             LOG_NDTR,
             "x",
         ),
+        (
+            Class::Rounding,
+            "where(logical_and(isinf(x), eq(x, y)), x, add(where(ge(x, y), x, y), mul(log1p(exp2(sub(where(ge(x, y), y, x), where(ge(x, y), x, y)))), 1.4426950408889634)))",
+            LOGADDEXP2,
+            "x, y",
+        ),
+        (Class::Exact, "where(isnan(y), nan, where(eq(x, 0), 0, mul(x, log1p(y))))", XLOG1PY, "x, y"),
+        (Class::Exact, "where(eq(x, 0), y, where(logical_or(lt(x, 0), isnan(x)), 0, 1))", HEAVISIDE, "x, y"),
         (Class::Exact, "where(isnan(y), nan, where(eq(x, 0), 0, mul(x, log(y))))", XLOGY, "x, y"),
     ];
     rows.map(|(class, term, schema, said)| Row { class, term: Term::parse(term), schema, said }).into()

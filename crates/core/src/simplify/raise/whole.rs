@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::super::Class;
 use super::super::edit::{Editor, NodeId};
-use super::elementwise::slim;
+use super::elementwise::{slim, smaller};
 use super::norm::row_sum;
 use super::reduce::{keeping, unkept};
 use super::term::{Bindings, Term, uniform};
@@ -38,18 +38,49 @@ fn as_log_sigmoid(e: &Editor, v: Value) -> Option<Value> {
     (x == y).then_some(x)
 }
 
-/// `(1 - t) * x - log_sigmoid(x)`.
+/// The weight of the true class in `(weight - 1) * t + 1`.
+fn positive_weight(e: &Editor, v: Value, t: Value) -> Option<Value> {
+    let one = |v: Value| uniform(e, v).is_some_and(|c| c.to_f64() == 1.0);
+    let (a, b) = e.as_binary(v, Binary::Add)?;
+    let rest = if one(b) { a } else { one(a).then_some(b)? };
+    let (a, b) = e.as_binary(rest, Binary::Mul)?;
+    let less = if b == t { a } else { (a == t).then_some(b)? };
+    let less = smaller(e, less);
+    let (weight, c) = e.as_binary(less, Binary::Sub)?;
+    one(c).then_some(weight)
+}
+
+/// `(1 - t) * x - log_sigmoid(x)`, and with the last term by a weight.
 fn bce_with_logits(e: &Editor, id: NodeId) -> Option<Found> {
     let (reduction, v) = reduced(e, e.results(id)[0])?;
     let (product, l) = e.as_binary(v, Binary::Sub)?;
-    let x = as_log_sigmoid(e, l)?;
+    let (x, by) = match as_log_sigmoid(e, l) {
+        Some(x) => (x, None),
+        None => {
+            let (a, b) = e.as_binary(l, Binary::Mul)?;
+            match (as_log_sigmoid(e, a), as_log_sigmoid(e, b)) {
+                (Some(x), _) => (x, Some(b)),
+                (None, x) => (x?, Some(a)),
+            }
+        }
+    };
     let (a, b) = e.as_binary(product, Binary::Mul)?;
     let rest = if a == x { b } else { (b == x).then_some(a)? };
     let (one, t) = e.as_binary(rest, Binary::Sub)?;
-    uniform(e, one).is_some_and(|c| c.to_f64() == 1.0).then(|| {
-        let params = [("weight", Attr::None), ("pos_weight", Attr::None), ("reduction", number(reduction))];
-        Found::new("aten::binary_cross_entropy_with_logits(Tensor self, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=Mean) -> Tensor", params, [x, t])
-    })?
+    if uniform(e, one).is_none_or(|c| c.to_f64() != 1.0) {
+        return None;
+    }
+    let weight = match by {
+        Some(by) => Some(positive_weight(e, by, t)?),
+        None => None,
+    };
+    let none = ["weight", "pos_weight"].into_iter().filter(|name| weight.is_none() || *name == "weight");
+    let params = none.map(|name| (name, Attr::None)).chain([("reduction", number(reduction))]);
+    Found::new(
+        "aten::binary_cross_entropy_with_logits(Tensor self, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=Mean) -> Tensor",
+        params,
+        [x, t].into_iter().chain(weight),
+    )
 }
 
 const BINARY_CROSS_ENTROPY: &str =
