@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use cotangent_core::ir::DType;
-use cotangent_loops::ir::{BodyOp, Nest, Stage};
+use cotangent_loops::ir::{Body, BodyOp, Nest, Stage};
 
 use crate::lane::ScalarCall;
 
@@ -21,20 +21,37 @@ pub enum Failure {
     },
 }
 
+/// The name of the function of a stage that divides integers, of which one may be zero.
+fn division(stage: &Stage) -> Option<&'static str> {
+    let of = |body: &Body| {
+        let divides = |(op, dtype): &(BodyOp, DType)| match op {
+            BodyOp::Binary(f, _, by) if ScalarCall::Binary(*f, *dtype).can_fail() => {
+                let known = matches!(&body.ops[by.0 as usize].0, BodyOp::Const(c) if c.to_f64() != 0.0);
+                (!known).then(|| cotangent_core::ops::Op::from(*f).name())
+            }
+            _ => None,
+        };
+        body.ops.iter().find_map(divides)
+    };
+    of(&stage.body).or_else(|| of(&stage.after))
+}
+
+/// The name of what may fail in a stage because of the data. An index that is outside names its op itself.
+pub fn fallible(stage: &Stage) -> Option<&'static str> {
+    let is_lookup = |(op, _): &(BodyOp, DType)| matches!(op, BodyOp::Lookup { .. });
+    let looks_up = || stage.body.ops.iter().chain(&stage.after.ops).any(is_lookup);
+    let is_aimed = || stage.accesses.iter().any(|a| a.aim.is_some());
+    division(stage).or_else(|| (looks_up() || is_aimed()).then_some("lookup"))
+}
+
 /// Whether a nest divides integers, of which one may be zero.
 pub fn may_divide_by_zero(nest: &Nest) -> bool {
-    has(nest, &|(op, dtype)| matches!(op, BodyOp::Binary(op, ..) if ScalarCall::Binary(*op, *dtype).can_fail()))
+    nest.stages.iter().any(|s| division(s).is_some())
 }
 
 /// Whether a point of a nest may fail because of the data.
 pub fn may_fail(nest: &Nest) -> bool {
-    let is_aimed = |s: &Stage| s.accesses.iter().any(|a| a.aim.is_some());
-    let looks_up = has(nest, &|(op, _)| matches!(op, BodyOp::Lookup { .. }));
-    looks_up || nest.stages.iter().any(is_aimed) || may_divide_by_zero(nest)
-}
-
-fn has(nest: &Nest, is: &dyn Fn(&(BodyOp, DType)) -> bool) -> bool {
-    nest.stages.iter().any(|s| s.body.ops.iter().chain(&s.after.ops).any(is))
+    nest.stages.iter().any(|s| fallible(s).is_some())
 }
 
 /// The first failure of a nest, by its point, whichever thread finds it.

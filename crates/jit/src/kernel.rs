@@ -1,15 +1,16 @@
 //! A loop nest ready to run: places in bytes, lane code, and how its work is divided.
 
+use std::ops::Range;
+
 use cotangent_core::ir::Loc;
 use cotangent_loops::ir::{Access, Lookup, LoopProgram, Memory, Nest, Stage};
-
-use std::ops::Range;
 
 use crate::across::Across;
 use crate::blocks::{Blocks, Runs};
 use crate::error::JitError;
+use crate::failure::{fallible, may_divide_by_zero, may_fail};
 use crate::frame::{HEADER, PARTIAL_WORDS};
-use crate::lane::{Bin, Expanded, Op, OpSet, ScalarCall, expand};
+use crate::lane::{Bin, Expanded, Op, OpSet, expand};
 use crate::loops::{merged, rows_inside, side_by_side, turn, turn_serial};
 use crate::machine::{Assembler, RowsCode, StageCode};
 use crate::place::{Aimed, Place};
@@ -187,7 +188,7 @@ pub fn prepare(
     };
     let sizes = |nest: &Nest, m: &Memory| dtypes(m, nest).size_bytes();
     // The first point that fails is looked for in the order of rows.
-    let fails = crate::failure::may_fail(&nest);
+    let fails = may_fail(&nest);
     let turned = turn(&mut nest, fails, &sizes);
     let lying = if turned.is_empty() { turn_serial(&nest, &sizes) } else { Vec::new() };
     // Copies serve all rows along a loop that does not move them.
@@ -198,7 +199,7 @@ pub fn prepare(
     }
     if turned.is_empty() && lying.is_empty() {
         // Serial loops are no part of a failed point.
-        if !crate::failure::may_divide_by_zero(&nest) {
+        if !may_divide_by_zero(&nest) {
             rows_inside(&mut nest);
         }
         between = crate::across::between_innermost(&mut nest, fails);
@@ -314,7 +315,7 @@ pub fn prepare(
             tile_slots: (Slots::new(&lane.body), Slots::new(&lane.after)),
             code: None,
             cost: cost(stage, &lane),
-            fallible: fallible(stage, &lane),
+            fallible: fallible(stage),
             lane,
         };
         stages.push(kernel);
@@ -356,22 +357,6 @@ pub fn prepare(
         lookups: nest.lookups.clone(),
         loc: nest.locs.first().cloned().unwrap_or_default(),
     })
-}
-
-fn fallible(stage: &Stage, lane: &Expanded) -> Option<&'static str> {
-    let calls = || {
-        lane.body.insts.iter().chain(&lane.after.insts).filter_map(|i| match i.op {
-            Op::Call(call, ..) if call.can_fail() => Some(call),
-            _ => None,
-        })
-    };
-    let division = calls().find_map(|call| match call {
-        ScalarCall::Binary(f, _) => Some(cotangent_core::ops::Op::from(f).name()),
-        ScalarCall::Place(..) | ScalarCall::Unary(..) | ScalarCall::I64ToF32 => None,
-    });
-    // An index that is outside names its op itself.
-    let looks_up = calls().next().is_some() || stage.accesses.iter().any(|a| a.aim.is_some());
-    division.or(looks_up.then_some("lookup"))
 }
 
 /// Rough, in ns: 16 vector operations or one scalar call take about as long as reading a few elements from the second-level cache.

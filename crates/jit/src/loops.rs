@@ -83,7 +83,7 @@ pub fn turn(nest: &mut Nest, stay: bool, size: &dyn Fn(&Nest, &Memory) -> usize)
         .flat_map(|s| (0..nest.stages[s].accesses.len()).map(move |i| (s, i)))
         .filter_map(|(s, i)| {
             let bytes = size(nest, &nest.stages[s].accesses[i].memory);
-            Some((s, i, crate::turned::along(nest, s, i, bytes)?))
+            Some((s, i, crate::turned::along(nest, s, i, bytes, stay)?))
         })
         .collect();
     let last = nest.outer.len().wrapping_sub(1);

@@ -77,11 +77,11 @@ pub enum Rows {
     Matrices(Matrix, i64),
 }
 
-/// Whether access `i` of a stage is worth turning, and the outer loop along which it is contiguous.
-pub fn along(nest: &Nest, stage: usize, i: usize, size: usize) -> Option<usize> {
+/// Whether access `i` of a stage is worth turning, and the outer loop along which it is contiguous. Lanes may be cut, unless loops `stay`.
+pub fn along(nest: &Nest, stage: usize, i: usize, size: usize, stay: bool) -> Option<usize> {
     let (s, a) = (&nest.stages[stage], &nest.stages[stage].accesses[i]);
     let d = (0..nest.outer.len()).find(|d| a.outer[*d] == 1 && nest.outer[*d] >= FEW)?;
-    let most = part(nest).map_or(s.lanes, |part| part.min(s.lanes));
+    let most = part(nest).filter(|_| !stay).map_or(s.lanes, |part| part.min(s.lanes));
     (a.serial.iter().all(|s| *s == 0) && is_strided(nest, s, a, [most, ROWS * size])).then_some(d)
 }
 
@@ -142,7 +142,7 @@ pub enum Cut {
 /// Cuts the lanes of a nest with these turned accesses where a block of all of them has no room, or would leave the nearest caches before it is read, at
 /// once where lanes throw each other out. Other arrays that are in no cache are better read in long runs.
 pub fn cut_lanes(nest: &mut Nest, turned: &[(usize, usize)], size: &dyn Fn(&Nest, &Memory) -> usize) -> Cut {
-    let Some(each) = part(nest).filter(|_| !turned.is_empty()) else { return Cut::Whole };
+    let Some(each) = part(nest) else { return Cut::Whole };
     let (lanes, rows) = (nest.stages[0].lanes, nest.outer.iter().product::<usize>());
     let accesses = || nest.stages.iter().flat_map(|s| &s.accesses);
     let bytes: usize = accesses().map(|a| size(nest, &a.memory)).sum();

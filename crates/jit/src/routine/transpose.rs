@@ -60,21 +60,19 @@ impl<L: Lanes> Kernel for Squares<L> {
         // often in one set of a cache; where those of the operand are farther, it is they that have to stay. Squares of whole lines need not stay.
         let is_far = step as isize >= stride.abs();
         let side = if is_far { L::LINE.max(CACHE_LINE / size_of::<L::T>()) } else { L::LINE };
-        let [fits_m, fits_n] = [m, n].map(|n| n >= L::LINE);
+        let fits = m >= L::LINE && n >= L::LINE;
         // SAFETY: the caller's; squares cover everything.
         unsafe {
             for i in (0..m).step_by(side) {
                 for j in (0..n).step_by(L::LINE) {
                     for i in (i..m.min(i + side)).step_by(L::LINE) {
-                        if fits_m && fits_n {
-                            // What is left of whole squares lies in one that overlaps those before it: processors write through masks slowly.
-                            let (i, j) = (i.min(m - L::LINE), j.min(n - L::LINE));
-                            let from = from.offset(j as isize + i as isize * stride);
-                            L::transpose_line(from, stride, to.add(i + j * step), step);
+                        // What is left of whole squares lies in one that overlaps those before it: processors write through masks slowly.
+                        let (i, j) = if fits { (i.min(m - L::LINE), j.min(n - L::LINE)) } else { (i, j) };
+                        let (from, to) = (from.offset(j as isize + i as isize * stride), to.add(i + j * step));
+                        if fits {
+                            L::transpose_line(from, stride, to, step);
                         } else {
-                            let from = from.offset(j as isize + i as isize * stride);
-                            let rows_columns = [L::LINE.min(m - i), L::LINE.min(n - j)];
-                            L::transpose_edge(from, stride, to.add(i + j * step), step, rows_columns);
+                            L::transpose_edge(from, stride, to, step, [L::LINE.min(m - i), L::LINE.min(n - j)]);
                         }
                     }
                 }

@@ -37,10 +37,9 @@ fn indices(e: &Editor, v: Value, sizes: &[usize]) -> Option<Vec<Value>> {
     }
     wrapped.push(rest);
     wrapped.reverse();
-    let bounded = wrapped.iter().zip(sizes).all(|(i, n)| unwrapped(e, inner(e, *i), *n).is_some());
+    let found: Option<Vec<Value>> = wrapped.iter().zip(sizes).map(|(i, n)| unwrapped(e, inner(e, *i), *n)).collect();
     let total = sizes.iter().product::<usize>();
-    let known = bounded && e.is_full(beyond, total as f64) && is_outside(e, outside, &wrapped, sizes, MAX_DIMS);
-    known.then(|| wrapped.iter().zip(sizes).filter_map(|(i, n)| unwrapped(e, inner(e, *i), *n)).collect())
+    found.filter(|_| e.is_full(beyond, total as f64) && is_outside(e, outside, &wrapped, sizes, MAX_DIMS))
 }
 
 /// What `v` is a broadcast of.
