@@ -189,7 +189,7 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, runs: Runs, lanes: Lanes,
                         let to = memory.as_ptr().wrapping_add(t.at);
                         if !t.again {
                             // SAFETY: the caller's; the block has its own scratch memory, with room for `kernel.block` rows.
-                            unsafe { turn(Vectors::narrow(), t, at, to, end - row, lanes.of(stage).len()) };
+                            unsafe { turn(Vectors::shuffling(), t, at, to, end - row, lanes.of(stage).len()) };
                         }
                         at = to;
                     }

@@ -20,7 +20,7 @@ const ROWS: usize = 16;
 /// The most …
 const MOST_ROWS: usize = 64;
 /// … and those of cut lanes that throw each other out: each visit of a line of theirs serves that many.
-const COLLIDING_ROWS: usize = 128;
+const COLLIDING_ROWS: usize = 64;
 /// The most rows of a block that is only copied, in whole cache lines.
 const MOST_COPIED: usize = 256;
 /// What a nest that only copies touches at most to be near.
@@ -29,15 +29,15 @@ const SMALL_BYTES: usize = 8 << 20;
 const CUT_BYTES: usize = 16 << 20;
 /// … or where lanes throw each other out: `a − aᵀ` of 2048² takes 1.0 ms then and 1.8 in whole rows, but `a + bᵀ`, which no cache holds, 1.6 and 1.4;
 const CUT_COLLIDING: usize = 32 << 20;
-/// … and the most lanes of a part. Measured on `a + bᵀ` of 1024²: 168 µs in parts of 256 lanes and 128 rows, 346 in whole rows; of 1000²: 150 in parts of 200
-/// lanes and 32 rows.
+/// … and the most lanes of a part. Measured on two threads of Zen 5: `a · bᵀ + c` of 1200×800 in parts of 160 lanes and 16 rows 81 µs, in whole rows 96;
+/// `a + bᵀ` of 2048² in parts of 256 lanes and 64 rows 829, and 128 rows, if of 128 lanes, 981.
 const PART: usize = 256;
 /// Blocks that threads share.
 const PIECES: usize = 8;
 /// The bytes of a block that are read again from the first-level cache, …
 const NEAR_BYTES: usize = 24 << 10;
-/// … of cut lanes about all of it: little else stays there between two parts.
-const BAND_BYTES: usize = 36 << 10;
+/// … of cut lanes so few that they are hardly more rows than a cache line has elements: more wait for more pages, in 1200×800 93 µs instead of 87 for 32.
+const BAND_BYTES: usize = 12 << 10;
 /// The most bytes of a block.
 const MAX_BYTES: usize = 1 << 20;
 /// Places so far apart, or a multiple of it, are in one set of a first-level cache.
@@ -232,7 +232,7 @@ impl Copied {
 
     /// The vectors that copy: the same bits on every path.
     pub fn vectors(self) -> Vectors {
-        if self.is_wide { Vectors::widest() } else { Vectors::narrow() }
+        if self.is_wide { Vectors::widest() } else { Vectors::shuffling() }
     }
 }
 
@@ -247,10 +247,20 @@ pub unsafe fn turn(vectors: Vectors, t: &Turned, from: *const u8, to: *mut u8, r
             Rows::Block => squares(vectors, t, from, to, [rows, lanes]),
             Rows::Serial(rows) => squares(vectors, t, from, to, [rows, lanes]),
             Rows::Matrices(matrix, apart) => {
-                for i in 0..rows {
-                    let (from, to) =
-                        (from.wrapping_offset(apart as isize * i as isize), to.add(matrix.bytes(t.size) * i));
-                    squares(vectors, t, from, to, [matrix.rows, matrix.lanes]);
+                // Smaller matrices than squares would be read through masks.
+                let is_small = matrix.rows.min(matrix.lanes) < vectors.square(t.size);
+                let vectors = if is_small { Vectors::narrow() } else { vectors };
+                let (mn, stride, apart) = ([matrix.lanes, matrix.rows], t.stride as isize, apart as isize);
+                let from = from.cast_mut();
+                match t.size {
+                    4 => f32::transpose_each(vectors, rows, mn, [from.cast(), to.cast()], stride / 4, apart / 4),
+                    8 => f64::transpose_each(vectors, rows, mn, [from.cast(), to.cast()], stride / 8, apart / 8),
+                    _ => {
+                        for i in 0..rows {
+                            let from = from.wrapping_offset(apart * i as isize);
+                            squares(vectors, t, from, to.add(matrix.bytes(t.size) * i), [matrix.rows, matrix.lanes]);
+                        }
+                    }
                 }
             }
         }

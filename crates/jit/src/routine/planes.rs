@@ -129,7 +129,7 @@ pub unsafe fn run<T: Real>(op: &Convolution, s: &Sizes, vectors: Vectors, x: *co
     true
 }
 
-/// Computes rows of a plane with vectors `L`, or with `N`, which are half as long, if fewer lanes are idle then.
+/// Computes rows of a plane with vectors `L`, or with `N`, which are half as long, if fewer lanes are idle then and the CPU adds them twice as fast.
 ///
 /// # Safety
 /// The CPU has both vectors; `x` is a plane of the input, `w` a kernel, `y` a plane of the result with the rows, which nobody else uses; `zeros` are
@@ -139,7 +139,8 @@ pub unsafe fn plane<N: Spans, L: Spans<T = N::T>>(plane: Plane<N::T>) {
     let width = plane.meeting.y[1];
     // SAFETY: the caller's.
     unsafe {
-        if width.next_multiple_of(N::LANES) < width.next_multiple_of(L::LANES) {
+        let fewer = width.next_multiple_of(N::LANES) < width.next_multiple_of(L::LANES);
+        if fewer && (width <= N::LANES || Vectors::has_halves()) {
             strided::<N>(plane);
         } else {
             strided::<L>(plane);

@@ -83,6 +83,18 @@ pub trait Real: Ring + PartialOrd + std::ops::AddAssign + std::ops::Mul<Output =
     /// # Safety
     /// The CPU has the vectors; all of these elements exist, and nobody else uses those of `to`.
     unsafe fn transpose(vectors: Vectors, mn: [usize; 2], from: *const Self, stride: isize, to: *mut Self, step: usize);
+    /// As [`Real::transpose`], `count` matrices `from` where each is `apart` from the one before `to` where they follow one another without gaps.
+    ///
+    /// # Safety
+    /// As [`Real::transpose`], for all of them.
+    unsafe fn transpose_each(
+        vectors: Vectors,
+        count: usize,
+        mn: [usize; 2],
+        from_to: [*mut Self; 2],
+        stride: isize,
+        apart: isize,
+    );
 }
 
 macro_rules! real {
@@ -172,6 +184,24 @@ macro_rules! real {
                     let _ = (mn, a.0, b, places, c, onto);
                     unreachable!("portable code has no panels")
                 })
+            }
+            unsafe fn transpose_each(
+                vectors: Vectors,
+                count: usize,
+                [m, n]: [usize; 2],
+                [from, to]: [*mut Self; 2],
+                stride: isize,
+                apart: isize,
+            ) {
+                // SAFETY: the caller's.
+                unsafe {
+                    by_vectors!(vectors, $V256 $V512, L => transpose::each_in_squares::<L>(count, [m, n], [from, to], stride, apart), else => {
+                        for i in 0..count {
+                            let from = from.wrapping_offset(apart * i as isize).cast_const();
+                            transpose::plain([0..m, 0..n], from, stride, to.wrapping_add(m * n * i), m);
+                        }
+                    })
+                }
             }
             unsafe fn transpose(
                 vectors: Vectors,

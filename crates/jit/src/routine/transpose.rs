@@ -39,6 +39,22 @@ pub unsafe fn in_squares<L: Lanes>(mn: [usize; 2], from: *const L::T, stride: is
     unsafe { L::enabled(Squares::<L> { mn, from, stride, to, step, lanes: PhantomData }) }
 }
 
+/// As [`in_squares`], `count` matrices: those of the operand `apart`, those of the result `n · m` elements from one another, without gaps between rows.
+///
+/// # Safety
+/// As [`in_squares`], for all of them.
+#[cfg(target_arch = "x86_64")]
+pub unsafe fn each_in_squares<L: Lanes>(
+    count: usize,
+    mn: [usize; 2],
+    [from, to]: [*mut L::T; 2],
+    stride: isize,
+    apart: isize,
+) {
+    // SAFETY: the caller's.
+    unsafe { L::enabled(Each::<L> { count, mn, from, stride, apart, to, lanes: PhantomData }) }
+}
+
 #[cfg(target_arch = "x86_64")]
 struct Squares<L: Lanes> {
     mn: [usize; 2],
@@ -47,6 +63,33 @@ struct Squares<L: Lanes> {
     to: *mut L::T,
     step: usize,
     lanes: PhantomData<L>,
+}
+
+#[cfg(target_arch = "x86_64")]
+struct Each<L: Lanes> {
+    count: usize,
+    mn: [usize; 2],
+    from: *mut L::T,
+    stride: isize,
+    apart: isize,
+    to: *mut L::T,
+    lanes: PhantomData<L>,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl<L: Lanes> Kernel for Each<L> {
+    /// # Safety
+    /// As [`each_in_squares`].
+    #[inline(always)]
+    unsafe fn run(self) {
+        let Each { count, mn, from, stride, apart, to, lanes } = self;
+        for i in 0..count {
+            let from = from.wrapping_offset(apart * i as isize).cast_const();
+            let to = to.wrapping_add(mn[0] * mn[1] * i);
+            // SAFETY: the caller's.
+            unsafe { Squares::<L> { mn, from, stride, to, step: mn[0], lanes }.run() };
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
