@@ -180,3 +180,13 @@ fn both_modes_agree_when_nested() {
     close(&a, &c);
     close(&a, &d);
 }
+
+/// As PyTorch's `elu_double_backward` has it: the curve below 0 does not reach 0.
+#[test]
+fn exponential_units_have_no_curvature_at_zero() {
+    let units: [fn(Tensor) -> Tensor; 3] = [|x| x.elu(0.7), |x| x.selu(), |x| x.celu(1.3)];
+    for unit in units {
+        let h = hessian(move |x: Tensor| unit(x).sum()).call((Tensor::from([0.0f64, -0.0, 2.0]),)).unwrap();
+        close(&h, &Tensor::from([[0.0f64; 3]; 3]));
+    }
+}

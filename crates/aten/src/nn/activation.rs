@@ -123,9 +123,8 @@ pub trait Activations: AsTensor {
     fn celu(&self, alpha: f64) -> Tensor {
         let value = |x: &Tensor| below(x, |x| (x / alpha).expm1() * alpha);
         sloped(at!("celu", 1), schema::CELU, &[("alpha", num(alpha))], self.tensor(), value, |x| {
-            let negative = x.le(0.0);
-            let inside = x.where_(&negative, x.zeros_like());
-            (inside / alpha).exp().where_(&negative, x.ones_like())
+            let inside = strictly_below(x);
+            (inside / alpha).exp().where_(&x.le(0.0), x.ones_like())
         })
     }
 
@@ -294,10 +293,16 @@ fn exponential(x: &Tensor, at: At, alpha: f64, scale: f64, input_scale: f64) -> 
     let params = [("alpha", num(alpha)), ("scale", num(scale)), ("input_scale", inner)];
     let value = |x: &Tensor| scaled(below(x, |x| scaled(x.clone(), input_scale).expm1() * alpha), scale);
     sloped(at, schema::ELU, &params, x, value, |x| {
-        let negative = x.le(0.0);
-        let inside = scaled(x.where_(&negative, x.zeros_like()), input_scale);
-        scaled(inside.exp(), alpha * scale * input_scale).where_(&negative, x.full_like(scale))
+        let inside = scaled(strictly_below(x), input_scale);
+        scaled(inside.exp(), alpha * scale * input_scale).where_(&x.le(0.0), x.full_like(scale))
     })
+}
+
+/// `x` below 0 and 0 elsewhere. Its own derivative at 0 is 0, by which second derivatives of the exponential units vanish
+/// there, as those of PyTorch's `elu_double_backward` do.
+#[track_caller]
+fn strictly_below(x: &Tensor) -> Tensor {
+    x.where_(&x.lt(0.0), x.zeros_like())
 }
 
 #[track_caller]

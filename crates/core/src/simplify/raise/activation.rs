@@ -260,7 +260,7 @@ fn leaky_relu_backward(e: &Editor, id: NodeId) -> Option<Found> {
 /// `where(x <= 0, x, 0)` under `expm1` or `exp`: the operand.
 fn not_above(e: &Editor, v: Value) -> Option<Value> {
     let (p, x, zero) = e.as_where(v)?;
-    let (y, bound) = compared(e, p, Binary::Le)?;
+    let (y, bound) = compared(e, p, Binary::Le).or_else(|| compared(e, p, Binary::Lt))?;
     (x == y && bound == 0.0 && e.is_zero(zero)).then_some(x)
 }
 

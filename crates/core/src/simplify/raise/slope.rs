@@ -137,12 +137,12 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
             ..row("where(ge(x, ?b), 0, where(le(x, ?a), 0, 1))", HARDTANH, "x, min_val=?a, max_val=?b")
         },
         row(
-            "where(le(x, 0), mul(exp(where(le(x, 0), x, 0)), ?c), ?s)",
+            "where(le(x, 0), mul(exp(where(lt(x, 0), x, 0)), ?c), ?s)",
             ELU,
             "x, alpha=?c/?s, scale=?s, input_scale=1, is_result=false",
         ),
         row(
-            "where(le(x, 0), exp(div(where(le(x, 0), x, 0), ?a)), 1)",
+            "where(le(x, 0), exp(div(where(lt(x, 0), x, 0), ?a)), 1)",
             ELU,
             "x, alpha=?a, scale=1, input_scale=1/?a, is_result=false",
         ),
