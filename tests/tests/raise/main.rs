@@ -3,8 +3,11 @@
 //! One file for each file of rules, but for the smallest.
 
 mod activation;
+mod averages;
 mod backward;
 mod cross;
+mod diagonal;
+mod embedding;
 mod fused;
 mod gate;
 mod index;

@@ -14,7 +14,7 @@ use cotangent_tests::random_graph::random_args;
 
 use crate::{graph, same_bits, targets};
 
-fn function(shapes: &[&[usize]], f: impl Fn(&[Tensor]) -> Tensor) -> Graph {
+pub fn function(shapes: &[&[usize]], f: impl Fn(&[Tensor]) -> Tensor) -> Graph {
     let built = build("f", |t| {
         let args: Vec<Tensor> = shapes.iter().map(|s| t.param(&Aval::new(DType::F64, *s))).collect();
         Ok(vec![f(&args).ok()?])
@@ -23,7 +23,7 @@ fn function(shapes: &[&[usize]], f: impl Fn(&[Tensor]) -> Tensor) -> Graph {
 }
 
 /// The derivative in the first operand beside the function, which is a call of its composite.
-fn beside(f: &Graph) -> Graph {
+pub fn beside(f: &Graph) -> Graph {
     let pullback = vjp(f, &[0]).unwrap();
     let built = build("beside", |t| {
         let args: Vec<Tensor> = pullback.param_avals().iter().map(|a| t.param(a)).collect();
@@ -34,7 +34,7 @@ fn beside(f: &Graph) -> Graph {
 }
 
 /// How often `target` stands in the raised graph, which has the values of `g`.
-fn found(g: &Graph, target: &str) -> usize {
+pub fn found(g: &Graph, target: &str) -> usize {
     let raised = g.raised();
     let args = random_args(1, g);
     assert!(same_bits(&eval(g, &args).unwrap(), &eval(&raised, &args).unwrap()), "{g}\n{raised}");

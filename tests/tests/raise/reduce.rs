@@ -93,9 +93,10 @@ fn reductions_and_their_neighbours() {
 #[test]
 fn reductions_keep_their_dims() {
     type F = fn(&Tensor, &Shape) -> Tensor;
-    let table: [(&str, F); 3] = [
+    let table: [(&str, F); 4] = [
         ("aten.argmax.default(x_1, 1, True)", |x, shape| x.argmax_along(1).view_to(shape)),
         ("aten.argmin.default(x_1, 1, True)", |x, shape| x.argmin_along(1).view_to(shape)),
+        ("aten.logsumexp.default(x_1, [1], True)", |x, shape| x.logsumexp(1).view_to(shape)),
         ("correction = 1, keepdim = True)", |x, shape| x.var(1, 1).view_to(shape)),
     ];
     for (said, f) in table {

@@ -2,9 +2,9 @@
 
 mod memory;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use cotangent_core::ir::{Aval, Graph, Loc, Shape};
+use cotangent_core::ir::{Aval, DType, Graph, Loc, Shape};
 use cotangent_core::tensor::trace::at;
 use cotangent_core::transform::build;
 use cotangent_core::{Error, Tensor};
@@ -37,6 +37,8 @@ pub(crate) struct Env<'g> {
     views: Vec<View<'g>>,
     /// How many times bodies of loops were applied.
     pub(super) steps: usize,
+    /// What was recorded of the tensors of the graph that runs.
+    recorded: Option<&'g BTreeMap<String, TensorMeta>>,
 }
 
 /// A condition that has to hold, and what it means if it does not.
@@ -73,7 +75,7 @@ pub(crate) fn traced(
 impl<'g> Env<'g> {
     /// The values of a graph inside this one, which knows the same symbolic sizes.
     pub(super) fn inner(&self) -> Self {
-        Env { sizes: self.sizes.clone(), steps: self.steps, ..Env::default() }
+        Env { sizes: self.sizes.clone(), steps: self.steps, recorded: self.recorded, ..Env::default() }
     }
 
     /// Gives `name` a value.
@@ -189,6 +191,7 @@ impl<'g> Env<'g> {
 
     /// Applies the nodes of `graph`, which is `depth` graphs deep.
     pub(crate) fn run(&mut self, graph: &'g GraphJson, depth: usize) -> Result<(), TorchError> {
+        self.recorded = Some(&graph.tensor_values);
         self.run_nodes(&graph.nodes, depth)
     }
 
@@ -280,6 +283,10 @@ impl<'g> Env<'g> {
             };
             args.push((a.name.as_str(), arg));
         }
+        if overloads::has_default_dtype(target) && !args.iter().any(|(n, a)| *n == "dtype" && !matches!(a, Arg::None)) {
+            args.retain(|(n, _)| *n != "dtype");
+            args.extend(self.recorded_dtype(n).map(|dtype| ("dtype", Arg::DType(dtype))));
+        }
         let outs = overloads::call(&Call { target, node: name, args })?;
         for v in &outs {
             let tensors: &[Tensor] = match v {
@@ -292,6 +299,12 @@ impl<'g> Env<'g> {
             }
         }
         Ok(outs)
+    }
+
+    /// The dtype that was recorded of the first result of a node.
+    fn recorded_dtype(&self, n: &NodeJson) -> Option<DType> {
+        let meta = self.recorded?.get(n.outputs.first().and_then(named)?)?;
+        scalar_type::dtype(meta.dtype)
     }
 
     fn define(&mut self, n: &NodeJson, outs: Vec<Value>) -> Result<(), TorchError> {

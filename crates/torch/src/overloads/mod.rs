@@ -109,6 +109,25 @@ const THEMES: &[fn(&Call) -> Answer] = &[
     refused::call,
 ];
 
+/// Whether the results of a target have PyTorch's default dtype where none is given, which a program was exported under and does not name.
+pub(crate) fn has_default_dtype(target: &str) -> bool {
+    const CREATED: [&str; 12] = [
+        "zeros",
+        "ones",
+        "empty",
+        "full",
+        "eye",
+        "arange",
+        "linspace",
+        "logspace",
+        "scalar_tensor",
+        "rand",
+        "randn",
+        "normal",
+    ];
+    target.strip_prefix("aten.").and_then(|t| t.split_once('.')).is_some_and(|(name, _)| CREATED.contains(&name))
+}
+
 /// Applies the overload that `call` names.
 pub(crate) fn call(call: &Call) -> Result<Vec<Value>, TorchError> {
     for theme in THEMES {

@@ -192,7 +192,7 @@ fn range(e: &Editor, id: NodeId) -> Option<Found> {
 const MAX_INDEX: usize = 4096;
 
 /// The value of `v`, if few nodes compute it from nothing.
-fn known(e: &Editor, v: Value, nodes: usize) -> Option<Arc<Array>> {
+pub(super) fn known(e: &Editor, v: Value, nodes: usize) -> Option<Arc<Array>> {
     let id = e.def(v).filter(|_| nodes > 0 && e.shape(v).numel() <= MAX_INDEX)?;
     let args = e.args(id).iter().map(|a| known(e, *a, nodes / 2)).collect::<Option<Vec<_>>>()?;
     let refs: Vec<&Array> = args.iter().map(Arc::as_ref).collect();

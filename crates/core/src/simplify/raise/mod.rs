@@ -15,8 +15,11 @@
 
 mod activation;
 mod attention;
+mod averages;
 mod cross;
+mod diagonal;
 mod elementwise;
+mod embedding;
 mod fused;
 mod gate;
 mod index;
@@ -144,7 +147,9 @@ static LARGE: [&[Raising]; 10] = [
 ];
 
 /// The rules of operators that stand for a few nodes.
-static MIDDLE: [&[Raising]; 8] = [
+static MIDDLE: [&[Raising]; 10] = [
+    diagonal::RULES,
+    embedding::RULES,
     positions::RULES,
     index::RULES,
     window::RULES,
@@ -174,7 +179,7 @@ pub fn raise(graph: &Graph, class: Class) -> Graph {
     };
     let graph = inlined.as_ref().unwrap_or(graph);
     let mut e = editor(graph);
-    for pass in [known::share, pullback::take, pooled::take] {
+    for pass in [known::share, pullback::take, averages::take, pooled::take] {
         if pass(&mut e) {
             // Views of what is shared may cancel.
             let graph = simplify_with(&e.finish(graph), Options { class, trace: false }).0;

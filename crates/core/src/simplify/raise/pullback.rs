@@ -8,13 +8,13 @@ use super::super::edit::{Editor, NodeId};
 use super::super::simplify;
 use super::{MAX_BODY, call, number, sizes};
 use crate::error::Error;
-use crate::ir::{Attr, Aval, Graph, Value};
-use crate::ops::{Call, Convolution, Op, Permute, Sum};
-use crate::tensor::Tensor;
+use crate::ir::{Attr, Aval, Graph, Node, Value};
+use crate::ops::{Binary, Call, Convolution, Op, Permute, Sum};
+use crate::tensor::{Tensor, emit_all};
 use crate::transform::build;
 use crate::transform::grad::vjp;
 use crate::transform::inline::inline_composites;
-use crate::transform::replay::replay;
+use crate::transform::replay::{rebuild, replay};
 
 /// Lets one operator stand for the derivatives of each function that has one; whether there were any.
 pub(super) fn take(e: &mut Editor) -> bool {
@@ -152,6 +152,48 @@ impl Pullback {
         e.users(anchor).filter_map(along).collect()
     }
 
+    /// The pullback without the number that it divides or multiplies its cotangent by first, if there is one.
+    pub fn unscaled(&self) -> Option<Self> {
+        let made = |v: Value| self.0.nodes().iter().find(|n| n.results.as_slice() == [v]);
+        let is_scale = |n: &&Node| {
+            matches!(n.op, Op::Binary(Binary::Div | Binary::Mul))
+                && n.args[0] == self.y_bar()
+                && made(n.args[1]).is_some_and(|by| matches!(by.op, Op::Full(_)))
+        };
+        let scaled = self.0.nodes().iter().find(is_scale)?.results[0];
+        let rest = rebuild(&self.0, |n, args| match n.results.as_slice() == [scaled] {
+            true => vec![args[0].clone()],
+            false => emit_all(n.op.clone(), args),
+        });
+        Some(Pullback(simplify(&rest.ok()?)))
+    }
+
+    /// The cotangent of a pullback of nothing else whose result is `v`.
+    pub fn ending(&self, e: &Editor, v: Value) -> Option<Value> {
+        let mut known = vec![None; self.0.num_values()];
+        self.follow(e, &mut known);
+        let mut left = vec![(self.0.results()[0], v)];
+        while let Some((own, v)) = left.pop() {
+            if let Some(found) = known[own.index()] {
+                if found != v {
+                    return None;
+                }
+                continue;
+            }
+            known[own.index()] = Some(v);
+            if own == self.y_bar() {
+                continue;
+            }
+            let n = self.0.nodes().iter().find(|n| n.results.as_slice() == [own])?;
+            let (op, at) = e.def_op(v)?;
+            if *op != n.op || e.results(at).len() != 1 {
+                return None;
+            }
+            left.extend(n.args.iter().copied().zip(e.args(at).iter().copied()));
+        }
+        known[self.y_bar().index()].filter(|g| e.aval(*g) == self.0.aval(self.y_bar()))
+    }
+
     /// The cotangent, from what the pullback makes of it first.
     fn cotangent(&self, e: &mut Editor, seen: (Value, Value)) -> Option<Value> {
         let (mut own, mut v) = seen;
@@ -167,7 +209,7 @@ impl Pullback {
         Some(v)
     }
 
-    fn replay(&self, operands: &[Tensor], y_bar: &Tensor) -> Tensor {
+    pub fn replay(&self, operands: &[Tensor], y_bar: &Tensor) -> Tensor {
         let args: Vec<Tensor> = operands.iter().chain([y_bar]).cloned().collect();
         replay(&self.0, &args).remove(0)
     }
@@ -209,7 +251,7 @@ fn origin(e: &Editor, mut v: Value) -> Value {
 }
 
 /// Whether `v` is computed after all of `args`, so that none of them waits for it.
-fn follows(e: &Editor, v: Value, args: &[Value]) -> bool {
+pub(super) fn follows(e: &Editor, v: Value, args: &[Value]) -> bool {
     args.iter().all(|a| e.def(v) > e.def(origin(e, *a)))
 }
 

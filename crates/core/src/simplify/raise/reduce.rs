@@ -14,7 +14,7 @@ pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: mean },
     Raising { class: Class::Rounding, find: trace },
     Raising { class: Class::Exact, find: kept },
-    Raising { class: Class::Exact, find: kept_spread },
+    Raising { class: Class::Exact, find: kept_call },
     Raising { class: Class::Exact, find: counted },
     Raising { class: Class::Exact, find: without_nan },
 ];
@@ -23,6 +23,8 @@ pub(super) const VAR: &str =
     "aten::var.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> Tensor";
 pub(super) const STD: &str =
     "aten::std.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> Tensor";
+
+pub(super) const LOGSUMEXP: &str = "aten::logsumexp(Tensor self, int[1] dim, bool keepdim=False) -> Tensor";
 
 pub(super) static NORMS: &[Raising] =
     &[Raising { class: Class::Rounding, find: distances }, Raising { class: Class::Rounding, find: vector_norm }];
@@ -346,9 +348,13 @@ fn kept(e: &Editor, id: NodeId) -> Option<Found> {
 
 /// The dims and the operand of a call that is a variance or a standard deviation, and the call.
 pub(super) fn called_spread(e: &Editor, v: Value) -> Option<(&Call, Vec<usize>, Value)> {
+    called(e, v, &["var.correction", "std.correction"])
+}
+
+/// As [`called_spread`], of any of these reductions.
+fn called<'e>(e: &'e Editor, v: Value, functions: &[&str]) -> Option<(&'e Call, Vec<usize>, Value)> {
     let (Op::Call(call), at) = e.def_op(v)? else { return None };
-    if !["var.correction", "std.correction"].contains(&call.function()) || call.param("keepdim") != Some(&number(false))
-    {
+    if !functions.contains(&call.function()) || call.param("keepdim") != Some(&number(false)) {
         return None;
     }
     let Attr::List(dims) = call.param("dim")? else { return None };
@@ -356,14 +362,18 @@ pub(super) fn called_spread(e: &Editor, v: Value) -> Option<(&Call, Vec<usize>, 
     Some((call, dims.iter().map(dim).collect::<Option<_>>()?, e.arg(at, 0)))
 }
 
-/// A variance or standard deviation whose dims stay with size 1.
-fn kept_spread(e: &Editor, id: NodeId) -> Option<Found> {
+/// A variance, standard deviation or logarithm of sums whose dims stay with size 1.
+fn kept_call(e: &Editor, id: NodeId) -> Option<Found> {
     let v = e.results(id)[0];
-    let (call, dims, x) = called_spread(e, e.as_view(v)?)?;
+    let (call, dims, x) = called(e, e.as_view(v)?, &["var.correction", "std.correction", "logsumexp"])?;
     if dims.is_empty() || *e.shape(v) != kept_shape(e.shape(x), &dims) {
         return None;
     }
-    let schema = if call.function() == "var.correction" { VAR } else { STD };
-    let correction = call.param("correction")?.clone();
-    Found::new(schema, [("dim", sizes(&dims)), ("correction", correction), ("keepdim", number(true))], [x])
+    let (schema, correction) = match call.function() {
+        "var.correction" => (VAR, Some(call.param("correction")?.clone())),
+        "std.correction" => (STD, Some(call.param("correction")?.clone())),
+        _ => (LOGSUMEXP, None),
+    };
+    let params = [("dim", sizes(&dims))].into_iter().chain(correction.map(|c| ("correction", c)));
+    Found::new(schema, params.chain([("keepdim", number(true))]), [x])
 }

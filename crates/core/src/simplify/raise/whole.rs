@@ -6,7 +6,7 @@ use super::super::Class;
 use super::super::edit::{Editor, NodeId};
 use super::elementwise::{slim, smaller};
 use super::norm::row_sum;
-use super::reduce::{keeping, unkept};
+use super::reduce::{LOGSUMEXP, keeping, unkept};
 use super::term::{Bindings, Term, uniform};
 use super::{Found, Raising, number, sizes};
 use crate::ir::{Attr, Value};
@@ -148,7 +148,7 @@ fn logsumexp(e: &Editor, id: NodeId) -> Option<Found> {
     let (dims, x) = found(a, b).or_else(|| found(b, a))?;
     let keep = keeping(e, v, x, &dims)?;
     let params = [("dim", sizes(&dims)), ("keepdim", number(keep))];
-    Found::new("aten::logsumexp(Tensor self, int[1] dim, bool keepdim=False) -> Tensor", params, [x])
+    Found::new(LOGSUMEXP, params, [x])
 }
 
 /// The operand of a mean (1) or sum (2) of all elements, else of nothing (0), as losses number them.
