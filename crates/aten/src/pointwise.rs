@@ -266,13 +266,13 @@ pub trait Pointwise: AsTensor {
         one(schema::FMIN, &[], &[&x, &y], |a| known(&a[0], &a[1], &a[0].minimum(&a[1])))
     }
 
-    /// 0 below zero, `values` at zero, 1 above; 0 at NaN. Derivative 0.
+    /// 0 below zero, `values` at zero, 1 above; 0 at NaN. Derivative 0, but that of `values` at zero is 1.
     #[track_caller]
     fn heaviside(&self, values: impl IntoOperand) -> Tensor {
         let (x, y) = attempt!(pair(at!("heaviside", 1), self.tensor(), values));
         one(schema::HEAVISIDE, &[], &[&x, &y], |a| {
             let step = a[0].gt(0.0).convert(meeting(&a[0], &a[1]));
-            a[1].detach().where_(&a[0].eq(0.0), step)
+            a[1].where_(&a[0].eq(0.0), step)
         })
     }
 

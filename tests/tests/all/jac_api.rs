@@ -181,6 +181,19 @@ fn both_modes_agree_when_nested() {
     close(&a, &d);
 }
 
+/// As the exporter's `where(x == 0, values, …)` has it: PyTorch's own operator has no derivative.
+#[test]
+fn steps_have_the_derivative_of_their_values_at_zero() {
+    let f = |(x, v): (Tensor, Tensor)| (x.heaviside(&v) * &x).sum();
+    let at = || (Tensor::from([-1.0f64, 0.0, 2.0]), Tensor::from([0.5f64, 0.25, 0.5]));
+    let (by_x, by_v) = grad(f).call((at(),)).unwrap();
+    close(&by_x, &Tensor::from([0.0f64, 0.25, 1.0]));
+    close(&by_v, &Tensor::from([0.0f64, 0.0, 0.0]));
+    let ((_, mixed), (_, twice)) = hessian(f).call((at(),)).unwrap();
+    close(&mixed, &Tensor::from([[0.0f64, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]));
+    close(&twice, &Tensor::from([[0.0f64; 3]; 3]));
+}
+
 /// As PyTorch's `elu_double_backward` has it: the curve below 0 does not reach 0.
 #[test]
 fn exponential_units_have_no_curvature_at_zero() {
