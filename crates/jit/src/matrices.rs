@@ -24,7 +24,8 @@ pub struct Matrix {
 }
 
 /// Makes whole matrices of the rows of a nest whose `turned` accesses of the one stage lie along the innermost outer loop, where all others lie side by side.
-pub fn whole(nest: &mut Nest, turned: &[(usize, usize)]) -> Option<Matrix> {
+/// The copies of one matrix, of accesses of so many bytes an element, shall be read again from the first-level cache.
+pub fn whole(nest: &mut Nest, turned: &[(usize, usize)], bytes: usize) -> Option<Matrix> {
     let plain = nest.scalars.is_empty() && nest.scratch.is_empty();
     let [stage] = &nest.stages[..] else { return None };
     let (rows, around) = nest.outer.split_last()?;
@@ -37,7 +38,8 @@ pub fn whole(nest: &mut Nest, turned: &[(usize, usize)]) -> Option<Matrix> {
         BodyOp::Index { of, .. } => *of == Loop::Lane || *of == Loop::Outer(last as u32),
         _ => false,
     };
-    let is_small = matrix.rows <= MOST && matrix.lanes <= MOST && around.iter().product::<usize>() >= MANY;
+    let is_near = matrix.rows.saturating_mul(matrix.lanes).saturating_mul(bytes) <= NEAR_BYTES;
+    let is_small = is_near && matrix.rows <= MOST && matrix.lanes <= MOST && around.iter().product::<usize>() >= MANY;
     let simple = plain && stage.columns.is_empty() && stage.serial.is_empty() && stage.after.ops.is_empty();
     if turned.is_empty()
         || !simple

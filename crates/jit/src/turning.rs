@@ -47,9 +47,9 @@ impl Turning {
             _ => None,
         };
         let copied = straight(nest);
-        if let Some(matrix) = whole(nest, &accesses) {
-            let bytes = accesses.iter().map(|at| matrix.bytes(bytes_of(nest, *at))).sum();
-            let blocks = Blocks::new(&nest.outer, Matrix::of_block(bytes), false);
+        let each = accesses.iter().map(|at| bytes_of(nest, *at)).sum();
+        if let Some(matrix) = whole(nest, &accesses, each) {
+            let blocks = Blocks::new(&nest.outer, Matrix::of_block(matrix.bytes(each)), false);
             return Turning { accesses, blocks: Some(blocks), straight: copied, matrix: Some(matrix) };
         }
         let cut = if may_fail { Cut::Whole } else { cut_lanes(nest, &accesses, size) };
