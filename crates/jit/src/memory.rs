@@ -20,8 +20,7 @@ static FREE: [Mutex<Vec<Free>>; CLASSES] = [const { Mutex::new(Vec::new()) }; CL
 static KEPT: AtomicUsize = AtomicUsize::new(0);
 
 /// Classes of which a thread keeps blocks for itself: up to 256 KiB. Memory of its own is in the caches of its own core: a piece of a loop that is given
-/// what another core has just written waits for each line of it. Sums of the
-/// columns of 1000×1000, on two threads: 33 µs before, 30 since.
+/// what another core has just written waits for each line of it. Sums of the columns of 1000×1000, on two threads: 33 µs before, 30 since.
 const NEAR_CLASSES: usize = 4 * 11;
 /// Blocks of each such class that a thread keeps, up to 16 KiB, …
 const NEAR: usize = 4;
