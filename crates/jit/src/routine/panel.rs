@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 
 use super::lanes::{Kernel, Lanes};
 use super::pack::{pack_columns, pack_rows, parts, parts_of_width};
-use super::tile::{Even, tile};
+use super::tile::{Copied, Even, tile};
 use super::vector::{across, is_across};
 use super::{FAR_ROWS, Onto, Operand, Target, WIDTH_BYTES, transpose};
 use crate::frame::with_words;
@@ -128,14 +128,13 @@ impl<L: Lanes> Kernel for Block<L> {
                 // What is read in place; never the last columns, where a vector would reach beyond the matrix.
                 let whole = if pack_b { 0 } else { columns / L::LANES * L::LANES };
                 let direct = b.from(ps.start, js.start);
-                let right = Right { depth, columns, whole, direct, packed: room.cast_const() };
+                let right = Right { depth, columns, whole, direct, packed: room, is_new: true };
                 let left = Rest {
                     a: a.from(0, ps.start),
                     room: pack_a.then_some(room.wrapping_add(depth * columns.next_multiple_of(width))),
                 };
                 // SAFETY: `room` holds the panels of both operands.
                 unsafe {
-                    pack_columns::<L>(depth, columns - whole, direct.from(0, whole), room);
                     by_panels::<L>(m, left, right, c.from(0, js.start), onto.after(ps.start));
                 }
             }
@@ -156,7 +155,9 @@ pub struct Right<T> {
     pub columns: usize,
     pub whole: usize,
     pub direct: Operand<T>,
-    pub packed: *const T,
+    pub packed: *mut T,
+    /// Whether the panels are still to be packed.
+    pub is_new: bool,
 }
 
 /// A left operand, with memory for `HEIGHT` rows of it if they are packed.
@@ -181,12 +182,20 @@ pub unsafe fn by_panels<L: Lanes>(m: usize, left: Rest<L::T>, b: Right<L::T>, c:
         }
         let mut j = 0;
         while j < b.columns {
+            let (direct, packed) = (b.direct.from(0, j), b.packed.wrapping_add(j.saturating_sub(b.whole) * depth));
             let (count, panel) = if j < b.whole {
-                (width.min(b.whole - j), Even::apart(b.direct.from(0, j).at, b.direct.row))
+                (width.min(b.whole - j), Even::apart(direct.at, direct.row))
             } else {
-                let at = b.packed.wrapping_add((j - b.whole) * depth);
-                (width.min(b.columns - j), Even::panel(at, width as isize))
+                (width.min(b.columns - j), Even::panel(packed.cast_const(), width as isize))
             };
+            // The first tile packs what is read as vectors anyway.
+            let is_new = b.is_new && j >= b.whole && is.start == 0;
+            let copied =
+                (is_new && direct.col == 1 && count == width).then_some(Copied { from: direct, to: packed, width });
+            if is_new && copied.is_none() {
+                // SAFETY: the caller's.
+                unsafe { pack_columns::<L>(depth, count, direct, packed) };
+            }
             for rows in parts(is.len(), L::ROWS) {
                 let height = rows.len();
                 let left = match left.room {
@@ -196,8 +205,14 @@ pub unsafe fn by_panels<L: Lanes>(m: usize, left: Rest<L::T>, b: Right<L::T>, c:
                     }
                     None => a.from(rows.start, 0),
                 };
+                let (mkn, to) = ([height, depth, count], c.from(is.start + rows.start, j));
                 // SAFETY: the tile lies inside the operands or the packed panels.
-                unsafe { tile::<L, _, _>([height, depth, count], left, panel, c.from(is.start + rows.start, j), onto) };
+                unsafe {
+                    match copied {
+                        Some(copied) if rows.start == 0 => tile::<L, _, _>(mkn, left, copied, to, onto),
+                        Some(_) | None => tile::<L, _, _>(mkn, left, panel, to, onto),
+                    }
+                }
             }
             j += count;
         }

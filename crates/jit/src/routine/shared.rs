@@ -15,12 +15,16 @@ use crate::threads;
 
 /// Bytes of panels that are made at once, unless one part of the inner dim has more.
 const AT_ONCE: usize = 4 << 20;
+/// Inner elements of a panel of a product of its own: so many that what a tile has summed is added seldom. A panel need not stay in the first-level
+/// cache, from the second one it comes as fast as it is multiplied.
+const DEEP: usize = 2 * DEPTH;
 /// Columns that a piece packs.
 const COLUMNS: usize = 128;
-/// Rows of a piece, for which panels come from the third-level cache once: so few that the pieces are many, and those of the left operand and some of
-/// the panels stay in the second-level cache. Measured with 1056³ of `f32`, one thread: 106 to 109 GFLOP/s instead of 192 rows.
-const ROWS: usize = 96;
-/// Tiles of a piece of which one more or less is little.
+/// Tiles of rows of a piece, for which panels come from the third-level cache once: so few that the rows of the result stay in the second-level cache
+/// from one part of the inner dim to the next, and that a core that is disturbed leaves much to the other. Measured with 1024³ of `f32`, two threads,
+/// in C++: 4,825 µs, 5,350 with eight tiles (and half as much of the inner dim in a part as here: 4,990 and 5,150).
+const TILES: usize = 2;
+/// Pieces for each thread of which one more or less is little.
 const MANY: usize = 4;
 /// Bytes of a row of columns of a piece. All of them mostly, so that rows are packed once.
 const WIDE_BYTES: usize = 16 << 10;
@@ -31,6 +35,8 @@ pub struct Panels<L: Lanes> {
     b: Operand<L::T>,
     k: usize,
     n: usize,
+    /// The most inner elements of a part.
+    depth: usize,
     /// The first part, and the one behind the last.
     parts: (usize, usize),
     room: *mut L::T,
@@ -40,12 +46,12 @@ pub struct Panels<L: Lanes> {
 impl<L: Lanes> Panels<L> {
     /// Those of the whole inner dim; [`sizes`] says how much `room` they need.
     pub fn whole([k, n]: [usize; 2], b: Operand<L::T>, room: *mut L::T) -> Self {
-        Panels { b, k, n, parts: (0, k.div_ceil(DEPTH)), room, lanes: PhantomData }
+        Panels { b, k, n, depth: DEPTH, parts: (0, k.div_ceil(DEPTH)), room, lanes: PhantomData }
     }
 
     /// The inner elements of a part.
     fn part(&self, i: usize) -> Range<usize> {
-        parts(self.k, DEPTH).nth(i).unwrap_or(self.k..self.k)
+        parts(self.k, self.depth).nth(i).unwrap_or(self.k..self.k)
     }
 
     /// Where the panels of a part have `column`, the first of a panel.
@@ -70,12 +76,21 @@ impl<L: Lanes> Panels<L> {
     /// The CPU has the vectors; the panels are packed, the elements of `a` exist, and nobody else uses those of `c`.
     pub unsafe fn multiply(self, m: usize, a: Operand<L::T>, columns: Range<usize>, c: Target<L::T>) {
         let (pack_a, _) = packing::<L>([m, self.k, columns.len()], a, self.b);
-        let words = if pack_a { (DEPTH.min(self.k) * HEIGHT.min(m) * size_of::<L::T>()).div_ceil(8) } else { 0 };
+        let words = if pack_a { (self.depth.min(self.k) * HEIGHT.min(m) * size_of::<L::T>()).div_ceil(8) } else { 0 };
         with_words(words, |words| {
             let room = pack_a.then_some(words.as_mut_ptr().cast());
             // SAFETY: the caller's; the room has the rows that are packed at once.
-            unsafe { L::enabled(Multiply { panels: self, m, left: Rest { a, room }, columns, c }) };
+            unsafe { L::enabled(Multiply { panels: self, m, left: Rest { a, room }, columns, c, is_new: false }) };
         });
+    }
+
+    /// As [`Panels::multiply`] for at most the rows of a tile, and packs the panels of these columns.
+    ///
+    /// # Safety
+    /// As [`Panels::multiply`] and [`Panels::pack`].
+    pub unsafe fn multiply_new(self, m: usize, a: Operand<L::T>, columns: Range<usize>, c: Target<L::T>) {
+        // SAFETY: the caller's.
+        unsafe { L::enabled(Multiply { panels: self, m, left: Rest { a, room: None }, columns, c, is_new: true }) };
     }
 }
 
@@ -106,23 +121,29 @@ pub unsafe fn product<L: Lanes>(
     let size = size_of::<L::T>();
     let widths: Vec<Range<usize>> = parts_of_width(n, WIDE_BYTES / size, 2 * L::LANES).collect();
     // As many for each thread: every element is summed in the same order however many there are.
-    let tiles = m.div_ceil(L::ROWS);
-    let pieces = m.div_ceil(ROWS).next_multiple_of(threads::num_threads()).min(tiles);
-    // In whole tiles, unless so few of them would make pieces unequal.
-    let end = |i: usize| if tiles < MANY * pieces { m * i / pieces } else { m.min(tiles * i / pieces * L::ROWS) };
-    let heights: Vec<Range<usize>> = (0..pieces).map(|i| end(i)..end(i + 1)).collect();
-    let count = k.div_ceil(DEPTH);
-    let at_once = (AT_ONCE / (DEPTH * padded::<L>(n) * size)).max(1);
+    let head = m.min(L::ROWS);
+    let rest = m - head;
+    let tiles = rest.div_ceil(L::ROWS);
+    let pieces = tiles.div_ceil(TILES).next_multiple_of(threads::num_threads()).min(tiles);
+    // In whole tiles, unless so few of them would make threads unequal.
+    let end = |i: usize| {
+        if pieces < MANY * threads::num_threads() { rest * i / pieces } else { rest.min(tiles * i / pieces * L::ROWS) }
+    };
+    let heights: Vec<Range<usize>> = (0..pieces).map(|i| head + end(i)..head + end(i + 1)).collect();
+    let chunk = COLUMNS.min((n / (2 * threads::num_threads())).next_multiple_of(2 * L::LANES));
+    let chunks: Vec<Range<usize>> = parts_of_width(n, chunk, 2 * L::LANES).collect();
+    let count = k.div_ceil(DEEP);
+    let at_once = (AT_ONCE / (DEEP * padded::<L>(n) * size)).max(1);
     for first in (0..count).step_by(at_once) {
         let parts = (first, count.min(first + at_once));
-        let all = Panels::<L> { parts, ..Panels::whole([k, n], b, std::ptr::null_mut()) };
+        let all = Panels::<L> { parts, depth: DEEP, ..Panels::whole([k, n], b, std::ptr::null_mut()) };
         let inner = all.part(parts.1).start - all.part(first).start;
         let memory = Block::new(inner * padded::<L>(n) * size);
         let shared = Shared { panels: Panels { room: memory.as_ptr().cast(), ..all }, a, c };
-        let packed = (parts.1 - first) * n.div_ceil(COLUMNS);
-        threads::for_each(packed, (inner * n / 8) as u64, &|piece| {
-            // SAFETY: the caller's; each piece writes panels of its own.
-            unsafe { shared.get().panels.pack(piece) };
+        threads::for_each(chunks.len(), cost * head as u64 / m as u64 + (inner * n / 8) as u64, &|piece| {
+            let (Shared { panels, a, c }, columns) = (shared.get(), chunks[piece].clone());
+            // SAFETY: the caller's; each piece writes panels and a block of its own.
+            unsafe { panels.multiply_new(head, a, columns.clone(), c.from(0, columns.start)) };
         });
         threads::for_each(heights.len() * widths.len(), cost, &|piece| {
             let (rows, columns) = (heights[piece / widths.len()].clone(), widths[piece % widths.len()].clone());
@@ -178,17 +199,19 @@ struct Multiply<L: Lanes> {
     left: Rest<L::T>,
     columns: Range<usize>,
     c: Target<L::T>,
+    /// Whether the panels are still to be packed.
+    is_new: bool,
 }
 
 impl<L: Lanes> Kernel for Multiply<L> {
     #[inline(always)]
     unsafe fn run(self) {
-        let Multiply { panels, m, left, columns, c } = self;
+        let Multiply { panels, m, left, columns, c, is_new } = self;
         for part in panels.parts.0..panels.parts.1 {
             let ps = panels.part(part);
-            let packed = panels.panel(part, columns.start).cast_const();
+            let packed = panels.panel(part, columns.start);
             let direct = panels.b.from(ps.start, columns.start);
-            let right = Right { depth: ps.len(), columns: columns.len(), whole: 0, direct, packed };
+            let right = Right { depth: ps.len(), columns: columns.len(), whole: 0, direct, packed, is_new };
             let left = Rest { a: left.a.from(0, ps.start), room: left.room };
             // SAFETY: the caller's.
             unsafe { by_panels::<L>(m, left, right, c, Onto::Nothing.after(ps.start)) };

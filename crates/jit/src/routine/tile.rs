@@ -17,6 +17,10 @@ pub trait Rows<T>: Copy {
     fn ahead(&self, _p: usize) -> Option<*const T> {
         None
     }
+    /// Where row `p` is copied to as it is read, if it is.
+    fn copied(&self, _p: usize) -> Option<*mut T> {
+        None
+    }
 }
 
 /// The columns of a left operand, whose elements are evenly apart.
@@ -70,6 +74,30 @@ impl<T: Copy> Rows<T> for Even<T> {
     #[inline(always)]
     fn ahead(&self, p: usize) -> Option<*const T> {
         Some(self.at.wrapping_offset(p as isize * self.row + self.ahead))
+    }
+}
+
+/// Rows as a matrix has them, which become those of a panel while the first tile multiplies them: that has time for it.
+#[derive(Clone, Copy)]
+pub struct Copied<T> {
+    pub from: Operand<T>,
+    pub to: *mut T,
+    /// How far rows of the panel are apart.
+    pub width: usize,
+}
+
+impl<T: Copy> Rows<T> for Copied<T> {
+    #[inline(always)]
+    unsafe fn row(&self, p: usize) -> *const T {
+        self.from.at.wrapping_offset(p as isize * self.from.row)
+    }
+    #[inline(always)]
+    fn ahead(&self, p: usize) -> Option<*const T> {
+        Some(self.from.at.wrapping_offset((p as isize + AHEAD_APART) * self.from.row))
+    }
+    #[inline(always)]
+    fn copied(&self, p: usize) -> Option<*mut T> {
+        Some(self.to.wrapping_add(p * self.width))
     }
 }
 
@@ -134,6 +162,8 @@ const WIDE: usize = 1024;
 /// Rows of a panel from one that is multiplied to the one that is asked for, and the rows of a tile from which there is time for that. Measured with 64³
 /// of `f32`: 107 to 112 GFLOP/s, and more where the panel comes from far.
 const AHEAD: isize = 8;
+/// The same of rows as a matrix has them.
+const AHEAD_APART: isize = 16;
 const HIGH: usize = 8;
 
 /// The most rows of a tile of four vectors. Fewer sums than these do not hide the latency of the multiplications.
@@ -211,6 +241,11 @@ impl<L: Lanes, A: Columns<L::T>, B: Rows<L::T>, const M: usize, const N: usize> 
                     }
                 }
                 let ys: [L; N] = std::array::from_fn(|j| L::load(y.wrapping_add(j * L::LANES)));
+                if let Some(to) = b.copied(p) {
+                    for (j, y) in ys.into_iter().enumerate() {
+                        y.store(to.wrapping_add(j * L::LANES));
+                    }
+                }
                 for (i, sums) in sums.iter_mut().enumerate() {
                     let s = L::splat(x.wrapping_offset(i as isize * a.apart()));
                     for (sum, y) in sums.iter_mut().zip(ys) {
