@@ -196,7 +196,7 @@ fn small_halves_count() {
 fn large_ones() {
     for d in [DType::F32, DType::F64] {
         let all = [(0, 0), (0, 1), (1, 0)].map(|sides| (sides, [515, 521, 531]));
-        let more = [((0, 1), [192, 2100, 510]), ((0, 0), [1030, 300, 530])];
+        let more = [((0, 1), [192, 2100, 510]), ((0, 0), [1030, 300, 530]), ((0, 0), [1030, 520, 531])];
         for ((left, right), [m, k, n]) in all.into_iter().chain(more) {
             let of = |t: usize, r: usize, c: usize| if t == 0 { rows(r, c) } else { transposed(r, c) };
             let p = product(d, 1, [m, k, n], of(left, m, k), of(right, k, n));
@@ -281,8 +281,8 @@ fn the_number_of_threads_changes_no_bit() {
     let large = product(DType::F32, 1, [192, 2100, 510], rows(192, 2100), transposed(2100, 510));
     let long = product(DType::F32, 1, [64, 4096, 64], transposed(64, 4096), rows(4096, 64));
     let longer = product(DType::F32, 1, [33, 9001, 130], rows(33, 9001), transposed(9001, 130));
-    // Two threads share the panels of many rows' right operand, one has fewer blocks.
-    let high = product(DType::F32, 1, [1030, 300, 530], rows(1030, 300), rows(300, 530));
+    // Two threads have more blocks of rows that share panels than one; the first rows pack them.
+    let high = product(DType::F32, 1, [1030, 520, 530], rows(1030, 520), rows(520, 530));
     let two = product(DType::F32, 2, [200, 700, 300], rows(200, 700), transposed(700, 300));
     let vector = product(DType::F32, 1, [1, 1000, 2100], rows(1, 1000), rows(1000, 2100));
     let lines = product(DType::F32, 300, [20, 70, 1], rows(20, 70), rows(70, 1));
