@@ -103,8 +103,20 @@ fn is_divided(stage: &StageKernel) -> bool {
 /// As [`nest`], for the rows.
 pub unsafe fn part(kernel: &NestKernel, buffers: Buffers, rows: Range<usize>) -> Result<(), CallError> {
     let failure = First::default();
-    // SAFETY: the caller's.
-    unsafe { piece(kernel, buffers, kernel.runs(rows), Lanes::All, &failure) };
+    match kernel.across {
+        // SAFETY: the caller's.
+        None => unsafe { piece(kernel, buffers, kernel.runs(rows), Lanes::All, &failure) },
+        // Copies of turned accesses have room for a part.
+        Some(Across { rows: each, lanes, chunk }) => {
+            for row in rows.clone().step_by(each) {
+                for from in (0..lanes).step_by(chunk) {
+                    let (some, part) = (row..rows.end.min(row + each), Lanes::Part(from..lanes.min(from + chunk)));
+                    // SAFETY: the caller's.
+                    unsafe { piece(kernel, buffers, kernel.runs(some), part, &failure) };
+                }
+            }
+        }
+    }
     outcome(kernel, &failure)
 }
 
@@ -188,8 +200,10 @@ unsafe fn piece(kernel: &NestKernel, buffers: Buffers, runs: Runs, lanes: Lanes,
                     if let (Some(t), Some(memory), None) = (&a.turned, &scratch, straight) {
                         let to = memory.as_ptr().wrapping_add(t.at);
                         if !t.again {
-                            // SAFETY: the caller's; the block has its own scratch memory, with room for `kernel.block` rows.
-                            unsafe { turn(Vectors::shuffling(), t, at, to, end - row, lanes.of(stage).len()) };
+                            let lanes = lanes.of(stage).len();
+                            assert!(t.has_room(lanes), "a copy of {lanes} lanes in rows of {} bytes", t.pitch);
+                            // SAFETY: the caller's; the block has its own scratch memory, with room for `kernel.block` rows of as many lanes.
+                            unsafe { turn(Vectors::shuffling(), t, at, to, end - row, lanes) };
                         }
                         at = to;
                     }

@@ -66,6 +66,16 @@ pub struct Turned {
     pub again: bool,
 }
 
+impl Turned {
+    /// Whether a row of its copies has room for so many lanes; a matrix has its own size.
+    pub fn has_room(&self, lanes: usize) -> bool {
+        match self.rows {
+            Rows::Block | Rows::Serial(_) => lanes.saturating_mul(self.size) <= self.pitch,
+            Rows::Matrices(..) => true,
+        }
+    }
+}
+
 /// The rows of copies.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Rows {

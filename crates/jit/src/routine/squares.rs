@@ -1,6 +1,20 @@
 //! Squares of whole cache lines, transposed in 512-bit registers: each line is written at once, so that it does not matter when it leaves the cache.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
+
+/// Rows whose places one address and one stride give, as instructions add them.
+const FOUR: usize = 4;
+
+/// The same address, of which the compiler knows nothing more: else it keeps the places of all rows of a square, relative to the first one, on the stack,
+/// and reads each before each row. Measured with batches of 32 × 32, two threads of Zen 5: 59 to 54 µs.
+#[inline(always)]
+fn at_hand<T>(p: *const T) -> *const T {
+    let mut p = p;
+    // SAFETY: no instruction.
+    unsafe { asm!("/* {0} */", inout(reg) p, options(pure, nomem, nostack, preserves_flags)) };
+    p
+}
 
 macro_rules! squares {
     (
@@ -17,11 +31,19 @@ macro_rules! squares {
             let mut r = [$zero(); $n];
             // SAFETY: the caller's.
             unsafe {
-                for (j, r) in r.iter_mut().enumerate() {
-                    *r = $load(from.offset(j as isize * stride));
+                let mut from = from;
+                for four in r.as_chunks_mut::<FOUR>().0 {
+                    for (j, r) in four.iter_mut().enumerate() {
+                        *r = $load(from.offset(j as isize * stride));
+                    }
+                    from = at_hand(from.wrapping_offset(FOUR as isize * stride));
                 }
-                for (i, r) in $columns(r).iter().enumerate() {
-                    $store(to.add(i * step), *r);
+                let mut to = to;
+                for four in $columns(r).as_chunks::<FOUR>().0 {
+                    for (i, r) in four.iter().enumerate() {
+                        $store(to.add(i * step), *r);
+                    }
+                    to = at_hand(to.cast_const().wrapping_add(FOUR * step)).cast_mut();
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Nests whose lanes lie apart with rows between them: a part of the lanes goes through all rows at a time.
 
 use crate::common::{Pointwise, access, check, data, nest, on_threads, paths, run, stage};
-use cotangent_core::ir::DType;
+use cotangent_core::ir::{DType, Scalar};
 use cotangent_core::ops::{Binary, Monoid};
 use cotangent_loops::ir::*;
 
@@ -80,6 +80,57 @@ fn sums_of_rows([batch, rows, row]: [usize; 3]) -> LoopProgram {
     let squares = column(vec![lying(), scratch(&[0]), access(1, 0, &[b], &[0], 1)], squares, end(2));
     let nest = Nest { scratch: vec![(d, batch)], ..nest(&[rows], &[], vec![sum, squares]) };
     Pointwise { inputs: vec![(d, batch * rows * row)], outputs: vec![(d, batch * rows)], nest }.program()
+}
+
+/// The squares of distances from `rows` points to `batch` others, and what these are less one in a nest of its own: all rows share a transposed copy, and where
+/// both nests go through a few rows at a time, one thread makes it for all lanes.
+fn distances([batch, rows, dims]: [usize; 3], is_single: bool) -> LoopProgram {
+    let d = DType::F32;
+    let [b, k] = [batch, dims].map(|n| n as i64);
+    let squares = Stage {
+        serial: vec![dims],
+        lanes: batch,
+        columns: vec![(Monoid::Sum, d)],
+        accesses: vec![access(0, 0, &[k], &[1], 0), access(1, 0, &[0], &[1], k), access(2, 0, &[b], &[0], 1)],
+        body: Body {
+            ops: vec![
+                (BodyOp::Load(0), d),
+                (BodyOp::Load(1), d),
+                (BodyOp::Binary(Binary::Sub, V(0), V(1)), d),
+                (BodyOp::Binary(Binary::Mul, V(2), V(2)), d),
+                (BodyOp::ReduceSerial(0, V(3)), d),
+            ],
+        },
+        after: Body { ops: vec![(BodyOp::Column(0), d), (BodyOp::Store(2, V(0)), d)] },
+    };
+    let inputs = vec![(d, rows * dims), (d, batch * dims)];
+    let mut p =
+        Pointwise { inputs, outputs: vec![(d, batch * rows)], nest: nest(&[rows], &[], vec![squares]) }.program();
+    if !is_single {
+        p.buffers[2].role = Role::Temp;
+        p.buffers.push(Buffer { dtype: d, len: batch * rows, role: Role::Result });
+        p.results = vec![BufferId(3)];
+        let less = vec![
+            (BodyOp::Load(0), d),
+            (BodyOp::Const(Scalar::Float(1.0)), d),
+            (BodyOp::Binary(Binary::Sub, V(0), V(1)), d),
+            (BodyOp::Store(1, V(2)), d),
+        ];
+        let end = stage(batch, vec![access(2, 0, &[b], &[], 1), access(3, 0, &[b], &[], 1)], less);
+        p.steps.push(Step::Nest(nest(&[rows], &[], vec![end])));
+    }
+    p
+}
+
+#[test]
+fn all_rows_share_a_copy() {
+    for sizes in [[300, 2, 20], [200, 1, 33], [700, 100, 32], [1000, 40, 9], [129, 64, 40], [64, 30, 100]] {
+        for is_single in [true, false] {
+            // Sums of small whole numbers have no rounding.
+            let x = [sizes[1] * sizes[2], sizes[0] * sizes[2]].map(|n| data(DType::I64, n, 5).cast(DType::F32));
+            check(&format!("{sizes:?}, {is_single}"), &distances(sizes, is_single), &x, 1e-6);
+        }
+    }
 }
 
 #[test]
