@@ -10,6 +10,7 @@ pub mod points;
 pub mod random_graph;
 pub mod random_program;
 pub mod snapshot;
+pub mod wide_graph;
 
 use std::path::{Path, PathBuf};
 

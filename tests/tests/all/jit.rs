@@ -13,6 +13,8 @@ use cotangent_loops::ir::{LoopProgram, Step};
 use cotangent_loops::lower_as_is;
 use cotangent_tests::each::{each_random_graph, each_sample};
 use cotangent_tests::numeric::{close, hangs_on_last_places, tolerance};
+use cotangent_tests::random_graph::{random_args, seeds};
+use cotangent_tests::wide_graph::wide_graph;
 
 fn block(a: &Array) -> Block {
     let bytes = a.to_le_bytes();
@@ -69,6 +71,17 @@ fn every_op_sample() {
 #[test]
 fn random_graphs() {
     each_random_graph(2000, check);
+}
+
+/// Arrays that are long along some axes, which no other random graph has.
+#[test]
+fn random_graphs_of_many_lanes() {
+    for seed in seeds(2000) {
+        let g = wide_graph(seed);
+        if let Err(e) = check(&g, &random_args(seed, &g)) {
+            panic!("seed {seed}: {}", &e[..e.len().min(6000)]);
+        }
+    }
 }
 
 /// Nests that read through an index, of every number of lanes in the last vector, of dtypes of 32 and 64 bits, of many elements for several threads.
