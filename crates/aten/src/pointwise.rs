@@ -206,7 +206,7 @@ pub trait Pointwise: AsTensor {
 
     /// `log(eˣ + eʸ)` without overflow in between.
     ///
-    /// *Derivative*: NaN where both are -inf.
+    /// *Derivative*: `1 / (1 + e^(y - x))` in `x`, whose own derivative is NaN where the exponential overflows; NaN where both are -inf.
     #[track_caller]
     fn logaddexp(&self, other: impl IntoOperand) -> Tensor {
         let (x, y) = attempt!(pair(at!("logaddexp", 1), self.tensor(), other));
@@ -214,7 +214,7 @@ pub trait Pointwise: AsTensor {
         let [z] = by_result(schema::LOGADDEXP, &[], &[&x, &y], value, |a, z, t| {
             let (x, y) = floats(&a[0], &a[1]);
             let [x_dot, y_dot] = [&t[0], &t[1]].map(|t| t.convert(z[0].dtype()));
-            vec![x_dot * (&x - &y).sigmoid() + y_dot * (&y - &x).sigmoid()]
+            vec![x_dot / ((&y - &x).exp() + 1.0) + y_dot / ((&x - &y).exp() + 1.0)]
         });
         z
     }
@@ -227,7 +227,7 @@ pub trait Pointwise: AsTensor {
         let [z] = by_result(schema::LOGADDEXP2, &[], &[&x, &y], value, |a, z, t| {
             let (x, y) = floats(&a[0], &a[1]);
             let [x_dot, y_dot] = [&t[0], &t[1]].map(|t| t.convert(z[0].dtype()));
-            vec![x_dot * ((&x - &y) * LN_2).sigmoid() + y_dot * ((&y - &x) * LN_2).sigmoid()]
+            vec![x_dot / ((&y - &x).exp2() + 1.0) + y_dot / ((&x - &y).exp2() + 1.0)]
         });
         z
     }
@@ -242,14 +242,23 @@ pub trait Pointwise: AsTensor {
     }
 
     /// `sin(πx) / (πx)`, and 1 with derivative 0 at 0.
+    ///
+    /// *Derivative*: `(πx cos πx - sin πx) / (πx²)`, where not at 0: in reverse its own is NaN there.
     #[track_caller]
     fn sinc(&self) -> Tensor {
-        one(schema::SINC, &[], &[self.tensor()], |a| {
+        let value = |a: &[Tensor]| {
             let x = a[0].convert(float_of(a[0].dtype())) * PI;
             let zero = x.eq(0.0);
             let inside = x.ones_like().where_(&zero, &x);
-            x.ones_like().where_(&zero, inside.sin() / &inside)
-        })
+            [x.ones_like().where_(&zero, inside.sin() / &inside)]
+        };
+        let [y] = by_result(schema::SINC, &[], &[self.tensor()], value, |a, y, x_dot| {
+            let x = a[0].convert(y[0].dtype());
+            let turns = &x * PI;
+            let slope = (&turns * turns.cos() - turns.sin()) / (&turns * &x);
+            vec![x_dot[0].convert(y[0].dtype()) * slope.zeros_like().where_(&x.eq(0.0), slope)]
+        });
+        y
     }
 
     /// The larger; the other one where one is NaN. Ties share the derivative.

@@ -7,7 +7,7 @@ use cotangent_core::ops::{Binary, Unary};
 use cotangent_core::tensor::{IntoOperand, float_of, reject};
 
 use crate::arg::{AsTensor, At, at, attempt};
-use crate::call::one;
+use crate::call::by_result;
 use crate::log_factor::{LogFactor, times_log};
 use crate::pointwise::{meeting, pair};
 use crate::schema;
@@ -142,11 +142,17 @@ pub trait Specials: AsTensor {
     #[track_caller]
     fn copysign(&self, other: impl IntoOperand) -> Tensor {
         let (x, y) = attempt!(pair(at!("copysign", 1), self.tensor(), other));
-        one(schema::COPYSIGN_TENSOR, &[], &[&x, &y], |a| {
+        let value = |a: &[Tensor]| {
             let d = float_of(meeting(&a[0], &a[1]));
             let size = a[0].convert(d).abs();
-            (-&size).where_(&a[1].convert(d).unary(Unary::Signbit), &size)
-        })
+            [(-&size).where_(&a[1].convert(d).unary(Unary::Signbit), &size)]
+        };
+        let [z] = by_result(schema::COPYSIGN_TENSOR, &[], &[&x, &y], value, |a, z, t| {
+            let x = a[0].convert(z[0].dtype());
+            let ratio = &z[0] / &x;
+            vec![t[0].convert(z[0].dtype()) * ratio.zeros_like().where_(&x.eq(0.0), ratio)]
+        });
+        z
     }
 
     /// `x · 2^other`.

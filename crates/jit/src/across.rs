@@ -5,6 +5,8 @@
 //! lanes stay in the first-level cache and have lines of their own. Measured on stores of `[1000, 5, 5]` with the batch in the lanes, on two threads:
 //! 24 µs instead of 105.
 
+use std::ops::Range;
+
 use cotangent_loops::ir::{Access, BodyOp, Loop, Memory, Nest, Stage};
 
 use crate::kernel::StageKernel;
@@ -44,6 +46,16 @@ impl Across {
         let parts = lanes.div_ceil(chunk);
         let most = (rows * parts / PIECES).clamp(1, rows.max(1));
         Across { rows: least.clamp(1, most), lanes, chunk }
+    }
+
+    /// How many parts there are.
+    pub fn parts(self) -> usize {
+        self.lanes.div_ceil(self.chunk)
+    }
+
+    /// The lanes of a part.
+    pub fn part(self, i: usize) -> Range<usize> {
+        i * self.chunk..self.lanes.min((i + 1) * self.chunk)
     }
 }
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 use cotangent_core::error::EvalError;
 use cotangent_loops::ir::Memory;
 
-use crate::across::{Across, PIECES};
+use crate::across::PIECES;
 use crate::blocks::Runs;
 use crate::error::CallError;
 use crate::failure::{Failure, First};
@@ -53,11 +53,11 @@ pub unsafe fn nest(kernel: &NestKernel, buffers: Buffers) -> Result<(), CallErro
     let failure = First::default();
     let rows = kernel.rows;
     let total = total(kernel);
-    if let Some(Across { rows: each, lanes, chunk }) = kernel.across {
-        let parts = lanes.div_ceil(chunk);
+    if let Some(across) = kernel.across {
+        let (each, parts) = (across.rows, across.parts());
         threads::for_each(rows.div_ceil(each) * parts, total, &|i| {
-            let (row, from) = (i / parts * each, i % parts * chunk);
-            let lanes = Lanes::Part(from..lanes.min(from + chunk));
+            let row = i / parts * each;
+            let lanes = Lanes::Part(across.part(i % parts));
             // SAFETY: the caller's; pieces have rows or lanes of their own.
             unsafe { piece(kernel, buffers, kernel.runs(row..rows.min(row + each)), lanes, &failure) }
         });
@@ -104,18 +104,13 @@ fn is_divided(stage: &StageKernel) -> bool {
 pub unsafe fn part(kernel: &NestKernel, buffers: Buffers, rows: Range<usize>) -> Result<(), CallError> {
     let failure = First::default();
     match kernel.across {
+        // Copies of turned operands have room for the lanes of a part.
+        Some(across) => (0..across.parts()).for_each(|i| {
+            // SAFETY: the caller's.
+            unsafe { piece(kernel, buffers, kernel.runs(rows.clone()), Lanes::Part(across.part(i)), &failure) }
+        }),
         // SAFETY: the caller's.
         None => unsafe { piece(kernel, buffers, kernel.runs(rows), Lanes::All, &failure) },
-        // Copies of turned accesses have room for a part.
-        Some(Across { rows: each, lanes, chunk }) => {
-            for row in rows.clone().step_by(each) {
-                for from in (0..lanes).step_by(chunk) {
-                    let (some, part) = (row..rows.end.min(row + each), Lanes::Part(from..lanes.min(from + chunk)));
-                    // SAFETY: the caller's.
-                    unsafe { piece(kernel, buffers, kernel.runs(some), part, &failure) };
-                }
-            }
-        }
     }
     outcome(kernel, &failure)
 }

@@ -203,3 +203,30 @@ fn exponential_units_have_no_curvature_at_zero() {
         close(&h, &Tensor::from([[0.0f64; 3]; 3]));
     }
 }
+
+/// As PyTorch's `smooth_l1_loss_double_backward` has it: the parabola does not reach where the lines begin.
+#[test]
+fn smooth_losses_have_no_curvature_where_their_lines_begin() {
+    let t = Tensor::from([0.0f64; 3]);
+    let loss = move |x: Tensor| x.smooth_l1_loss(&t, Reduction::Sum, 1.0);
+    let h = hessian(loss).call((Tensor::from([1.0f64, -1.0, 0.5]),)).unwrap();
+    close(&h, &Tensor::from([[0.0f64, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0]]));
+}
+
+/// PyTorch's slopes have poles where a choice leaves them out of the first derivative: a tangent passes the choice, the cotangent of one does not.
+#[test]
+fn slopes_that_a_choice_leaves_out_have_no_second_derivative_in_reverse() {
+    let functions: [fn(&Tensor) -> Tensor; 3] = [
+        |x| x.sinc(),
+        |x| x.copysign(x.full_like(2.0)),
+        // The exponential of 900 overflows.
+        |x| x.logaddexp(x.full_like(900.0)),
+    ];
+    for f in functions {
+        let slope = move |x: Tensor| grad(move |x: Tensor| f(&x).sum()).call((x,)).unwrap();
+        let x = Tensor::from([0.0f64]);
+        assert!(slope(x.clone()).to_vec::<f64>().unwrap()[0] == 0.0);
+        let twice = grad(move |x: Tensor| slope(x).sum()).call((x,)).unwrap();
+        assert!(twice.to_vec::<f64>().unwrap()[0].is_nan());
+    }
+}

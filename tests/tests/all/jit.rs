@@ -13,7 +13,7 @@ use cotangent_loops::ir::{LoopProgram, Step};
 use cotangent_loops::lower_as_is;
 use cotangent_tests::each::{each_random_graph, each_sample};
 use cotangent_tests::numeric::{close, hangs_on_last_places, tolerance};
-use cotangent_tests::random_graph::{random_args, seeds};
+use cotangent_tests::random_graph::{Config, random_args, random_graph, seeds};
 use cotangent_tests::wide_graph::wide_graph;
 
 fn block(a: &Array) -> Block {
@@ -73,13 +73,38 @@ fn random_graphs() {
     each_random_graph(2000, check);
 }
 
-/// Arrays that are long along some axes, which no other random graph has.
+/// Arrays that are long along some axes: pairs of them on the axes of both, transposed, repeated, reduced.
 #[test]
 fn random_graphs_of_many_lanes() {
     for seed in seeds(2000) {
         let g = wide_graph(seed);
-        if let Err(e) = check(&g, &random_args(seed, &g)) {
-            panic!("seed {seed}: {}", &e[..e.len().min(6000)]);
+        check(&g, &random_args(seed, &g)).unwrap_or_else(|e| panic!("seed {seed}: {e:.6000}"));
+    }
+}
+
+/// Reductions, transpositions and broadcasts of arrays that loops do not take whole.
+#[test]
+fn random_graphs_of_long_dims() {
+    for seed in seeds(150) {
+        let g = random_graph(seed, Config::LONG);
+        check(&g, &random_args(seed, &g)).unwrap_or_else(|e| panic!("seed {seed}: {e:.4000}"));
+    }
+}
+
+/// Rows that are too short for lanes of their own and more than a copy of turned operands holds, reduced twice.
+#[test]
+fn many_short_rows() {
+    for dtype in [DType::F32, DType::F64, DType::I64] {
+        for shape in [[75, 10], [130, 9], [90, 33], [260, 11], [400, 40]] {
+            let graph = build("f", |t| {
+                let [x, y] = [(); 2].map(|()| t.param(&Aval::new(dtype, shape)));
+                let over = |x: &Tensor| x.sum_over(&[1]).view_to(&[shape[0], 1].into()).expand_to(&shape.into());
+                let [a, b] = [&x, &y].map(|x| over(&(x * x)) + 1i64);
+                let each = (&x - &a) * (&y + b);
+                Ok(vec![each.sum_over(&[1])])
+            });
+            let args = [1, 2].map(|k| Array::from_f64_fn(&Aval::new(dtype, shape), |i| (i * k % 7) as f64 - 3.0));
+            check(&graph.expect("a graph"), &args).unwrap_or_else(|e| panic!("{shape:?} of {dtype}: {e:.2000}"));
         }
     }
 }

@@ -168,6 +168,8 @@ pub trait Losses: AsTensor {
     }
 
     /// `½ d² / beta` for `|d| < beta`, `|d| - ½ beta` elsewhere; the absolute difference for `beta` 0.
+    ///
+    /// *Derivative*: the second one is 0 where `|d|` is `beta`.
     #[track_caller]
     fn smooth_l1_loss(&self, target: &Tensor, reduction: Reduction, beta: f64) -> Tensor {
         if beta == 0.0 {
@@ -180,11 +182,13 @@ pub trait Losses: AsTensor {
             (d * d * (0.5 / beta)).where_(&size.lt(beta), &size - 0.5 * beta)
         };
         of_difference(schema::SMOOTH_L1_LOSS, &params, [&x, &t], reduction, value, |d| {
-            d.sign().where_(&d.abs().gt(beta), d / beta)
+            d.sign().where_(&d.abs().ge(beta), d / beta)
         })
     }
 
     /// `½ d²` for `|d| <= delta`, `delta (|d| - ½ delta)` elsewhere.
+    ///
+    /// *Derivative*: the second one is 1 where `|d|` is `delta`, as in PyTorch's forward mode (its `huber_loss_double_backward` has 0 there).
     #[track_caller]
     fn huber_loss(&self, target: &Tensor, reduction: Reduction, delta: f64) -> Tensor {
         let (x, t) = attempt!(broadcast(at!("huber_loss", 1), self.tensor(), target));

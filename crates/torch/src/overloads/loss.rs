@@ -220,8 +220,7 @@ pub(super) fn reduction(c: &Call) -> Read<Reduction> {
 /// Stirling's approximation of `log t!`, for counts above 1.
 fn stirling(t: &Tensor) -> Tensor {
     let large = t.gt(1i64);
-    let safe = t.where_(&large, 1i64);
-    let approximation = &safe * safe.log() - &safe + (&safe * std::f64::consts::TAU).log() * 0.5;
+    let approximation = t * t.log() - t + (t * std::f64::consts::TAU).log() * 0.5;
     approximation.where_(&large, 0.0)
 }
 
@@ -231,6 +230,8 @@ mod tests {
     use cotangent_core::ir::verify::verify;
     use cotangent_core::ir::{Aval, DType};
     use cotangent_core::transform::build;
+    use cotangent_core::transform::eval::eval;
+    use cotangent_core::transform::grad::grad_and_value;
 
     use super::*;
     use crate::args::Arg;
@@ -305,6 +306,31 @@ mod tests {
         ];
         let loss = super::super::values("aten.multi_margin_loss.default", args);
         assert!(loss.len() == 1 && (loss[0] - 1.4 / 3.0).abs() < 1e-12, "{loss:?}");
+    }
+
+    /// As in PyTorch, the mask of small counts leaves out the value of Stirling's formula, and of its derivative all but the pole of the logarithm.
+    #[test]
+    fn the_derivative_of_stirlings_formula_has_the_logarithms_pole() {
+        let aval = Aval::new(DType::F64, [3]);
+        let graph = build("loss", |t| {
+            let args = vec![
+                ("input", Arg::Tensor(t.param(&aval))),
+                ("target", Arg::Tensor(t.param(&aval))),
+                ("full", Arg::Bool(true)),
+                ("reduction", Arg::Int(2)),
+            ];
+            let outs = call(&Call { target: "aten.poisson_nll_loss.default", node: "n", args });
+            let Some(Value::Tensor(loss)) = outs.expect("it is known").and_then(|o| o.into_iter().next()) else {
+                panic!("a loss")
+            };
+            Ok(vec![loss])
+        });
+        let slope = grad_and_value(&graph.expect("it can be traced"), &[1]).expect("it has a derivative");
+        let [x, t] = [[0.5, 0.5, 0.5], [0.0, 0.5, 2.0]].map(|v| Array::new([3], v.to_vec()));
+        let results = eval(&slope, &[x, t]).expect("it can be evaluated");
+        let got = results.iter().find(|r| r.numel() == 3).expect("a derivative");
+        let got = [0, 1, 2].map(|i| got.get(i).to_f64());
+        assert!(got[0].is_nan() && got[1] == -0.5 && (got[2] - (2f64.ln() + 0.25 - 0.5)).abs() < 1e-12, "{got:?}");
     }
 
     /// The target belongs to the program that is traced: the pullback must not reach outside of its own graph for it.

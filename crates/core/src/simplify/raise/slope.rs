@@ -174,11 +174,11 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
         Row {
             reduces: Reduces::Loss,
             holds: |b| Some(b.number("d")? > 0.0),
-            ..row("where(gt(abs(sub(x, y)), ?d), sign(sub(x, y)), div(sub(x, y), ?d))", SMOOTH_L1, "x, y, beta=?d")
+            ..row("where(ge(abs(sub(x, y)), ?d), sign(sub(x, y)), div(sub(x, y), ?d))", SMOOTH_L1, "x, y, beta=?d")
         },
         Row {
             reduces: Reduces::Loss,
-            ..row("where(gt(abs(sub(x, y)), 1), sign(sub(x, y)), sub(x, y))", SMOOTH_L1, "x, y, beta=1.0")
+            ..row("where(ge(abs(sub(x, y)), 1), sign(sub(x, y)), sub(x, y))", SMOOTH_L1, "x, y, beta=1.0")
         },
     ]
 });
