@@ -101,6 +101,11 @@ impl Editor {
         e
     }
 
+    /// The parameters of the graph.
+    pub fn params(&self) -> &[Value] {
+        &self.params
+    }
+
     /// The number of nodes that are alive.
     pub fn live(&self) -> usize {
         self.live
