@@ -21,6 +21,11 @@ fn pool(stride: usize, padding: usize) -> Pool {
     Pool { padding: padding.into(), ..Pool::stride(stride) }
 }
 
+/// Averages of what is inside the image only.
+fn inside(pool: Pool) -> Pool {
+    Pool { count_include_pad: false, ..pool }
+}
+
 /// The cotangents alone, as a function whose value nobody asks for leaves them.
 fn cotangents(f: &Graph, wrt: &[usize]) -> Graph {
     let all = vjp(f, wrt).unwrap();
@@ -69,16 +74,15 @@ fn convolutions_say_what_they_were() {
 
 #[test]
 fn averages_of_batches_and_their_derivatives() {
-    let inside = |p: Pool| Pool { count_include_pad: false, ..p };
-    let table: [(&str, &[usize], Box<dyn Fn(&Tensor) -> Tensor>); 8] = [
-        ("avg_pool2d", &[1, 2, 6, 6], Box::new(|x| x.avg_pool2d(3, &pool(1, 0)))),
-        ("avg_pool2d", &[2, 7, 6], Box::new(|x| x.avg_pool2d(3, &pool(2, 1)))),
-        ("avg_pool2d", &[1, 2, 7, 6], Box::new(move |x| x.avg_pool2d(3, &inside(pool(2, 1))))),
-        ("avg_pool2d", &[1, 2, 6, 5], Box::new(|x| x.avg_pool2d(3, &Pool { ceil_mode: true, ..inside(pool(2, 1)) }))),
-        ("avg_pool2d", &[1, 2, 5, 5], Box::new(|x| x.avg_pool2d(3, &Pool { divisor_override: Some(4), ..pool(1, 1) }))),
-        ("avg_pool3d", &[1, 1, 4, 4, 4], Box::new(|x| x.avg_pool3d(3, &pool(1, 1)))),
-        ("avg_pool2d", &[1, 2, 4, 6], Box::new(|x| x.avg_pool2d(2, &Pool::default()))),
-        ("avg_pool3d", &[1, 2, 4, 4, 2], Box::new(|x| x.avg_pool3d(2, &Pool::default()))),
+    let table: [(&str, &[usize], F); 8] = [
+        ("avg_pool2d", &[1, 2, 6, 6], |x| x.avg_pool2d(3, &pool(1, 0))),
+        ("avg_pool2d", &[2, 7, 6], |x| x.avg_pool2d(3, &pool(2, 1))),
+        ("avg_pool2d", &[1, 2, 7, 6], |x| x.avg_pool2d(3, &inside(pool(2, 1)))),
+        ("avg_pool2d", &[1, 2, 6, 5], |x| x.avg_pool2d(3, &Pool { ceil_mode: true, ..inside(pool(2, 1)) })),
+        ("avg_pool2d", &[1, 2, 5, 5], |x| x.avg_pool2d(3, &Pool { divisor_override: Some(4), ..pool(1, 1) })),
+        ("avg_pool3d", &[1, 1, 4, 4, 4], |x| x.avg_pool3d(3, &pool(1, 1))),
+        ("avg_pool2d", &[1, 2, 4, 6], |x| x.avg_pool2d(2, &Pool::default())),
+        ("avg_pool3d", &[1, 2, 4, 4, 2], |x| x.avg_pool3d(2, &Pool::default())),
     ];
     for (i, (name, shape, f)) in table.iter().enumerate() {
         let f = function(&[shape], |a| f(&a[0]));

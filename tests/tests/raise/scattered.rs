@@ -50,6 +50,12 @@ fn places_from_other_tensors_and_their_neighbours() {
             },
             |x, y| (x + y).where_(&mask(true, [true, true]), x),
         ),
+        // A row, which stands for one of all rows.
+        (
+            "select_scatter",
+            |x, y| y.sum_over(&[0]).expand_to(&[2, 2].into()).where_(&mask(true, [false, true]), x),
+            |x, y| y.sum_over(&[0]).expand_to(&[2, 2].into()).where_(&mask(false, [false, true]), x),
+        ),
         (
             "select_scatter",
             |x, _| x.zeros_like().where_(&mask(true, [true, false]), x),
@@ -102,6 +108,29 @@ fn batches_of_indices_are_indices() {
     // Wrapped by another size.
     let near = targets(&batched(&[2, 4], &[3], |x, at| x.index_select_along(1, &wrapped(at, 3))).raised());
     assert!(near.contains(&"where.self".to_owned()), "{near:?}");
+}
+
+/// An index that got a dim to meet another one is the index without it.
+#[test]
+fn indices_that_meet_are_indices() {
+    let avals = [Aval::new(DType::F64, [3, 4]), Aval::new(DType::I64, [2])];
+    let g = build("f", |t| {
+        let [x, at] = [0, 1].map(|i| t.param(&avals[i]));
+        let column = at.view_to(&[2, 1].into());
+        let wrapped = (&column + 3).where_(&column.lt(0), &column).view_to(&[2].into());
+        let zeros = x.zeros_like();
+        let rows = x.index_select_along(0, &wrapped);
+        let sums = zeros.index_add_along(0, &wrapped, &rows.sin());
+        Ok(vec![rows, sums])
+    });
+    let g = simplify(&g.unwrap());
+    let raised = g.raised();
+    let found = targets(&raised);
+    assert!(found.contains(&"index.Tensor".to_owned()) && found.contains(&"index_put.default".to_owned()), "{found:?}");
+    assert!(!found.contains(&"where.self".to_owned()), "{}", raised.code());
+    let mut args = random_args(1, &g);
+    args[1] = Array::new([2], vec![-1i64, 1]);
+    assert!(same_bits(&eval(&g, &args).unwrap(), &eval(&raised, &args).unwrap()), "{g}\n{raised}");
 }
 
 /// Differences of reductions of which one is needed with and without its dims.

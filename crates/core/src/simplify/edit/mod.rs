@@ -44,7 +44,7 @@ pub(crate) struct Editor {
     table: FxHashMap<u64, SmallVec<[u32; 1]>>,
     made: Vec<NodeId>,
     root: Option<NodeId>,
-    params: Vec<Value>,
+    pub(super) params: Vec<Value>,
     results: Vec<Value>,
     live: usize,
     /// Nodes whose operands changed, or whose operands lost other users.
@@ -99,11 +99,6 @@ impl Editor {
             e.enter(id);
         }
         e
-    }
-
-    /// The parameters of the graph.
-    pub fn params(&self) -> &[Value] {
-        &self.params
     }
 
     /// The number of nodes that are alive.

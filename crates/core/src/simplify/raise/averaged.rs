@@ -234,7 +234,7 @@ fn derivative(e: &mut Editor, id: NodeId) -> Option<()> {
     let b = back(e, id)?;
     let spatial = b.kernel.len();
     // The image, of which only the shape is asked for: any operand of that shape will do.
-    let alike = e.params().iter().copied().find(|p| *e.shape(*p) == b.image && e.dtype(*p) == e.dtype(b.each));
+    let alike = e.params.iter().copied().find(|p| *e.shape(*p) == b.image && e.dtype(*p) == e.dtype(b.each));
     let aval = e.aval(b.each).with_shape(&b.image);
     let borders = |d: usize| {
         let low = b.padding[d] as usize;
@@ -308,7 +308,7 @@ fn tiled(e: &mut Editor, id: NodeId) -> Option<()> {
     if image.slice(0, first) != small.slice(0, first) || found != spread(lead.chain(windows)) {
         return None;
     }
-    let alike = e.params().iter().copied().find(|p| *e.shape(*p) == image && e.dtype(*p) == e.dtype(v));
+    let alike = e.params.iter().copied().find(|p| *e.shape(*p) == image && e.dtype(*p) == e.dtype(v));
     let x = alike?;
     let (g, divisor) = Divisor::of(e, each)?;
     let seen = Image { x, stride: kernel.clone(), borders: vec![(0, 0); spatial], kernel };

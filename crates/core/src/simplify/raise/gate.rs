@@ -15,6 +15,7 @@ use crate::ops::{Binary, Cat, Op, Slice, Unary};
 
 pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: glu_backward },
+    Raising { class: Class::Rounding, find: glu_jvp },
     Raising { class: Class::Rounding, find: glu },
     Raising { class: Class::Exact, find: prelu },
     Raising { class: Class::Finite, find: prelu_backward },
@@ -63,6 +64,27 @@ fn glu_backward(e: &Editor, id: NodeId) -> Option<Found> {
     }
     let schema = "aten::glu_backward(Tensor grad_output, Tensor self, int dim) -> Tensor";
     Found::along(schema, [("dim", number(*dim as i64))], g, e.aval(s), x)
+}
+
+/// `da * s + a * (db * (1 - s) * s)` beside `a * s`, where `s` is the logistic function of the second half `b` and `a` the first.
+fn glu_jvp(e: &Editor, id: NodeId) -> Option<Found> {
+    let (p, q) = e.as_binary(e.results(id)[0], Binary::Add)?;
+    [(p, q), (q, p)].into_iter().find_map(|(first, second)| {
+        let (da, (s, b)) = product(e, first, |v| Some((v, e.as_unary(v, Unary::Sigmoid)?)))?;
+        let (scale, mut rest) = factors(e, second);
+        rest.remove(rest.iter().position(|v| complement(e, *v) == Some(s))?);
+        rest.remove(rest.iter().position(|v| *v == s)?);
+        let &[one, other] = rest.as_slice() else { return None };
+        let (a, db) = if halves(e, one, b).is_some() { (one, other) } else { (other, one) };
+        let ((dim, x), (along, dx)) = (halves(e, a, b)?, halves(e, da, db)?);
+        let named = |user: &NodeId| matches!(e.op(*user), Op::Call(op) if op.function() == "glu");
+        let y = e.equal_node(&Binary::Mul.into(), &[a, s]).or_else(|| e.users(x).find(named))?;
+        if scale != 1.0 || dim != along || *e.shape(e.results(y)[0]) != *e.shape(a) {
+            return None;
+        }
+        let schema = "aten::glu_jvp(Tensor glu, Tensor x, Tensor dx, int dim) -> Tensor";
+        Found::new(schema, [("dim", number(dim as i64))], [e.results(y)[0], x, dx])
+    })
 }
 
 /// `where(x > 0, x, w * x)`.

@@ -43,6 +43,14 @@ pub(super) fn unwrapped(e: &Editor, v: Value, n: usize) -> Option<Value> {
     (i == j && i == k && e.is_full(zero, 0.0) && e.is_full(size, n as f64)).then_some(i)
 }
 
+/// As [`unwrapped`] of a vector of indices, which had another shape when it was made positive.
+pub(super) fn unwrapped_vector(e: &Editor, v: Value, n: usize) -> Option<Value> {
+    unwrapped(e, v, n).or_else(|| {
+        let own = e.as_view(unwrapped(e, e.as_view(v)?, n)?)?;
+        (e.shape(own) == e.shape(v)).then_some(own)
+    })
+}
+
 /// One index at `dim`, none before it.
 pub(super) fn at(dim: usize) -> Attr {
     Attr::List(std::iter::repeat_n(Attr::None, dim).chain([number(true)]).collect())
@@ -51,7 +59,7 @@ pub(super) fn at(dim: usize) -> Attr {
 fn index(e: &Editor, id: NodeId) -> Option<Found> {
     let Op::IndexSelect(IndexSelect { dim }) = e.op(id) else { return None };
     let x = e.arg(id, 0);
-    let i = unwrapped(e, e.arg(id, 1), e.shape(x)[*dim].get())?;
+    let i = unwrapped_vector(e, e.arg(id, 1), e.shape(x)[*dim].get())?;
     Found::new(INDEX, [("indices", at(*dim))], [x, i])
 }
 
@@ -68,7 +76,7 @@ fn index_put(e: &Editor, id: NodeId) -> Option<Found> {
     let (x, places, source) = (e.arg(id, 0), e.arg(id, 1), e.arg(id, 2));
     let whole = e.shape(x);
     let n = whole[*dim].get();
-    let (i, source) = match unwrapped(e, places, n) {
+    let (i, source) = match unwrapped_vector(e, places, n) {
         Some(i) => (i, source),
         None => {
             // Of an index in any shape.

@@ -139,7 +139,7 @@ fn repeated(e: &mut Editor, id: NodeId) -> Option<()> {
     };
     let spatial = (least..=3.min(rank)).find(fits).or_else(|| (least <= 3 && how != How::Nearest).then_some(least))?;
     let image = merged(&small, spatial);
-    let alike = e.params().iter().copied().find(|p| *e.shape(*p) == small && e.dtype(*p) == e.dtype(x));
+    let alike = e.params.iter().copied().find(|p| *e.shape(*p) == small && e.dtype(*p) == e.dtype(x));
     let aval = e.aval(x).with_shape(&small);
     let large: Vec<usize> = (0..rank).map(|d| small[d].get() + borders[d].0 + borders[d].1).collect();
     let (schema, params) = named(how, backward, spatial, &borders[rank - spatial..], [&large, &image.sizes()]);

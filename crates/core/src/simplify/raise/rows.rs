@@ -34,7 +34,10 @@ fn read(e: &Editor, id: NodeId) -> Option<Read> {
     let (whole, shape) = (e.shape(x), e.shape(places));
     let wide = e.as_expand(places).unwrap_or(places);
     let wrapped = [Some(wide), e.as_view(wide)].into_iter().flatten().find(|v| e.as_where(*v).is_some())?;
-    let at = unwrapped(e, wrapped, whole[*dim].get())?;
+    let made_positive = unwrapped(e, wrapped, whole[*dim].get())?;
+    // Without the dims that an index got to meet another one.
+    let rows = e.as_view(made_positive).filter(|v| e.shape(*v).rank() == 2 && e.shape(*v)[1] == shape[*dim]);
+    let at = rows.filter(|v| e.shape(*v)[0] == whole[0]).unwrap_or(made_positive);
     // One index for each row, for all that stands beside it.
     let own = aligned(e.shape(wide), shape);
     let others = (1..whole.rank()).filter(|d| d != dim);
@@ -44,7 +47,7 @@ fn read(e: &Editor, id: NodeId) -> Option<Read> {
         && own[*dim] == shape[*dim]
         && others.clone().all(|d| own[d] == 1 && shape[d] == whole[d]);
     // Where nothing stands behind a vector of indices for each row, the shorter form is another one.
-    let plain = *dim == 1 && e.shape(at).rank() == 2;
+    let plain = *dim == 1 && e.shape(at).rank() == 2 && at == made_positive;
     (fits && !plain && e.count(wrapped) == 1).then_some(Read { x, at, dim: *dim })
 }
 
