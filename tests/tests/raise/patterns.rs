@@ -174,6 +174,11 @@ const PATTERNS: &[(&str, &str, &[&str])] = &[
         "%1: f64[3] = full(size=[3], fill_value=2.5, dtype=f64) %2: f64[3] = special_zeta(%1, %0)",
         &["special_zeta.self_scalar"],
     ),
+    (
+        "%0: f64[3]",
+        "%1: f64[3] = full(size=[3], fill_value=2.0, dtype=f64) %2: f64[3] = div(%0, %1, rounding_mode=\"floor\")",
+        &["div.Scalar_mode"],
+    ),
     // Elements by their numbers, and additions to these.
     (
         "%0: f64[2,3], %1: i64[4]",
