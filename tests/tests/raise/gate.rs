@@ -7,8 +7,10 @@ use cotangent_core::simplify::simplify;
 use cotangent_core::transform::build;
 use cotangent_core::transform::eval::eval;
 use cotangent_core::transform::grad::{grad_and_value, vjp};
+use cotangent_core::transform::jvp::jvp;
 use cotangent_tests::random_graph::random_args;
 
+use crate::pullback::{found, function};
 use crate::{neighbours, same_bits, targets};
 
 fn halves(x: &Tensor) -> [Tensor; 2] {
@@ -74,4 +76,25 @@ fn derivatives_of_gates_are_operators() {
         Ok(vec![(a * b.sigmoid()).ok()?])
     });
     assert!(!backward(&vjp(&turned.unwrap(), &[0]).unwrap()));
+}
+
+/// Derivatives of gates in both directions, and what is almost one.
+#[test]
+fn slopes_of_gates_and_rectifiers_are_operators() {
+    let near = function(&[&[3, 4], &[3, 4]], |a| {
+        let [p, q] = [0, 1].map(|i| [a[i].slice_dim(1, 0, 2, 1), a[i].slice_dim(1, 2, 4, 1)]);
+        let s = p[1].sigmoid();
+        // Along the first half twice.
+        &q[0] * &s + &p[0] * &((1.0 - &s) * &s * &q[0]) + &p[0] * &s
+    });
+    assert_eq!(found(&near, "glu_jvp.default"), 0, "{}", near.raised().code());
+    let f = function(&[&[3, 4]], |a| a[0].glu(1));
+    let g = simplify(&jvp(&f, &[0]).unwrap());
+    assert_eq!(found(&g, "glu_jvp.default"), 1, "{}", g.raised().code());
+    let f = function(&[&[2, 3, 2], &[3]], |a| a[0].prelu(&a[1]));
+    let g = simplify(&vjp(&f, &[0, 1]).unwrap());
+    assert_eq!(found(&g, "_prelu_kernel_backward.default"), 1, "{}", g.raised().code());
+    // That of the input alone has no cotangent of the slope.
+    let g = simplify(&vjp(&f, &[0]).unwrap());
+    assert_eq!(found(&g, "_prelu_kernel_backward.default"), 0, "{}", g.raised().code());
 }

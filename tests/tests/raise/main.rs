@@ -3,6 +3,7 @@
 //! One file for each file of rules, but for the smallest.
 
 mod activation;
+mod alone;
 mod averages;
 mod backward;
 mod cross;
@@ -21,6 +22,8 @@ mod pullback;
 mod rearrange;
 mod recompose;
 mod reduce;
+mod repeated;
+mod scattered;
 mod settle;
 mod single;
 mod slope;

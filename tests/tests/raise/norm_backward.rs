@@ -10,6 +10,7 @@ use cotangent_core::transform::grad::vjp;
 use cotangent_core::transform::vmap::vmap;
 use cotangent_tests::random_graph::random_args;
 
+use crate::pullback::{found, function};
 use crate::{graph, same_bits, targets};
 
 /// The derivatives of a normalisation are one operator, with those of weight and bias where they are wanted.
@@ -101,4 +102,19 @@ fn neighbours_of_normalizations_stay() {
         let near = graph(&format!("{}{}", &text[..at], derivative.replace(from, to)));
         assert!(!backward(&near), "{near}");
     }
+}
+
+/// A weight that is repeated for each image is one view for the operator and another one for the derivative.
+#[test]
+fn norms_of_instances_have_one_derivative() {
+    let f = function(&[&[2, 3, 4], &[3], &[3]], |a| {
+        let [w, b] = [1, 2].map(|i| a[i].expand_to(&[2, 3].into()).view_to(&[6].into()));
+        let x = a[0].view_to(&[1, 6, 4].into());
+        let [y, _, _] = cotangent_aten::nn::native_norm::native_batch_norm(&x, Some(&w), Some(&b), 0.1, 1e-5).unwrap();
+        y.view_to(&[2, 3, 4].into())
+    });
+    let g = simplify(&vjp(&f, &[0, 1, 2]).unwrap());
+    assert_eq!(found(&g, "native_batch_norm_backward.default"), 1, "{}", g.raised().code());
+    let sums = targets(&g.raised()).iter().filter(|t| t.starts_with("sum")).count();
+    assert_eq!(sums, 2, "{}", g.raised().code());
 }

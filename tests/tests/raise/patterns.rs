@@ -158,6 +158,58 @@ const PATTERNS: &[(&str, &str, &[&str])] = &[
         "%0: f64[4] = arange(end=4, dtype=f64) %1: f64[4] = full(size=[4], fill_value=0.1, dtype=f64) %2: f64[4] = add(%0, %1)",
         &["arange.default", "add.Scalar"],
     ),
+    // Numbers beside integers, and rounded quotients.
+    (
+        "%0: i64[3]",
+        "%1: i64[3] = full(size=[3], fill_value=2, dtype=i64) %2: i64[3] = bitwise_left_shift(%0, %1)",
+        &["bitwise_left_shift.Tensor_Scalar"],
+    ),
+    (
+        "%0: i64[3]",
+        "%1: i64[3] = full(size=[3], fill_value=6, dtype=i64) %2: i64[3] = bitwise_and(%1, %0)",
+        &["bitwise_and.Scalar"],
+    ),
+    (
+        "%0: f64[3]",
+        "%1: f64[3] = full(size=[3], fill_value=2.5, dtype=f64) %2: f64[3] = special_zeta(%1, %0)",
+        &["special_zeta.self_scalar"],
+    ),
+    (
+        "%0: f64[3]",
+        "%1: f64[3] = full(size=[3], fill_value=2.0, dtype=f64) %2: f64[3] = div(%0, %1, rounding_mode=\"floor\")",
+        &["div.Scalar_mode"],
+    ),
+    // Elements by their numbers, and additions to these.
+    (
+        "%0: f64[2,3], %1: i64[4]",
+        "%2: i64[4] = full(size=[4], fill_value=0, dtype=i64) %3: i64[4] = full(size=[4], fill_value=6, dtype=i64) \
+         %4: bool[4] = lt(%1, %2) %5: i64[4] = add(%1, %3) %6: i64[4] = where(%4, %5, %1) \
+         %7: f64[6] = reshape(%0, shape=[6]) %8: f64[4] = index_select(%7, %6, dim=0)",
+        &["take.default"],
+    ),
+    (
+        "%0: f64[4], %1: i64[4]",
+        "%2: i64[4] = full(size=[4], fill_value=0, dtype=i64) %3: i64[4] = full(size=[4], fill_value=6, dtype=i64) \
+         %4: bool[4] = lt(%1, %2) %5: i64[4] = add(%1, %3) %6: i64[4] = where(%4, %5, %1) \
+         %7: f64[6] = full(size=[6], fill_value=0.0, dtype=f64) %8: f64[6] = index_add(%7, %6, %0, dim=0) \
+         %9: f64[2,3] = reshape(%8, shape=[2, 3])",
+        &["full.default", "put.default"],
+    ),
+    ("%0: f64[2,3]", "%1: f64[2,3] = flip(%0, dims=[0]) %2: f64[3,2] = permute(%1, dims=[1, 0])", &["rot90.default"]),
+    (
+        "%0: f64[1,4,2]",
+        "%1: f64[1,2,2,2] = reshape(%0, shape=[1, 2, 2, 2]) %2: f64[1,2,2,2] = permute(%1, dims=[0, 2, 1, 3]) \
+         %3: f64[1,4,2] = reshape(%2, shape=[1, 4, 2])",
+        &["channel_shuffle.default"],
+    ),
+    // A choice at zero as people write it.
+    (
+        "%0: f64[3], %1: f64[3]",
+        "%2: f64[3] = full(size=[3], fill_value=0.0, dtype=f64) %3: bool[3] = le(%0, %2) %4: f64[3] = where(%3, %0, %2) \
+         %5: f64[3] = exp(%4) %6: f64[3] = full(size=[3], fill_value=0.5, dtype=f64) %7: f64[3] = mul(%5, %6) \
+         %8: f64[3] = full(size=[3], fill_value=1.0, dtype=f64) %9: f64[3] = where(%3, %7, %8) %10: f64[3] = mul(%1, %9)",
+        &["elu_backward.default"],
+    ),
     // Pixels that are repeated, images that are, and pixels that PyTorch does not find, for 41 times its inverse is less than 1.
     (
         "%0: f64[1,2,2,3]",

@@ -2,10 +2,12 @@
 
 use cotangent_aten::prelude::*;
 use cotangent_core::Tensor;
-use cotangent_core::ir::{Aval, DType};
+use cotangent_core::array::Array;
+use cotangent_core::ir::{Aval, DType, Graph};
 use cotangent_core::simplify::simplify;
 use cotangent_core::transform::build;
 use cotangent_core::transform::eval::eval;
+use cotangent_core::transform::grad::vjp;
 use cotangent_core::transform::vmap::vmap;
 use cotangent_tests::random_graph::random_args;
 
@@ -76,6 +78,35 @@ fn positions_of_a_batch_are_found() {
         match (eval(&batch, &args), eval(&raised, &args)) {
             (Ok(a), Ok(b)) => assert!(same_bits(&a, &b)),
             (a, b) => assert_eq!(a.is_err(), b.is_err()),
+        }
+    }
+}
+
+/// Dims between the indices stay in their places, in derivatives and in batches, too.
+#[test]
+fn positions_apart_are_found() {
+    let (x, i) = (Aval::new(DType::F64, [3, 2, 4]), Aval::new(DType::I64, [5]));
+    let apart = build("f", |t| {
+        let [x, i, j] = [t.param(&x), t.param(&i), t.param(&i)];
+        Ok(vec![x.index(&[Some(&i), None, Some(&j)]).sin().ok()?])
+    });
+    let side_by_side = build("f", |t| {
+        let [x, i, j] = [t.param(&x), t.param(&i), t.param(&i)];
+        Ok(vec![x.index(&[None, Some(&i), Some(&j)]).sin().ok()?])
+    });
+    let whole = |g: &Graph| targets(g).iter().all(|t| t != "where.self" && t != "permute.default");
+    for (f, expected) in [(apart.unwrap(), true), (side_by_side.unwrap(), false)] {
+        let back = simplify(&vjp(&f, &[0]).unwrap());
+        let batch = simplify(&vmap(&f, &[Some(0), Some(0), Some(0)], &[0], 2.into()).unwrap());
+        for g in [back, batch] {
+            let raised = g.raised();
+            assert!(whole(&raised) || !expected, "{}", raised.code());
+            let mut args = random_args(1, &g);
+            for a in &mut args[1..3] {
+                let n = a.shape().numel() as i64;
+                *a = Array::new(a.shape().clone(), (0..n).map(|i| i % 4 - 2).collect());
+            }
+            assert!(same_bits(&eval(&g, &args).unwrap(), &eval(&raised, &args).unwrap()), "{g}\n{raised}");
         }
     }
 }

@@ -7,7 +7,7 @@ use super::edit::{Editor, NodeId};
 use super::pattern::{aligned, groups};
 use super::{Apply, Class, Rule};
 use crate::ir::{Dim, Shape, Value};
-use crate::ops::{Expand, Op, Permute, View};
+use crate::ops::{Binary, Expand, Op, Permute, View};
 use crate::tensor::broadcast_shapes;
 
 macro_rules! rule {
@@ -25,6 +25,12 @@ pub(super) static RULES: &[Rule] = &[
     ),
     rule!(expand_expand, "expand-expand", Exact, "expand(expand(x)) -> expand(x)"),
     rule!(view_view, "view-view", Exact, "reshape(reshape(x)) -> reshape(x)"),
+    rule!(
+        permute_symmetric,
+        "permute-symmetric",
+        Exact,
+        "transpose(a + a.T) -> a + a.T, and so for products with itself and by a number"
+    ),
     rule!(permute_permute, "permute-permute", Exact, "permute(permute(x)) -> permute(x)"),
     rule!(permute_view, "permute-view", Exact, "permute(x) -> reshape(x), if only dims of size 1 move"),
     rule!(
@@ -82,6 +88,28 @@ fn permute_permute(e: &mut Editor, id: NodeId) -> Option<Value> {
     let (inner, x) = e.as_permute(e.arg(id, 0))?;
     let dims: Vec<usize> = dims.iter().map(|d| inner[*d]).collect();
     e.permute(x, &dims)
+}
+
+/// Whether `v` stays as it is if its dims are exchanged by `dims`, of which each goes where the other comes from.
+fn is_symmetric(e: &Editor, v: Value, dims: &[usize]) -> bool {
+    if let Some((x, _)) = e.as_scaled(v) {
+        return is_symmetric_sum(e, x, dims);
+    }
+    is_symmetric_sum(e, v, dims)
+}
+
+fn is_symmetric_sum(e: &Editor, v: Value, dims: &[usize]) -> bool {
+    let turned = |(a, b): (Value, Value)| {
+        [(a, b), (b, a)].into_iter().any(|(a, b)| e.as_permute(b).is_some_and(|(d, x)| x == a && d == dims))
+    };
+    [Binary::Add, Binary::Mul].into_iter().any(|op| e.as_binary(v, op).is_some_and(turned))
+}
+
+fn permute_symmetric(e: &mut Editor, id: NodeId) -> Option<Value> {
+    let Op::Permute(Permute { dims }) = e.op(id) else { return None };
+    let x = e.arg(id, 0);
+    let exchanges = dims.iter().enumerate().all(|(to, from)| dims[*from] == to);
+    (exchanges && *e.shape(x) == e.out(id).shape && is_symmetric(e, x, dims)).then_some(x)
 }
 
 /// Whether the dims of `shape` that are not of size 1 keep their order.

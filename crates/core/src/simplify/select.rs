@@ -34,7 +34,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule {
         name: "where-zero-add",
         class: Class::Finite,
-        law: "where(p, a, 0) + where(p, 0, b) -> where(p, a, b)",
+        law: "where(p, a, 0) + where(p, 0, b) -> where(p, a, b), and so where one is multiplied by a number",
         apply: Apply::Node(where_zero_add),
     },
     Rule {
@@ -98,8 +98,30 @@ fn where_bool(e: &mut Editor, id: NodeId) -> Option<Value> {
 
 fn where_zero_add(e: &mut Editor, id: NodeId) -> Option<Value> {
     let (l, r) = e.as_binary(e.results(id)[0], Binary::Add)?;
+    // One of both may be multiplied by a number.
+    let scaled = |v: Value| match e.as_scaled(v) {
+        Some((x, c)) => (x, Some(c)),
+        None => (v, None),
+    };
+    let ((l, by), (r, other)) = (scaled(l), scaled(r));
     let ((p, a, z), (q, y, b)) = (e.as_where(l)?, e.as_where(r)?);
     if p != q {
+        return None;
+    }
+    if let Some(c) = by.or(other) {
+        let c = c.to_f64();
+        if by.is_some() && other.is_some() || !c.is_finite() {
+            return None;
+        }
+        let [left, right] = [by, other].map(|by| if by.is_some() { c } else { 1.0 });
+        if e.is_zero(z) && e.is_zero(y) {
+            let (a, b) = (e.scale(a, left)?, e.scale(b, right)?);
+            return e.select(p, a, b);
+        }
+        if e.is_zero(a) && e.is_zero(b) {
+            let (y, z) = (e.scale(y, right)?, e.scale(z, left)?);
+            return e.select(p, y, z);
+        }
         return None;
     }
     if e.is_zero(z) && e.is_zero(y) {

@@ -44,7 +44,7 @@ pub(crate) struct Editor {
     table: FxHashMap<u64, SmallVec<[u32; 1]>>,
     made: Vec<NodeId>,
     root: Option<NodeId>,
-    params: Vec<Value>,
+    pub(super) params: Vec<Value>,
     results: Vec<Value>,
     live: usize,
     /// Nodes whose operands changed, or whose operands lost other users.

@@ -12,6 +12,7 @@ use crate::tensor::broadcast_shapes;
 pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Exact, find: with_number },
     Raising { class: Class::Exact, find: number_less },
+    Raising { class: Class::Exact, find: rounded },
     Raising { class: Class::Finite, find: clamped },
     Raising { class: Class::Rounding, find: power },
     Raising { class: Class::Exact, find: choice },
@@ -40,6 +41,16 @@ const NUMBERED: &[Numbered] = &[
     row(Binary::Div, None, "aten::div.Scalar(Tensor self, Scalar other) -> Tensor"),
     row(Binary::Fmod, None, "aten::fmod.Scalar(Tensor self, Scalar other) -> Tensor"),
     row(Binary::Remainder, None, "aten::remainder.Scalar(Tensor self, Scalar other) -> Tensor"),
+    row(Binary::BitwiseLeftShift, None, "aten::bitwise_left_shift.Tensor_Scalar(Tensor self, Scalar other) -> Tensor"),
+    row(
+        Binary::BitwiseRightShift,
+        None,
+        "aten::bitwise_right_shift.Tensor_Scalar(Tensor self, Scalar other) -> Tensor",
+    ),
+    row(Binary::BitwiseAnd, Some(Binary::BitwiseAnd), "aten::bitwise_and.Scalar(Tensor self, Scalar other) -> Tensor"),
+    row(Binary::BitwiseOr, Some(Binary::BitwiseOr), "aten::bitwise_or.Scalar(Tensor self, Scalar other) -> Tensor"),
+    row(Binary::BitwiseXor, Some(Binary::BitwiseXor), "aten::bitwise_xor.Scalar(Tensor self, Scalar other) -> Tensor"),
+    row(Binary::Zeta, None, "aten::special_zeta.other_scalar(Tensor self, Scalar other) -> Tensor"),
     row(Binary::Eq, Some(Binary::Eq), "aten::eq.Scalar(Tensor self, Scalar other) -> Tensor"),
     row(Binary::Ne, Some(Binary::Ne), "aten::ne.Scalar(Tensor self, Scalar other) -> Tensor"),
     row(Binary::Lt, Some(Binary::Gt), "aten::lt.Scalar(Tensor self, Scalar other) -> Tensor"),
@@ -100,6 +111,24 @@ fn number_less(e: &Editor, id: NodeId) -> Option<Found> {
     let c = beside(e, a)?;
     let schema = "aten::rsub.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor";
     Found::new(schema, [("other", number(c))], [b])
+}
+
+/// Quotients by a number that are rounded, and functions of a number on the left.
+fn rounded(e: &Editor, id: NodeId) -> Option<Found> {
+    let (op, a, b) = operands(e, id)?;
+    if op == Binary::Zeta {
+        let c = beside(e, a)?;
+        let schema = "aten::special_zeta.self_scalar(Scalar self, Tensor other) -> Tensor";
+        return Found::new(schema, [("self", number(c))], [b]);
+    }
+    let mode = match op {
+        Binary::DivFloor => "floor",
+        Binary::DivTrunc => "trunc",
+        _ => return None,
+    };
+    let c = beside(e, b)?;
+    let schema = "aten::div.Scalar_mode(Tensor self, Scalar other, *, str? rounding_mode) -> Tensor";
+    Found::new(schema, [("other", number(c)), ("rounding_mode", Attr::Str(mode.to_owned()))], [a])
 }
 
 /// Powers with a number. PyTorch takes roots for the exponents 0.5 and -0.5, which differ from powers at -0 and -inf,

@@ -19,7 +19,6 @@ pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Exact, find: extreme },
     Raising { class: Class::Exact, find: stack },
     Raising { class: Class::Exact, find: stack_in_place },
-    Raising { class: Class::Exact, find: rows },
     Raising { class: Class::Exact, find: index },
     Raising { class: Class::Rounding, find: index_put },
     Raising { class: Class::Rounding, find: elements },
@@ -44,26 +43,24 @@ pub(super) fn unwrapped(e: &Editor, v: Value, n: usize) -> Option<Value> {
     (i == j && i == k && e.is_full(zero, 0.0) && e.is_full(size, n as f64)).then_some(i)
 }
 
+/// As [`unwrapped`] of a vector of indices, which had another shape when it was made positive.
+pub(super) fn unwrapped_vector(e: &Editor, v: Value, n: usize) -> Option<Value> {
+    unwrapped(e, v, n).or_else(|| {
+        let own = e.as_view(unwrapped(e, e.as_view(v)?, n)?)?;
+        (e.shape(own) == e.shape(v)).then_some(own)
+    })
+}
+
 /// One index at `dim`, none before it.
-fn at(dim: usize) -> Attr {
+pub(super) fn at(dim: usize) -> Attr {
     Attr::List(std::iter::repeat_n(Attr::None, dim).chain([number(true)]).collect())
 }
 
 fn index(e: &Editor, id: NodeId) -> Option<Found> {
     let Op::IndexSelect(IndexSelect { dim }) = e.op(id) else { return None };
     let x = e.arg(id, 0);
-    let i = unwrapped(e, e.arg(id, 1), e.shape(x)[*dim].get())?;
+    let i = unwrapped_vector(e, e.arg(id, 1), e.shape(x)[*dim].get())?;
     Found::new(INDEX, [("indices", at(*dim))], [x, i])
-}
-
-/// The rows of a matrix at places in any shape.
-fn rows(e: &Editor, id: NodeId) -> Option<Found> {
-    let v = e.results(id)[0];
-    let (Op::IndexSelect(IndexSelect { dim: 0 }), at) = e.def_op(e.as_view(v)?)? else { return None };
-    let (x, i) = (e.arg(at, 0), e.as_view(e.arg(at, 1))?);
-    let of_rows = e.shape(x).rank() == 2 && *e.shape(v) == e.shape(i).concat(&e.shape(x).slice(1, 2));
-    let schema = "aten::embedding(Tensor weight, Tensor indices, SymInt padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) -> Tensor";
-    if of_rows { Found::new(schema, [], [x, i]) } else { None }
 }
 
 /// One number put at all places.
@@ -76,8 +73,18 @@ fn put_number(e: &Editor, id: NodeId) -> Option<Found> {
 
 fn index_put(e: &Editor, id: NodeId) -> Option<Found> {
     let Op::IndexAdd(IndexAdd { dim }) = e.op(id) else { return None };
-    let (x, source) = (e.arg(id, 0), e.arg(id, 2));
-    let i = unwrapped(e, e.arg(id, 1), e.shape(x)[*dim].get())?;
+    let (x, places, source) = (e.arg(id, 0), e.arg(id, 1), e.arg(id, 2));
+    let whole = e.shape(x);
+    let n = whole[*dim].get();
+    let (i, source) = match unwrapped_vector(e, places, n) {
+        Some(i) => (i, source),
+        None => {
+            // Of an index in any shape.
+            let i = unwrapped(e, e.as_view(places)?, n)?;
+            let shape = whole.slice(0, *dim).concat(e.shape(i)).concat(&whole.slice(dim + 1, whole.rank()));
+            (i, e.as_view(source).filter(|s| *e.shape(*s) == shape)?)
+        }
+    };
     Found::new(INDEX_PUT, [("indices", at(*dim)), ("accumulate", number(true))], [x, i, source])
 }
 
@@ -270,10 +277,13 @@ fn roll_back(e: &Editor, id: NodeId) -> Option<Found> {
     rolled(e, id, turned_back)
 }
 
-/// The element at the place of the largest or smallest one of its row.
+/// The element at the place of the largest or smallest one of its row, whose dim stays or goes.
 fn extreme(e: &Editor, id: NodeId) -> Option<Found> {
-    let Op::Gather(Gather { dim }) = e.op(id) else { return None };
-    let (x, at) = (e.arg(id, 0), e.arg(id, 1));
+    let whole = e.results(id)[0];
+    let short = e.as_view(whole).filter(|v| e.count(*v) == 1);
+    let element = short.unwrap_or(whole);
+    let (Op::Gather(Gather { dim }), from) = e.def_op(element)? else { return None };
+    let (x, at) = (e.arg(from, 0), e.arg(from, 1));
     let place = e.as_view(at)?;
     let (found, schema) = match e.def_op(place)? {
         (Op::Argmax(Argmax { dim }), p) => (
@@ -289,8 +299,13 @@ fn extreme(e: &Editor, id: NodeId) -> Option<Found> {
     if found != (*dim, x) || *e.shape(at) != kept_shape(e.shape(x), &[*dim]) {
         return None;
     }
-    let op = Found::new(schema, [("dim", number(*dim as i64)), ("keepdim", number(true))], [x])?;
-    Some(Found { results: vec![Slot::Root, Slot::Value(at)], ..op })
+    let keep = short.is_none();
+    // The place is one statement more where something else needs it with its dim.
+    if !keep && (*e.shape(whole) != *e.shape(place) || e.count(at) > 1) {
+        return None;
+    }
+    let op = Found::new(schema, [("dim", number(*dim as i64)), ("keepdim", number(keep))], [x])?;
+    Some(Found { results: vec![Slot::Root, Slot::Value(if keep { at } else { place })], ..op })
 }
 
 /// Tensors of one shape, one after the other along a dim of their own.

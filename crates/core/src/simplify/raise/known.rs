@@ -38,7 +38,7 @@ pub(super) fn share(e: &mut Editor) -> bool {
 }
 
 /// The body without calls, as it stands where a transform has looked inside.
-fn spelled_out(call: &Call) -> Option<Graph> {
+pub(super) fn spelled_out(call: &Call) -> Option<Graph> {
     inline_composites(&call.body).ok().map(|g| simplify(&g))
 }
 

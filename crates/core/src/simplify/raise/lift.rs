@@ -3,75 +3,84 @@
 //! Simplification moves views towards the results; PyTorch's reductions keep their dims where they are. A view that only adds
 //! those dims back goes up through elementwise functions of which nothing else is needed.
 
-use super::super::edit::{Editor, NodeId};
+use super::super::edit::Editor;
 use super::reduce::{called_spread, kept_shape};
 use crate::ir::{Shape, Value};
-use crate::ops::{Amax, Amin, Op};
+use crate::ops::{Amax, Amin, Op, View};
 
-/// The most functions between a reduction and the view of what is made of it.
-const MAX_CHAIN: usize = 8;
+/// The most functions between reductions and the view of what is made of them.
+const MAX_TREE: usize = 8;
 
-/// Moves every view that keeps reduced dims up to its reduction.
+/// Moves every view that keeps reduced dims up to its reductions.
 pub(super) fn lift(e: &mut Editor) {
     for id in (0..e.num_nodes()).rev() {
         if !e.is_alive(id) || !matches!(e.op(id), Op::View(_)) {
             continue;
         }
         let (v, shape) = (e.results(id)[0], e.out(id).shape);
-        let Some(chain) = chain(e, e.arg(id, 0), &shape) else { continue };
+        let mut tree = Tree { functions: 0, more: 0, fewer: 0, shape: &shape };
+        if !tree.grow(e, e.arg(id, 0)) || tree.functions == 0 || tree.more > tree.fewer {
+            continue;
+        }
         e.begin(id);
-        match rebuilt(e, &chain, &shape) {
+        // A reduction that is kept and one that is not are a statement each, as are a reduction and its view.
+        match rebuilt(e, e.arg(id, 0), &shape) {
             Some(new) if new != v => {
-                e.commit(new, 0);
+                e.commit(new, tree.more + tree.fewer);
             }
             Some(_) | None => e.rollback(),
         }
     }
 }
 
-/// The functions from `v` up to a reduction that has `shape` with its dims kept; `None` without any between.
-fn chain(e: &Editor, v: Value, shape: &Shape) -> Option<Vec<NodeId>> {
-    let (mut v, mut out) = (v, Vec::new());
-    while out.len() < MAX_CHAIN {
-        let id = e.def(v).filter(|_| e.count(v) == 1)?;
-        let dims = match e.op(id) {
-            Op::Sum(_) => e.as_sum(v)?.0,
-            Op::Amax(Amax { dim }) | Op::Amin(Amin { dim }) => dim.clone(),
-            Op::Unary(_) | Op::Binary(_) => {
-                out.push(id);
-                v = operand(e, id)?;
-                continue;
-            }
-            _ => called_spread(e, v)?.1,
-        };
-        let kept = !dims.is_empty() && kept_shape(e.shape(e.arg(id, 0)), &dims) == *shape;
-        return (kept && !out.is_empty()).then_some(out);
-    }
-    None
+/// What elementwise functions make of reductions and numbers.
+struct Tree<'a> {
+    functions: usize,
+    /// Reductions that are needed without their dims, too, and not yet with them: these are more statements.
+    more: usize,
+    /// Reductions of which nothing else is needed, or that are there with their dims: the view is one statement less.
+    fewer: usize,
+    /// The shape with the dims kept.
+    shape: &'a Shape,
 }
 
-/// The operand of a function that has no other but numbers.
-fn operand(e: &Editor, id: NodeId) -> Option<Value> {
-    let mut varying = e.args(id).iter().copied().filter(|v| e.as_full(*v).is_none());
-    let x = varying.next()?;
-    varying.next().is_none().then_some(x)
-}
-
-fn rebuilt(e: &mut Editor, chain: &[NodeId], shape: &Shape) -> Option<Value> {
-    let reduced = operand(e, *chain.last()?)?;
-    let mut v = e.view(reduced, shape)?;
-    for id in chain.iter().rev() {
-        let mut args = e.args(*id).to_vec();
-        for a in &mut args {
-            *a = match e.as_full(*a) {
-                Some(c) => {
-                    let aval = e.aval(*a).with_shape(shape);
-                    e.full(&aval, c)?
-                }
-                None => v,
-            };
+impl Tree<'_> {
+    /// Takes `v` in; whether it may be.
+    fn grow(&mut self, e: &Editor, v: Value) -> bool {
+        if e.as_full(v).is_some() {
+            return true;
         }
-        v = e.emit(e.op(*id).clone(), &args)?;
+        let Some((op, id)) = e.def_op(v) else { return false };
+        let dims = match op {
+            Op::Sum(_) => e.as_sum(v).map(|(dims, _)| dims),
+            Op::Amax(Amax { dim }) | Op::Amin(Amin { dim }) => Some(dim.clone()),
+            Op::Unary(_) | Op::Binary(_) => {
+                self.functions += 1;
+                let args = e.args(id);
+                return e.count(v) == 1 && self.functions <= MAX_TREE && args.iter().all(|a| self.grow(e, *a));
+            }
+            _ => called_spread(e, v).map(|(_, dims, _)| dims),
+        };
+        let kept = |dims: &Vec<usize>| !dims.is_empty() && kept_shape(e.shape(e.arg(id, 0)), dims) == *self.shape;
+        let there = e.equal_node(&View { shape: self.shape.clone() }.into(), &[v]).is_some();
+        self.more += usize::from(e.count(v) > 1 && !there);
+        self.fewer += usize::from(e.count(v) == 1 || there);
+        dims.as_ref().is_some_and(kept)
     }
-    Some(v)
+}
+
+fn rebuilt(e: &mut Editor, v: Value, shape: &Shape) -> Option<Value> {
+    if let Some(c) = e.as_full(v) {
+        let aval = e.aval(v).with_shape(shape);
+        return e.full(&aval, c);
+    }
+    let (op, id) = e.def_op(v)?;
+    match op {
+        Op::Unary(_) | Op::Binary(_) => {
+            let (op, args) = (op.clone(), e.args(id).to_vec());
+            let args = args.into_iter().map(|a| rebuilt(e, a, shape)).collect::<Option<Vec<_>>>()?;
+            e.emit(op, &args)
+        }
+        _ => e.view(v, shape),
+    }
 }

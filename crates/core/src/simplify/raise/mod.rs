@@ -14,8 +14,11 @@
 //!   more than [`MAX_BODY`].
 
 mod activation;
+mod again;
 mod attention;
+mod averaged;
 mod averages;
+mod convolved;
 mod cross;
 mod diagonal;
 mod elementwise;
@@ -34,6 +37,9 @@ mod positions;
 mod pullback;
 mod rearrange;
 mod reduce;
+mod repeated;
+mod rows;
+mod scattered;
 mod settle;
 mod single;
 mod slope;
@@ -147,10 +153,11 @@ static LARGE: [&[Raising]; 10] = [
 ];
 
 /// The rules of operators that stand for a few nodes.
-static MIDDLE: [&[Raising]; 10] = [
+static MIDDLE: [&[Raising]; 11] = [
+    scattered::RULES,
     diagonal::RULES,
-    embedding::RULES,
     positions::RULES,
+    embedding::RULES,
     index::RULES,
     window::RULES,
     rearrange::RULES,
@@ -179,7 +186,17 @@ pub fn raise(graph: &Graph, class: Class) -> Graph {
     };
     let graph = inlined.as_ref().unwrap_or(graph);
     let mut e = editor(graph);
-    for pass in [known::share, pullback::take, averages::take, pooled::take] {
+    let passes = [
+        known::share,
+        again::take,
+        pullback::take,
+        convolved::take,
+        averages::take,
+        averaged::take,
+        pooled::take,
+        repeated::take,
+    ];
+    for pass in passes {
         if pass(&mut e) {
             // Views of what is shared may cancel.
             let graph = simplify_with(&e.finish(graph), Options { class, trace: false }).0;
@@ -192,6 +209,7 @@ pub fn raise(graph: &Graph, class: Class) -> Graph {
     e = raise_by(e, class, &LARGE);
     lift::lift(&mut e);
     single::select(&mut e);
+    rows::take(&mut e);
     e = raise_by(e, class, &[MIDDLE.as_slice(), SMALL.as_slice()].concat());
     settle::settle(&mut e);
     e.finish(graph)

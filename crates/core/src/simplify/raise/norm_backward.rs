@@ -7,7 +7,7 @@ use super::super::Class;
 use super::super::edit::{Editor, NodeId};
 use super::reduce::{as_mean, repeated, unkept};
 use super::{Found, Given, Made, Raising, Slot, number};
-use crate::ir::{Attr, Aval, Value};
+use crate::ir::{Attr, Aval, Shape, Value};
 use crate::ops::{Binary, Call, Op, Sum, Unary};
 
 pub(super) static RULES: &[Raising] = &[Raising { class: Class::Rounding, find }];
@@ -20,6 +20,11 @@ struct Normalization<'e> {
     bias: Option<Value>,
     mean: Value,
     rstd: Value,
+}
+
+/// The dims of `v` that are not of size 1.
+fn squeezed(e: &Editor, v: Value) -> Shape {
+    e.shape(v).dims().iter().copied().filter(|n| *n != 1).collect()
 }
 
 /// The operands of a function in both orders.
@@ -128,15 +133,23 @@ fn find(e: &Editor, id: NodeId) -> Option<Found> {
     })?;
     let n = normalised(e, y)?;
     let (scaled, _) = both(e, h, Binary::Mul).find(|(_, s)| repeats(e, *s, n.rstd))?;
-    let g = match n.weight {
-        None => scaled,
-        Some(w) => both(e, scaled, Binary::Mul).find(|(_, s)| [base(e, *s), *s].contains(&w))?.0,
+    // The weight, and what the derivative has of it where both are views of one value.
+    let (g, seen) = match n.weight {
+        None => (scaled, None),
+        Some(w) => both(e, scaled, Binary::Mul).find_map(|(g, s)| {
+            let plain = [base(e, s), s].contains(&w);
+            let seen = e.as_expand(s).unwrap_or(s);
+            let alike =
+                || e.as_view(seen).is_some_and(|x| e.as_view(w) == Some(x) && squeezed(e, seen) == squeezed(e, w));
+            if plain { Some((g, None)) } else { alike().then_some((g, Some(seen))) }
+        })?,
     };
     let rank = e.shape(g).rank();
+    // A mean over a dim of size 1 is none.
     let others: Vec<usize> = if n.call.function() == "native_layer_norm" {
         (0..rank).filter(|d| !dims.contains(d)).collect()
     } else {
-        dims.clone()
+        (0..rank).filter(|d| dims.contains(d) || (*d != 1 && e.shape(g)[*d] == 1)).collect()
     };
     // Of what is computed after all that the operator takes, so that nothing waits for itself.
     let last = [g, n.x, n.mean, n.rstd].into_iter().chain(n.weight).chain(n.bias).map(|v| e.def(v)).max()?;
@@ -152,6 +165,10 @@ fn find(e: &Editor, id: NodeId) -> Option<Found> {
     let slot = |v: Option<Value>| v.map_or_else(nothing, Slot::Value);
     let mask = [true, weight.is_some(), bias.is_some()].map(number).to_vec();
     let mut found = operator(&n, g, Attr::List(mask))?;
+    if let Some(seen) = seen {
+        let place = found.args.iter().position(|v| Some(*v) == n.weight).filter(|_| !negated)?;
+        found.given = Some((seen, Given::Seen(place)));
+    }
     if negated {
         found.args.remove(0);
         found.made = vec![(0, Made::Opposite(g))];

@@ -4,12 +4,13 @@ use super::super::Class;
 use super::super::edit::{Editor, NodeId};
 use super::index::{INDEX, INDEX_PUT, unwrapped};
 use super::{Found, Made, Raising, number};
-use crate::ir::{Attr, Shape, Value};
+use crate::ir::{Attr, Dim, Shape, Value};
 use crate::ops::{Binary, Gather, IndexAdd, IndexSelect, Op, Scatter};
 
 pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Exact, find: read },
     Raising { class: Class::Exact, find: read_in_rows },
+    Raising { class: Class::Rounding, find: added_apart },
     Raising { class: Class::Rounding, find: added },
     Raising { class: Class::Exact, find: put },
 ];
@@ -94,24 +95,60 @@ fn read(e: &Editor, id: NodeId) -> Option<Found> {
     if shape != *e.shape(v) || viewed == (positions.rank() == 1) {
         return None;
     }
-    Found::new(INDEX, [("indices", places(*dim, found.len()))], std::iter::once(x).chain(found))
+    let moved = e.as_permute(x).filter(|_| *dim == 0);
+    let (x, places) = match moved.and_then(|(dims, y)| Some((y, apart(&dims, found.len())?))) {
+        Some(found) => found,
+        None => (x, places(*dim, found.len())),
+    };
+    Found::new(INDEX, [("indices", places)], std::iter::once(x).chain(found))
 }
 
-/// Elements of each row of a batch, at positions of its own.
+/// One index for each of the first `n` of `dims` at the place that it names, if others stand between them: PyTorch has these behind
+/// the indices, too.
+fn apart(dims: &[usize], n: usize) -> Option<Attr> {
+    let (front, rest) = dims.split_at_checked(n)?;
+    let together = front.windows(2).all(|w| w[1] == w[0] + 1);
+    let place = |d| if front.contains(&d) { number(true) } else { Attr::None };
+    let last = *front.last()?;
+    (front.is_sorted() && rest.is_sorted() && !together).then(|| Attr::List((0..=last).map(place).collect()))
+}
+
+/// As [`added`], with the dims between the indices put back in their places.
+fn added_apart(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let (dims, whole) = e.as_permute(v).filter(|(_, whole)| e.count(*whole) == 1)?;
+    let (Op::IndexAdd(IndexAdd { dim: 0 }), at) = e.def_op(e.as_view(whole)?)? else { return None };
+    let c = e.as_full(e.arg(at, 0))?;
+    let found = written(e, e.def(whole)?, at, 0, true)?;
+    // Where each dim of the sums goes.
+    let mut to = vec![0; dims.len()];
+    dims.iter().enumerate().for_each(|(place, d)| to[*d] = place);
+    let indices = apart(&to, found.args.len() - 1)?;
+    let made = vec![(0, Made::Uniform(e.aval(v).clone(), c.to_f64()))];
+    let params = [("indices", indices), ("accumulate", number(true))];
+    Some(Found { made, ..Found::new(INDEX_PUT, params, found.args)? })
+}
+
+/// Slices of each row of a batch, at positions of its own.
 fn read_in_rows(e: &Editor, id: NodeId) -> Option<Found> {
     let Op::Gather(Gather { dim: 1 }) = e.op(id) else { return None };
-    let (x, found, positions) = selection(e, id, 1, e.arg(id, 1))?;
-    let n = e.shape(x)[0];
-    let batched =
-        found.iter().all(|i| e.shape(*i).rank() == 2 && e.shape(*i)[0] == n) && positions == *e.shape(e.results(id)[0]);
-    if !batched || e.shape(x).rank() != 1 + found.len() {
+    let at = e.arg(id, 1);
+    let wide = e.as_expand(at).unwrap_or(at);
+    let (x, found, positions) = selection(e, id, 1, wide)?;
+    let (n, behind) = (e.shape(x)[0], e.shape(x).slice(1 + found.len(), e.shape(x).rank()));
+    let column: Shape = positions.dims().iter().copied().chain(behind.dims().iter().map(|_| Dim::new(1))).collect();
+    let batched = found.iter().all(|i| e.shape(*i).rank() == 2 && e.shape(*i)[0] == n)
+        && positions.rank() == 2
+        && positions[0] == n
+        && *e.shape(wide) == column
+        && *e.shape(e.results(id)[0]) == positions.concat(&behind);
+    if !batched {
         return None;
     }
     let made = vec![(1, Made::Rows(n.get()))];
-    Some(Found {
-        made,
-        ..Found::new(INDEX, [("indices", places(0, 1 + found.len()))], std::iter::once(x).chain(found))?
-    })
+    let moved = e.as_permute(x).and_then(|(dims, y)| Some((y, apart(&dims, 1 + found.len())?)));
+    let (x, indices) = moved.unwrap_or_else(|| (x, places(0, 1 + found.len())));
+    Some(Found { made, ..Found::new(INDEX, [("indices", indices)], std::iter::once(x).chain(found))? })
 }
 
 /// Values put or added at positions in several dims, in the shape that these dims have.

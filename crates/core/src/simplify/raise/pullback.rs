@@ -6,10 +6,10 @@
 
 use super::super::edit::{Editor, NodeId};
 use super::super::simplify;
-use super::{MAX_BODY, call, number, sizes};
+use super::{MAX_BODY, call, convolved};
 use crate::error::Error;
 use crate::ir::{Attr, Aval, Graph, Node, Value};
-use crate::ops::{Binary, Call, Convolution, Op, Permute, Sum};
+use crate::ops::{Binary, Call, Op, Permute};
 use crate::tensor::{Tensor, emit_all};
 use crate::transform::build;
 use crate::transform::grad::vjp;
@@ -21,7 +21,7 @@ pub(super) fn take(e: &mut Editor) -> bool {
     let mut taken = false;
     for id in 0..e.num_nodes() {
         if e.is_alive(id) {
-            taken |= convolution(e, id).or_else(|| maximum(e, id)).is_some();
+            taken |= convolved::beside(e, id).or_else(|| maximum(e, id)).is_some();
         }
     }
     taken
@@ -36,22 +36,22 @@ pub(super) struct Pullback(Graph);
 
 /// Where a pullback stands in a graph.
 pub(super) struct Standing {
-    /// What the pullback makes of its cotangent before anything else, and the value of the graph that this is.
-    seen: (Value, Value),
-    x_bar: Bar,
+    /// What the pullback makes of its cotangent, or of another operand, before anything else, and the value of the graph that this is.
+    pub seen: (Value, Value),
+    pub x_bar: Bar,
 }
 
 /// The result of a pullback in a graph.
 pub(super) struct Bar {
     /// It, or that of which it is a view or a permutation.
-    value: Value,
+    pub value: Value,
     /// How the dims of the result are permuted to those of `value`.
-    dims: Option<Vec<usize>>,
+    pub dims: Option<Vec<usize>>,
 }
 
 impl Bar {
     /// What stands for the value, if `result` is the result.
-    fn seen(&self, e: &mut Editor, result: Value) -> Option<Value> {
+    pub fn seen(&self, e: &mut Editor, result: Value) -> Option<Value> {
         let shape = e.shape(self.value).clone();
         match &self.dims {
             Some(dims) => e.permute(result, dims),
@@ -85,7 +85,17 @@ impl Pullback {
         Some(Pullback(simplify(&last))).filter(|p| p.0.len() <= MAX_BODY)
     }
 
-    fn y_bar(&self) -> Value {
+    /// A function of one operand, which stands where its cotangent does.
+    pub fn of(f: Graph) -> Self {
+        Pullback(f)
+    }
+
+    /// The number of nodes.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn y_bar(&self) -> Value {
         *self.0.params().last().expect("a pullback has a cotangent")
     }
 
@@ -114,24 +124,29 @@ impl Pullback {
         known[last.args[0].index()].map(|value| Bar { value, dims })
     }
 
-    /// The values of the graph that are those of the pullback at `args`, which are all of its operands or the first of them.
-    fn known(&self, e: &Editor, args: &[Value]) -> Vec<Option<Value>> {
+    /// The values of the graph that are those of the pullback at `args`, as far as these are known.
+    fn known(&self, e: &Editor, args: &[Option<Value>]) -> Vec<Option<Value>> {
         let mut known = vec![None; self.0.num_values()];
         for (p, v) in self.0.params().iter().zip(args) {
-            known[p.index()] = Some(*v);
+            known[p.index()] = *v;
         }
         self.follow(e, &mut known);
         known
     }
 
     /// The result at `args`.
-    fn at(&self, e: &Editor, args: &[Value]) -> Option<Bar> {
+    pub fn at(&self, e: &Editor, args: &[Option<Value>]) -> Option<Bar> {
         self.result(&self.known(e, args))
     }
 
     /// The places where the pullback stands at `operands`, along some cotangent.
     pub fn standing(&self, e: &Editor, operands: &[Value]) -> Vec<Standing> {
-        let known = self.known(e, operands);
+        self.standing_at(e, &operands.iter().copied().map(Some).collect::<Vec<_>>())
+    }
+
+    /// The places where the pullback stands at operands of which one, or what is made of it first, is still unknown.
+    pub fn standing_at(&self, e: &Editor, args: &[Option<Value>]) -> Vec<Standing> {
+        let known = self.known(e, args);
         // What is computed from nothing may be anywhere.
         let told = |v: &Value| known[v.index()].filter(|v| e.def(*v).is_none_or(|d| !e.args(d).is_empty()));
         let meets = self.0.nodes().iter().find_map(|n| {
@@ -200,9 +215,18 @@ impl Pullback {
     }
 
     /// The cotangent, from what the pullback makes of it first.
-    fn cotangent(&self, e: &mut Editor, seen: (Value, Value)) -> Option<Value> {
+    pub fn cotangent(&self, e: &mut Editor, seen: (Value, Value)) -> Option<Value> {
+        self.operand(e, seen, self.y_bar())
+    }
+
+    /// The operand at `place`, from what the pullback makes of it first.
+    pub fn operand_at(&self, e: &mut Editor, seen: (Value, Value), place: usize) -> Option<Value> {
+        self.operand(e, seen, self.0.params()[place])
+    }
+
+    fn operand(&self, e: &mut Editor, seen: (Value, Value), param: Value) -> Option<Value> {
         let (mut own, mut v) = seen;
-        while own != self.y_bar() {
+        while own != param {
             let n = self.0.nodes().iter().find(|n| n.results[0] == own)?;
             own = *n.args.first()?;
             v = match &n.op {
@@ -221,7 +245,7 @@ impl Pullback {
 }
 
 /// Lets the results of `call` stand for the values `bars` that they are. The attempt is at the first of them.
-fn stand(e: &mut Editor, call: Call, args: &[Value], bars: &[Option<Bar>]) -> Option<()> {
+pub(super) fn stand(e: &mut Editor, call: Call, args: &[Value], bars: &[Option<Bar>]) -> Option<()> {
     let made = e.emit(call, args).and_then(|v| Some(e.results(e.def(v)?).to_vec()));
     let mut committed = false;
     for (bar, made) in bars.iter().zip(made.into_iter().flatten()) {
@@ -258,66 +282,6 @@ fn origin(e: &Editor, mut v: Value) -> Value {
 /// Whether `v` is computed after all of `args`, so that none of them waits for it.
 pub(super) fn follows(e: &Editor, v: Value, args: &[Value]) -> bool {
     args.iter().all(|a| e.def(v) > e.def(origin(e, *a)))
-}
-
-const CONVOLUTION_BACKWARD: &str = "aten::convolution_backward(Tensor grad_output, Tensor input, Tensor weight, SymInt[]? bias_sizes, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool transposed, SymInt[] output_padding, SymInt groups, bool[3] output_mask) -> (Tensor, Tensor, Tensor)";
-
-/// The convolution that a node is, or that a composite with a bias begins with.
-fn as_convolution(op: &Op) -> Option<&Convolution> {
-    match op {
-        Op::Convolution(op) => Some(op),
-        Op::Call(call) if call.function() == "convolution" => {
-            let operands = call.body.params().get(..2)?;
-            call.body.nodes().iter().filter(|n| n.args.as_slice() == operands).find_map(|n| as_convolution(&n.op))
-        }
-        _ => None,
-    }
-}
-
-/// The cotangents of the input, of the weight and perhaps of the bias of a convolution.
-fn convolution(e: &mut Editor, id: NodeId) -> Option<()> {
-    let op = as_convolution(e.op(id))?.clone();
-    let [x, w] = [e.arg(id, 0), e.arg(id, 1)];
-    if e.count(w) < 2 {
-        return None;
-    }
-    let f = traced(&[e.aval(x).clone(), e.aval(w).clone()], |a| vec![a[0].conv(&a[1], op.clone())]).ok()?;
-    let (by_x, by_w) = (Pullback::new(&f, 0)?, Pullback::new(&f, 1)?);
-    let (y_bar, x_bar, w_bar) = by_x.standing(e, &[x, w]).into_iter().find_map(|s| {
-        let (own, y_bar) = s.seen;
-        let w_bar = by_w.at(e, &[x, w, y_bar]).filter(|_| own == by_x.y_bar())?;
-        Some((y_bar, s.x_bar, w_bar))
-    })?;
-    let args = [y_bar, x, w];
-    if !follows(e, x_bar.value, &args) || !follows(e, w_bar.value, &args) {
-        return None;
-    }
-    let rank = e.shape(y_bar).rank();
-    let others: Vec<usize> = (0..rank).filter(|d| *d != 1).collect();
-    let total = e.equal_node(&Sum::over(&others, rank).into(), &[y_bar]).map(|id| e.results(id)[0]);
-    let bias_bar = total.filter(|v| follows(e, *v, &args)).map(|value| Bar { value, dims: None });
-    let body = traced(&args.map(|v| e.aval(v).clone()), |a| {
-        let bias_bar = match &bias_bar {
-            Some(_) => a[0].sum_over(&others),
-            None => a[0].full_of(&Aval::new(a[0].dtype(), [0]), 0.0),
-        };
-        vec![by_x.replay(&a[1..], &a[0]), by_w.replay(&a[1..], &a[0]), bias_bar]
-    });
-    let channels = bias_bar.as_ref().map_or(0, |b| e.shape(b.value).numel());
-    let (root, bars) = (e.def(x_bar.value)?, [Some(x_bar), Some(w_bar), bias_bar]);
-    let params = [
-        ("bias_sizes", sizes(&[channels])),
-        ("stride", sizes(&op.stride)),
-        ("padding", sizes(&op.padding)),
-        ("dilation", sizes(&op.dilation)),
-        ("transposed", number(op.transposed)),
-        ("output_padding", sizes(&op.output_padding)),
-        ("groups", number(op.groups as i64)),
-        ("output_mask", Attr::List(bars.iter().map(|b| number(b.is_some())).collect())),
-    ];
-    let call = call(CONVOLUTION_BACKWARD, params, body.ok()?);
-    e.begin(root);
-    stand(e, call, &args, &bars)
 }
 
 /// The operators that give the maxima of windows with their places, and those of their derivatives by these places.

@@ -6,16 +6,21 @@ use super::super::Class;
 use super::super::edit::{Editor, NodeId};
 use super::super::pattern::aligned;
 use super::{Found, Raising, number, sizes};
+use crate::ops::Op;
 
-pub(super) static RULES: &[Raising] =
-    &[Raising { class: Class::Exact, find: repeat }, Raising { class: Class::Exact, find: exchange }];
+pub(super) static RULES: &[Raising] = &[
+    Raising { class: Class::Exact, find: repeat },
+    Raising { class: Class::Exact, find: exchange },
+    Raising { class: Class::Exact, find: shuffle },
+    Raising { class: Class::Exact, find: turn },
+];
 
 type Sizes = SmallVec<[usize; 8]>;
 
 /// Dims in a row: how many elements, and whether these are one element repeated.
 ///
 /// Dims of size 1 say nothing, and neighbours of one kind are one dim: what is left is the same for the same elements in the same places.
-fn spread(dims: impl IntoIterator<Item = (usize, bool)>) -> SmallVec<[(usize, bool); 8]> {
+pub(super) fn spread(dims: impl IntoIterator<Item = (usize, bool)>) -> SmallVec<[(usize, bool); 8]> {
     let mut out: SmallVec<[(usize, bool); 8]> = SmallVec::new();
     for (n, repeated) in dims.into_iter().filter(|(n, _)| *n != 1) {
         match out.last_mut() {
@@ -106,4 +111,40 @@ fn exchange(e: &Editor, id: NodeId) -> Option<Found> {
         };
     }
     None
+}
+
+/// The channels of an image, counted through its groups.
+fn shuffle(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let (dims, y) = e.as_permute(e.as_view(v)?)?;
+    let x = e.as_view(y)?;
+    let shape = e.shape(x).sizes();
+    let [batch, channels, rest @ ..] = shape.as_slice() else { return None };
+    if e.shape(x) != e.shape(v) || rest.is_empty() || e.shape(x).numel() == 0 {
+        return None;
+    }
+    let found = moved(&e.shape(y).sizes(), &dims);
+    // The groups are the dim that the channels are split by first.
+    let groups = *e.shape(y).sizes().get(1)?;
+    let pixels: usize = rest.iter().product();
+    if groups < 2 || !channels.is_multiple_of(groups) {
+        return None;
+    }
+    let meant = moved(&[*batch, groups, channels / groups, pixels], &[0, 2, 1, 3]);
+    let schema = "aten::channel_shuffle(Tensor self, SymInt groups) -> Tensor";
+    if found == meant { Found::new(schema, [("groups", number(groups as i64))], [x]) } else { None }
+}
+
+/// A quarter turn: one of two dims reversed, and both exchanged.
+fn turn(e: &Editor, id: NodeId) -> Option<Found> {
+    let (order, y) = e.as_permute(e.results(id)[0])?;
+    let (Op::Flip(flip), at) = e.def_op(y)? else { return None };
+    let moved: SmallVec<[usize; 2]> = (0..order.len()).filter(|d| order[*d] != *d).collect();
+    let ([a, b], [reversed]) = (moved.as_slice(), flip.dims.as_slice()) else { return None };
+    if e.count(y) > 1 || !moved.contains(reversed) {
+        return None;
+    }
+    let (times, schema) =
+        (if reversed == b { 1 } else { 3 }, "aten::rot90(Tensor self, int k=1, int[] dims=[0,1]) -> Tensor");
+    Found::new(schema, [("k", number(times as i64)), ("dims", sizes(&[*a, *b]))], [e.arg(at, 0)])
 }

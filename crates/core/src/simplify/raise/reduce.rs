@@ -29,7 +29,8 @@ pub(super) const LOGSUMEXP: &str = "aten::logsumexp(Tensor self, int[1] dim, boo
 pub(super) static NORMS: &[Raising] =
     &[Raising { class: Class::Rounding, find: distances }, Raising { class: Class::Rounding, find: vector_norm }];
 
-pub(super) static POWER_NORMS: &[Raising] = &[Raising { class: Class::Rounding, find: power_norm }];
+pub(super) static POWER_NORMS: &[Raising] =
+    &[Raising { class: Class::Rounding, find: power_norm }, Raising { class: Class::Exact, find: largest }];
 
 /// Norms of all orders, as exporters take them apart: they are flat where the formula has a pole or a root of 0.
 pub(super) static DECOMPOSED_NORMS: &[Raising] = &[Raising { class: Class::Rounding, find: decomposed_norm }];
@@ -212,6 +213,16 @@ fn power_norm(e: &Editor, id: NodeId) -> Option<Found> {
         return None;
     }
     distance(e, v, &dims, x, order).or_else(|| norm_of(e, v, (dims, x), order))
+}
+
+/// The largest absolute value.
+fn largest(e: &Editor, id: NodeId) -> Option<Found> {
+    let v = e.results(id)[0];
+    let (Op::Amax(Amax { dim }), at) = e.def_op(unkept(e, v))? else { return None };
+    let sizes = e.arg(at, 0);
+    let x = e.as_unary(sizes, Unary::Abs).filter(|x| e.dtype(*x).is_float() && e.shape(*x).numel() > 0)?;
+    let alone = e.count(sizes) == 1 && (at == id || e.count(e.results(at)[0]) == 1);
+    if alone { norm_of(e, v, (dim.clone(), x), f64::INFINITY) } else { None }
 }
 
 fn decomposed_norm(e: &Editor, id: NodeId) -> Option<Found> {

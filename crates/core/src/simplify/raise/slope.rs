@@ -146,6 +146,17 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
             ELU,
             "x, alpha=?a, scale=1, input_scale=1/?a, is_result=false",
         ),
+        // As people write it.
+        row(
+            "where(le(x, 0), mul(exp(where(le(x, 0), x, 0)), ?c), ?s)",
+            ELU,
+            "x, alpha=?c/?s, scale=?s, input_scale=1, is_result=false",
+        ),
+        row(
+            "where(le(x, 0), exp(div(where(le(x, 0), x, 0), ?a)), 1)",
+            ELU,
+            "x, alpha=?a, scale=1, input_scale=1/?a, is_result=false",
+        ),
         row("where(le(abs(x), ?l), 0, 1)", HARDSHRINK, "x, lambd=?l"),
         Row {
             holds: |b| Some(b.number("a")? == -b.number("l")?),
@@ -163,8 +174,8 @@ static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
         },
         Row { reduces: Reduces::Loss, ..row("mul(sub(x, y), 2)", MSE, "x, y") },
         Row { reduces: Reduces::HalfOfMean, ..row("sub(x, y)", MSE, "x, y") },
-        row("where(gt(x, ?t), 1, sigmoid(x))", SOFTPLUS, "x, beta=1, threshold=?t"),
         row("where(gt(mul(x, ?b), ?t), 1, sigmoid(mul(x, ?b)))", SOFTPLUS, "x, beta=?b, threshold=?t"),
+        row("where(gt(x, ?t), 1, sigmoid(x))", SOFTPLUS, "x, beta=1, threshold=?t"),
         row("where(le(x, -3), 0, where(lt(x, 3), add(div(x, 3), 0.5), 1))", HARDSWISH, "x"),
         Row {
             reduces: Reduces::Loss,

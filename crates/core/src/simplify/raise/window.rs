@@ -1,46 +1,141 @@
-//! Windows that tile an image: their sums, and pixels that are repeated to fill them.
+//! Windows of an image, and pixels that are repeated to fill windows that tile it.
 
 use super::super::Class;
 use super::super::edit::{Editor, NodeId};
-use super::{Found, Raising, number, sizes};
-use crate::ir::{Dim, Shape, Value};
+use super::{Found, Raising, sizes};
+use crate::ir::{Attr, Dim, Scalar, Shape, Value};
 use crate::ops::{Op, Unfold};
+use crate::tensor::Tensor;
 
-pub(super) static RULES: &[Raising] = &[
-    Raising { class: Class::Rounding, find: pooled },
-    Raising { class: Class::Exact, find: repeated },
-    Raising { class: Class::Rounding, find: repeated_back },
-];
+pub(super) static RULES: &[Raising] =
+    &[Raising { class: Class::Exact, find: repeated }, Raising { class: Class::Rounding, find: repeated_back }];
 
 /// The windows of `v` along a dim, which follows the others in `v`: their size, their distance, and of what they are.
-pub(super) fn windows(e: &Editor, v: Value, dimension: usize) -> Option<(usize, usize, Value)> {
+fn windows(e: &Editor, v: Value, dimension: usize) -> Option<(usize, usize, Value)> {
     match e.def_op(v)? {
         (Op::Unfold(u @ Unfold { .. }), at) if u.dimension == dimension => Some((u.size, u.step, e.arg(at, 0))),
         _ => None,
     }
 }
 
-/// The sum of the windows of an image: an average that is divided by 1.
-fn pooled(e: &Editor, id: NodeId) -> Option<Found> {
-    let (dims, columns) = e.as_sum(e.results(id)[0])?;
-    let (width, right, rows) = windows(e, columns, 3)?;
-    let (height, down, x) = windows(e, rows, 2)?;
-    if dims != [4, 5] || e.shape(x).rank() != 4 || !e.dtype(x).is_float() {
-        return None;
+/// An image of two or three spatial dims that is seen through windows.
+pub(super) struct Image {
+    pub x: Value,
+    pub kernel: Vec<usize>,
+    pub stride: Vec<usize>,
+    /// How far the windows reach over the image before and behind it, where they may end before it.
+    pub borders: Vec<(usize, i64)>,
+}
+
+impl Image {
+    /// The image whose windows stand in `v` as the dims after `rank` others, with borders of `value`.
+    pub fn of_windows(e: &Editor, v: Value, rank: usize, value: f64) -> Option<Self> {
+        let (mut kernel, mut stride, mut x) = (Vec::new(), Vec::new(), v);
+        while kernel.len() < 3.min(rank)
+            && let Some((size, step, inner)) = windows(e, x, rank - 1 - kernel.len())
+        {
+            kernel.push(size);
+            stride.push(step);
+            x = inner;
+        }
+        kernel.reverse();
+        stride.reverse();
+        let spatial = kernel.len();
+        if spatial < 2 || e.shape(x).rank() != rank || !e.dtype(x).is_float() {
+            return None;
+        }
+        let mut borders = vec![(0, 0); spatial];
+        if let Some((Op::Pad(pad), at)) = e.def_op(x)
+            && pad.value.to_f64() == value
+        {
+            let amounts = pad.amounts(rank);
+            let inside = amounts[..rank - spatial].iter().all(|a| *a == (0, 0));
+            let around = amounts[rank - spatial..].iter().map(|(low, high)| Some((usize::try_from(*low).ok()?, *high)));
+            borders = around.collect::<Option<Vec<_>>>().filter(|_| inside)?;
+            x = e.arg(at, 0);
+        }
+        Some(Image { x, kernel, stride, borders })
     }
-    let params = [
-        ("kernel_size", sizes(&[height, width])),
-        ("stride", sizes(&[down, right])),
-        ("padding", sizes(&[0, 0])),
-        ("ceil_mode", number(false)),
-        ("count_include_pad", number(true)),
-        ("divisor_override", number(1i64)),
-    ];
-    Found::new(
-        "aten::avg_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None) -> Tensor",
-        params,
-        [x],
-    )
+
+    /// Whether another image is seen through the same windows.
+    pub fn is_seen_as(&self, other: &Image) -> bool {
+        (&self.kernel, &self.stride, &self.borders) == (&other.kernel, &other.stride, &other.borders)
+    }
+
+    /// `padding` and `ceil_mode` by which PyTorch has these windows.
+    pub fn form(&self, e: &Editor) -> Option<(Vec<usize>, bool)> {
+        let x = e.shape(self.x).sizes();
+        let fits = |ceil_mode: bool| {
+            x[x.len() - self.kernel.len()..].iter().enumerate().all(|(d, n)| {
+                let ((low, high), k, step) = (self.borders[d], self.kernel[d], self.stride[d]);
+                let Some(room) = (n + 2 * low).checked_sub(k) else { return false };
+                let mut out = if ceil_mode { room.div_ceil(step) + 1 } else { room / step + 1 };
+                // No window begins behind the image.
+                if ceil_mode && (out - 1) * step >= n + low {
+                    out -= 1;
+                }
+                2 * low <= k && reach(n + low, high, k).is_some_and(|room| out == room / step + 1)
+            })
+        };
+        let ceil_mode = [false, true].into_iter().find(|ceil_mode| fits(*ceil_mode))?;
+        Some((self.borders.iter().map(|(low, _)| *low).collect(), ceil_mode))
+    }
+
+    /// The image with one or two dims in front, as PyTorch takes it.
+    pub fn merged(&self, e: &mut Editor) -> Option<Value> {
+        let shape = merged(e.shape(self.x), self.kernel.len());
+        e.view(self.x, &shape)
+    }
+
+    /// The windows of `x`, by the operations of the graph.
+    pub fn windows(&self, x: &Tensor, border: f64) -> Tensor {
+        let lead = x.rank() - self.kernel.len();
+        let mut out = x.clone();
+        if self.borders.iter().any(|b| *b != (0, 0)) {
+            let around = self.borders.iter().map(|(low, high)| (*low as i64, *high));
+            let amounts: Vec<(i64, i64)> = std::iter::repeat_n((0, 0), lead).chain(around).collect();
+            out = out.pad_dims(&amounts, Scalar::Float(border).cast(x.dtype()));
+        }
+        for (d, (size, step)) in self.kernel.iter().zip(&self.stride).enumerate() {
+            out = out.unfold_dim(lead + d, *size, *step);
+        }
+        out
+    }
+}
+
+/// How much further than the first window of size `k` the last one may begin, where `n` elements have `more` behind them.
+pub(super) fn reach(n: usize, more: i64, k: usize) -> Option<usize> {
+    n.checked_add_signed(isize::try_from(more).ok()?)?.checked_sub(k)
+}
+
+/// A shape with `spatial` last dims and one or two in front of them, in which there are more or none.
+pub(super) fn merged(shape: &Shape, spatial: usize) -> Shape {
+    let sizes = shape.sizes();
+    let (lead, rest) = sizes.split_at(sizes.len() - spatial);
+    let lead = match lead {
+        [] => vec![1],
+        [_] | [_, _] => lead.to_vec(),
+        [batch @ .., channels] => vec![batch.iter().product(), *channels],
+    };
+    lead.iter().chain(rest).copied().collect::<Vec<_>>().as_slice().into()
+}
+
+/// The name for three dims or for two.
+pub(super) fn three(three_d: bool, two: &'static str, three: &'static str) -> &'static str {
+    if three_d { three } else { two }
+}
+
+/// So many integers of an attribute; one stands for all. `None` for an empty list.
+pub(super) fn integers(a: &Attr, n: usize) -> Option<Vec<i64>> {
+    let one = |a: &Attr| if let Attr::Scalar(Scalar::Int(i)) = a { Some(*i) } else { None };
+    match a {
+        Attr::List(all) => match all.as_slice() {
+            [] => None,
+            [same] => Some(vec![one(same)?; n]),
+            all => all.iter().map(one).collect(),
+        },
+        a => Some(vec![one(a)?; n]),
+    }
 }
 
 /// The largest image whose places are exact in single precision, with room for a factor.
