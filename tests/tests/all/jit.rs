@@ -109,6 +109,35 @@ fn many_short_rows() {
     }
 }
 
+/// The greatest of each row is one of the row, also where another nest needs a product of the sum, and so does not make one instruction of both.
+#[test]
+fn extremes_are_among_what_they_are_of() {
+    for (dtype, shape) in [(DType::F32, [70, 33]), (DType::F64, [70, 33]), (DType::F64, [9, 2]), (DType::F32, [3, 400])]
+    {
+        let graph = build("f", |t| {
+            let [x, y, z] = [(); 3].map(|()| t.param(&Aval::new(dtype, shape)));
+            let product = &x * &y;
+            let sum = &product + &z;
+            let greatest = sum.amax_over(&[1]).view_to(&[shape[0], 1].into()).expand_to(&shape.into());
+            // Here it is in memory, where extremes of a few elements, written out, had it not.
+            let sums = product.cumsum_along(0);
+            let count = sum.eq(&greatest).convert(DType::I64).sum_over(&[1]);
+            Ok(vec![count, sums])
+        });
+        let graph = graph.expect("a graph");
+        let args =
+            [3, 5, 7].map(|k| Array::from_f64_fn(&Aval::new(dtype, shape), |i| (i * k % 101) as f64 * 0.1 - 3.3));
+        let program = lower_as_is(&graph).expect("loops");
+        let blocks: Vec<Block> = args.iter().map(block).collect();
+        let inputs: Vec<&[u8]> = blocks.iter().map(Block::bytes).collect();
+        for (path, compiled) in on_each_path(&program).map(|c| c.expect("a program")) {
+            let results = compiled.call(&inputs).expect("results");
+            let counts = results[0].bytes().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().expect("8 bytes")));
+            assert!(counts.into_iter().all(|n| n > 0), "{dtype} {shape:?} on {path:?}\n{program}");
+        }
+    }
+}
+
 /// Nests that read through an index, of every number of lanes in the last vector, of dtypes of 32 and 64 bits, of many elements for several threads.
 #[test]
 fn lookups_of_all_lengths() {

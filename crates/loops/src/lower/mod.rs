@@ -102,7 +102,8 @@ fn program(flow: &Flow) -> Explained {
     let read = reads(&schedule.steps, &results);
     let is_result: FxHashSet<Id> = results.iter().copied().collect();
     let same = in_place::in_place(&schedule.steps, flow, &results);
-    let mut memory = Buffers { flow, program: LoopProgram::default(), ids: FxHashMap::default(), is_result, same };
+    let (program, ids, once) = (LoopProgram::default(), FxHashMap::default(), std::mem::take(&mut schedule.once));
+    let mut memory = Buffers { flow, program, ids, is_result, same, once };
     for p in &flow.params {
         let id = memory.id(*p);
         memory.program.params.push(id);
@@ -164,6 +165,8 @@ struct Buffers<'a> {
     is_result: FxHashSet<Id>,
     /// Values that have the memory of another.
     same: FxHashMap<Id, Id>,
+    /// Values that nothing computes again.
+    once: Vec<bool>,
 }
 
 impl Buffers<'_> {
@@ -223,7 +226,7 @@ impl Buffers<'_> {
             let (loc, name) = &self.flow.nodes[self.flow.values[l.of].node.expect("lookups are nodes")];
             Lookup { name: (*name).to_owned(), dim, size, step: l.step, loc: loc.clone() }
         };
-        Step::Nest(nest::nest(group, |v| read.contains(&v), |v| ids[&v], lookup, locs))
+        Step::Nest(nest::nest(group, |v| self.once[v], |v| read.contains(&v), |v| ids[&v], lookup, locs))
     }
 }
 

@@ -3,7 +3,7 @@
 mod access;
 
 use cotangent_core::ir::{DType, Loc};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use super::flow::{Id, Point};
@@ -23,18 +23,21 @@ const LONG_ROW: usize = 256;
 /// The longest scratch row, in elements.
 const MAX_ROW: usize = 1 << 15;
 
-/// The nest of `group`, without stores to what nobody reads.
+/// The nest of `group`, without stores to what nobody reads. Of a value that is computed `once` later passes read what the first one has.
 pub(crate) fn nest(
     mut group: Group,
+    once: impl Fn(Id) -> bool,
     is_read: impl Fn(Id) -> bool,
     buffer: impl Fn(Id) -> BufferId,
     lookup: impl Fn(&group::Lookup) -> Lookup,
     locs: Vec<Loc>,
 ) -> Nest {
+    let once: Vec<Expr> = group.stores.iter().filter(|s| once(s.dst)).map(|s| s.expr).collect();
     group.stores.retain(|s| is_read(s.dst));
     narrow(&mut group);
     let loops = arrange(&group);
     let mut b = Builder::new(&group, &loops, &buffer, &lookup);
+    b.once.extend(once);
     b.run();
     b.finish(locs)
 }
@@ -78,6 +81,8 @@ struct Builder<'a> {
     scratch: Vec<(DType, usize)>,
     /// The scratch of values that are kept: per row or column, and per point.
     kept: FxHashMap<Expr, u32>,
+    /// What is kept, however cheap it is.
+    once: FxHashSet<Expr>,
     /// The pass in which the points of an expression were first computed.
     first: FxHashMap<Expr, usize>,
     /// What is read through an index, each once.
@@ -156,6 +161,7 @@ impl<'a> Builder<'a> {
             passes: Vec::new(),
             scratch: Vec::new(),
             kept: FxHashMap::default(),
+            once: FxHashSet::default(),
             first: FxHashMap::default(),
             lookups: Vec::new(),
         }
@@ -265,7 +271,8 @@ impl<'a> Builder<'a> {
                 if part == Part::Points && !varies {
                     return self.kept_row(e, level);
                 }
-                if part == Part::Points && self.cost[e as usize] >= KEEP && self.loops.row() <= MAX_ROW {
+                let is_dear = self.cost[e as usize] >= KEEP && self.loops.row() <= MAX_ROW;
+                if part == Part::Points && (is_dear || self.once.contains(&e)) {
                     if let Some(before) = self.first.get(&e).copied().filter(|b| *b < level) {
                         let v = self.passes[before].points.memo[&e];
                         let s = self.keep(e, self.loops.row());

@@ -4,6 +4,7 @@
 //! operands. Values that are not stored are expressions; they become memory when somebody needs them there. The cost model stands in
 //! `ir-spec/loops.md`.
 
+mod compared;
 mod emit;
 mod lookup;
 mod memory;
@@ -98,6 +99,10 @@ pub(crate) struct Schedule<'a> {
     cost: Vec<u32>,
     /// How many operands of others a value is.
     readers: Vec<u32>,
+    /// Whether it is an operand of a comparison.
+    compared: Vec<bool>,
+    /// Whether no pass of a nest computes it again.
+    pub once: Vec<bool>,
     region: Vec<usize>,
     regions: Vec<Region>,
     /// The last nests by number of points, and by number of kept points.
@@ -123,6 +128,8 @@ pub(crate) fn schedule(flow: &Flow) -> (Schedule<'_>, Vec<Id>) {
         last: vec![0; n],
         cost: vec![0; n],
         readers: vec![0; n],
+        compared: compared::compared(flow),
+        once: vec![false; n],
         region: vec![usize::MAX; n],
         regions: Vec::new(),
         full: FxHashMap::default(),
@@ -176,8 +183,9 @@ impl Schedule<'_> {
                 self.join_regions(v, 1);
                 self.cost[v] = self.cost[value.args[1]].saturating_add(LOOKUP).min(1 << 20);
             }
-            Kind::Unrolled(dims, _) => {
+            Kind::Unrolled(dims, monoid) => {
                 let x = value.args[0];
+                self.settle(x, *monoid);
                 let n: usize = dims.iter().map(|d| flow.values[x].sizes[*d]).product();
                 if self.stored[x].is_none() && self.region_count(x) * n as u32 > MAX_REGION / 2 {
                     self.materialise(x);
@@ -186,7 +194,8 @@ impl Schedule<'_> {
                 self.join_regions(v, inside * n as u32);
                 self.cost[v] = (self.cost[x] + 1).saturating_mul(n as u32).min(1 << 20);
             }
-            Kind::Reduce(..) => {
+            Kind::Reduce(_, monoid) => {
+                self.settle(value.args[0], *monoid);
                 self.place(Root::Reduce(v));
                 self.cost[v] = LOAD;
             }
