@@ -4,6 +4,7 @@
 //! input in a convolution by it. The adjoint says which convolution it was.
 
 use super::super::edit::{Editor, NodeId};
+use super::fused::settings;
 use super::pullback::{Bar, Pullback, Standing, follows, stand, traced};
 use super::{call, number, sizes};
 use crate::ir::{Attr, Aval, Shape, Value};
@@ -72,16 +73,10 @@ fn convolution_backward(
     };
     let channels = bias_bar.as_ref().map_or(0, |b| e.shape(b.value).numel());
     let bars = [Some(x_bar), Some(w_bar), bias_bar];
-    let params = [
-        ("bias_sizes", sizes(&[channels])),
-        ("stride", sizes(&op.stride)),
-        ("padding", sizes(&op.padding)),
-        ("dilation", sizes(&op.dilation)),
-        ("transposed", number(op.transposed)),
-        ("output_padding", sizes(&op.output_padding)),
-        ("groups", number(op.groups as i64)),
-        ("output_mask", Attr::List(bars.iter().map(|b| number(b.is_some())).collect())),
-    ];
+    let [stride, padding, dilation, transposed, output_padding, groups] = settings(op);
+    let bias_sizes = ("bias_sizes", sizes(&[channels]));
+    let mask = ("output_mask", Attr::List(bars.iter().map(|b| number(b.is_some())).collect()));
+    let params = [bias_sizes, stride, padding, dilation, transposed, output_padding, groups, mask];
     stand(e, call(CONVOLUTION_BACKWARD, params, body), &args, &bars)
 }
 

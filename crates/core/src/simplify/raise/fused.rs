@@ -4,8 +4,8 @@ use super::super::Class;
 use super::super::edit::{Editor, NodeId};
 use super::elementwise::{slim, smaller};
 use super::{Found, Raising, number, sizes};
-use crate::ir::{Scalar, Value};
-use crate::ops::{Binary, Op};
+use crate::ir::{Attr, Scalar, Value};
+use crate::ops::{Binary, Convolution, Op};
 
 pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: biased },
@@ -15,6 +15,18 @@ pub(super) static RULES: &[Raising] = &[
     Raising { class: Class::Rounding, find: scaled },
     Raising { class: Class::Rounding, find: cube },
 ];
+
+/// How a convolution goes, as PyTorch's operators take it.
+pub(super) fn settings(op: &Convolution) -> [(&'static str, Attr); 6] {
+    [
+        ("stride", sizes(&op.stride)),
+        ("padding", sizes(&op.padding)),
+        ("dilation", sizes(&op.dilation)),
+        ("transposed", number(op.transposed)),
+        ("output_padding", sizes(&op.output_padding)),
+        ("groups", number(op.groups as i64)),
+    ]
+}
 
 /// A convolution and a number for each of its channels.
 fn biased(e: &Editor, id: NodeId) -> Option<Found> {
@@ -27,17 +39,9 @@ fn biased(e: &Editor, id: NodeId) -> Option<Found> {
         let of_channels =
             own.iter().rev().zip(all.iter().enumerate().rev()).all(|(n, (d, l))| *n == if d == 1 { *l } else { 1 });
         let bias = e.as_view(column).filter(|b| of_channels && e.shape(*b).sizes().as_slice() == [all[1]])?;
-        let params = [
-            ("stride", sizes(&op.stride)),
-            ("padding", sizes(&op.padding)),
-            ("dilation", sizes(&op.dilation)),
-            ("transposed", number(op.transposed)),
-            ("output_padding", sizes(&op.output_padding)),
-            ("groups", number(op.groups as i64)),
-        ];
         Found::new(
             "aten::convolution(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool transposed, SymInt[] output_padding, SymInt groups) -> Tensor",
-            params,
+            settings(op),
             [e.arg(at, 0), e.arg(at, 1), bias],
         )
     };

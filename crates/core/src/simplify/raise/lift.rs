@@ -5,6 +5,7 @@
 
 use super::super::edit::Editor;
 use super::reduce::{called_spread, kept_shape};
+use super::upward::viewed;
 use crate::ir::{Shape, Value};
 use crate::ops::{Amax, Amin, Op, View};
 
@@ -24,7 +25,7 @@ pub(super) fn lift(e: &mut Editor) {
         }
         e.begin(id);
         // A reduction that is kept and one that is not are a statement each, as are a reduction and its view.
-        match rebuilt(e, e.arg(id, 0), &shape) {
+        match viewed(e, e.arg(id, 0), &shape) {
             Some(new) if new != v => {
                 e.commit(new, tree.more + tree.fewer);
             }
@@ -66,21 +67,5 @@ impl Tree<'_> {
         self.more += usize::from(e.count(v) > 1 && !there);
         self.fewer += usize::from(e.count(v) == 1 || there);
         dims.as_ref().is_some_and(kept)
-    }
-}
-
-fn rebuilt(e: &mut Editor, v: Value, shape: &Shape) -> Option<Value> {
-    if let Some(c) = e.as_full(v) {
-        let aval = e.aval(v).with_shape(shape);
-        return e.full(&aval, c);
-    }
-    let (op, id) = e.def_op(v)?;
-    match op {
-        Op::Unary(_) | Op::Binary(_) => {
-            let (op, args) = (op.clone(), e.args(id).to_vec());
-            let args = args.into_iter().map(|a| rebuilt(e, a, shape)).collect::<Option<Vec<_>>>()?;
-            e.emit(op, &args)
-        }
-        _ => e.view(v, shape),
     }
 }

@@ -46,6 +46,7 @@ mod slope;
 mod solve;
 mod table;
 mod term;
+mod upward;
 mod whole;
 mod window;
 

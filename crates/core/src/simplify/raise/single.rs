@@ -5,6 +5,7 @@
 //! is needed, to all slices.
 
 use super::super::edit::Editor;
+use super::upward::viewed;
 use crate::ir::{Dim, Shape, Value};
 use crate::ops::{Op, Slice};
 
@@ -25,7 +26,7 @@ pub(super) fn select(e: &mut Editor) {
         // A slice and its view become one statement.
         let room = tree.slices;
         e.begin(id);
-        match rebuilt(e, root, &shape) {
+        match viewed(e, root, &shape) {
             Some(new) => {
                 e.commit(new, room);
             }
@@ -70,21 +71,5 @@ impl Tree<'_> {
             }
             _ => false,
         }
-    }
-}
-
-fn rebuilt(e: &mut Editor, v: Value, shape: &Shape) -> Option<Value> {
-    if let Some(c) = e.as_full(v) {
-        let aval = e.aval(v).with_shape(shape);
-        return e.full(&aval, c);
-    }
-    let (op, id) = e.def_op(v)?;
-    match op {
-        Op::Unary(_) | Op::Binary(_) => {
-            let (op, args) = (op.clone(), e.args(id).to_vec());
-            let args = args.into_iter().map(|a| rebuilt(e, a, shape)).collect::<Option<Vec<_>>>()?;
-            e.emit(op, &args)
-        }
-        _ => e.view(v, shape),
     }
 }
