@@ -150,7 +150,7 @@ unsafe fn populate(from: *mut u8, bytes: usize) {
 /// is known here, so that any page may be away (first calls with 16 MB of results on a machine where most are: 11.2 to 5.8 ms).
 ///
 /// # Safety
-/// [`map`] has mapped the bytes, at least [`VAST`] of them and the rest of the last page, and nobody uses them yet.
+/// [`map`] has mapped these first bytes of a block of at least [`VAST`], from where a huge page can begin, and nobody uses them yet.
 #[cfg(target_os = "linux")]
 unsafe fn populate_huge(from: *mut u8, bytes: usize) {
     // SAFETY: the caller's. The advice changes no contents.
